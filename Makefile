@@ -1,0 +1,86 @@
+# Every command a user or a developer types. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+STACK ?= prod
+BASE ?=
+FORMAT ?= text
+NODE ?=
+UNIT ?=
+FILE ?=
+PYTHON := .venv/bin/python
+STAMP := .venv/.installed
+
+.PHONY: help plan lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements docs bench
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+plan: $(STAMP) ## What `pulumi up` would create: STACK=prod BASE=<git revision> FORMAT=text|markdown|json
+	@$(PYTHON) -m offline.plan --stack "$(STACK)" --format "$(FORMAT)" $(if $(BASE),--base "$(BASE)")
+
+lab: $(STAMP) ## The prod stack's cluster on this machine, until Ctrl-C (Debian 12 or 13, as root)
+	@$(PYTHON) -m lab up
+
+lab-nodes: $(STAMP) ## The nodes of the running lab
+	@$(PYTHON) -m lab nodes
+
+lab-shell: $(STAMP) ## A shell on a node of the running lab: NODE=<name>
+	@$(PYTHON) -m lab shell "$(NODE)"
+
+lab-logs: $(STAMP) ## The journal of a node of the running lab: NODE=<name> [UNIT=<unit>]
+	@$(PYTHON) -m lab logs "$(NODE)" $(UNIT)
+
+lab-dag: $(STAMP) ## Copy a DAG file into the running lab's dags bucket: FILE=<path>
+	@$(PYTHON) -m lab dag "$(FILE)"
+
+lab-image: $(STAMP) ## Build the lab's Debian 13 node image (cached)
+	@$(PYTHON) -m lab image
+
+lab-sweep: $(STAMP) ## Remove what a killed lab left behind
+	@$(PYTHON) -m lab sweep
+
+test: check lab-test ## Everything that proves it: lint, types, unit, node and lab tests
+
+check: lint types unit ## Everything that needs neither root nor Debian
+
+lint: $(STAMP) ## Style of Python, shell and YAML
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@git ls-files -z .ci/run 'node/rootfs/**' | xargs -0 grep -lE '^#!.*\b(ba)?sh\b' | xargs -r .venv/bin/shellcheck
+	@.venv/bin/yamllint --strict .
+
+format: $(STAMP) ## Put Python files into the project's format
+	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+types: $(STAMP) ## Check the types
+	@.venv/bin/ty check
+
+unit: $(STAMP) ## Unit and node tests
+	@.venv/bin/pytest -q -n 2 -m "not lab"
+
+lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
+	@.venv/bin/pytest -v -p no:randomly -m lab --durations=10 tests/lab
+
+lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes
+	@$(PYTHON) -m node.lock
+
+requirements: $(STAMP) ## Lock the program's own requirements
+	@for name in requirements requirements-dev; do \
+	  .venv/bin/uv pip compile -q --system-certs --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
+
+docs: $(STAMP) ## Rebuild the pages that are made from the program
+	@$(PYTHON) -m docs.settings_reference > docs/settings.md
+
+bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselines
+	@bench/plan && bench/boot
+
+$(STAMP): requirements-dev.txt
+	@echo "Setting up the virtual environment in .venv (about a minute) ..."
+	@python3 -c 'import sys; sys.exit("Python 3.11 or newer is needed; python3 is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@python3 -c 'import ensurepip' 2>/dev/null || apt-get install -y -q python3-venv \
+	  || { echo "python3 lacks the venv module; install python3-venv as root, then repeat."; exit 1; }
+	@[ -x $(PYTHON) ] || python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
