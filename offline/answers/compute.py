@@ -1,0 +1,63 @@
+"""EC2 and Auto Scaling: launch templates and groups."""
+
+from __future__ import annotations
+
+from offline import identifiers
+from offline.answers.answer import Answer, answers, arn, name, text
+from offline.recording import Registration
+
+
+@answers("aws:ec2/launchTemplate:LaunchTemplate")
+def _launch_template(registration: Registration) -> Answer:
+    id_ = identifiers.ec2("lt", registration.urn)
+    return Answer(
+        id=id_,
+        outputs={
+            "arn": arn(registration, "ec2", f"launch-template/{id_}"),
+            "latestVersion": 1,
+            "defaultVersion": 1,
+        },
+        planned={"name": name(registration, longest=128)},
+    )
+
+
+@answers("aws:autoscaling/group:Group")
+def _group(registration: Registration) -> Answer:
+    called = name(registration)
+    group = f"autoScalingGroup:{identifiers.uuid4(registration.urn)}:autoScalingGroupName/{called}"
+    service_role = "role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    return Answer(
+        id=called,
+        outputs={
+            "arn": arn(registration, "autoscaling", group),
+            "serviceLinkedRoleArn": arn(registration, "iam", service_role, regional=False),
+            "desiredCapacity": registration.inputs.get("desiredCapacity", registration.inputs.get("minSize")),
+        },
+        planned={"name": called},
+    )
+
+
+@answers("aws:autoscaling/policy:Policy")
+def _scaling_policy(registration: Registration) -> Answer:
+    called = name(registration)
+    group = text(registration, "autoscalingGroupName")
+    policy = f"scalingPolicy:{identifiers.uuid4(registration.urn)}:autoScalingGroupName/{group}:policyName/{called}"
+    return Answer(id=called, outputs={"arn": arn(registration, "autoscaling", policy)}, planned={"name": called})
+
+
+@answers("aws:autoscaling/lifecycleHook:LifecycleHook")
+def _lifecycle_hook(registration: Registration) -> Answer:
+    called = name(registration)
+    return Answer(id=called, planned={"name": called})
+
+
+@answers("aws:ec2/instance:Instance")
+def _instance(registration: Registration) -> Answer:
+    id_ = identifiers.ec2("i", registration.urn)
+    return Answer(id=id_, outputs={"arn": arn(registration, "ec2", f"instance/{id_}"), "instanceState": "running"})
+
+
+@answers("aws:ebs/volume:Volume")
+def _volume(registration: Registration) -> Answer:
+    id_ = identifiers.ec2("vol", registration.urn)
+    return Answer(id=id_, outputs={"arn": arn(registration, "ec2", f"volume/{id_}")})

@@ -1,0 +1,100 @@
+"""IAM, Secrets Manager, KMS and SSM: who may do what, and what is kept secret."""
+
+from __future__ import annotations
+
+from offline import identifiers
+from offline.answers.answer import Answer, answers, arn, name, text
+from offline.recording import Registration
+
+_CREATED = "2026-01-01T00:00:00Z"
+
+
+@answers("aws:iam/role:Role")
+def _role(registration: Registration) -> Answer:
+    called = name(registration, longest=64)
+    path = registration.inputs.get("path", "/")
+    return Answer(
+        id=called,
+        outputs={
+            "arn": arn(registration, "iam", f"role{path}{called}", regional=False),
+            "uniqueId": identifiers.iam("AROA", registration.urn),
+            "createDate": _CREATED,
+        },
+        planned={"name": called},
+    )
+
+
+@answers("aws:iam/instanceProfile:InstanceProfile")
+def _instance_profile(registration: Registration) -> Answer:
+    called = name(registration, longest=128)
+    path = registration.inputs.get("path", "/")
+    return Answer(
+        id=called,
+        outputs={
+            "arn": arn(registration, "iam", f"instance-profile{path}{called}", regional=False),
+            "uniqueId": identifiers.iam("AIPA", registration.urn),
+            "createDate": _CREATED,
+        },
+        planned={"name": called},
+    )
+
+
+@answers("aws:iam/policy:Policy")
+def _policy(registration: Registration) -> Answer:
+    called = name(registration, longest=128)
+    policy = arn(registration, "iam", f"policy{registration.inputs.get('path', '/')}{called}", regional=False)
+    return Answer(
+        id=policy,
+        outputs={"arn": policy, "policyId": identifiers.iam("ANPA", registration.urn)},
+        planned={"name": called},
+    )
+
+
+@answers("aws:iam/rolePolicy:RolePolicy")
+def _role_policy(registration: Registration) -> Answer:
+    called = name(registration, longest=128)
+    return Answer(id=f"{text(registration, 'role')}:{called}", planned={"name": called})
+
+
+@answers("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+def _role_policy_attachment(registration: Registration) -> Answer:
+    return Answer(id=f"{text(registration, 'role')}/{text(registration, 'policyArn')}")
+
+
+@answers("aws:secretsmanager/secret:Secret")
+def _secret(registration: Registration) -> Answer:
+    called = name(registration, longest=512)
+    # Secrets Manager adds a hyphen and six characters, so that a secret made anew is told from the deleted one.
+    secret = arn(
+        registration, "secretsmanager", f"secret:{called}-{identifiers.characters(f'secret:{registration.urn}', 6)}"
+    )
+    return Answer(id=secret, outputs={"arn": secret}, planned={"name": called})
+
+
+@answers("aws:secretsmanager/secretVersion:SecretVersion")
+def _secret_version(registration: Registration) -> Answer:
+    secret = text(registration, "secretId")
+    version = identifiers.uuid4(registration.urn)
+    return Answer(
+        id=f"{secret}|{version}",
+        outputs={"arn": secret, "versionId": version, "versionStages": ["AWSCURRENT"]},
+    )
+
+
+@answers("aws:kms/key:Key")
+def _key(registration: Registration) -> Answer:
+    id_ = identifiers.uuid4(registration.urn)
+    return Answer(id=id_, outputs={"keyId": id_, "arn": arn(registration, "kms", f"key/{id_}")})
+
+
+@answers("aws:kms/alias:Alias")
+def _key_alias(registration: Registration) -> Answer:
+    called = registration.inputs.get("name") or f"alias/{name(registration, longest=256)}"
+    return Answer(id=called, outputs={"arn": arn(registration, "kms", called)}, planned={"name": called})
+
+
+@answers("aws:ssm/parameter:Parameter")
+def _parameter(registration: Registration) -> Answer:
+    called = name(registration, longest=1011)
+    parameter = arn(registration, "ssm", f"parameter/{called.lstrip('/')}")
+    return Answer(id=called, outputs={"arn": parameter, "version": 1}, planned={"name": called})

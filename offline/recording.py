@@ -1,0 +1,95 @@
+"""What a run of the program asked the engine for: plain values, free of Pulumi's own types."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+UNKNOWN = "<known after creation>"
+"""Stands in a preview's inputs for a value that only AWS can decide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """One request to create a resource, as an answer sees it."""
+
+    type: str
+    name: str
+    urn: str
+    parent: str
+    inputs: Mapping[str, Any]
+    account_id: str
+    region: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The resource options as the engine receives them; property names are camelCase."""
+
+    custom: bool
+    protect: bool = False
+    retain_on_delete: bool = False
+    delete_before_replace: bool = False
+    ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """URNs under which the resource may be found in the state, those inherited from its parents included."""
+    depends_on: tuple[str, ...] = ()
+    """URNs named in `depends_on`, without those that some property already says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A registered resource. Inputs and outputs are plain dicts with camelCase keys, secrets unwrapped."""
+
+    type: str
+    name: str
+    urn: str
+    parent: str
+    """URN of the parent component; empty for a resource at the top."""
+    id: str
+    """Empty for components, and in a preview."""
+    inputs: Mapping[str, Any]
+    secret_inputs: frozenset[str]
+    outputs: Mapping[str, Any]
+    secret_outputs: frozenset[str]
+    options: Options
+    dependencies: Sequence[str]
+    property_dependencies: Mapping[str, Sequence[str]]
+
+
+@dataclass
+class Recording:
+    """Every resource of one run, in the order of registration, and the stack's exports."""
+
+    resources: list[Resource] = field(default_factory=list)
+    exports: dict[str, Any] = field(default_factory=dict)
+    secret_exports: frozenset[str] = frozenset()
+    messages: list[str] = field(default_factory=list)
+    """Warnings and errors that the program logged."""
+
+    def of_type(self, type_: str) -> list[Resource]:
+        """All resources with this type token."""
+        return [resource for resource in self.resources if resource.type == type_]
+
+    def only(self, type_: str) -> Resource:
+        """The one resource of this type; an AssertionError says what there is instead."""
+        return _single(self.of_type(type_), f"one {type_}", self.resources)
+
+    def named(self, type_: str, name: str) -> Resource:
+        """The resource of this type and logical name; an AssertionError says what there is instead."""
+        matches = [resource for resource in self.of_type(type_) if resource.name == name]
+        return _single(matches, f"one {type_} named {name!r}", self.of_type(type_) or self.resources)
+
+
+def _single(matches: list[Resource], wanted: str, candidates: list[Resource]) -> Resource:
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        found = ", ".join(repr(resource.name) for resource in matches)
+    else:
+        counts = Counter(f"{resource.type} {resource.name!r}" for resource in candidates)
+        found = ", ".join(sorted(counts)) or "nothing at all"
+    raise AssertionError(f"expected {wanted}; {len(matches)} match. Registered: {found}")

@@ -1,0 +1,127 @@
+"""A stack file as the Pulumi CLI hands it to a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PLACEHOLDER_ACCOUNT = "123456789012"
+"""AWS's own example account, for a stack file that names none."""
+
+SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a stand-in, because the value itself stays encrypted
+"""What the program sees in place of a value that only the stack's secrets provider can decrypt."""
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class StackFileError(Exception):
+    """A project or stack file that cannot be read as one."""
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """Keys with their namespace; values as strings, structured ones as JSON."""
+
+    project: str
+    values: Mapping[str, str]
+    secret_keys: frozenset[str] = frozenset()
+
+    @property
+    def region(self) -> str:
+        """The AWS provider's region."""
+        return self.values.get("aws:region", "us-east-1")
+
+    @property
+    def account_id(self) -> str:
+        """The first account the stack may be applied to."""
+        allowed = json.loads(self.values.get("aws:allowedAccountIds", "[]"))
+        return str(allowed[0]) if isinstance(allowed, list) and allowed else PLACEHOLDER_ACCOUNT
+
+    @property
+    def default_tags(self) -> Mapping[str, str]:
+        """The tags that the AWS provider puts on every resource that can have some."""
+        tags = json.loads(self.values.get("aws:defaultTags", "{}"))
+        return tags.get("tags") or {} if isinstance(tags, dict) else {}
+
+
+def read_stack_config(root: Path, stack: str) -> StackConfig:
+    """Read `Pulumi.<stack>.yaml` beside `Pulumi.yaml`; raises StackFileError with the sentence to act on."""
+    project = _mapping(root / "Pulumi.yaml")
+    path = root / f"Pulumi.{stack}.yaml"
+    if not path.is_file():
+        known = sorted(p.name.split(".")[1] for p in root.glob("Pulumi.*.yaml"))
+        raise StackFileError(
+            f"There is no {path.name} in {root}. "
+            + (f"Stacks with a file: {', '.join(known)}." if known else "No stack has a file there.")
+        )
+    config = _mapping(path).get("config") or {}
+    if not isinstance(config, dict):
+        raise StackFileError(
+            f"{path.name}: `config` is {type(config).__name__}; a mapping of keys to values is needed."
+        )
+    name = str(project.get("name") or "")
+    if not name:
+        raise StackFileError(f"{root / 'Pulumi.yaml'} gives the project no `name`.")
+    return stack_config(name, {**_project_defaults(project), **config})
+
+
+def stack_config(project: str, values: Mapping[str, Any]) -> StackConfig:
+    """Turn plain values into what `pulumi.Config` reads; a key without a namespace gets the project's name."""
+    namespaced = {key if ":" in key else f"{project}:{key}": value for key, value in values.items()}
+    return StackConfig(
+        project=project,
+        values={key: _as_text(_without_secrets(value)) for key, value in namespaced.items()},
+        secret_keys=frozenset(key for key, value in namespaced.items() if _holds_secret(value)),
+    )
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 a safe loader either way
+    except FileNotFoundError:
+        raise StackFileError(f"There is no {path.name} in {path.parent}; a Pulumi program starts with one.") from None
+    except UnicodeDecodeError as error:
+        raise StackFileError(f"{path} is not UTF-8: {error}") from None
+    except yaml.YAMLError as error:
+        raise StackFileError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise StackFileError(f"{path} holds {type(content).__name__}; a mapping is needed.")
+    return content
+
+
+def _project_defaults(project: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that Pulumi.yaml gives to every stack; keys that are only declared there are left out."""
+    defaults = {}
+    for key, declared in (project.get("config") or {}).items():
+        if not isinstance(declared, dict):
+            defaults[key] = declared
+        elif "value" in declared or "default" in declared:
+            defaults[key] = declared.get("value", declared.get("default"))
+    return defaults
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=str)
+
+
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return set(value) == {"secure"} or any(_holds_secret(item) for item in value.values())
+    return isinstance(value, list) and any(_holds_secret(item) for item in value)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"secure"}:
+            return SECRET_PLACEHOLDER
+        return {key: _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return value
