@@ -1,0 +1,231 @@
+"""The buckets: task logs, DAGs, artifacts of the nodes, and access logs of the load balancers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from node.artifacts import Artifact
+from settings import RetentionSettings
+
+NONCURRENT_DAYS = 30
+"""How long an overwritten or deleted object can be brought back."""
+
+ABANDONED_UPLOAD_DAYS = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketsArgs:
+    cluster: str
+    account_id: str
+    region: str
+    retention: RetentionSettings
+    artifacts: Sequence[Artifact]
+    protect: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A bucket as other parts see it."""
+
+    name: str
+    """Known before anything is made, so that user data can hold it."""
+    arn: pulumi.Output[str]
+    name_with_policy: pulumi.Output[str]
+    """The same name, known once the bucket's policy is attached: for services that test whether they may write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Purpose:
+    """What one bucket is for."""
+
+    suffix: str
+    keep_days: int | None
+    """Objects expire after so many days; None keeps them."""
+    versioned: bool
+    stateful: bool
+    """Holds what nobody can make again."""
+
+
+class Buckets(pulumi.ComponentResource):
+    """Four private, encrypted buckets that refuse requests without TLS.
+
+    Task logs and DAGs are guarded against deletion when the stack protects its data. A bucket of a protected stack is
+    not emptied for its deletion; that of an unprotected stack is.
+    """
+
+    task_logs: Bucket
+    dags: Bucket
+    artifacts: Bucket
+    access_logs: Bucket
+    ready: Sequence[pulumi.Resource]
+    """The artifacts: nodes that start before they are there fail their first boot."""
+
+    def __init__(self, name: str, args: BucketsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:data:Buckets", name, None, opts)
+        keep_task_logs, keep_access_logs = args.retention.task_logs_days, args.retention.access_logs_days
+        self.task_logs = self._bucket(
+            name, args, _Purpose(suffix="task-logs", keep_days=keep_task_logs, versioned=True, stateful=True)
+        )
+        self.dags = self._bucket(name, args, _Purpose(suffix="dags", keep_days=None, versioned=True, stateful=True))
+        self.artifacts = self._bucket(
+            name, args, _Purpose(suffix="artifacts", keep_days=None, versioned=True, stateful=False)
+        )
+        # Not versioned: each log file is written once, under a name of its own.
+        self.access_logs = self._bucket(
+            name, args, _Purpose(suffix="access-logs", keep_days=keep_access_logs, versioned=False, stateful=False)
+        )
+        self.ready = [self._artifact(name, artifact) for artifact in args.artifacts]
+        self.register_outputs({"task_logs": self.task_logs.name, "dags": self.dags.name})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _bucket(self, name: str, args: BucketsArgs, purpose: _Purpose) -> Bucket:
+        label = f"{name}-{purpose.suffix}"
+        bucket_name = f"{args.cluster}-{args.account_id}-{args.region}-{purpose.suffix}"
+        bucket = aws.s3.Bucket(
+            label,
+            bucket=bucket_name,
+            force_destroy=not args.protect,
+            opts=self._child(protect=args.protect and purpose.stateful),
+        )
+        self._encrypt(label, bucket)
+        versioning = self._keep_versions(label, bucket) if purpose.versioned else None
+        self._expire(label, bucket, purpose, versioning)
+        policy = self._close(label, bucket, bucket_policy(bucket_name, purpose.suffix, args.account_id))
+        return Bucket(name=bucket_name, arn=bucket.arn, name_with_policy=policy.bucket)
+
+    def _encrypt(self, label: str, bucket: aws.s3.Bucket) -> None:
+        """With S3's own keys: load balancers write their logs to no other, and nodes need no rights on a key."""
+        rule = aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+            apply_server_side_encryption_by_default=(
+                aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+                    sse_algorithm="AES256"
+                )
+            )
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{label}-encryption", bucket=bucket.id, rules=[rule], opts=self._child()
+        )
+
+    def _keep_versions(self, label: str, bucket: aws.s3.Bucket) -> aws.s3.BucketVersioning:
+        return aws.s3.BucketVersioning(
+            f"{label}-versioning",
+            bucket=bucket.id,
+            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
+            opts=self._child(),
+        )
+
+    def _expire(
+        self, label: str, bucket: aws.s3.Bucket, purpose: _Purpose, versioning: aws.s3.BucketVersioning | None
+    ) -> None:
+        aws.s3.BucketLifecycleConfiguration(
+            f"{label}-lifecycle",
+            bucket=bucket.id,
+            rules=lifecycle_rules(purpose.keep_days, versioned=purpose.versioned),
+            # A rule on noncurrent versions needs a bucket that has versions.
+            opts=self._child(depends_on=[versioning] if versioning else None),
+        )
+
+    def _close(self, label: str, bucket: aws.s3.Bucket, policy: str) -> aws.s3.BucketPolicy:
+        aws.s3.BucketOwnershipControls(
+            f"{label}-ownership",
+            bucket=bucket.id,
+            rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
+            opts=self._child(),
+        )
+        block = aws.s3.BucketPublicAccessBlock(
+            f"{label}-public-access",
+            bucket=bucket.id,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self._child(),
+        )
+        return aws.s3.BucketPolicy(
+            f"{label}-policy",
+            bucket=bucket.id,
+            policy=policy,
+            # S3 answers with a conflict when a bucket's policy and its public access block change at the same time.
+            opts=self._child(depends_on=[block]),
+        )
+
+    def _artifact(self, name: str, artifact: Artifact) -> aws.s3.BucketObjectv2:
+        return aws.s3.BucketObjectv2(
+            f"{name}-artifact-{artifact.name}",
+            bucket=self.artifacts.name_with_policy,
+            key=artifact.key,
+            content_base64=base64.b64encode(artifact.content).decode(),
+            # S3 compares it at the upload and keeps it with the object.
+            checksum_algorithm="SHA256",
+            # An object takes ten tags, and a stack file may give every resource more than that.
+            override_provider=aws.s3.BucketObjectv2OverrideProviderArgs(
+                default_tags=aws.s3.BucketObjectv2OverrideProviderDefaultTagsArgs(tags={})
+            ),
+            # New content has a new key. The old object stays for nodes that still boot from the launch template before.
+            opts=self._child(retain_on_delete=True),
+        )
+
+
+def lifecycle_rules(keep_days: int | None, *, versioned: bool) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
+    """One rule for all objects; S3 takes no more than one `expiration` in it."""
+    expiration = aws.s3.BucketLifecycleConfigurationRuleExpirationArgs
+    noncurrent = aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs
+    abandoned = aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs
+    return [
+        aws.s3.BucketLifecycleConfigurationRuleArgs(
+            id="expire",
+            status="Enabled",
+            filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+            # With days, S3 also clears away the delete markers that are left alone; without, it has to be told.
+            expiration=expiration(days=keep_days) if keep_days else expiration(expired_object_delete_marker=True),
+            noncurrent_version_expiration=noncurrent(noncurrent_days=NONCURRENT_DAYS) if versioned else None,
+            abort_incomplete_multipart_upload=abandoned(days_after_initiation=ABANDONED_UPLOAD_DAYS),
+        )
+    ]
+
+
+def bucket_policy(bucket_name: str, purpose: str, account_id: str) -> str:
+    """Refuses requests without TLS, or with a version below 1.2.
+
+    The access logs bucket also admits the load balancers' log delivery.
+    """
+    resources = [f"arn:aws:s3:::{bucket_name}", f"arn:aws:s3:::{bucket_name}/*"]
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": resources,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "ModernTlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": resources,
+            "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+        },
+    ]
+    if purpose == "access-logs":
+        # The path holds the account whose load balancers write there, so it keeps out those of other accounts.
+        statements.append(
+            {
+                "Sid": "LoadBalancerLogs",
+                "Effect": "Allow",
+                "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": f"arn:aws:s3:::{bucket_name}/*/AWSLogs/{account_id}/*",
+            }
+        )
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

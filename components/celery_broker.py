@@ -1,0 +1,146 @@
+"""The Valkey servers that carry Celery's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_random as random
+
+from settings import BrokerSettings
+
+PORT = 6379
+ENGINE_VERSION = "8.2"
+SNAPSHOT_WINDOW = "02:00-03:00"
+MAINTENANCE_WINDOW = "sun:04:30-sun:05:30"
+"""Both in UTC, after the database's, so that the cluster never loses both at once."""
+
+LOG_TYPES = ("slow-log", "engine-log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CeleryBrokerArgs:
+    cluster: str
+    settings: BrokerSettings
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    log_retention_days: int
+    protect: bool
+
+
+class CeleryBroker(pulumi.ComponentResource):
+    """ElastiCache for Valkey that answers over TLS only, to clients with its token only.
+
+    It never drops a message to save memory. With a replica, a lost primary is replaced by it in another zone, under the
+    same address.
+    """
+
+    address: pulumi.Output[str]
+    """Always leads to the primary, also after a failover."""
+    port: int
+    auth_token: pulumi.Output[str]
+    log_group_names: Sequence[str]
+
+    def __init__(self, name: str, args: CeleryBrokerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:data:CeleryBroker", name, None, opts)
+        # CloudWatch's policy for delivered logs covers this prefix once and for all; for any other, each group makes it
+        # longer, up to a limit at which deliveries stop.
+        self.log_group_names = [f"/aws/vendedlogs/elasticache/{_identifier(args)}/{log}" for log in LOG_TYPES]
+        self.auth_token = self._auth_token(name)
+        group = self._replication_group(name, args)
+        self.address = group.primary_endpoint_address
+        self.port = PORT
+        self.register_outputs({"address": self.address})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _auth_token(self, name: str) -> pulumi.Output[str]:
+        """ElastiCache takes 16 to 128 characters, of the special ones a few; length gives more strength than those."""
+        token = random.RandomPassword(f"{name}-auth-token", length=64, special=False, opts=self._child())
+        return token.result
+
+    def _replication_group(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.ReplicationGroup:
+        replicated = args.settings.replicas > 0
+        snapshots = args.settings.snapshot_retention_days > 0
+        return aws.elasticache.ReplicationGroup(
+            # State key: under another name the broker would be replaced by an empty one.
+            f"{name}-replication-group",
+            replication_group_id=_identifier(args),
+            description=f"Celery broker of {args.cluster}",
+            engine="valkey",
+            engine_version=ENGINE_VERSION,
+            node_type=args.settings.node_type,
+            # Celery speaks to one server: it has no use for slots, and its multi-key commands fail across them.
+            cluster_mode="disabled",
+            num_cache_clusters=1 + args.settings.replicas,
+            automatic_failover_enabled=replicated,
+            multi_az_enabled=replicated,
+            parameter_group_name=self._parameters(name, args).name,
+            port=PORT,
+            subnet_group_name=self._subnets(name, args).name,
+            security_group_ids=[args.security_group_id],
+            transit_encryption_enabled=True,
+            transit_encryption_mode="required",
+            auth_token=self.auth_token,
+            # A new token is valid beside the old one, which running nodes use until their services restart.
+            auth_token_update_strategy="ROTATE",  # noqa: S106 a strategy, no token
+            at_rest_encryption_enabled=True,
+            snapshot_retention_limit=args.settings.snapshot_retention_days,
+            snapshot_window=SNAPSHOT_WINDOW if snapshots else None,
+            final_snapshot_identifier=f"{_identifier(args)}-final" if args.protect else None,
+            auto_minor_version_upgrade=True,
+            maintenance_window=MAINTENANCE_WINDOW,
+            # AWS refuses to change the token or the delivery of logs in any other way.
+            apply_immediately=True,
+            log_delivery_configurations=self._log_delivery(name, args),
+            opts=self._child(protect=args.protect),
+        )
+
+    def _log_delivery(
+        self, name: str, args: CeleryBrokerArgs
+    ) -> list[aws.elasticache.ReplicationGroupLogDeliveryConfigurationArgs]:
+        deliveries = []
+        for log_type, group_name in zip(LOG_TYPES, self.log_group_names, strict=True):
+            group = aws.cloudwatch.LogGroup(
+                f"{name}-{log_type}",
+                name=group_name,
+                retention_in_days=args.log_retention_days,
+                opts=self._child(),
+            )
+            deliveries.append(
+                aws.elasticache.ReplicationGroupLogDeliveryConfigurationArgs(
+                    destination=group.name,
+                    destination_type="cloudwatch-logs",
+                    log_format="json",
+                    log_type=log_type,
+                )
+            )
+        return deliveries
+
+    def _subnets(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.SubnetGroup:
+        return aws.elasticache.SubnetGroup(
+            f"{name}-subnets",
+            description=f"Data subnets of {args.cluster}",
+            subnet_ids=args.subnet_ids,
+            opts=self._child(),
+        )
+
+    def _parameters(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.ParameterGroup:
+        return aws.elasticache.ParameterGroup(
+            f"{name}-parameters",
+            family=f"valkey{ENGINE_VERSION.partition('.')[0]}",
+            description=f"Valkey as Celery broker of {args.cluster}",
+            parameters=[
+                # An evicted key is a lost task: with full memory a publisher must get an error instead.
+                aws.elasticache.ParameterGroupParameterArgs(name="maxmemory-policy", value="noeviction"),
+            ],
+            opts=self._child(),
+        )
+
+
+def _identifier(args: CeleryBrokerArgs) -> str:
+    return f"{args.cluster}-broker"

@@ -1,0 +1,200 @@
+"""The PostgreSQL instance that holds Airflow's metadata and, as a second database, Celery's results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from settings import DatabaseSettings
+
+PORT = 5432
+ADMIN_USER = "airflow_admin"
+LOG_EXPORTS = ("postgresql", "upgrade")
+CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
+FREE_INSIGHTS_DAYS = 7
+"""The longest retention of Performance Insights without a charge. For PostgreSQL every instance class has it."""
+BACKUP_WINDOW = "01:00-02:00"
+MAINTENANCE_WINDOW = "sun:03:00-sun:04:00"
+"""Both in UTC; AWS refuses windows that overlap."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetadataDatabaseArgs:
+    cluster: str
+    settings: DatabaseSettings
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    max_connections: int
+    """Sessions that the server admits. A change waits for the next restart of the instance."""
+    log_retention_days: int
+    protect: bool
+
+
+class MetadataDatabase(pulumi.ComponentResource):
+    """RDS PostgreSQL that only nodes reach, over TLS only.
+
+    The instance starts with no database of ours: a master makes the databases and their roles, with the admin's
+    password that RDS keeps in Secrets Manager and that no state file of Pulumi ever holds.
+
+    When protected, it survives `pulumi destroy` (refused by Pulumi, and again by AWS), and it is not deleted without a
+    last snapshot. Changes that restart a protected instance wait for its maintenance window; an unprotected one takes
+    them at once.
+    """
+
+    address: pulumi.Output[str]
+    port: int
+    admin_secret_arn: pulumi.Output[str]
+    """The secret that RDS manages: JSON with `username` and `password`, a new password each week."""
+    log_group_names: Sequence[str]
+
+    def __init__(self, name: str, args: MetadataDatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:data:MetadataDatabase", name, None, opts)
+        self.log_group_names = [f"/aws/rds/instance/{_identifier(args)}/{export}" for export in LOG_EXPORTS]
+        log_groups = self._log_groups(name, args)
+        instance = self._instance(name, args, log_groups)
+        self.address = instance.address
+        self.port = PORT
+        # AWS gives an instance whose admin it manages exactly one such secret.
+        self.admin_secret_arn = instance.master_user_secrets.apply(lambda secrets: str(secrets[0].secret_arn))
+        self.register_outputs({"address": self.address})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _log_groups(self, name: str, args: MetadataDatabaseArgs) -> Sequence[aws.cloudwatch.LogGroup]:
+        """Made before the instance: groups that RDS makes itself keep their logs, and their cost, for ever."""
+        return [
+            aws.cloudwatch.LogGroup(
+                f"{name}-{group_name.rpartition('/')[2]}-logs",
+                name=group_name,
+                retention_in_days=args.log_retention_days,
+                opts=self._child(),
+            )
+            for group_name in self.log_group_names
+        ]
+
+    def _instance(
+        self, name: str, args: MetadataDatabaseArgs, log_groups: Sequence[aws.cloudwatch.LogGroup]
+    ) -> aws.rds.Instance:
+        monitoring_role, monitoring_policy = self._monitoring_role(name, args)
+        return aws.rds.Instance(
+            # State key: under another name the database would be replaced by an empty one.
+            f"{name}-instance",
+            identifier=_identifier(args),
+            engine="postgres",
+            engine_version=args.settings.engine_version,
+            instance_class=args.settings.instance_class,
+            parameter_group_name=self._parameters(name, args).name,
+            allocated_storage=args.settings.allocated_storage_gib,
+            max_allocated_storage=args.settings.max_allocated_storage_gib,
+            storage_type="gp3",
+            storage_encrypted=True,
+            multi_az=args.settings.multi_az,
+            db_subnet_group_name=self._subnets(name, args).name,
+            vpc_security_group_ids=[args.security_group_id],
+            publicly_accessible=False,
+            port=PORT,
+            ca_cert_identifier=CERTIFICATE_AUTHORITY,
+            username=ADMIN_USER,
+            manage_master_user_password=True,
+            backup_retention_period=args.settings.backup_retention_days,
+            backup_window=BACKUP_WINDOW,
+            copy_tags_to_snapshot=True,
+            deletion_protection=args.protect,
+            skip_final_snapshot=not args.protect,
+            final_snapshot_identifier=f"{_identifier(args)}-final" if args.protect else None,
+            delete_automated_backups=not args.protect,
+            auto_minor_version_upgrade=True,
+            maintenance_window=MAINTENANCE_WINDOW,
+            # A restart costs every scheduler its connection, so a cluster that matters has it at night.
+            apply_immediately=not args.protect,
+            performance_insights_enabled=True,
+            performance_insights_retention_period=FREE_INSIGHTS_DAYS,
+            monitoring_interval=60,
+            monitoring_role_arn=monitoring_role.arn,
+            enabled_cloudwatch_logs_exports=list(LOG_EXPORTS),
+            opts=self._child(protect=args.protect, depends_on=[monitoring_policy, *log_groups]),
+        )
+
+    def _subnets(self, name: str, args: MetadataDatabaseArgs) -> aws.rds.SubnetGroup:
+        return aws.rds.SubnetGroup(
+            f"{name}-subnets",
+            description=f"Data subnets of {args.cluster}",
+            subnet_ids=args.subnet_ids,
+            opts=self._child(),
+        )
+
+    def _parameters(self, name: str, args: MetadataDatabaseArgs) -> aws.rds.ParameterGroup:
+        return aws.rds.ParameterGroup(
+            f"{name}-parameters",
+            family=f"postgres{args.settings.engine_version.partition('.')[0]}",
+            description=f"PostgreSQL for Airflow in {args.cluster}",
+            parameters=postgresql_parameters(args.max_connections),
+            opts=self._child(),
+        )
+
+    def _monitoring_role(
+        self, name: str, args: MetadataDatabaseArgs
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicyAttachment]:
+        role = aws.iam.Role(
+            f"{name}-monitoring-role",
+            description=f"Lets RDS report operating system metrics of {_identifier(args)}",
+            assume_role_policy=monitoring_trust(),
+            opts=self._child(),
+        )
+        attachment = aws.iam.RolePolicyAttachment(
+            f"{name}-monitoring-policy",
+            role=role.name,
+            policy_arn="arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+            opts=self._child(),
+        )
+        return role, attachment
+
+
+def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupParameterArgs]:
+    """What differs from RDS's defaults, or must not change when they do."""
+    hours = 60 * 60 * 1000
+    immediate = {
+        "rds.force_ssl": "1",
+        "timezone": "UTC",
+        # `airflow db migrate` keeps its lock in a transaction that idles while the migration runs, so this is no place
+        # for minutes. RDS's own default, 24 h, lets one lost client keep vacuum from the busiest tables for a day.
+        "idle_in_transaction_session_timeout": str(4 * hours),
+        # Statements that the scheduler should never wait for, and who held it up.
+        "log_min_duration_statement": "1000",
+        "log_lock_waits": "1",
+        "log_statement": "ddl",
+        "log_connections": "1",
+        "log_disconnections": "1",
+    }
+    parameter = aws.rds.ParameterGroupParameterArgs
+    return [
+        # PostgreSQL reads it at its start only; AWS refuses any other way of applying it.
+        parameter(name="max_connections", value=str(max_connections), apply_method="pending-reboot"),
+        *(parameter(name=key, value=value, apply_method="immediate") for key, value in immediate.items()),
+    ]
+
+
+def monitoring_trust() -> str:
+    """Only RDS's enhanced monitoring may take the role."""
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "monitoring.rds.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                }
+            ],
+        }
+    )
+
+
+def _identifier(args: MetadataDatabaseArgs) -> str:
+    return f"{args.cluster}-metadata"

@@ -1,0 +1,38 @@
+"""Interface endpoints: AWS services reached inside the VPC instead of through NAT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateEndpointsArgs:
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    region: str
+    services: Sequence[str]
+    """Names as in the services' addresses: `secretsmanager`, `ssm`, `logs`."""
+
+
+class PrivateEndpoints(pulumi.ComponentResource):
+    """One endpoint for each service, under the service's usual name, so that no client has to know."""
+
+    def __init__(self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:network:PrivateEndpoints", name, None, opts)
+        for service in args.services:
+            aws.ec2.VpcEndpoint(
+                f"{name}-{service}",
+                vpc_id=args.vpc_id,
+                vpc_endpoint_type="Interface",
+                service_name=f"com.amazonaws.{args.region}.{service}",
+                subnet_ids=args.subnet_ids,
+                security_group_ids=[args.security_group_id],
+                private_dns_enabled=True,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({})

@@ -1,0 +1,155 @@
+"""What processes must know and people must not read: one secret in Secrets Manager for each value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_random as random
+
+METADATA_ROLE = "airflow"
+"""PostgreSQL role, and database, of Airflow's metadata."""
+
+RESULTS_ROLE = "celery_results"
+"""PostgreSQL role, and database, of Celery's results: all that a worker's credentials open."""
+
+PROTECTED_RECOVERY_DAYS = 30
+"""How long a deleted secret can be brought back; the longest that AWS offers."""
+
+DESCRIPTIONS = {
+    "database-dsn": "Airflow's metadata database, with role and password",
+    "result-backend": "Celery's result database, with role and password",
+    "broker-url": "Celery's broker, with token",
+    "fernet-key": "Encrypts the connections and variables in the metadata database",
+    "jwt-secret": "Signs the tokens of the API and of running tasks",
+    "api-secret-key": "Signs UI sessions and requests for logs",
+    "admin-password": "First password of the user admin",
+    "database-admin": "Where the database is, and the secret in which RDS keeps its admin's password",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsArgs:
+    cluster: str
+    database_address: pulumi.Input[str]
+    database_port: int
+    database_admin_secret_arn: pulumi.Input[str]
+    broker_address: pulumi.Input[str]
+    broker_port: int
+    broker_auth_token: pulumi.Input[str]
+    protect: bool
+
+
+class Secrets(pulumi.ComponentResource):
+    """The secrets `<cluster>/<key>`, each readable on its own, so that a role gets only the ones it needs.
+
+    Passwords and keys are made once and kept in Pulumi's state, encrypted. Changing the arguments of a random value
+    makes a new one, which nodes take up at the next start of their services. Not so the Fernet key: without the old one
+    the stored connections cannot be read, so Pulumi refuses to replace it when the stack protects its data.
+    """
+
+    arns: Mapping[str, pulumi.Output[str]]
+    """By key; AWS ends each with six characters of its own."""
+    names: Mapping[str, str]
+    """By key: what an operator types to read a value."""
+    ready: Sequence[pulumi.Resource]
+    """The values: nodes that start before they are there stop their first boot."""
+
+    def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:data:Secrets", name, None, opts)
+        values = self._values(name, args)
+        secrets = {key: self._secret(name, args, key) for key in DESCRIPTIONS}
+        self.arns = {key: secret.arn for key, secret in secrets.items()}
+        self.names = {key: f"{args.cluster}/{key}" for key in DESCRIPTIONS}
+        self.ready = [self._store(name, key, secret, values[key]) for key, secret in secrets.items()]
+        self.register_outputs({})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _values(self, name: str, args: SecretsArgs) -> Mapping[str, pulumi.Output[str]]:
+        database = (args.database_address, args.database_port)
+        broker = (args.broker_address, args.broker_port)
+        # Losing this key makes stored connections unreadable, so replacing it must not be an accident.
+        fernet_bytes = random.RandomBytes(f"{name}-fernet-bytes", length=32, opts=self._child(protect=args.protect))
+        return {
+            "database-dsn": pulumi.Output.all(self._random(name, "database-password"), *database).apply(
+                lambda known: database_dsn(*known)
+            ),
+            "result-backend": pulumi.Output.all(self._random(name, "results-password"), *database).apply(
+                lambda known: result_backend(*known)
+            ),
+            "broker-url": pulumi.Output.all(args.broker_auth_token, *broker).apply(lambda known: broker_url(*known)),
+            "fernet-key": fernet_bytes.base64.apply(fernet_key),
+            "jwt-secret": self._random(name, "jwt-secret-value", length=64),
+            "api-secret-key": self._random(name, "api-secret-key-value", length=64),
+            "admin-password": self._random(name, "admin-password-value"),
+            "database-admin": pulumi.Output.all(*database, args.database_admin_secret_arn).apply(
+                lambda known: database_admin(*known)
+            ),
+        }
+
+    def _random(self, name: str, noun: str, *, length: int = 32) -> pulumi.Output[str]:
+        """Letters and digits: 32 of them are 190 bits, and no shell, URL or file format gives any of them a meaning."""
+        value = random.RandomPassword(f"{name}-{noun}", length=length, special=False, opts=self._child())
+        return value.result
+
+    def _secret(self, name: str, args: SecretsArgs, key: str) -> aws.secretsmanager.Secret:
+        return aws.secretsmanager.Secret(
+            f"{name}-{key}",
+            name=f"{args.cluster}/{key}",
+            description=DESCRIPTIONS[key],
+            # A deleted secret keeps its name for these days; a stack that is made and unmade needs it again at once.
+            recovery_window_in_days=PROTECTED_RECOVERY_DAYS if args.protect else 0,
+            # All others can be made again from what the stack has; this one alone reads what it has encrypted.
+            opts=self._child(protect=args.protect and key == "fernet-key"),
+        )
+
+    def _store(
+        self, name: str, key: str, secret: aws.secretsmanager.Secret, value: pulumi.Output[str]
+    ) -> aws.secretsmanager.SecretVersion:
+        return aws.secretsmanager.SecretVersion(
+            f"{name}-{key}-value", secret_id=secret.id, secret_string=value, opts=self._child()
+        )
+
+
+def database_dsn(password: str, host: str, port: int) -> str:
+    """The SQLAlchemy URL of Airflow's metadata.
+
+    TLS is asked for by the environment (`PGSSLMODE`): in the URL it breaks Airflow's async engine.
+    """
+    return _database_url("postgresql+psycopg2", METADATA_ROLE, password, host, port)
+
+
+def result_backend(password: str, host: str, port: int) -> str:
+    """Celery's URL of its result database: the SQLAlchemy URL behind `db+`."""
+    return _database_url("db+postgresql+psycopg2", RESULTS_ROLE, password, host, port)
+
+
+def broker_url(token: str, host: str, port: int) -> str:
+    """Celery's URL of the broker, over TLS; the token belongs to the default user, which has no name in the URL."""
+    return f"rediss://:{_quoted(token)}@{host}:{port}/0"
+
+
+def fernet_key(base64_bytes: str) -> str:
+    """Fernet reads the URL-safe alphabet of base64."""
+    return base64_bytes.translate(str.maketrans("+/", "-_"))
+
+
+def database_admin(host: str, port: int, secret_arn: str) -> str:
+    """JSON that leads a master to the admin's password, whose ARN AWS makes up."""
+    return json.dumps({"host": host, "port": port, "secretArn": secret_arn})
+
+
+def _database_url(scheme: str, role: str, password: str, host: str, port: int) -> str:
+    return f"{scheme}://{role}:{_quoted(password)}@{host}:{port}/{role}"
+
+
+def _quoted(value: str) -> str:
+    """Percent-encoded: what is left means nothing to URLs, environment files and Airflow's expansion of `$NAME`."""
+    return quote(value, safe="")
