@@ -1,0 +1,113 @@
+"""What the groups of nodes share: the launch template, the tags and the metrics, whatever the role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+# Debian's cloud team publishes the newest image of a release under these public parameters; EC2 resolves the name at
+# each launch, so that a preview needs no look-up and a new node starts with the newest security updates.
+DEBIAN_13_PARAMETER = "resolve:ssm:/aws/service/debian/release/13/latest"
+
+# The root device of Debian's images, for both architectures. Another name would add a second disk beside the root disk.
+ROOT_DEVICE = "/dev/xvda"
+
+# The kinds of resource that EC2 makes from a template and that the provider's default tags never reach.
+TAGGED_AT_LAUNCH = ("instance", "volume")
+
+# Free of charge, and off unless asked for: without them nobody can see how long a group was short of nodes.
+GROUP_METRICS = (
+    aws.autoscaling.Metric.GROUP_MIN_SIZE,
+    aws.autoscaling.Metric.GROUP_MAX_SIZE,
+    aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
+    aws.autoscaling.Metric.GROUP_IN_SERVICE_INSTANCES,
+    aws.autoscaling.Metric.GROUP_PENDING_INSTANCES,
+    aws.autoscaling.Metric.GROUP_TERMINATING_INSTANCES,
+    aws.autoscaling.Metric.GROUP_TOTAL_INSTANCES,
+)
+
+
+def node_image_id(architecture: Literal["amd64", "arm64"], pinned: str | None) -> str:
+    """The image of a node: the pinned AMI, or the name under which EC2 finds the newest Debian 13 at launch."""
+    return pinned or f"{DEBIAN_13_PARAMETER}/{architecture}"
+
+
+def node_tags(tags: Mapping[str, str], *, cluster: str, role: str, pool: str | None = None) -> dict[str, str]:
+    """The stack's tags, and those by which a person finds a node in the console."""
+    parts = [cluster, role] + ([pool] if pool else [])
+    return {
+        **tags,
+        "Name": "-".join(parts),
+        "airflow:cluster": cluster,
+        "airflow:role": role,
+        **({"airflow:pool": pool} if pool else {}),
+    }
+
+
+def group_tags(tags: Mapping[str, str]) -> list[aws.autoscaling.GroupTagArgs]:
+    """The tags of a group itself: an autoscaling group is the one resource that the provider's default tags pass by."""
+    return [
+        aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=True)
+        for key, value in sorted(tags.items())
+    ]
+
+
+def launch_template(
+    name: str,
+    *,
+    instance_type: str,
+    image_id: str,
+    root_volume_gib: int,
+    user_data: str,
+    security_group_id: pulumi.Input[str],
+    instance_profile_arn: pulumi.Input[str],
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> aws.ec2.LaunchTemplate:
+    """Register the template. `user_data` is base64 already; EC2 takes at most 16,384 bytes of it before encoding."""
+    return aws.ec2.LaunchTemplate(
+        name,
+        image_id=image_id,
+        instance_type=instance_type,
+        user_data=user_data,
+        iam_instance_profile=aws.ec2.LaunchTemplateIamInstanceProfileArgs(arn=instance_profile_arn),
+        # A node that powers itself off is finished: it must not linger as a stopped instance with a paid disk.
+        instance_initiated_shutdown_behavior="terminate",
+        metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
+            http_endpoint="enabled",
+            http_tokens="required",
+            # One hop: a container that a task starts cannot borrow the node's role.
+            http_put_response_hop_limit=1,
+        ),
+        monitoring=aws.ec2.LaunchTemplateMonitoringArgs(enabled=True),
+        ebs_optimized="true",
+        block_device_mappings=[_root_volume(root_volume_gib)],
+        network_interfaces=[
+            aws.ec2.LaunchTemplateNetworkInterfaceArgs(
+                device_index=0,
+                # Said here and not left to the subnet: an existing network's subnets may hand out public addresses.
+                associate_public_ip_address="false",
+                delete_on_termination="true",
+                security_groups=[security_group_id],
+            )
+        ],
+        tag_specifications=[
+            aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=dict(tags)) for kind in TAGGED_AT_LAUNCH
+        ],
+        opts=opts,
+    )
+
+
+def _root_volume(size_gib: int) -> aws.ec2.LaunchTemplateBlockDeviceMappingArgs:
+    return aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+        device_name=ROOT_DEVICE,
+        ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+            volume_type="gp3",
+            volume_size=size_gib,
+            encrypted="true",
+            delete_on_termination="true",
+        ),
+    )

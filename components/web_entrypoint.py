@@ -1,0 +1,333 @@
+"""The way in: load balancers, certificate and names of the web interface and the execution API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from settings import WebSettings
+
+API_SERVER_PORT = 8080
+
+# TLS 1.3, and 1.2 with forward secrecy and authenticated encryption only.
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
+
+# Six failed checks take a minute. The verdict does not only stop traffic, it replaces the master with all that runs on
+# it; a crashed api-server is back after 13 to 35 seconds on a busy node and must not cost the scheduler beside it.
+CHECK_INTERVAL_SECONDS = 10
+FAILED_CHECKS_UNTIL_UNHEALTHY = 6
+
+# Below the 120 s for which the api-server keeps an idle connection open ([api] worker_timeout): the side that reuses a
+# connection has to be the first to close it, or requests meet a closed socket and end as 502.
+IDLE_TIMEOUT_SECONDS = 60
+
+EXECUTION_API_PATHS = ("/execution", "/execution/*")
+
+# The api-server decodes a path before it routes it, load balancer rules may compare the raw one: /%65xecution/ and
+# /e%78ecution/ have to be refused as well. No page of Airflow has a percent sign in a path that begins like these.
+DISGUISED_EXECUTION_API_PATHS = ("/%*", "/e*%*")
+
+HSTS_ONE_YEAR = "max-age=31536000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebEntrypointArgs:
+    """What the way in is made of.
+
+    Attributes:
+        public_security_group_id: given when there is public access; needs a domain.
+        access_logs_bucket: name of a bucket whose policy lets load balancers of this account and region write.
+        protect: whether the load balancers refuse to be deleted.
+        after: what has to be there first and no input mentions: the policy of the access log bucket.
+    """
+
+    cluster: str
+    settings: WebSettings
+    vpc_id: pulumi.Input[str]
+    internal_subnet_ids: Sequence[pulumi.Input[str]]
+    public_subnet_ids: Sequence[pulumi.Input[str]]
+    internal_security_group_id: pulumi.Input[str]
+    public_security_group_id: pulumi.Input[str] | None
+    access_logs_bucket: pulumi.Input[str]
+    protect: bool
+    after: Sequence[pulumi.Resource]
+
+
+def private_zone_name(cluster: str) -> str:
+    """The name under which nodes reach the api-servers: known before anything is created, and for ever the same."""
+    return f"{cluster}.internal"
+
+
+def web_url(cluster: str, domain: str | None) -> str:
+    """Where a browser finds Airflow."""
+    return f"https://{domain}" if domain else f"http://{private_zone_name(cluster)}:{API_SERVER_PORT}"
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """The name that people use, and the public hosted zone that holds it."""
+
+    name: str
+    zone_id: str
+
+
+def _domain(settings: WebSettings) -> _Domain | None:
+    if settings.domain is None or settings.hosted_zone_id is None:
+        return None
+    return _Domain(settings.domain, settings.hosted_zone_id)
+
+
+class WebEntrypoint(pulumi.ComponentResource):
+    """One internal load balancer for people and nodes, and by choice a public one for people alone.
+
+    Without a domain the web interface is plain HTTP inside the network. With one it is HTTPS, and port 8080 serves the
+    execution API alone. From the internet it is HTTPS or nothing, and the execution API is refused.
+    """
+
+    url: str
+    target_group_arns: list[pulumi.Output[str]]
+
+    def __init__(self, name: str, args: WebEntrypointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:web:WebEntrypoint", name, None, opts)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.url = web_url(args.cluster, args.settings.domain)
+        internal = self._load_balancer(
+            f"{name}-internal",
+            args,
+            physical_name=f"{args.cluster}-web",
+            internal=True,
+            subnet_ids=args.internal_subnet_ids,
+            security_group_id=args.internal_security_group_id,
+        )
+        targets = self._target_group(f"{name}-internal-targets", args.vpc_id)
+        self.target_group_arns = [targets.arn]
+        self._private_name(name, args, internal)
+        domain = _domain(args.settings)
+        if domain is None:
+            self._plain_listener(name, internal, _forward(targets))
+        else:
+            self._with_domain(name, args, domain, internal, targets)
+        self.register_outputs({"url": self.url, "target_group_arns": self.target_group_arns})
+
+    def _with_domain(
+        self,
+        name: str,
+        args: WebEntrypointArgs,
+        domain: _Domain,
+        internal: aws.lb.LoadBalancer,
+        targets: aws.lb.TargetGroup,
+    ) -> None:
+        certificate_arn = self._certificate(name, domain)
+        plain = self._plain_listener(name, internal, _redirect_to_https(domain.name))
+        self._execution_api_rule(f"{name}-internal-execution-api", plain, EXECUTION_API_PATHS, _rule_forward(targets))
+        self._https_listener(f"{name}-internal-https", internal, certificate_arn, targets)
+        public_group = args.public_security_group_id
+        entrance = internal if public_group is None else self._public(name, args, public_group, certificate_arn)
+        self._alias(f"{name}-record", domain.zone_id, domain.name, entrance)
+
+    def _public(
+        self,
+        name: str,
+        args: WebEntrypointArgs,
+        security_group_id: pulumi.Input[str],
+        certificate_arn: pulumi.Input[str],
+    ) -> aws.lb.LoadBalancer:
+        balancer = self._load_balancer(
+            f"{name}-public",
+            args,
+            physical_name=f"{args.cluster}-public",
+            internal=False,
+            subnet_ids=args.public_subnet_ids,
+            security_group_id=security_group_id,
+        )
+        targets = self._target_group(f"{name}-public-targets", args.vpc_id)
+        self.target_group_arns.append(targets.arn)
+        listener = self._https_listener(f"{name}-public-https", balancer, certificate_arn, targets)
+        refused = EXECUTION_API_PATHS + DISGUISED_EXECUTION_API_PATHS
+        self._execution_api_rule(f"{name}-public-execution-api", listener, refused, _REFUSED)
+        return balancer
+
+    def _load_balancer(
+        self,
+        logical_name: str,
+        args: WebEntrypointArgs,
+        *,
+        physical_name: str,
+        internal: bool,
+        subnet_ids: Sequence[pulumi.Input[str]],
+        security_group_id: pulumi.Input[str],
+    ) -> aws.lb.LoadBalancer:
+        return aws.lb.LoadBalancer(
+            logical_name,
+            name=physical_name,
+            load_balancer_type="application",
+            internal=internal,
+            subnets=subnet_ids,
+            security_groups=[security_group_id],
+            drop_invalid_header_fields=True,
+            desync_mitigation_mode="defensive",
+            idle_timeout=IDLE_TIMEOUT_SECONDS,
+            enable_deletion_protection=args.protect,
+            access_logs=aws.lb.LoadBalancerAccessLogsArgs(
+                bucket=args.access_logs_bucket, prefix=physical_name, enabled=True
+            ),
+            # Creation fails when the bucket's policy does not let the load balancer write its test object.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+        )
+
+    def _target_group(self, logical_name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:
+        """The masters, as one load balancer sees them; AWS allows a target group one load balancer."""
+        return aws.lb.TargetGroup(
+            logical_name,
+            vpc_id=vpc_id,
+            target_type="instance",
+            protocol="HTTP",
+            port=API_SERVER_PORT,
+            # How long a leaving master may finish the requests it holds.
+            deregistration_delay=IDLE_TIMEOUT_SECONDS,
+            health_check=aws.lb.TargetGroupHealthCheckArgs(
+                protocol="HTTP",
+                port="traffic-port",
+                path="/",
+                # 302 is the answer of Airflow 2's web server, should a group hold both during a migration.
+                matcher="200,302",
+                interval=CHECK_INTERVAL_SECONDS,
+                timeout=5,
+                healthy_threshold=2,
+                unhealthy_threshold=FAILED_CHECKS_UNTIL_UNHEALTHY,
+            ),
+            opts=self._child,
+        )
+
+    def _private_name(self, name: str, args: WebEntrypointArgs, internal: aws.lb.LoadBalancer) -> None:
+        zone = aws.route53.Zone(
+            f"{name}-private-zone",
+            name=private_zone_name(args.cluster),
+            comment=f"How the nodes of {args.cluster} reach its api-servers",
+            vpcs=[aws.route53.ZoneVpcArgs(vpc_id=args.vpc_id)],
+            opts=self._child,
+        )
+        self._alias(f"{name}-private-record", zone.zone_id, private_zone_name(args.cluster), internal)
+
+    def _alias(
+        self, logical_name: str, zone_id: pulumi.Input[str], record_name: str, target: aws.lb.LoadBalancer
+    ) -> None:
+        aws.route53.Record(
+            logical_name,
+            zone_id=zone_id,
+            name=record_name,
+            type="A",
+            aliases=[
+                aws.route53.RecordAliasArgs(name=target.dns_name, zone_id=target.zone_id, evaluate_target_health=False)
+            ],
+            opts=self._child,
+        )
+
+    def _certificate(self, name: str, domain: _Domain) -> pulumi.Output[str]:
+        """The ARN of a certificate that is issued, so that listeners wait for it."""
+        certificate = aws.acm.Certificate(
+            f"{name}-certificate", domain_name=domain.name, validation_method="DNS", opts=self._child
+        )
+        # One name, hence one option. Its fields are unknown in a preview; that there is one record never is.
+        proof = certificate.domain_validation_options[0]
+        record = aws.route53.Record(
+            f"{name}-certificate-record",
+            zone_id=domain.zone_id,
+            name=proof.resource_record_name,
+            type=proof.resource_record_type,
+            records=[proof.resource_record_value],
+            ttl=300,
+            # ACM asks for the same record for every certificate of a name: a second stack, or a certificate made by
+            # hand before, must not stop this one.
+            allow_overwrite=True,
+            opts=self._child,
+        )
+        validation = aws.acm.CertificateValidation(
+            f"{name}-certificate-validation",
+            certificate_arn=certificate.arn,
+            validation_record_fqdns=[record.fqdn],
+            opts=self._child,
+        )
+        return validation.certificate_arn
+
+    def _plain_listener(
+        self, name: str, internal: aws.lb.LoadBalancer, action: aws.lb.ListenerDefaultActionArgs
+    ) -> aws.lb.Listener:
+        return aws.lb.Listener(
+            f"{name}-internal-http",
+            load_balancer_arn=internal.arn,
+            protocol="HTTP",
+            port=API_SERVER_PORT,
+            default_actions=[action],
+            routing_http_response_server_enabled=False,
+            opts=self._child,
+        )
+
+    def _https_listener(
+        self,
+        logical_name: str,
+        load_balancer: aws.lb.LoadBalancer,
+        certificate_arn: pulumi.Input[str],
+        targets: aws.lb.TargetGroup,
+    ) -> aws.lb.Listener:
+        return aws.lb.Listener(
+            logical_name,
+            load_balancer_arn=load_balancer.arn,
+            protocol="HTTPS",
+            port=443,
+            ssl_policy=TLS_POLICY,
+            certificate_arn=certificate_arn,
+            default_actions=[_forward(targets)],
+            routing_http_response_server_enabled=False,
+            routing_http_response_strict_transport_security_header_value=HSTS_ONE_YEAR,
+            opts=self._child,
+        )
+
+    def _execution_api_rule(
+        self,
+        logical_name: str,
+        listener: aws.lb.Listener,
+        paths: Sequence[str],
+        action: aws.lb.ListenerRuleActionArgs,
+    ) -> None:
+        aws.lb.ListenerRule(
+            logical_name,
+            listener_arn=listener.arn,
+            priority=10,
+            conditions=[
+                aws.lb.ListenerRuleConditionArgs(
+                    path_pattern=aws.lb.ListenerRuleConditionPathPatternArgs(values=list(paths))
+                )
+            ],
+            actions=[action],
+            opts=self._child,
+        )
+
+
+_REFUSED = aws.lb.ListenerRuleActionArgs(
+    type="fixed-response",
+    fixed_response=aws.lb.ListenerRuleActionFixedResponseArgs(
+        content_type="text/plain", message_body="The execution API is for the cluster's own workers.", status_code="403"
+    ),
+)
+
+
+def _forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerDefaultActionArgs:
+    return aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=targets.arn)
+
+
+def _rule_forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerRuleActionArgs:
+    return aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=targets.arn)
+
+
+def _redirect_to_https(domain: str) -> aws.lb.ListenerDefaultActionArgs:
+    """To the domain, whatever name the browser used: the certificate holds for that one alone."""
+    return aws.lb.ListenerDefaultActionArgs(
+        type="redirect",
+        redirect=aws.lb.ListenerDefaultActionRedirectArgs(
+            protocol="HTTPS", host=domain, port="443", status_code="HTTP_302"
+        ),
+    )

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pulumi_aws as aws
+import pytest
+
+from components.masters import HEALTH_GRACE_SECONDS, Masters, MastersArgs
+from offline.engine import deploy
+from offline.recording import Recording, Resource
+from settings import MasterSettings
+
+GROUP = "aws:autoscaling/group:Group"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+def build(count: int = 2) -> Masters:
+    secret = aws.secretsmanager.SecretVersion("dsn-value", secret_id="airflow-prod/database-dsn", secret_string="x")
+    return Masters(
+        "masters",
+        MastersArgs(
+            cluster="airflow-prod",
+            settings=MasterSettings(count=count, instance_type="m7i.large"),
+            image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",
+            user_data="I2Nsb3VkLWNvbmZpZwo=",
+            subnet_ids=["subnet-a", "subnet-b", "subnet-c"],
+            security_group_id="sg-masters",
+            instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-master",
+            target_group_arns=["arn:internal", "arn:public"],
+            tags={"Project": "airflow"},
+            after=[secret],
+        ),
+    )
+
+
+def masters(count: int = 2, *, outputs: dict | None = None) -> Recording:
+    return deploy(lambda: build(count), outputs=outputs)[1]
+
+
+def group(count: int = 2) -> Resource:
+    return masters(count).only(GROUP)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_group_keeps_its_size(count: int):
+    inputs = group(count).inputs
+    assert inputs["minSize"] == inputs["maxSize"] == inputs["desiredCapacity"] == count
+
+
+def test_a_changed_template_starts_a_refresh():
+    recording = masters(outputs={TEMPLATE: {"latestVersion": 7}})
+    assert recording.only(GROUP).inputs["launchTemplate"]["version"] == "7", (
+        "a name like $Latest never changes in a plan"
+    )
+    assert recording.only(GROUP).inputs["instanceRefresh"]["strategy"] == "Rolling"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_refresh_takes_no_master_away_before_its_successor_serves(count: int):
+    inputs = group(count).inputs
+    preferences = inputs["instanceRefresh"]["preferences"]
+    assert preferences["minHealthyPercentage"] == 100, "one master alone: tasks fail without an api-server"
+    assert preferences["maxHealthyPercentage"] > 100, "AWS can only launch first if the group may grow for a while"
+    assert inputs["instanceMaintenancePolicy"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 110}
+
+
+def test_a_refresh_hears_the_load_balancer_before_it_goes_on():
+    inputs = group().inputs
+    assert inputs["defaultInstanceWarmup"] > inputs["healthCheckGracePeriod"], "else a broken template takes every node"
+
+
+def test_a_master_that_stops_serving_is_replaced_but_not_while_it_boots():
+    inputs = group().inputs
+    assert inputs["healthCheckType"] == "ELB"
+    assert inputs["targetGroupArns"] == ["arn:internal", "arn:public"]
+    assert HEALTH_GRACE_SECONDS >= 600, "the first boot installs Airflow and prepares the database"
+
+
+def test_masters_wait_for_what_they_read_at_boot_and_their_template_does_not():
+    recording = masters()
+    secret = recording.only("aws:secretsmanager/secretVersion:SecretVersion")
+    assert secret.urn in recording.only(GROUP).dependencies
+    assert secret.urn not in recording.only(TEMPLATE).dependencies, "a restored database must not change a template"
+
+
+def test_pulumi_does_not_wait_for_boots():
+    assert group().inputs["waitForCapacityTimeout"] == "0"
+
+
+def test_the_group_and_its_nodes_are_tagged():
+    tags = {tag["key"]: tag for tag in group().inputs["tags"]}
+    assert tags["Project"]["value"] == "airflow", "default tags pass autoscaling groups by"
+    assert tags["airflow:role"]["value"] == "master"
+    assert all(tag["propagateAtLaunch"] for tag in tags.values())
+
+
+def test_the_group_spreads_over_every_subnet_and_reports_its_size():
+    inputs = group().inputs
+    assert inputs["vpcZoneIdentifiers"] == ["subnet-a", "subnet-b", "subnet-c"]
+    assert {"GroupInServiceInstances", "GroupDesiredCapacity"} <= set(inputs["enabledMetrics"])
+    assert inputs["name"] == "airflow-prod-masters"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pulumi
+
+from components.node_template import launch_template, node_image_id, node_tags
+from offline.engine import deploy
+from offline.recording import Resource
+
+
+def template() -> Resource:
+    _, recording = deploy(
+        lambda: launch_template(
+            "masters-template",
+            instance_type="m7i.large",
+            image_id=node_image_id("amd64", None),
+            root_volume_gib=30,
+            user_data="I2Nsb3VkLWNvbmZpZwo=",
+            security_group_id="sg-masters",
+            instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-master",
+            tags={"Project": "airflow"},
+            opts=pulumi.ResourceOptions(),
+        )
+    )
+    return recording.only("aws:ec2/launchTemplate:LaunchTemplate")
+
+
+def test_a_node_starts_from_the_newest_debian_13_of_its_architecture():
+    assert node_image_id("amd64", None) == "resolve:ssm:/aws/service/debian/release/13/latest/amd64"
+    assert node_image_id("arm64", None) == "resolve:ssm:/aws/service/debian/release/13/latest/arm64"
+
+
+def test_a_pinned_image_wins():
+    assert node_image_id("arm64", "ami-0123456789abcdef0") == "ami-0123456789abcdef0"
+
+
+def test_instance_credentials_need_a_session_and_stay_on_the_node():
+    metadata = template().inputs["metadataOptions"]
+    assert metadata["httpTokens"] == "required", "IMDSv1 hands the role to any forged request"
+    assert metadata["httpPutResponseHopLimit"] == 1, "a container in a task must not reach the node's role"
+
+
+def test_the_root_disk_is_encrypted_and_goes_with_its_node():
+    [device] = template().inputs["blockDeviceMappings"]
+    assert device["deviceName"] == "/dev/xvda", "Debian's root device; another name adds a second disk"
+    assert device["ebs"]["encrypted"] == "true"
+    assert device["ebs"]["volumeType"] == "gp3"
+    assert device["ebs"]["deleteOnTermination"] == "true"
+
+
+def test_a_node_has_no_public_address_whatever_its_subnet_says():
+    inputs = template().inputs
+    [interface] = inputs["networkInterfaces"]
+    assert interface["associatePublicIpAddress"] == "false"
+    assert interface["securityGroups"] == ["sg-masters"]
+    assert "vpcSecurityGroupIds" not in inputs, "AWS refuses groups in both places"
+
+
+def test_instances_and_volumes_carry_the_stack_s_tags():
+    tagged = {spec["resourceType"]: spec["tags"] for spec in template().inputs["tagSpecifications"]}
+    assert set(tagged) == {"instance", "volume"}
+    assert all(tags == {"Project": "airflow"} for tags in tagged.values()), (
+        "default tags do not reach what a group starts"
+    )
+
+
+def test_a_node_that_powers_off_is_gone():
+    assert template().inputs["instanceInitiatedShutdownBehavior"] == "terminate"
+
+
+def test_a_node_can_be_told_apart_in_the_console():
+    tags = node_tags({"Project": "airflow"}, cluster="airflow-prod", role="worker", pool="heavy")
+    assert tags == {
+        "Project": "airflow",
+        "Name": "airflow-prod-worker-heavy",
+        "airflow:cluster": "airflow-prod",
+        "airflow:role": "worker",
+        "airflow:pool": "heavy",
+    }
+    assert node_tags({}, cluster="airflow-prod", role="master")["Name"] == "airflow-prod-master"

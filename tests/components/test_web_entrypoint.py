@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import pulumi_aws as aws
+import pytest
+
+from components.web_entrypoint import (
+    DISGUISED_EXECUTION_API_PATHS,
+    EXECUTION_API_PATHS,
+    WebEntrypoint,
+    WebEntrypointArgs,
+)
+from offline.engine import deploy
+from offline.recording import Recording, Resource
+from settings import PublicWeb, WebSettings
+
+LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+LISTENER = "aws:lb/listener:Listener"
+RULE = "aws:lb/listenerRule:ListenerRule"
+TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
+RECORD = "aws:route53/record:Record"
+CERTIFICATE = "aws:acm/certificate:Certificate"
+
+INSIDE = WebSettings(allowed_cidrs=("10.0.0.0/8",))
+DOMAIN = WebSettings(
+    allowed_cidrs=("10.0.0.0/8",), domain="airflow.example.com", hosted_zone_id="Z0123456789ABCDEFGHIJ"
+)
+PUBLIC = DOMAIN.model_copy(update={"public": PublicWeb()})
+
+
+def build(settings: WebSettings, *, protect: bool = True) -> WebEntrypoint:
+    bucket_policy = aws.s3.BucketPolicy("access-logs-policy", bucket="logs", policy="{}")
+    return WebEntrypoint(
+        "web",
+        WebEntrypointArgs(
+            cluster="airflow-prod",
+            settings=settings,
+            vpc_id="vpc-1",
+            internal_subnet_ids=["subnet-private-a", "subnet-private-b"],
+            public_subnet_ids=["subnet-public-a", "subnet-public-b"],
+            internal_security_group_id="sg-internal",
+            public_security_group_id=None if settings.public is None else "sg-public",
+            access_logs_bucket="airflow-prod-access-logs",
+            protect=protect,
+            after=[bucket_policy],
+        ),
+    )
+
+
+def entrypoint(settings: WebSettings, *, protect: bool = True) -> Recording:
+    return deploy(lambda: build(settings, protect=protect))[1]
+
+
+def balancer(recording: Recording, name: str) -> Resource:
+    return recording.named(LOAD_BALANCER, name)
+
+
+def listeners(recording: Recording, balancer: Resource) -> dict[int, Resource]:
+    own = [r for r in recording.of_type(LISTENER) if r.inputs["loadBalancerArn"] == balancer.outputs["arn"]]
+    return {listener.inputs["port"]: listener for listener in own}
+
+
+def rules(recording: Recording, listener: Resource) -> list[Resource]:
+    return [rule for rule in recording.of_type(RULE) if rule.inputs["listenerArn"] == listener.outputs["arn"]]
+
+
+def targets_of(listener: Resource) -> str:
+    [action] = listener.inputs["defaultActions"]
+    assert action["type"] == "forward"
+    return action["targetGroupArn"]
+
+
+def test_without_a_domain_the_cluster_is_reached_on_8080_inside_the_network():
+    recording = entrypoint(INSIDE)
+    internal = recording.only(LOAD_BALANCER)
+    assert internal.inputs["internal"] is True
+    assert internal.inputs["subnets"] == ["subnet-private-a", "subnet-private-b"]
+    assert set(listeners(recording, internal)) == {8080}
+    [targets] = recording.of_type(TARGET_GROUP)
+    assert targets_of(listeners(recording, internal)[8080]) == targets.outputs["arn"]
+    assert targets.inputs["port"] == 8080
+
+
+def test_a_master_is_healthy_when_it_answers_200_or_302_at_the_root():
+    check = entrypoint(INSIDE).only(TARGET_GROUP).inputs["healthCheck"]
+    assert (check["path"], check["matcher"]) == ("/", "200,302")
+
+
+def test_a_restarting_api_server_does_not_cost_the_node():
+    check = entrypoint(INSIDE).only(TARGET_GROUP).inputs["healthCheck"]
+    patience = check["interval"] * check["unhealthyThreshold"]
+    assert patience >= 60, "the verdict replaces the node with its scheduler; a crashed api-server needs up to 35 s"
+
+
+def test_the_load_balancer_closes_idle_connections_before_the_api_server_does():
+    assert entrypoint(INSIDE).only(LOAD_BALANCER).inputs["idleTimeout"] < 120, "else requests meet closed sockets: 502"
+
+
+@pytest.mark.parametrize("settings", [INSIDE, DOMAIN, PUBLIC], ids=["inside", "domain", "public"])
+def test_nodes_find_the_api_servers_under_a_private_name(settings: WebSettings):
+    recording = entrypoint(settings)
+    zone = recording.only("aws:route53/zone:Zone")
+    assert zone.inputs["name"] == "airflow-prod.internal"
+    assert zone.inputs["vpcs"] == [{"vpcId": "vpc-1"}], "a zone without a VPC is public"
+    record = recording.named(RECORD, "web-private-record")
+    assert record.inputs["zoneId"] == zone.outputs["zoneId"]
+    assert record.inputs["name"] == "airflow-prod.internal"
+    assert record.inputs["aliases"][0]["name"] == balancer(recording, "web-internal").outputs["dnsName"]
+
+
+def test_with_a_domain_people_get_https_and_workers_keep_their_port():
+    recording = entrypoint(DOMAIN)
+    ports = listeners(recording, recording.only(LOAD_BALANCER))
+    assert set(ports) == {8080, 443}
+    assert ports[443].inputs["protocol"] == "HTTPS"
+    assert ports[443].inputs["sslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
+    [default] = ports[8080].inputs["defaultActions"]
+    assert default["redirect"] == {
+        "protocol": "HTTPS",
+        "host": "airflow.example.com",
+        "port": "443",
+        "statusCode": "HTTP_302",
+    }, "the certificate holds for the domain alone, so the redirect must name it"
+    [rule] = rules(recording, ports[8080])
+    assert rule.inputs["conditions"] == [{"pathPattern": {"values": ["/execution", "/execution/*"]}}]
+    assert rule.inputs["actions"][0]["targetGroupArn"] == targets_of(ports[443])
+
+
+def test_https_waits_until_the_certificate_is_issued():
+    recording = entrypoint(DOMAIN)
+    certificate = recording.only(CERTIFICATE)
+    validation = recording.only("aws:acm/certificateValidation:CertificateValidation")
+    proof = recording.named(RECORD, "web-certificate-record")
+    assert certificate.inputs["validationMethod"] == "DNS"
+    assert proof.inputs["records"] == [certificate.outputs["domainValidationOptions"][0]["resourceRecordValue"]]
+    assert proof.inputs["zoneId"] == "Z0123456789ABCDEFGHIJ"
+    assert validation.inputs["validationRecordFqdns"] == [proof.outputs["fqdn"]]
+    https = recording.named(LISTENER, "web-internal-https")
+    assert validation.urn in https.property_dependencies["certificateArn"], "AWS refuses a certificate that is pending"
+
+
+def test_a_preview_registers_the_same_resources_as_an_update():
+    def registered(*, preview: bool) -> set[tuple[str, str]]:
+        _, recording = deploy(lambda: build(PUBLIC), preview=preview)
+        return {(resource.type, resource.name) for resource in recording.resources}
+
+    assert registered(preview=True) == registered(preview=False)
+
+
+def test_the_domain_leads_to_the_internal_load_balancer_when_access_is_private():
+    recording = entrypoint(DOMAIN)
+    record = recording.named(RECORD, "web-record")
+    assert record.inputs["name"] == "airflow.example.com"
+    assert record.inputs["aliases"][0]["name"] == balancer(recording, "web-internal").outputs["dnsName"]
+
+
+def test_public_access_is_a_second_load_balancer_with_https_and_nothing_else():
+    recording = entrypoint(PUBLIC)
+    public = balancer(recording, "web-public")
+    assert public.inputs["internal"] is False
+    assert public.inputs["subnets"] == ["subnet-public-a", "subnet-public-b"]
+    assert public.inputs["securityGroups"] == ["sg-public"]
+    assert set(listeners(recording, public)) == {443}
+    assert balancer(recording, "web-internal").inputs["internal"] is True
+    record = recording.named(RECORD, "web-record")
+    assert record.inputs["aliases"][0]["name"] == public.outputs["dnsName"]
+
+
+def test_public_access_has_its_own_target_group():
+    recording = entrypoint(PUBLIC)
+    internal, public = balancer(recording, "web-internal"), balancer(recording, "web-public")
+    inside = targets_of(listeners(recording, internal)[443])
+    outside = targets_of(listeners(recording, public)[443])
+    assert inside != outside, "AWS lets a target group belong to one load balancer only"
+
+
+def test_the_masters_get_every_target_group():
+    recording = entrypoint(PUBLIC)
+    component = recording.only("airflow:web:WebEntrypoint")
+    assert sorted(component.outputs["target_group_arns"]) == sorted(
+        group.outputs["arn"] for group in recording.of_type(TARGET_GROUP)
+    )
+
+
+def test_the_internet_cannot_reach_the_execution_api():
+    recording = entrypoint(PUBLIC)
+    [rule] = rules(recording, recording.named(LISTENER, "web-public-https"))
+    [action] = rule.inputs["actions"]
+    assert action["fixedResponse"]["statusCode"] == "403"
+    [condition] = rule.inputs["conditions"]
+    assert set(EXECUTION_API_PATHS + DISGUISED_EXECUTION_API_PATHS) <= set(condition["pathPattern"]["values"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/execution",
+        "/execution/",
+        "/execution/task-instances/1/run",
+        "/%65xecution/health",
+        "/e%78ecution/health",
+        "/executio%6E/health",
+        "/%65%78%65%63%75%74%69%6f%6e/health",
+    ],
+)
+def test_no_spelling_of_the_execution_api_passes_the_public_rule(path: str):
+    assert refused_in_public(path), "the api-server decodes the path before it routes it"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/dags/etl/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00", "/events", "/api/v2/version", "/auth/login"],
+)
+def test_the_pages_of_airflow_pass_the_public_rule(path: str):
+    assert not refused_in_public(path)
+
+
+def refused_in_public(path: str) -> bool:
+    recording = entrypoint(PUBLIC)
+    [rule] = rules(recording, recording.named(LISTENER, "web-public-https"))
+    patterns = rule.inputs["conditions"][0]["pathPattern"]["values"]
+    assert len(patterns) <= 5, "AWS takes five values in a rule's conditions"
+    assert sum(pattern.count("*") for pattern in patterns) <= 5, "AWS takes five wildcards in a rule"
+    return any(load_balancer_matches(pattern, path) for pattern in patterns)
+
+
+def load_balancer_matches(pattern: str, path: str) -> bool:
+    """`*` is any run of characters, case counts, and `?` does not occur in our patterns."""
+    first, *others = pattern.split("*")
+    if not others:
+        return path == pattern
+    if not path.startswith(first) or not path.endswith(others[-1]):
+        return False
+    position = len(first)
+    for part in others[:-1]:
+        position = path.find(part, position)
+        if position < 0:
+            return False
+        position += len(part)
+    return len(path) - len(others[-1]) >= position
+
+
+@pytest.mark.parametrize("name", ["web-internal", "web-public"])
+def test_every_load_balancer_logs_and_drops_malformed_headers(name: str):
+    inputs = balancer(entrypoint(PUBLIC), name).inputs
+    assert inputs["accessLogs"]["enabled"] is True
+    assert inputs["dropInvalidHeaderFields"] is True
+    assert inputs["desyncMitigationMode"] == "defensive"
+
+
+def test_a_load_balancer_waits_for_the_policy_of_its_log_bucket():
+    recording = entrypoint(INSIDE)
+    policy = recording.only("aws:s3/bucketPolicy:BucketPolicy")
+    assert policy.urn in recording.only(LOAD_BALANCER).dependencies, "AWS tries to write at creation and fails"
+
+
+def test_deletion_protection_follows_the_setting():
+    assert balancer(entrypoint(INSIDE), "web-internal").inputs["enableDeletionProtection"] is True
+    assert balancer(entrypoint(INSIDE, protect=False), "web-internal").inputs["enableDeletionProtection"] is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"), [(INSIDE, "http://airflow-prod.internal:8080"), (PUBLIC, "https://airflow.example.com")]
+)
+def test_the_url_is_what_a_browser_takes(settings: WebSettings, url: str):
+    web, _ = deploy(lambda: build(settings))
+    assert web.url == url
