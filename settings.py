@@ -1,119 +1,377 @@
 """The whole configuration surface: every key a stack file may hold, and nothing else.
 
-Keys are camelCase in YAML and snake_case here. A section that is optional is absent when its feature is off.
+Keys are camelCase in YAML and snake_case here. A section that is optional is absent when its feature is off. What one
+value may be stands at its field; what several values have to agree on stands in setting_rules/.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import pulumi
+from pulumi.runtime.config import CONFIG
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-NodeSize = str
+from aws_facts import database_classes, instance_types, limits
+from aws_facts.instance_types import Architecture
+from setting_rules import broken_rules, connections, schema
+from setting_rules.acceptance import Encrypted, accept
+from setting_rules.faults import FaultyValue, SettingsError
+from setting_rules.values import (
+    AccountId,
+    BrokerNodeType,
+    Cidr,
+    ClusterName,
+    DatabaseClass,
+    DomainName,
+    EndpointService,
+    EngineVersion,
+    Flag,
+    HostedZoneId,
+    ImageId,
+    InstanceType,
+    LogRetentionDays,
+    Number,
+    OptionValue,
+    PoolName,
+    QueueName,
+    Region,
+    SubnetId,
+    TagKey,
+    TagValue,
+    VpcCidr,
+    VpcId,
+    Zone,
+    at_least,
+    nearest,
+    whole_number,
+)
+
+NodeSize = InstanceType
 ConfigValue = str | int | float | bool
+__all__ = ["Settings", "SettingsError", "load_settings"]
 
 
 class Section(BaseModel):
     """One section of the stack file: immutable, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,  # the docstring of a field is its entry in docs/settings.md
+    )
+
+    if not TYPE_CHECKING:  # a __getattr__ that a type checker sees would make every misspelt field valid
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached only for a field without a value: in the readable part of a stack file that is at fault."""
+            if name in type(self).model_fields:
+                raise FaultyValue(name)
+            return super().__getattr__(name)
 
 
 class ClusterSettings(Section):
     """Who the cluster is. Its name starts every physical name that a person or a machine has to type."""
 
-    name: str
-    account_id: str
-    protect_data: bool = True
+    name: ClusterName
+    """Start of the names of buckets, secrets, groups, database and load balancers. At most 25 characters: the name of
+    the public load balancer is the first to reach its limit (32); in regions with long names it is a bucket's (63).
+    Changing it replaces everything that carries it, the database included."""
+
+    account_id: AccountId
+    """The AWS account, in quotes; part of the bucket names, so that they are unique in the world. Has to be one of
+    `aws:allowedAccountIds`, which stops Pulumi when the credentials lead to another account."""
+
+    protect_data: Flag = True
+    """Whether Pulumi and AWS refuse to delete what cannot be made again: database, broker, log and DAG buckets, Fernet
+    key, load balancers. Set it to false, and run `pulumi up`, before a stack is destroyed."""
 
 
 class ExistingNetwork(Section):
     """A VPC that is already there; the program adds security groups and endpoints, no subnets or routes."""
 
-    vpc_id: str
-    cidr: str
-    public_subnet_ids: tuple[str, ...] = ()
-    private_subnet_ids: tuple[str, ...]
-    data_subnet_ids: tuple[str, ...]
+    vpc_id: VpcId
+    """The VPC. DNS support and DNS host names have to be on: the nodes find the api-server by a private zone."""
+
+    cidr: VpcCidr
+    """The VPC's IPv4 range; proxies in it are believed when they say who the client is."""
+
+    public_subnet_ids: tuple[SubnetId, ...] = ()
+    """Subnets with a route to an internet gateway, two or more, in different zones. Only `web.public` needs them."""
+
+    private_subnet_ids: Annotated[tuple[SubnetId, ...], at_least(2, "subnets, in different zones")]
+    """Subnets of the nodes and the internal load balancer; need a route out (NAT), for Airflow's tasks call the world
+    and a node asks AWS's APIs while it boots. An application load balancer spans two zones at least."""
+
+    data_subnet_ids: Annotated[tuple[SubnetId, ...], at_least(2, "subnets, in different zones")]
+    """Subnets of database and broker; need no route out. RDS asks for two zones even without Multi-AZ. May be the
+    private ones."""
 
 
 class NetworkSettings(Section):
-    cidr: str | None = None
-    zones: tuple[str, ...] = ()
+    """The cluster's own VPC (`cidr` and `zones`), or one that is there already (`existing`)."""
+
+    cidr: VpcCidr | None = None
+    """IPv4 range of the new VPC, /16 to /22, private (RFC 1918), free of every network it will ever be peered with.
+    Changing it replaces the VPC and all that is in it."""
+
+    zones: tuple[Zone, ...] = ()
+    """Availability zones, two or three. Each gets a public, a private and a data subnet. RDS and load balancers need
+    two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway."""
+
     nat_gateways: Literal["perZone", "single"] = "perZone"
-    flow_log_retention_days: int = 90
-    interface_endpoints: tuple[str, ...] = ()
+    """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:
+    one gateway for all zones, about 32 USD a month less for each zone after the first."""
+
+    flow_log_retention_days: LogRetentionDays = 90
+    """Days that accepted and refused connections of the VPC are kept in CloudWatch Logs. Longer costs storage only."""
+
+    interface_endpoints: tuple[EndpointService, ...] = ()
+    """AWS services that the nodes reach inside the VPC instead of through NAT, for example `secretsmanager`. Each costs
+    about 7 USD a month and zone. S3 has its own gateway endpoint, always, at no charge."""
+
     existing: ExistingNetwork | None = None
+    """Ids of a VPC to use. Then `cidr`, `zones` and `natGateways` have nothing to say and are refused."""
+
+    @property
+    def vpc_cidr(self) -> str:
+        """The VPC's IPv4 range, be the VPC ours or there before us."""
+        return self.existing.cidr if self.existing else self.cidr or ""
 
 
 class DatabaseSettings(Section):
-    instance_class: str
-    engine_version: str = "17"
-    allocated_storage_gib: int
-    max_allocated_storage_gib: int
-    multi_az: bool = True
-    backup_retention_days: int = 14
+    """RDS PostgreSQL for Airflow's metadata and Celery's results."""
+
+    instance_class: DatabaseClass
+    """CPU, memory, and by its memory the number of connections: masters and workers that need more than it holds are
+    refused. Changing it restarts the database: a failover of a minute or two with Multi-AZ, longer without."""
+
+    engine_version: EngineVersion = "17"
+    """PostgreSQL version, in quotes. `"17"`: RDS creates it with its default minor version and applies new ones in the
+    maintenance window. A minor version pins it; RDS never goes back to an older one."""
+
+    allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
+    """GiB of gp3 storage at creation. Raising it works while the database runs; AWS refuses to lower it."""
+
+    max_allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
+    """GiB that storage autoscaling may grow to, at least a tenth above `allocatedStorageGib`. A full disk stops the
+    scheduler, so leave room; only what is allocated is billed."""
+
+    multi_az: Flag = True
+    """A synchronous standby in another zone, and about twice the price. Without it a failed zone or host means a
+    restore from backup by hand."""
+
+    backup_retention_days: Annotated[Number, whole_number(*limits.DATABASE_BACKUP_RETENTION_DAYS, "days")] = 14
+    """Days back to which the database can be restored, to the second. 0 switches backups off, and is refused while
+    `cluster.protectData` holds. RDS keeps at most 35."""
+
+    @property
+    def max_connections(self) -> int:
+        """What the parameter group sets: `LEAST(DBInstanceClassMemory/9531392, 5000)`, RDS's own formula, with a
+        cautious guess of the memory that RDS keeps for itself (aws_facts/database_classes.py)."""
+        return database_classes.max_connections(self.instance_class)
 
 
 class BrokerSettings(Section):
-    node_type: str
-    replicas: int = 1
-    snapshot_retention_days: int = 7
+    """ElastiCache, where tasks wait for a worker."""
+
+    node_type: BrokerNodeType
+    """CPU and memory of each broker node. A queued task takes a few KiB, so memory is rarely the limit; the burstable
+    types run out of CPU credits under steady load. Changing it is an online resize with a short failover."""
+
+    replicas: Annotated[Number, whole_number(*limits.BROKER_REPLICAS, "nodes")] = 1
+    """Copies of the primary in other zones; ElastiCache allows five. With one or more, failover is automatic. With 0 a
+    failed node comes back empty: its queued tasks wait for `[scheduler] task_queued_timeout` and start again."""
+
+    snapshot_retention_days: Annotated[Number, whole_number(*limits.BROKER_SNAPSHOT_RETENTION_DAYS, "days")] = 7
+    """Days a daily snapshot is kept, at most 35; 0 makes none."""
 
 
 class MasterSettings(Section):
-    count: int = 2
+    """Nodes with api-server, scheduler, dag-processor and triggerer, all of them active."""
+
+    count: Annotated[Number, whole_number(1, 10, "nodes")] = 2
+    """How many, spread over the zones. Two survive a node or a zone; one is a pause of some minutes. Each master more
+    takes about 120 database connections; schedulers beyond a handful wait for each other's row locks."""
+
     instance_type: NodeSize
-    root_volume_gib: int = 30
+    """EC2 type; 4 GiB at least (the four services need 1.1 GiB before the first DAG), 8 to be comfortable. Changing
+    it replaces the masters one after the other; running tasks go on."""
+
+    root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 30
+    """GiB of encrypted gp3: Debian, Airflow, the DAG bundles' copies, the journal. Changing it replaces the nodes."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The processor architecture of the instance type."""
+        return instance_types.architecture(self.instance_type)
 
 
 class WorkerPoolSettings(Section):
-    queues: tuple[str, ...]
-    instance_types: tuple[NodeSize, ...]
-    concurrency: int
-    min_size: int
-    max_size: int
-    root_volume_gib: int = 50
+    """One autoscaling group of Celery workers. Its key is the pool's name."""
+
+    queues: Annotated[tuple[QueueName, ...], at_least(1, "queue")]
+    """Queues its workers take tasks from; a task names one in `queue=`, otherwise it is in `default`. A queue belongs
+    to one pool only."""
+
+    instance_types: Annotated[
+        tuple[NodeSize, ...], at_least(1, "instance type", at_most=limits.INSTANCE_TYPES_PER_GROUP)
+    ]
+    """EC2 types in order of preference, all of one architecture, of like size: `concurrency` counts for each of them.
+    Several types find capacity when one is sold out."""
+
+    concurrency: Annotated[Number, whole_number(1, 1000, "tasks")]
+    """Tasks at a time on one worker. Airflow itself needs 0.1 GiB for each; what the tasks import and load comes on
+    top. Each one takes a connection to the database of Celery's results."""
+
+    min_size: Annotated[Number, whole_number(0, 1000, "workers")]
+    """Workers at rest. 0 lets the pool rest at nothing: cheapest, and the first task waits for a boot."""
+
+    max_size: Annotated[Number, whole_number(1, 1000, "workers")]
+    """Most workers at a time: the limit of what the pool can cost, and part of the database's connections."""
+
+    root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 50
+    """GiB of encrypted gp3 of each worker: Debian, Airflow, and what tasks write to local disk."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The processor architecture; all instance types of a pool have the same."""
+        return instance_types.architecture(self.instance_types[0])
 
 
 class PublicWeb(Section):
     """A second, internet-facing ALB: HTTPS only, without the execution API."""
 
-    allowed_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
+    allowed_cidrs: Annotated[tuple[Cidr, ...], at_least(1, "network")] = ("0.0.0.0/0",)
+    """Public IPv4 networks that may reach it on port 443. The default is the whole internet: then Airflow's login is
+    all that stands before the UI."""
 
 
 class WebSettings(Section):
-    allowed_cidrs: tuple[str, ...]
-    domain: str | None = None
-    hosted_zone_id: str | None = None
+    """Who reaches Airflow's UI and API, and under which name."""
+
+    allowed_cidrs: Annotated[tuple[Cidr, ...], at_least(1, "network")]
+    """IPv4 networks that may reach the internal load balancer: the VPC's own, a VPN's, an office's. Workers need no
+    entry."""
+
+    domain: DomainName | None = None
+    """Host name of the UI, for example `airflow.example.com`. Brings an ACM certificate, HTTPS on 443, a redirect from
+    8080 and the DNS record. Without it the UI speaks HTTP inside the VPC. Needs `hostedZoneId`."""
+
+    hosted_zone_id: HostedZoneId | None = None
+    """The public Route 53 zone that holds `domain`, in the same account; the certificate is validated and the record
+    written there."""
+
     public: PublicWeb | None = None
+    """Present: the UI is also on the internet, by a second load balancer. Needs `domain`. `{}` takes the defaults."""
 
 
 class RetentionSettings(Section):
-    task_logs_days: int = 365
-    access_logs_days: int = 90
-    log_groups_days: int = 90
+    """How long what is written about the past is kept."""
+
+    task_logs_days: Annotated[Number, whole_number(1, 36_500, "days")] = 365
+    """Days that task logs stay in their bucket, and so in the UI. S3 deletes them after that."""
+
+    access_logs_days: Annotated[Number, whole_number(1, 36_500, "days")] = 90
+    """Days that the load balancers' access logs stay in their bucket."""
+
+    log_groups_days: LogRetentionDays = 90
+    """Days that the database's and the broker's logs stay in CloudWatch Logs."""
 
 
 class NodeImageSettings(Section):
     """AMI ids that pin the node image; without them EC2 resolves Debian 13's public parameter at launch."""
 
-    amd64: str | None = None
-    arm64: str | None = None
+    amd64: ImageId | None = None
+    """Image of the Intel and AMD nodes. An id holds in one region only."""
+
+    arm64: ImageId | None = None
+    """Image of the Graviton nodes."""
+
+    def image_id(self, architecture: Architecture) -> str:
+        """What a launch template names as its image: the pinned AMI, or the alias of Debian's newest image of its
+        stable release 13, which EC2 resolves at each launch (https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie)."""
+        pinned = self.amd64 if architecture == "amd64" else self.arm64
+        return pinned or f"resolve:ssm:/aws/service/debian/release/13/latest/{architecture}"
 
 
 class Settings(Section):
-    region: str
-    tags: Mapping[str, str] = Field(default_factory=dict)
+    """Everything the program knows about the cluster before it starts."""
+
+    region: Region
+    """`aws:region`: where everything is."""
+
+    tags: Mapping[TagKey, TagValue] = Field(default_factory=dict)
+    """`aws:defaultTags`, `tags:` in it: on every resource, and on the instances and volumes that the groups launch."""
+
+    allowed_account_ids: tuple[AccountId, ...] = ()
+    """`aws:allowedAccountIds`: the accounts this stack may be built in."""
+
     cluster: ClusterSettings
     network: NetworkSettings
     database: DatabaseSettings
     broker: BrokerSettings
     masters: MasterSettings
-    worker_pools: Mapping[str, WorkerPoolSettings]
+    worker_pools: Mapping[PoolName, WorkerPoolSettings]
     web: WebSettings
     retention: RetentionSettings = RetentionSettings()
     node_image: NodeImageSettings = NodeImageSettings()
-    config: Mapping[str, Mapping[str, ConfigValue]] = Field(default_factory=dict)
+
+    config: Mapping[str, Mapping[str, OptionValue]] = Field(default_factory=dict)
+    """Airflow options by section, as in airflow.cfg: `core: {parallelism: 64}`. Checked against the pinned version's
+    list. Refused are options that hold secrets and those the program itself sets."""
+
+    @property
+    def database_connections_needed(self) -> int:
+        """The most connections that the cluster can hold open at a time; has to fit `database.max_connections`.
+
+        Each master runs four services, each with SQLAlchemy's pool (5 and 10 in overflow, or what the options
+        sql_alchemy_pool_size and sql_alchemy_max_overflow say; once per api-server process) and an async engine's
+        pool of 15 beside it; its scheduler reads Celery's results as well. Each worker, at the pool's maximal size,
+        holds a connection for every task slot and one for its main process. A reserve is for migrations, people,
+        monitoring, and what PostgreSQL and RDS keep for administrators. setting_rules/connections.py has the sum.
+        """
+        return connections.budget(self).total
+
+
+def load_settings() -> Settings:
+    """The stack's settings. The only reader of Pulumi's configuration.
+
+    Raises SettingsError with every fault of the stack file at once; nothing is registered by then.
+    """
+    return accept(Settings, _stack_file(), rules=broken_rules, stack=pulumi.get_stack())
+
+
+def _stack_file() -> dict[str, Any]:
+    """What the stack file says, by the keys of the sections; keys that nobody reads keep their namespace.
+
+    pulumi.Config answers for one key that is known; a misspelt section is only seen among all of them.
+    """
+    given: dict[str, Any] = {}
+    for full_key in {**pulumi.runtime.get_config_env(), **CONFIG.get()}:
+        namespace, _, key = full_key.rpartition(":")
+        value = _value(full_key)
+        if namespace == "airflow":
+            given[full_key if key in schema.PROVIDER_KEYS else key] = value
+        elif full_key == "aws:defaultTags":
+            given["tags"] = value.get("tags", {}) if isinstance(value, dict) else value
+        elif full_key in schema.PROVIDER_KEYS.values():
+            given[key] = value
+        elif nearest(namespace, ["airflow"]):
+            given[full_key] = value
+    return given
+
+
+def _value(full_key: str) -> Any:
+    if pulumi.runtime.is_config_secret(full_key):
+        return Encrypted()
+    text = pulumi.runtime.get_config(full_key)
+    try:
+        return json.loads(text)  # the engine hands over sections and lists as JSON, single values as they are
+    except ValueError:
+        return text

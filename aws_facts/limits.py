@@ -1,0 +1,58 @@
+"""Numbers that AWS sets and we cannot change, each with the page that states it."""
+
+from __future__ import annotations
+
+# Lengths of names.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET_NAME_LENGTH = 63
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateReplicationGroup.html
+REPLICATION_GROUP_ID_LENGTH = 40
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+LOAD_BALANCER_NAME_LENGTH = 32
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ROLE_NAME_LENGTH = 64
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+DATABASE_IDENTIFIER_LENGTH = 63
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html
+AUTOSCALING_GROUP_NAME_LENGTH = 255
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html
+LAUNCH_TEMPLATE_NAME_LENGTH = 128
+# https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html: one label of a DNS name
+DNS_LABEL_LENGTH = 63
+# https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html: the first domain name
+CERTIFICATE_NAME_LENGTH = 64
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_GROUP_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545),
+    *(731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithAutomatedBackups.BackupRetention.html
+DATABASE_BACKUP_RETENTION_DAYS = (0, 35)
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/backups-automatic.html
+BROKER_SNAPSHOT_RETENTION_DAYS = (0, 35)
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html: gp3 for PostgreSQL
+DATABASE_STORAGE_GIB = (20, 65_536)
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Replication.html: read replicas of one shard
+BROKER_REPLICAS = (0, 5)
+# https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html: the smallest and largest gp3 that can boot with
+# a GPT partition table; the Debian image itself needs 8.
+LARGEST_ROOT_VOLUME_GIB = 16_384
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LaunchTemplate.html
+INSTANCE_TYPES_PER_GROUP = 40
+
+# https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html: shortest and longest prefix of a VPC
+VPC_PREFIXES = (16, 28)
+# https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html: network, router, DNS, reserved, broadcast
+ADDRESSES_RESERVED_PER_SUBNET = 5
+# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: inbound rules of a security group (default)
+RULES_PER_SECURITY_GROUP = 60
+
+# https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+TAG_KEY_LENGTH = 128
+TAG_VALUE_LENGTH = 256
+TAGS_PER_RESOURCE = 50
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+# The provider puts the default tags on objects as well.
+TAGS_PER_BUCKET_OBJECT = 10

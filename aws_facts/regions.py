@@ -1,0 +1,52 @@
+"""The regions of the commercial partition and the letters of their availability zones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html and
+# https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html.
+# Which building a letter means differs from account to account, and an older account may see letters that a new one
+# does not (ap-northeast-1b, us-west-1a); here are all that any account sees. Local and Wavelength Zones are left out:
+# RDS and ElastiCache do not run in them. China and GovCloud are partitions of their own, with other ARNs.
+ZONE_LETTERS: Mapping[str, str] = {
+    "af-south-1": "abc",
+    "ap-east-1": "abc",
+    "ap-east-2": "abc",
+    "ap-northeast-1": "abcd",
+    "ap-northeast-2": "abcd",
+    "ap-northeast-3": "abc",
+    "ap-south-1": "abc",
+    "ap-south-2": "abc",
+    "ap-southeast-1": "abc",
+    "ap-southeast-2": "abc",
+    "ap-southeast-3": "abc",
+    "ap-southeast-4": "abc",
+    "ap-southeast-5": "abc",
+    "ap-southeast-6": "abc",
+    "ap-southeast-7": "abc",
+    "ca-central-1": "abd",
+    "ca-west-1": "abc",
+    "eu-central-1": "abc",
+    "eu-central-2": "abc",
+    "eu-north-1": "abc",
+    "eu-south-1": "abc",
+    "eu-south-2": "abc",
+    "eu-west-1": "abc",
+    "eu-west-2": "abc",
+    "eu-west-3": "abc",
+    "il-central-1": "abc",
+    "me-central-1": "abc",
+    "me-south-1": "abc",
+    "mx-central-1": "abc",
+    "sa-east-1": "abc",
+    "us-east-1": "abcdef",
+    "us-east-2": "abc",
+    "us-west-1": "abc",
+    "us-west-2": "abcd",
+}
+
+
+def zones(region: str) -> tuple[str, ...]:
+    """The availability zones of a region that is in the table, for example `eu-west-1a`."""
+    return tuple(f"{region}{letter}" for letter in ZONE_LETTERS[region])

@@ -1,0 +1,148 @@
+"""From what a stack file says to settings, or to every fault in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from setting_rules import schema
+from setting_rules.faults import Fault, SettingsError, shown
+from setting_rules.schema import Path
+from setting_rules.values import nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_KINDS = {
+    "string_type": ("a text", "put it in quotes"),
+    "int_type": ("a whole number", "write digits only, without quotes"),
+    "bool_type": ("true or false", "write true or false, without quotes"),
+    "tuple_type": ("a list", "write it as a list: [first, second]"),
+    "model_type": ("a section with keys", "indent its keys below it; {} where there is none to set"),
+    "mapping_type": ("a map of names to values", "write one `name: value` on each line below it"),
+}
+
+
+class Encrypted:
+    """Stands where the stack file holds a value encrypted by Pulumi, which no fault may print."""
+
+
+def accept(
+    model: type[Model], given: Mapping[str, Any], *, rules: Callable[[Model], Iterable[Fault]], stack: str
+) -> Model:
+    """Settings from the stack file's content, its keys being those of the sections.
+
+    A fault of one value hides no rule between others: the rules run on everything that could be read.
+    Raises SettingsError with all faults.
+    """
+    errors: list[ErrorDetails] = []
+    try:
+        settings = model.model_validate(given, by_alias=True, by_name=False)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        settings = _readable_part(model, given, {_path(error) for error in errors})
+    faults = [*(_fault(model, error) for error in errors), *rules(settings)]
+    if faults:
+        raise SettingsError(stack, sorted(faults, key=lambda fault: _place(model, fault.key)))
+    return settings
+
+
+def _readable_part(model: type[Model], given: Mapping[str, Any], faulty: Collection[Path], at: Path = ()) -> Model:
+    """The model without the values at fault; reading one of these raises FaultyValue."""
+    values: dict[str, Any] = {}
+    for key, (name, field) in schema.fields_by_key(model).items():
+        path = (*at, key)
+        section = schema.section_of(field.annotation)
+        if not any(fault[: len(path)] == path for fault in faulty):
+            annotation = field.rebuild_annotation()
+            values[name] = (
+                TypeAdapter(annotation).validate_python(given[key], by_alias=True, by_name=False)
+                if key in given
+                else field.get_default(call_default_factory=True)
+            )
+        elif section and isinstance(given.get(key), Mapping):
+            if schema.holds_a_map(field.annotation):
+                values[name] = {
+                    word: _readable_part(section, part if isinstance(part, Mapping) else {}, faulty, (*path, word))
+                    for word, part in given[key].items()
+                }
+            else:
+                values[name] = _readable_part(section, given[key], faulty, path)
+    part = model.model_construct(
+        _fields_set={name for key, (name, _) in schema.fields_by_key(model).items() if key in given}
+    )
+    part.__dict__.clear()  # model_construct fills in defaults, which would hide that the given value is at fault
+    part.__dict__.update(values)
+    return part
+
+
+def _path(error: ErrorDetails) -> Path:
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
+def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
+    """One finding of pydantic, in the operator's words."""
+    path, kind, given = _path(error), error["type"], error["input"]
+    key = schema.key_of(path)
+    if isinstance(given, Encrypted):
+        return Fault(
+            key=key,
+            given="an encrypted value",
+            allowed="plain values: every secret of the cluster is made by the program and kept in Secrets Manager",
+            remedy=f"`pulumi config rm {key}`, then set it without --secret",
+        )
+    if kind == "extra_forbidden":
+        return _unknown_key(model, path)
+    field = schema.field_at(model, path)
+    of_field = schema.allowed_at(field) if field else None
+    if kind == "missing":
+        nested = schema.section_of(field.annotation) if field else None
+        what = of_field.sentence if of_field else "a section" if nested else "a value"
+        return Fault(key=key, given="nothing", allowed=what, remedy="add it; the program has no default for it")
+    if kind == "not_allowed":
+        context = error.get("ctx", {})
+        return Fault(key=key, given=_shown(path, given), allowed=context["allowed"], remedy=context["remedy"])
+    if kind == "literal_error":
+        return Fault(key=key, given=_shown(path, given), allowed=error["ctx"]["expected"], remedy="write one of these")
+    what, remedy = _KINDS.get(kind, (error["msg"], "see docs/settings.md"))
+    if given is None:
+        remedy = "give it a value, or leave the key out to take the default"
+    return Fault(key=key, given=_shown(path, given), allowed=of_field.sentence if of_field else what, remedy=remedy)
+
+
+def _shown(path: Path, given: Any) -> str:
+    """What was given; of Airflow's options only the kind, because one may be a password put there by mistake."""
+    if path[0] == "config":
+        return f"a {type(given).__name__}"
+    return "nothing" if given is None else shown(given)
+
+
+def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
+    """A key that nobody reads; its value is not shown, for it may be anything."""
+    word = str(path[-1])
+    known = list(schema.fields_by_key(schema.section_at(model, path)))
+    if len(path) == 1:
+        known = [key for key in known if key not in schema.PROVIDER_KEYS]
+        word = word.rpartition(":")[2]
+    elsewhere = schema.PROVIDER_KEYS.get(word)
+    alike = nearest(word, known)
+    if elsewhere and len(path) == 1:
+        remedy = f"write {elsewhere}"
+    elif alike:
+        remedy = f"did you mean {schema.key_of((*path[:-1], alike))}?"
+    else:
+        remedy = "remove it"
+    return Fault(
+        key=schema.key_of(path),
+        given="a key that does not exist",
+        allowed=f"{', '.join(known)}",
+        remedy=remedy,
+    )
+
+
+def _place(model: type[BaseModel], key: str) -> int:
+    """Where the section of a key stands among the sections, so that the report follows the stack file."""
+    order = [schema.key_of((first,)) for first in schema.fields_by_key(model)]
+    return next((place for place, first in enumerate(order) if key.startswith(first)), len(order))

@@ -1,0 +1,52 @@
+"""What is wrong with a stack file, told to the person who edits it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+_LONGEST_SHOWN = 100
+
+
+class FaultyValue(Exception):  # noqa: N818 - not an error: it says that another fault came first
+    """A rule asked for a value that is itself at fault; the rule then has nothing to say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing to put right."""
+
+    key: str
+    """Path of the key as in the stack file, for example `airflow:workerPools.default.minSize`."""
+    given: str
+    """What the stack file says there, ready to print; never a value that may be secret."""
+    allowed: str
+    """What may be there."""
+    remedy: str
+    """What to do."""
+
+    def __str__(self) -> str:
+        return f"{self.key}\n   given:   {self.given}\n   allowed: {self.allowed}\n   to do:   {self.remedy}"
+
+
+class SettingsError(pulumi.RunError):
+    """The stack file cannot be turned into settings. Pulumi prints the message alone, without a traceback."""
+
+    def __init__(self, stack: str, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        numbered = "\n\n".join(f"{number}. {fault}" for number, fault in enumerate(faults, 1))
+        super().__init__(
+            f"Pulumi.{stack}.yaml has {count}; nothing was created or changed.\n\n{numbered}\n\n"
+            "docs/settings.md describes every key."
+        )
+
+
+def shown(value: Any) -> str:
+    """A value from the stack file, as one would write it there, cut where it gets long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

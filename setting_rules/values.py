@@ -1,0 +1,312 @@
+"""The kinds of value a stack file may hold: what each accepts, and what to do when it does not."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, Strict
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from aws_facts import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The values a key takes, in a sentence for people and as a test; hung on a type with `Annotated`."""
+
+    sentence: str
+    accepts: Callable[[Any], bool]
+    remedy: str | Callable[[Any], str]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any) -> Any:
+        if self.accepts(value):
+            return value
+        remedy = self.remedy if isinstance(self.remedy, str) else self.remedy(value)
+        raise PydanticCustomError("not_allowed", "{allowed}", {"allowed": self.sentence, "remedy": remedy})
+
+
+def whole_number(low: int, high: int | None, unit: str = "") -> Allowed:
+    """An integer from `low` to `high`, both included; `high` None means that nothing but reason limits it."""
+    suffix = f" {unit}" if unit else ""
+    if high is None:
+        return Allowed(
+            f"a whole number from {low} up{suffix and f' ({unit})'}",
+            lambda number: number >= low,
+            f"set it to {low} or more",
+        )
+    return Allowed(
+        f"a whole number from {low:,} to {high:,}{suffix and f' ({unit})'}",
+        lambda number: low <= number <= high,
+        lambda number: f"lower it to at most {high:,}" if number > high else f"raise it to at least {low:,}",
+    )
+
+
+def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
+    """A list with no entry twice and so many entries; `what` names one of them."""
+    high = f" to {at_most}" if at_most else " or more"
+
+    def remedy(entries: tuple[str, ...]) -> str:
+        repeated = sorted({entry for entry in entries if entries.count(entry) > 1})
+        if repeated:
+            return f"{', '.join(repeated)} is there twice; keep it once"
+        return "leave some out" if at_most and len(entries) > at_most else f"give at least {low}"
+
+    return Allowed(
+        f"a list of {low}{high} {what}, none of them twice",
+        lambda entries: low <= len(entries) <= (at_most or len(entries)) and len(set(entries)) == len(entries),
+        remedy,
+    )
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like this one, whatever its case and word separators, or None where nothing is alike."""
+    plain = {_plain(candidate): candidate for candidate in known}
+    alike = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.6)
+    return plain[alike[0]] if alike else None
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
+
+
+def _one_of(what: str, known: Iterable[str], where: str) -> Allowed:
+    words = tuple(known)
+
+    def remedy(word: str) -> str:
+        alike = nearest(word, words)
+        return f"did you mean {alike}? {where}" if alike else where
+
+    return Allowed(what, set(words).__contains__, remedy)
+
+
+def _matching(pattern: str, sentence: str, remedy: str | Callable[[str], str]) -> Allowed:
+    compiled = re.compile(pattern)
+    return Allowed(sentence, lambda text: compiled.fullmatch(text) is not None, remedy)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | None:
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError:
+        return None
+
+
+def _cidr_remedy(text: str) -> str:
+    """What is wrong with something that should have been an IPv4 network in CIDR form."""
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        return "write the network's address, a slash and the prefix length, for example 10.80.0.0/16"
+    if interface.version == 6:
+        return "give the IPv4 network: the load balancers and the VPC are IPv4 only"
+    if "/" not in text:
+        return f"add a prefix length; for this one address write {text}/32"
+    return f"bits behind the prefix are set; write {interface.network}"
+
+
+_PRIVATE = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
+def is_private(cidr: str) -> bool:
+    """Whether a well-formed CIDR lies in one of the private ranges of RFC 1918."""
+    network = ipaddress.IPv4Network(cidr)
+    return any(network.subnet_of(block) for block in _PRIVATE)
+
+
+def _is_vpc_cidr(text: str) -> bool:
+    network = _network(text)
+    shortest, longest = limits.VPC_PREFIXES
+    return network is not None and is_private(text) and shortest <= network.prefixlen <= longest
+
+
+def _vpc_cidr_remedy(text: str) -> str:
+    network = _network(text)
+    if network is None:
+        return _cidr_remedy(text)
+    if not is_private(text):
+        return "choose a range inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that no peered network uses"
+    return "AWS takes prefixes from /16 to /28; take a /16 unless addresses are scarce"
+
+
+def _log_retention_remedy(days: int) -> str:
+    longer = [accepted for accepted in limits.LOG_GROUP_RETENTION_DAYS if accepted >= days]
+    if not longer:
+        return f"CloudWatch Logs keeps at most {limits.LOG_GROUP_RETENTION_DAYS[-1]} days; set that or less"
+    return f"the next accepted value is {longer[0]}"
+
+
+_BY_NAME = "the table is aws_facts/{}.py; add a line there if AWS has brought it out since"
+
+Number = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Region = Annotated[
+    str, _one_of("a region of the commercial partition", regions.ZONE_LETTERS, _BY_NAME.format("regions"))
+]
+AccountId = Annotated[
+    str,
+    _matching(
+        r"\d{12}",
+        "an AWS account id: 12 digits, in quotes",
+        "`aws sts get-caller-identity --query Account` prints it; keep leading zeros",
+    ),
+]
+ClusterName = Annotated[
+    str,
+    _matching(
+        r"[a-z](?:-?[a-z0-9])*",
+        "lower-case letters, digits and single hyphens; starts with a letter, ends with a letter or digit",
+        "rename it, for example airflow-prod",
+    ),
+]
+PoolName = ClusterName
+QueueName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9_.-]{1,250}",
+        "up to 250 letters, digits, dots, hyphens and underscores (Airflow joins a worker's queues with commas)",
+        "rename the queue here and in the DAGs that use it",
+    ),
+]
+Cidr = Annotated[
+    str, Allowed("an IPv4 network such as 10.80.0.0/16", lambda text: _network(text) is not None, _cidr_remedy)
+]
+VpcCidr = Annotated[str, Allowed("a private IPv4 network (RFC 1918) from /16 to /28", _is_vpc_cidr, _vpc_cidr_remedy)]
+VpcId = Annotated[
+    str,
+    _matching(
+        r"vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})",
+        "a VPC id: vpc- and 8 or 17 hexadecimal digits",
+        "copy it from the VPC page",
+    ),
+]
+SubnetId = Annotated[
+    str,
+    _matching(
+        r"subnet-(?:[0-9a-f]{8}|[0-9a-f]{17})",
+        "a subnet id: subnet- and 8 or 17 hexadecimal digits",
+        "copy it from the VPC page",
+    ),
+]
+ImageId = Annotated[
+    str,
+    _matching(
+        r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})",
+        "an AMI id: ami- and 8 or 17 hexadecimal digits",
+        "take the id of a Debian 13 image in this region, or leave the key out to follow Debian's public parameter",
+    ),
+]
+HostedZoneId = Annotated[
+    str,
+    _matching(
+        r"Z[A-Z0-9]{1,31}",
+        "a Route 53 hosted zone id: Z and up to 31 capital letters and digits",
+        "`aws route53 list-hosted-zones` prints it; leave out the /hostedzone/ in front",
+    ),
+]
+DomainName = Annotated[
+    str,
+    _matching(
+        rf"(?=.{{4,{limits.CERTIFICATE_NAME_LENGTH}}}$)(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.)+(?!internal$)[a-z][a-z0-9-]*[a-z0-9]",
+        f"a public host name in lower case, at most {limits.CERTIFICATE_NAME_LENGTH} characters (ACM), without scheme, "
+        "port, wildcard or final dot",
+        "write it like airflow.example.com",
+    ),
+]
+DatabaseClass = Annotated[
+    str,
+    _one_of(
+        "an RDS instance class that runs PostgreSQL 17, for example db.m7g.large",
+        database_classes.MEMORY_GIB,
+        _BY_NAME.format("database_classes"),
+    ),
+]
+EngineVersion = Annotated[
+    str,
+    _matching(
+        r"17(?:\.[1-9]\d?)?",
+        'PostgreSQL 17, in quotes: "17" for the newest minor version, or one such as "17.6"',
+        "Airflow 3.3 and the parameter group are tested with 17; pin a minor version or write 17",
+    ),
+]
+BrokerNodeType = Annotated[
+    str,
+    _one_of(
+        "an ElastiCache node type of a current generation, for example cache.m7g.large",
+        broker_nodes.NODE_TYPES,
+        _BY_NAME.format("broker_nodes"),
+    ),
+]
+InstanceType = Annotated[
+    str,
+    Allowed(
+        "an EC2 instance type that runs Linux, for example m7i.large",
+        instance_types.is_well_formed,
+        "write family, dot, size in lower case",
+    ),
+]
+LogRetentionDays = Annotated[
+    int,
+    Strict(),
+    Allowed(
+        f"one of {', '.join(map(str, limits.LOG_GROUP_RETENTION_DAYS))} (days; CloudWatch Logs takes no others)",
+        limits.LOG_GROUP_RETENTION_DAYS.__contains__,
+        _log_retention_remedy,
+    ),
+]
+Zone = Annotated[
+    str,
+    _matching(
+        r"[a-z]{2}(?:-[a-z]+)+-\d[a-z]",
+        "an availability zone: the region and a letter, for example eu-west-1a",
+        "write the zone's name, not its id (euw1-az1); Local Zones have no RDS",
+    ),
+]
+EndpointService = Annotated[
+    str,
+    _one_of(
+        "a service with an interface endpoint, for example secretsmanager",
+        endpoint_services.SERVICES,
+        _BY_NAME.format("endpoint_services"),
+    ),
+]
+TagKey = Annotated[
+    str,
+    _matching(
+        rf"(?i:(?!aws:))[\w .:/=+@-]{{1,{limits.TAG_KEY_LENGTH}}}",
+        f"up to {limits.TAG_KEY_LENGTH} letters, digits, spaces and _ . : / = + - @, not starting with aws:",
+        "rename the tag",
+    ),
+]
+TagValue = Annotated[
+    str,
+    _matching(
+        rf"[\w .:/=+@-]{{0,{limits.TAG_VALUE_LENGTH}}}",
+        f"a text of up to {limits.TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @",
+        "shorten it, or leave the other characters out",
+    ),
+]
+
+
+def _option_value(value: Any) -> Any:
+    """Airflow's options are single values, and each becomes one line of the nodes' environment file."""
+    if not isinstance(value, str | int | float):
+        allowed, remedy = "a text, a number, true or false", "write lists and maps as Airflow does: as text, in quotes"
+    elif isinstance(value, str) and not value.isprintable():
+        allowed, remedy = (
+            "text on one line, without control characters",
+            "write it on one line, JSON where it has structure",
+        )
+    else:
+        return value
+    raise PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed, "remedy": remedy})
+
+
+OptionValue = Annotated[str | int | float | bool, BeforeValidator(_option_value)]

@@ -1,0 +1,70 @@
+"""Stack files for tests: the prod stack's content, changed where a test wants it, read as the program reads it."""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+
+from setting_rules.faults import Fault, SettingsError
+from settings import Settings, load_settings
+
+ROOT = Path(__file__).parent.parent
+REMOVED = object()
+"""Given as a value to `changed`: the key is left out."""
+
+
+def content(stack: str = "prod") -> dict[str, Any]:
+    """The configuration in a stack's file, by full key."""
+    return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+
+
+def changed(changes: dict[str, Any], *, stack: str = "prod") -> dict[str, Any]:
+    """A stack's configuration with values put at paths such as `airflow:workerPools.default.minSize`."""
+    config = copy.deepcopy(content(stack))
+    for path, value in changes.items():
+        namespace, _, rest = path.partition(":")
+        first, *words = rest.split(".")
+        keys = [f"{namespace}:{first}", *words]
+        place = config
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+        if value is REMOVED:
+            place.pop(keys[-1], None)
+        else:
+            place[keys[-1]] = value
+    return config
+
+
+def load(config: dict[str, Any], *, secret_keys: list[str] | None = None) -> Settings:
+    """What load_settings makes of a stack file's content, handed over as the engine does: objects and lists as JSON."""
+
+    def loaded() -> Settings:
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+        pulumi.runtime.set_all_config(texts, secret_keys or [])
+        return load_settings()
+
+    return contextvars.Context().run(loaded)  # Pulumi keeps configuration in context variables
+
+
+@contextmanager
+def _refusal() -> Iterator[list[Fault]]:
+    faults: list[Fault] = []
+    try:
+        yield faults
+    except SettingsError as error:
+        faults.extend(error.faults)
+
+
+def faults_of(changes: dict[str, Any], *, stack: str = "prod") -> list[Fault]:
+    """The faults of a stack's configuration after some changes; empty where it is accepted."""
+    with _refusal() as faults:
+        load(changed(changes, stack=stack))
+    return faults
