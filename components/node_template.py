@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
-
-# Debian's cloud team publishes the newest image of a release under these public parameters; EC2 resolves the name at
-# each launch, so that a preview needs no look-up and a new node starts with the newest security updates.
-DEBIAN_13_PARAMETER = "resolve:ssm:/aws/service/debian/release/13/latest"
 
 # The root device of Debian's images, for both architectures. Another name would add a second disk beside the root disk.
 ROOT_DEVICE = "/dev/xvda"
@@ -28,11 +23,6 @@ GROUP_METRICS = (
     aws.autoscaling.Metric.GROUP_TERMINATING_INSTANCES,
     aws.autoscaling.Metric.GROUP_TOTAL_INSTANCES,
 )
-
-
-def node_image_id(architecture: Literal["amd64", "arm64"], pinned: str | None) -> str:
-    """The image of a node: the pinned AMI, or the name under which EC2 finds the newest Debian 13 at launch."""
-    return pinned or f"{DEBIAN_13_PARAMETER}/{architecture}"
 
 
 def node_tags(tags: Mapping[str, str], *, cluster: str, role: str, pool: str | None = None) -> dict[str, str]:
@@ -67,7 +57,11 @@ def launch_template(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> aws.ec2.LaunchTemplate:
-    """Register the template. `user_data` is base64 already; EC2 takes at most 16,384 bytes of it before encoding."""
+    """Register the template.
+
+    `image_id` is an AMI id, or the `resolve:ssm:` name of a public parameter that EC2 resolves at each launch;
+    `user_data` is base64 already.
+    """
     return aws.ec2.LaunchTemplate(
         name,
         image_id=image_id,

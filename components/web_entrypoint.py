@@ -39,9 +39,9 @@ class WebEntrypointArgs:
 
     Attributes:
         public_security_group_id: given when there is public access; needs a domain.
-        access_logs_bucket: name of a bucket whose policy lets load balancers of this account and region write.
+        access_logs_bucket: name of a bucket, known once its policy lets load balancers of this account write: AWS has
+            each new load balancer write a test object, and fails its creation otherwise.
         protect: whether the load balancers refuse to be deleted.
-        after: what has to be there first and no input mentions: the policy of the access log bucket.
     """
 
     cluster: str
@@ -53,7 +53,6 @@ class WebEntrypointArgs:
     public_security_group_id: pulumi.Input[str] | None
     access_logs_bucket: pulumi.Input[str]
     protect: bool
-    after: Sequence[pulumi.Resource]
 
 
 def private_zone_name(cluster: str) -> str:
@@ -174,8 +173,7 @@ class WebEntrypoint(pulumi.ComponentResource):
             access_logs=aws.lb.LoadBalancerAccessLogsArgs(
                 bucket=args.access_logs_bucket, prefix=physical_name, enabled=True
             ),
-            # Creation fails when the bucket's policy does not let the load balancer write its test object.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=self._child,
         )
 
     def _target_group(self, logical_name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pulumi_aws as aws
 import pytest
 
 from components.web_entrypoint import (
@@ -28,7 +27,6 @@ PUBLIC = DOMAIN.model_copy(update={"public": PublicWeb()})
 
 
 def build(settings: WebSettings, *, protect: bool = True) -> WebEntrypoint:
-    bucket_policy = aws.s3.BucketPolicy("access-logs-policy", bucket="logs", policy="{}")
     return WebEntrypoint(
         "web",
         WebEntrypointArgs(
@@ -41,7 +39,6 @@ def build(settings: WebSettings, *, protect: bool = True) -> WebEntrypoint:
             public_security_group_id=None if settings.public is None else "sg-public",
             access_logs_bucket="airflow-prod-access-logs",
             protect=protect,
-            after=[bucket_policy],
         ),
     )
 
@@ -245,12 +242,6 @@ def test_every_load_balancer_logs_and_drops_malformed_headers(name: str):
     assert inputs["accessLogs"]["enabled"] is True
     assert inputs["dropInvalidHeaderFields"] is True
     assert inputs["desyncMitigationMode"] == "defensive"
-
-
-def test_a_load_balancer_waits_for_the_policy_of_its_log_bucket():
-    recording = entrypoint(INSIDE)
-    policy = recording.only("aws:s3/bucketPolicy:BucketPolicy")
-    assert policy.urn in recording.only(LOAD_BALANCER).dependencies, "AWS tries to write at creation and fails"
 
 
 def test_deletion_protection_follows_the_setting():

@@ -1,0 +1,117 @@
+"""What a node may do on AWS: one role per node role, with policies that name every resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from node.roles import SECRET_KEYS_BY_ROLE, Role
+
+Arn = pulumi.Input[str]
+Statement = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeIdentityArgs:
+    """Whom the identity is for and which resources its policies name.
+
+    Attributes:
+        group_names: autoscaling groups whose nodes carry this identity.
+        secret_arns: every secret of the cluster, by key; the role's own are picked from them.
+        database_admin_secret_arn: the database's own admin secret, for the role that prepares the database.
+    """
+
+    role: Role
+    cluster: str
+    account_id: str
+    region: str
+    group_names: Sequence[str]
+    secret_arns: Mapping[str, Arn]
+    database_admin_secret_arn: Arn | None = None
+    task_logs_arn: Arn
+    dags_arn: Arn
+    artifacts_arn: Arn
+
+
+class NodeIdentity(pulumi.ComponentResource):
+    """The IAM role and instance profile of one kind of node.
+
+    A worker runs other people's code, and whatever runs on a node can use its identity: so a worker's identity opens
+    no secret of the masters, and changes neither DAGs nor artifacts.
+    """
+
+    instance_profile_arn: pulumi.Output[str]
+    role_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NodeIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:compute:NodeIdentity", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        role = aws.iam.Role(
+            f"{name}-role",
+            name=f"{args.cluster}-{args.role}",
+            description=f"The {args.role} nodes of {args.cluster}",
+            assume_role_policy=pulumi.Output.json_dumps(assumed_by_ec2()),
+            opts=child,
+        )
+        aws.iam.RolePolicy(
+            f"{name}-policy",
+            role=role.name,
+            policy=pulumi.Output.json_dumps(node_policy(args)),
+            opts=child,
+        )
+        profile = aws.iam.InstanceProfile(
+            f"{name}-profile", name=f"{args.cluster}-{args.role}", role=role.name, opts=child
+        )
+        self.instance_profile_arn = profile.arn
+        self.role_name = role.name
+        self.register_outputs({"instance_profile_arn": self.instance_profile_arn, "role_name": self.role_name})
+
+
+def assumed_by_ec2() -> dict[str, Any]:
+    """The trust policy: instances, and nobody else, take the role on."""
+    return _policy([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}])
+
+
+def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
+    """Everything that a node of this role may do."""
+    secrets = [args.secret_arns[key] for key in sorted(SECRET_KEYS_BY_ROLE[args.role])]
+    if args.database_admin_secret_arn is not None:
+        secrets.append(args.database_admin_secret_arn)
+    return _policy(
+        [
+            _allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], secrets),
+            _allow("ListDags", ["s3:ListBucket"], [args.dags_arn]),
+            _allow("ReadDags", ["s3:GetObject"], [_objects(args.dags_arn)]),
+            _allow("ReadArtifacts", ["s3:GetObject"], [_objects(args.artifacts_arn)]),
+            # Airflow appends to a log that is there already, and asks first whether it is. Nothing deletes logs but the
+            # bucket's own lifecycle.
+            _allow("FindTaskLogs", ["s3:ListBucket"], [args.task_logs_arn]),
+            _allow("KeepTaskLogs", ["s3:GetObject", "s3:PutObject"], [_objects(args.task_logs_arn)]),
+            _allow(
+                "ReportOwnHealth",
+                ["autoscaling:SetInstanceHealth"],
+                [_group_arn(args.region, args.account_id, group) for group in args.group_names],
+            ),
+        ]
+    )
+
+
+def _policy(statements: list[Statement]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allow(sid: str, actions: list[str], resources: list[Arn]) -> Statement:
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def _objects(bucket_arn: Arn) -> pulumi.Output[str]:
+    return pulumi.Output.concat(bucket_arn, "/*")
+
+
+def _group_arn(region: str, account_id: str, group: str) -> str:
+    """The group's name is ours; the id in front of it is AWS's choice at creation."""
+    return f"arn:aws:autoscaling:{region}:{account_id}:autoScalingGroup:*:autoScalingGroupName/{group}"

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.node_identity import NodeIdentity, NodeIdentityArgs
+from node.roles import SECRET_KEYS_BY_ROLE, Role
+from offline.engine import deploy
+from offline.recording import Recording
+
+KEYS = sorted({key for keys in SECRET_KEYS_BY_ROLE.values() for key in keys})
+RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"
+
+
+def arn(key: str) -> str:
+    return f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow-prod/{key}-AbCdEf"
+
+
+def identity(role: Role) -> Recording:
+    def build() -> NodeIdentity:
+        return NodeIdentity(
+            f"{role}-identity",
+            NodeIdentityArgs(
+                role=role,
+                cluster="airflow-prod",
+                account_id="111122223333",
+                region="eu-west-1",
+                group_names=["airflow-prod-masters"]
+                if role is Role.MASTER
+                else ["airflow-prod-pool-default", "airflow-prod-pool-heavy"],
+                secret_arns={key: pulumi.Output.from_input(arn(key)) for key in KEYS},
+                database_admin_secret_arn=RDS_SECRET if role is Role.MASTER else None,
+                task_logs_arn="arn:aws:s3:::task-logs",
+                dags_arn="arn:aws:s3:::dags",
+                artifacts_arn="arn:aws:s3:::artifacts",
+            ),
+        )
+
+    return deploy(build)[1]
+
+
+def statements(role: Role) -> list[dict[str, Any]]:
+    policy = json.loads(identity(role).only("aws:iam/rolePolicy:RolePolicy").inputs["policy"])
+    assert policy["Version"] == "2012-10-17"
+    return policy["Statement"]
+
+
+def allowed(role: Role) -> set[tuple[str, str]]:
+    """Every (action, resource) that the role's policy allows."""
+    return {
+        (action, resource)
+        for statement in statements(role)
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+def secrets_of(role: Role) -> set[str]:
+    return {resource for action, resource in allowed(role) if action == "secretsmanager:GetSecretValue"}
+
+
+def test_a_worker_reads_the_three_secrets_it_works_with_and_no_other():
+    assert secrets_of(Role.WORKER) == {arn("broker-url"), arn("result-backend"), arn("api-secret-key")}, (
+        "the code of every DAG runs with this identity"
+    )
+
+
+def test_a_master_reads_the_database_s_own_admin_secret_too():
+    assert secrets_of(Role.MASTER) == {arn(key) for key in SECRET_KEYS_BY_ROLE[Role.MASTER]} | {RDS_SECRET}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_no_node_changes_dags_or_artifacts(role: Role):
+    on_buckets = {(action, resource) for action, resource in allowed(role) if resource.startswith("arn:aws:s3:::")}
+    assert {pair for pair in on_buckets if "task-logs" not in pair[1]} == {
+        ("s3:ListBucket", "arn:aws:s3:::dags"),
+        ("s3:GetObject", "arn:aws:s3:::dags/*"),
+        ("s3:GetObject", "arn:aws:s3:::artifacts/*"),
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_node_writes_task_logs_and_deletes_none(role: Role):
+    assert {pair for pair in allowed(role) if "task-logs" in pair[1]} == {
+        ("s3:ListBucket", "arn:aws:s3:::task-logs"),
+        ("s3:GetObject", "arn:aws:s3:::task-logs/*"),
+        ("s3:PutObject", "arn:aws:s3:::task-logs/*"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "groups"),
+    [(Role.MASTER, {"airflow-prod-masters"}), (Role.WORKER, {"airflow-prod-pool-default", "airflow-prod-pool-heavy"})],
+)
+def test_a_node_reports_the_health_of_its_own_kind_only(role: Role, groups: set[str]):
+    prefix = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScalingGroupName/"
+    assert {pair for pair in allowed(role) if pair[0].startswith("autoscaling:")} == {
+        ("autoscaling:SetInstanceHealth", prefix + group) for group in groups
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_statement_names_its_actions_and_resources(role: Role):
+    for statement in statements(role):
+        assert statement["Effect"] == "Allow"
+        assert not any("*" in action for action in statement["Action"]), statement
+        assert all(resource.startswith("arn:aws:") for resource in statement["Resource"]), statement
+
+
+@pytest.mark.parametrize("role", Role)
+def test_only_instances_take_the_role_on(role: Role):
+    trust = json.loads(identity(role).only("aws:iam/role:Role").inputs["assumeRolePolicy"])
+    [statement] = trust["Statement"]
+    assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
+    recording = identity(role)
+    name = recording.only("aws:iam/role:Role").outputs["name"]
+    assert name == f"airflow-prod-{role}"
+    assert recording.only("aws:iam/instanceProfile:InstanceProfile").inputs["role"] == name
+    assert recording.only("aws:iam/rolePolicy:RolePolicy").inputs["role"] == name
