@@ -1,0 +1,69 @@
+"""What a node fetches from the artifacts bucket: the locks, and the programs that are too large for user data.
+
+An object's key starts with the hash of its content, and the hashes travel in the user data: a node uses nothing that it
+has not verified, and a changed file is a new object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.node_file import NodeFile, files_for
+from node.roles import Role
+
+LOCKS = Path(__file__).parent / "locks"
+AIRFLOW_LOCK = "airflow.txt"
+UV_LOCK = "uv.txt"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One object of the artifacts bucket."""
+
+    name: str
+    sha256: str
+    content: bytes
+
+    @property
+    def key(self) -> str:
+        """The object's key. The content decides it, so an object is never overwritten."""
+        return f"{self.sha256}/{self.name}"
+
+
+def artifacts() -> tuple[Artifact, ...]:
+    """Every artifact, those of all roles."""
+    return (_lock(AIRFLOW_LOCK), _lock(UV_LOCK), *(_programs(role) for role in Role))
+
+
+def artifacts_for(role: Role) -> tuple[Artifact, ...]:
+    """What a node of the role fetches."""
+    return (_lock(AIRFLOW_LOCK), _lock(UV_LOCK), _programs(role))
+
+
+def _artifact(name: str, content: bytes) -> Artifact:
+    return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content)
+
+
+def _lock(name: str) -> Artifact:
+    return _artifact(name, (LOCKS / name).read_bytes())
+
+
+def _programs(role: Role) -> Artifact:
+    files = [file for file in files_for(role) if not file.in_user_data]
+    return _artifact(f"{role}.tar", _tar(files))
+
+
+def _tar(files: list[NodeFile]) -> bytes:
+    """A tar archive in which nothing but names, modes and contents can make a difference."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for file in files:
+            member = tarfile.TarInfo(file.path.lstrip("/"))
+            member.mode = file.mode
+            member.size = len(file.content)
+            archive.addfile(member, io.BytesIO(file.content))
+    return buffer.getvalue()

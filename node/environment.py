@@ -1,0 +1,159 @@
+"""The one rendered file of a node: /etc/airflow/airflow.env."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from node.artifacts import artifacts_for
+from node.options import Options, default_options, managed_options
+from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
+
+ENVIRONMENT_FILE = "/etc/airflow/airflow.env"
+VENV = "/opt/airflow/venv"
+CA_BUNDLE = "/opt/airflow/rds-ca-bundle.pem"
+
+ConfigValue = str | int | float | bool
+
+_NEEDS_ESCAPE = re.compile(r'(["\\$`])')
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeEnvironment:
+    """Everything that differs between nodes, clusters and stacks. All of it is known from the stack file.
+
+    Attributes:
+        pool: the worker pool; None on a master.
+        queues: the Celery queues that the pool consumes; empty on a master.
+        concurrency: tasks at a time on one worker; None on a master.
+        task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
+        web_url: where browsers find the UI.
+        secure_cookies: whether that is HTTPS only.
+        vpc_cidr: where the load balancers live, whose forwarding headers are believed.
+        config: the user's Airflow options by section, which win over the defaults but not over MANAGED_OPTIONS.
+    """
+
+    role: Role
+    cluster: str
+    region: str
+    group_name: str
+    pool: str | None = None
+    queues: tuple[str, ...] = ()
+    concurrency: int | None = None
+    task_slots: int | None = None
+    web_url: str
+    secure_cookies: bool
+    vpc_cidr: str
+    task_logs_bucket: str
+    dags_bucket: str
+    artifacts_bucket: str
+    config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)
+
+    def options(self) -> Options:
+        """Every Airflow option that the file sets, with its value."""
+        chosen = {
+            (section.lower(), option.lower()): config_text(value)
+            for section, options in self.config.items()
+            for option, value in options.items()
+        }
+        return default_options(self) | chosen | managed_options(self)
+
+    def airflow_options(self) -> frozenset[tuple[str, str]]:
+        """The (section, option) pairs that the file sets."""
+        return frozenset(self.options())
+
+    def variables(self) -> dict[str, str]:
+        """The file's variables by name."""
+        airflow = {variable_name(section, option): value for (section, option), value in self.options().items()}
+        return self._node_variables() | self._process_variables() | airflow
+
+    def render(self) -> str:
+        """The file's text, in the syntax that systemd's EnvironmentFile= and a shell both read."""
+        lines = [assignment(name, value) for name, value in sorted(self.variables().items())]
+        return "# Rendered from the stack file. Secrets are in /run/airflow.\n" + "".join(lines)
+
+    def _node_variables(self) -> dict[str, str]:
+        """What the node's own programs read."""
+        names = {
+            "NODE_ROLE": self.role.value,
+            "NODE_CLUSTER": self.cluster,
+            "NODE_GROUP": self.group_name,
+            "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
+            "NODE_ARTIFACTS": " ".join(artifact.key for artifact in artifacts_for(self.role)),
+            "NODE_SECRETS": self._secret_list(SECRETS[self.role]),
+        }
+        if BOOTSTRAP_SECRETS[self.role]:
+            names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(BOOTSTRAP_SECRETS[self.role])
+        if self.pool is not None:
+            names["NODE_POOL"] = self.pool
+            names["NODE_QUEUES"] = ",".join(self.queues)
+        return names
+
+    def _secret_list(self, secrets: Mapping[str, str]) -> str:
+        return " ".join(f"{variable}={self.cluster}/{key}" for key, variable in secrets.items())
+
+    def _process_variables(self) -> dict[str, str]:
+        """What Airflow, its libraries and the tasks read besides Airflow's options."""
+        names = {
+            "AIRFLOW_HOME": "/var/lib/airflow",
+            # Where there is no such file Airflow writes one, with the environment's values in it, secrets included.
+            "AIRFLOW_CONFIG": "/etc/airflow/airflow.cfg",
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "PATH": f"{VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": "/usr/local/lib/airflow/python",
+            # TLS to PostgreSQL by environment: `?sslmode=` in a DSN breaks Airflow's async engine.
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": CA_BUNDLE,
+        }
+        if self.role is Role.MASTER:
+            names["FORWARDED_ALLOW_IPS"] = self.vpc_cidr
+        return names
+
+
+def variable_name(section: str, option: str) -> str:
+    """The environment variable of an Airflow option."""
+    return f"AIRFLOW__{section.upper().replace('.', '_')}__{option.upper()}"
+
+
+def config_text(value: ConfigValue) -> str:
+    """An option's value as Airflow reads it."""
+    return str(value)
+
+
+def assignment(name: str, value: str) -> str:
+    """One line of an EnvironmentFile, right for any value.
+
+    systemd expands nothing in such a file. Airflow does: it replaces `$NAME` in the values of its own variables.
+    """
+    if "\0" in value:
+        raise ValueError(f"{name} holds a NUL character; environment variables cannot.")
+    escaped = _NEEDS_ESCAPE.sub(r"\\\1", value)
+    return f'{name}="{escaped}"\n'
+
+
+def _managed() -> frozenset[tuple[str, str]]:
+    """The managed options of both roles; which they are depends on nothing but the role."""
+    names: set[tuple[str, str]] = set()
+    for role in Role:
+        sample = NodeEnvironment(
+            role=role,
+            cluster="sample",
+            region="sample",
+            group_name="sample",
+            concurrency=1,
+            web_url="sample",
+            secure_cookies=False,
+            vpc_cidr="sample",
+            task_logs_bucket="sample",
+            dags_bucket="sample",
+            artifacts_bucket="sample",
+        )
+        names |= managed_options(sample).keys()
+    return frozenset(names)
+
+
+# The (section, option) pairs that a stack file's `airflow:config` may not set.
+MANAGED_OPTIONS: frozenset[tuple[str, str]] = _managed()

@@ -1,0 +1,109 @@
+"""`make lock`: locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.airflow_options import REGISTRY
+from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
+from node.options_registry import extract, to_json
+
+ROOT = Path(__file__).parent.parent
+USER_REQUIREMENTS = ROOT / "airflow-requirements.txt"
+PYTHON_VERSION = "3.13"  # Debian 13's
+PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
+
+
+class LockError(Exception):
+    """The lock could not be made. The message says why."""
+
+
+def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool) -> None:
+    """Resolve the sources into a lock with hashes. Pins that still fit are kept, unless told to upgrade."""
+    command = ["pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
+    command += ["--generate-hashes", "--custom-compile-command", "make lock"]
+    command += ["--upgrade"] if upgrade else []
+    command += [*(str(source.relative_to(ROOT)) for source in sources), "--output-file", str(lock)]
+    _uv(command, f"{' + '.join(source.name for source in sources)} cannot be resolved")
+
+
+def unpack(lock: Path, target: Path, platform: str) -> None:
+    """Unpack the lock's wheels for a platform, hashes verified: fails if one of them has no wheel there."""
+    command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command += ["--python-version", PYTHON_VERSION, "--python-platform", platform, "--target", str(target)]
+    _uv([*command, "--requirements", str(lock)], f"{lock.name} cannot be installed on {platform}")
+
+
+def make_lock(*, upgrade: bool) -> None:
+    """Make both locks and the registry. Nothing in the repository changes unless all of it succeeds."""
+    with tempfile.TemporaryDirectory(prefix="airflow-lock-") as scratch:
+        locks = Path(scratch)
+        for name in (AIRFLOW_LOCK, UV_LOCK):
+            if (LOCKS / name).exists():
+                shutil.copyfile(LOCKS / name, locks / name)
+        with _step("resolving Airflow and airflow-requirements.txt"):
+            compile_lock([LOCKS / "airflow.in", USER_REQUIREMENTS], locks / AIRFLOW_LOCK, upgrade=upgrade)
+        with _step("resolving uv"):
+            compile_lock([LOCKS / "uv.in"], locks / UV_LOCK, upgrade=upgrade)
+        for platform in PLATFORMS:
+            with _step(f"unpacking the wheels for {platform}"):
+                unpack(locks / AIRFLOW_LOCK, locks / platform, platform)
+                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform)
+        with _step("extracting Airflow's options"):
+            registry = to_json(extract(locks / PLATFORMS[0]))
+        for name in (AIRFLOW_LOCK, UV_LOCK):
+            shutil.copyfile(locks / name, LOCKS / name)
+        REGISTRY.write_text(registry)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="make lock", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
+    options = parser.parse_args(arguments)
+    try:
+        make_lock(upgrade=options.upgrade)
+    except LockError as error:
+        _say(str(error))
+        return 1
+    _say("Done. Review the change of node/locks and node/airflow_options.json, then commit it.")
+    return 0
+
+
+def _uv(command: Sequence[str], failure: str) -> None:
+    # The machine's own trust store, as everywhere else in the project: uv's bundled one knows no private CA.
+    uv = Path(sys.executable).with_name("uv")
+    result = subprocess.run(
+        [str(uv), *command, "--system-certs"], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    if result.returncode:
+        raise LockError(f"{failure}:\n{result.stderr.strip()}")
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    _say(f"{what} ...", end=" ")
+    started = time.monotonic()
+    try:
+        yield
+    except LockError:
+        _say("failed")
+        raise
+    _say(f"{time.monotonic() - started:.1f} s")
+
+
+def _say(text: str, end: str = "\n") -> None:
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The files below rootfs/: their path in the repository is their path on the node."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.roles import Role
+
+ROOTFS = Path(__file__).parent / "rootfs"
+LAYERS = ("common",)
+PROGRAMS = "/usr/local/lib/airflow"
+
+# What has to be there before anything can be fetched, and what reports that it could not be.
+FIRST_PROGRAMS = frozenset(
+    {
+        f"{PROGRAMS}/boot_step.py",
+        f"{PROGRAMS}/fetch-artifacts",
+        f"{PROGRAMS}/report-failed-boot",
+        f"{PROGRAMS}/watch-first-boot",
+    }
+)
+
+
+@dataclass(frozen=True)
+class NodeFile:
+    """One file as it stands on the node."""
+
+    path: str
+    mode: int
+    content: bytes
+
+    @property
+    def in_user_data(self) -> bool:
+        """Units and the first programs travel in the user data, the other programs in an artifact."""
+        return self.path.startswith("/etc/") or self.path in FIRST_PROGRAMS
+
+
+def files_for(role: Role) -> tuple[NodeFile, ...]:
+    """The files of the role in the order of their paths: those all nodes have, and its own."""
+    found = [_read(source, layer) for layer in (*LAYERS, role.value) for source in _sources(ROOTFS / layer)]
+    return tuple(sorted(found, key=lambda file: file.path))
+
+
+def _sources(layer: Path) -> list[Path]:
+    return [path for path in layer.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _read(source: Path, layer: str) -> NodeFile:
+    executable = bool(source.stat().st_mode & stat.S_IXUSR)
+    return NodeFile(
+        path=f"/{source.relative_to(ROOTFS / layer).as_posix()}",
+        mode=0o755 if executable else 0o644,
+        content=source.read_bytes(),
+    )

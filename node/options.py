@@ -1,0 +1,92 @@
+"""The Airflow options that a node sets, with the reason for each that is not Airflow's default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from node.roles import Role
+
+if TYPE_CHECKING:
+    from node.environment import NodeEnvironment
+
+Options = Mapping[tuple[str, str], str]
+
+
+def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    """What production wants and the user's `airflow:config` may change."""
+    options = {
+        # A task whose message the broker lost, or whose worker died, costs one try.
+        ("core", "default_task_retries"): "1",
+        ("core", "load_examples"): "False",
+        # A dead worker's task fails after a minute instead of five; workers take their heartbeat's pace from the same option.
+        ("scheduler", "task_instance_heartbeat_timeout"): "60",
+        ("scheduler", "orphaned_tasks_check_interval"): "60",
+        # A task may wait this long for a free worker before it counts as lost, three times in all.
+        ("scheduler", "task_queued_timeout"): "7200",
+        # A message is redelivered after this time even if its task still runs: far above any task.
+        ("celery_broker_transport_options", "visibility_timeout"): "604800",
+        ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(
+            {"pool_pre_ping": True, "pool_recycle": 1800}
+        ),
+        # Tokens are renewed with heartbeats; ten minutes do not outlast a failover of the database.
+        ("execution_api", "jwt_expiration_time"): "3600",
+        ("dag_processor", "refresh_interval"): "30",
+        # api-server processes grow; gunicorn replaces them twice a day, a new one before the old one goes.
+        ("api", "server_type"): "gunicorn",
+        ("api", "worker_refresh_interval"): "43200",
+    }
+    if environment.task_slots is not None:
+        # Each scheduler alone must be able to fill every worker.
+        options["core", "parallelism"] = str(max(32, environment.task_slots))
+        options["core", "default_pool_task_slot_count"] = str(max(128, environment.task_slots))
+    return options
+
+
+def managed_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    """What the cluster's parts rely on between each other; a stack file cannot change it."""
+    shared = {
+        ("core", "executor"): "CeleryExecutor",
+        ("core", "auth_manager"): "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+        ("core", "execution_api_server_url"): f"http://{environment.cluster}.internal:8080/execution/",
+        # Live logs are read from the node's address: nothing depends on names that DNS may not have.
+        ("core", "hostname_callable"): "node_address.private_address",
+        ("api", "base_url"): environment.web_url,
+        ("api", "port"): "8080",
+        ("celery", "ssl_active"): "True",
+        ("celery", "ssl_mutual_tls"): "False",
+        ("logging", "remote_logging"): "True",
+        ("logging", "remote_base_log_folder"): f"s3://{environment.task_logs_bucket}/airflow",
+        ("logging", "remote_log_conn_id"): "aws_default",
+        ("logging", "delete_local_logs"): "True",
+        # The ports that the security groups open for live logs.
+        ("logging", "worker_log_server_port"): "8793",
+        ("logging", "trigger_log_server_port"): "8794",
+        ("dag_processor", "dag_bundle_config_list"): json.dumps([_dag_bundle(environment)]),
+        ("dag_processor", "dag_bundle_storage_path"): "/var/lib/airflow/bundles",
+    }
+    return shared | (_master_options(environment) if environment.role is Role.MASTER else _worker_options(environment))
+
+
+def _dag_bundle(environment: NodeEnvironment) -> dict[str, object]:
+    return {
+        "name": "dags",
+        "classpath": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
+        "kwargs": {"aws_conn_id": "aws_default", "bucket_name": environment.dags_bucket, "prefix": ""},
+    }
+
+
+def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    return {
+        ("scheduler", "enable_health_check"): "True",
+        ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
+        ("fab", "config_file"): "/etc/airflow/webserver_config.py",
+        ("fab", "cookie_secure"): str(environment.secure_cookies),
+        # The database step does it, once and under its lock; two api-servers at a time would collide.
+        ("fab", "update_fab_perms"): "False",
+    }
+
+
+def _worker_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    return {("celery", "worker_concurrency"): str(environment.concurrency)}

@@ -1,0 +1,75 @@
+"""User data: the cloud-config that turns a plain Debian 13 image into a node of the cluster."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+
+from node.environment import ENVIRONMENT_FILE, NodeEnvironment
+from node.node_file import files_for
+
+# EC2 counts the bytes before base64:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
+LIMIT_BYTES = 16_384
+
+# What the node programs need and a plain Debian cloud image may lack.
+PACKAGES = ("ca-certificates", "python3-boto3", "python3-venv")
+
+# Started before cloud-init writes a file and before any service runs (hence --no-block), so that a node that never gets as
+# far as its own units is noticed as well. The program is there by the time it is due.
+WATCH_FIRST_BOOT = (
+    "cloud-init-per once watch-first-boot"
+    " systemd-run --no-block --unit=airflow-first-boot --on-active=30min /usr/local/lib/airflow/watch-first-boot"
+)
+
+START = (
+    "systemd-sysusers /etc/sysusers.d/airflow.conf",
+    "systemd-tmpfiles --create /etc/tmpfiles.d/airflow.conf",
+    "systemctl daemon-reload",
+    "systemctl enable airflow-node.target",
+    # Not waited for: each step of the boot reports its own failure, and cloud-init only its own.
+    "systemctl start --no-block airflow-node.target",
+)
+
+
+class UserDataTooLarge(ValueError):
+    """The packed user data is over EC2's limit."""
+
+
+def user_data(environment: NodeEnvironment) -> str:
+    """The launch template's user data: base64 of a gzipped cloud-config. Equal settings give equal bytes."""
+    packed = gzip.compress(cloud_config(environment).encode(), compresslevel=9, mtime=0)
+    if len(packed) > LIMIT_BYTES:
+        raise UserDataTooLarge(
+            f"user data for {environment.role} is {len(packed):,} bytes gzipped; EC2 takes {LIMIT_BYTES:,}. "
+            "Shorten airflow:config, or move files of node/rootfs out of /etc, into the artifact."
+        )
+    return base64.b64encode(packed).decode()
+
+
+def cloud_config(environment: NodeEnvironment) -> str:
+    """The cloud-config, as JSON: cloud-init reads YAML, of which JSON is a part that leaves nothing to quote."""
+    document = {
+        "bootcmd": [WATCH_FIRST_BOOT],
+        "write_files": [
+            {"path": path, "permissions": f"{mode:04o}", "content": content}
+            for path, mode, content in _written_files(environment)
+        ],
+        "package_update": True,
+        "packages": list(PACKAGES),
+        "runcmd": list(START),
+    }
+    return "#cloud-config\n" + json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def decode(packed: str) -> dict[str, str]:
+    """What rendered user data holds: the content of each file by its path, and of each other key by its name."""
+    document = json.loads(gzip.decompress(base64.b64decode(packed)).decode().removeprefix("#cloud-config\n"))
+    files = {file["path"]: file["content"] for file in document.pop("write_files")}
+    return files | {key: json.dumps(value, indent=1) for key, value in document.items()}
+
+
+def _written_files(environment: NodeEnvironment) -> list[tuple[str, int, str]]:
+    fixed = [(file.path, file.mode, file.content.decode()) for file in files_for(environment.role) if file.in_user_data]
+    return sorted([*fixed, (ENVIRONMENT_FILE, 0o644, environment.render())])
