@@ -357,7 +357,11 @@ def _plain_struct(struct: Any, secrets: list[bool]) -> Any:
 def _misfit(type_: str, inputs: Mapping[str, Any]) -> str | None:
     """What is wrong with these inputs by the resource's own declaration; None if nothing is, or nothing is declared."""
     resource = _class_of(type_)
-    arguments = getattr(sys.modules[resource.__module__], f"{resource.__name__}Args", None) if resource else None
+    if resource is None:
+        return None
+    declared = vars(sys.modules[resource.__module__])
+    # Where a nested block already has the resource's name, the SDK calls the resource's arguments InitArgs.
+    arguments = declared.get(f"{resource.__name__}InitArgs") or declared.get(f"{resource.__name__}Args")
     return next(_misfits(inputs, arguments, ""), None) if arguments else None
 
 
