@@ -24,7 +24,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
 from offline import answers, urns
-from offline.program import run_main
+from offline.program import opened
 from offline.recording import UNKNOWN, Options, Recording, Registration, Resource
 from offline.stack_config import StackConfig, read_stack_config, stack_config
 
@@ -63,7 +63,8 @@ def run_program(
     whatever the program raises (bad settings are a `pulumi.RunError`).
     """
     config = read_stack_config(root, stack)
-    _, recording = _run(lambda: run_main(root), stack=stack, config=config, preview=preview, outputs=outputs)
+    with opened(root) as main:
+        _, recording = _run(main, stack=stack, config=config, preview=preview, outputs=outputs)
     return recording
 
 

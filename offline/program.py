@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import runpy
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 _OURS = Path(__file__).resolve().parent
 
 
-def run_main(root: Path) -> None:
-    """Run `root/__main__.py` the way the Pulumi CLI does: from its own folder, which comes first on the path."""
+@contextlib.contextmanager
+def opened(root: Path) -> Generator[Callable[[], None]]:
+    """Give the function that runs `root/__main__.py`, the way the Pulumi CLI does: from its own folder.
+
+    Resources are registered after the last line of a program has run, and their classes are looked up by their modules
+    then; so the program's modules stay in place until this context is left.
+    """
     root = root.resolve()
     with contextlib.chdir(root), _only_modules_of(root):
-        runpy.run_path(str(root / "__main__.py"), run_name="__main__")
+        yield partial(_execute, root / "__main__.py")
+
+
+def _execute(path: Path) -> None:
+    main = ModuleType("__main__")
+    main.__file__ = str(path)
+    sys.modules["__main__"] = main
+    exec(compile(path.read_bytes(), str(path), "exec"), main.__dict__)  # noqa: S102 what a program is for
 
 
 @contextlib.contextmanager
@@ -26,7 +38,7 @@ def _only_modules_of(root: Path) -> Generator[None]:
     Modules of `root` that were loaded before stay the same objects, so that a caller's `except SettingsError` means
     the program's. What the program loads on top is forgotten afterwards: the next run starts from the files again.
     """
-    path = list(sys.path)
+    path, caller = list(sys.path), sys.modules["__main__"]
     before = _loaded(root)
     strangers = {name: module for name, module in before.items() if not _is_below(module, root)}
     for name in strangers:
@@ -39,6 +51,7 @@ def _only_modules_of(root: Path) -> Generator[None]:
         for name in _loaded(root).keys() - (before.keys() - strangers.keys()):
             del sys.modules[name]
         sys.modules.update(strangers)
+        sys.modules["__main__"] = caller
         sys.path[:] = path
 
 
