@@ -109,7 +109,8 @@ class MetadataDatabase(pulumi.ComponentResource):
             skip_final_snapshot=not args.protect,
             final_snapshot_identifier=f"{_identifier(args)}-final" if args.protect else None,
             delete_automated_backups=not args.protect,
-            auto_minor_version_upgrade=True,
+            # A minor version in the stack file is a pin; Pulumi would try to undo an upgrade, which RDS refuses.
+            auto_minor_version_upgrade="." not in args.settings.engine_version,
             maintenance_window=MAINTENANCE_WINDOW,
             # A restart costs every scheduler its connection, so a cluster that matters has it at night.
             apply_immediately=not args.protect,

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+import pulumi
+import pytest
+
+from components.buckets import Buckets, BucketsArgs
+from node.artifacts import Artifact
+from offline.engine import deploy
+from offline.recording import Recording
+from settings import RetentionSettings
+
+BUCKET = "aws:s3/bucket:Bucket"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+
+PURPOSES = ("task-logs", "dags", "artifacts", "access-logs")
+LOCK = b"apache-airflow==3.3.2 --hash=sha256:0\n"
+
+
+def artifact(name: str, content: bytes) -> Artifact:
+    return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content)
+
+
+def build(*, protect: bool = True, content: bytes = LOCK) -> Buckets:
+    return Buckets(
+        "buckets",
+        BucketsArgs(
+            cluster="airflow-prod",
+            account_id="111122223333",
+            region="eu-west-1",
+            retention=RetentionSettings(task_logs_days=365, access_logs_days=90),
+            artifacts=[artifact("airflow.txt", content)],
+            protect=protect,
+        ),
+    )
+
+
+def buckets(*, protect: bool = True, content: bytes = LOCK) -> Recording:
+    _, recording = deploy(lambda: build(protect=protect, content=content))
+    return recording
+
+
+def statements(recording: Recording, purpose: str) -> dict[str, dict]:
+    policy = json.loads(recording.named(POLICY, f"buckets-{purpose}-policy").inputs["policy"])
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
+
+
+def rule(recording: Recording, purpose: str) -> dict:
+    (only,) = recording.named(LIFECYCLE, f"buckets-{purpose}-lifecycle").inputs["rules"]
+    return only
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_bucket_refuses_requests_without_modern_tls(purpose: str):
+    found = statements(buckets(), purpose)
+    for refusal in (found["TlsOnly"], found["ModernTlsOnly"]):
+        assert refusal["Effect"] == "Deny"
+        assert refusal["Principal"] == "*"
+        name = f"arn:aws:s3:::airflow-prod-111122223333-eu-west-1-{purpose}"
+        assert refusal["Resource"] == [name, f"{name}/*"], "the bucket itself and its objects"
+    assert found["TlsOnly"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_bucket_is_private_and_encrypted(purpose: str):
+    recording = buckets()
+    block = recording.named(
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", f"buckets-{purpose}-public-access"
+    ).inputs
+    assert all(
+        block[key] for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    )
+    ownership = recording.named(
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls", f"buckets-{purpose}-ownership"
+    ).inputs
+    assert ownership["rule"]["objectOwnership"] == "BucketOwnerEnforced", "object ACLs must not open anything"
+    (encryption,) = recording.named(
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        f"buckets-{purpose}-encryption",
+    ).inputs["rules"]
+    assert encryption["applyServerSideEncryptionByDefault"]["sseAlgorithm"] == "AES256", (
+        "load balancers cannot write their logs with a KMS key"
+    )
+
+
+def test_load_balancers_of_this_account_may_write_access_logs_and_nothing_else():
+    recording = buckets()
+    allowed = {
+        purpose: [item for item in statements(recording, purpose).values() if item["Effect"] == "Allow"]
+        for purpose in PURPOSES
+    }
+    (delivery,) = allowed.pop("access-logs")
+    assert delivery["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+    assert delivery["Action"] == "s3:PutObject"
+    assert delivery["Resource"].endswith("/AWSLogs/111122223333/*"), "the path keeps other accounts' balancers out"
+    assert not any(allowed.values())
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_what_nobody_can_make_again_is_protected_by_the_setting(protect: bool):
+    found = {bucket.name.removeprefix("buckets-"): bucket for bucket in buckets(protect=protect).of_type(BUCKET)}
+    assert {name for name, bucket in found.items() if bucket.options.protect} == (
+        {"task-logs", "dags"} if protect else set()
+    )
+    assert all(bucket.inputs["forceDestroy"] is not protect for bucket in found.values())
+
+
+def test_what_people_overwrite_by_mistake_can_be_brought_back():
+    recording = buckets()
+    versioned = {item.name for item in recording.of_type(VERSIONING)}
+    assert versioned == {f"buckets-{purpose}-versioning" for purpose in ("task-logs", "dags", "artifacts")}
+    for purpose in ("task-logs", "dags", "artifacts"):
+        assert rule(recording, purpose)["noncurrentVersionExpiration"]["noncurrentDays"] == 30
+        versioning = recording.named(VERSIONING, f"buckets-{purpose}-versioning")
+        assert versioning.urn in recording.named(LIFECYCLE, f"buckets-{purpose}-lifecycle").dependencies
+
+
+def test_logs_expire_after_the_set_days_and_dags_never():
+    recording = buckets()
+    assert rule(recording, "task-logs")["expiration"] == {"days": 365}
+    assert rule(recording, "access-logs")["expiration"] == {"days": 90}
+    assert rule(recording, "dags")["expiration"] == {"expiredObjectDeleteMarker": True}
+    assert rule(recording, "artifacts")["expiration"] == {"expiredObjectDeleteMarker": True}
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_parts_of_abandoned_uploads_are_not_paid_for_ever(purpose: str):
+    assert rule(buckets(), purpose)["abortIncompleteMultipartUpload"]["daysAfterInitiation"] == 7
+
+
+def test_an_artifact_is_stored_byte_for_byte_under_its_hash():
+    content = bytes(range(256))
+    found = buckets(content=content).only(OBJECT)
+    assert base64.b64decode(found.inputs["contentBase64"]) == content
+    assert found.inputs["key"] == f"{hashlib.sha256(content).hexdigest()}/airflow.txt"
+    assert found.inputs["checksumAlgorithm"] == "SHA256"
+
+
+def test_a_new_artifact_leaves_the_one_that_older_nodes_boot_from():
+    assert buckets().only(OBJECT).options.retain_on_delete
+
+
+def test_an_artifact_carries_no_default_tags():
+    assert buckets().only(OBJECT).inputs["overrideProvider"] == {"defaultTags": {"tags": {}}}, (
+        "S3 refuses an object with more than ten tags"
+    )
+
+
+def test_bucket_names_are_known_before_anything_is_made():
+    made, _ = deploy(build, preview=True)
+    assert made.dags.name == "airflow-prod-111122223333-eu-west-1-dags"
+    assert [len(made.ready), made.task_logs.name] == [1, "airflow-prod-111122223333-eu-west-1-task-logs"]
+
+
+def test_a_load_balancer_waits_until_it_may_write_its_logs():
+    """AWS tests the permission when access logs are switched on, and fails the load balancer without it."""
+
+    def program() -> None:
+        pulumi.CustomResource("test:index:Balancer", "balancer", {"bucket": build().access_logs.name_with_policy})
+
+    _, recording = deploy(program)
+    policy = recording.named(POLICY, "buckets-access-logs-policy")
+    assert policy.urn in recording.only("test:index:Balancer").dependencies

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
+from offline.engine import deploy
+from offline.recording import Recording, Resource
+from settings import DatabaseSettings
+
+INSTANCE = "aws:rds/instance:Instance"
+PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+
+
+def build(*, protect: bool = True, engine_version: str = "17", max_connections: int = 400) -> MetadataDatabase:
+    settings = DatabaseSettings(
+        instance_class="db.m7g.large",
+        engine_version=engine_version,
+        allocated_storage_gib=100,
+        max_allocated_storage_gib=500,
+    )
+    return MetadataDatabase(
+        "database",
+        MetadataDatabaseArgs(
+            cluster="airflow-prod",
+            settings=settings,
+            subnet_ids=["subnet-data-a", "subnet-data-b"],
+            security_group_id="sg-database",
+            max_connections=max_connections,
+            log_retention_days=30,
+            protect=protect,
+        ),
+    )
+
+
+def database(**choices: Any) -> Recording:
+    _, recording = deploy(lambda: build(**choices))
+    return recording
+
+
+def instance(**choices: Any) -> Resource:
+    return database(**choices).only(INSTANCE)
+
+
+def parameters(**choices: Any) -> dict[str, dict[str, str]]:
+    return {item["name"]: item for item in database(**choices).only(PARAMETERS).inputs["parameters"]}
+
+
+def test_the_database_refuses_connections_without_tls():
+    assert parameters()["rds.force_ssl"]["value"] == "1"
+
+
+def test_the_database_is_encrypted_and_has_no_public_address():
+    inputs = instance().inputs
+    assert inputs["storageEncrypted"] is True
+    assert inputs["publiclyAccessible"] is False, "the metadata database must only be reachable from our nodes"
+    assert inputs["vpcSecurityGroupIds"] == ["sg-database"]
+
+
+def test_no_admin_password_enters_the_state():
+    inputs = instance().inputs
+    assert inputs["manageMasterUserPassword"] is True
+    assert not {"password", "passwordWo"} & inputs.keys()
+
+
+def test_a_protected_database_outlives_a_careless_destroy():
+    found = instance(protect=True)
+    assert found.options.protect
+    assert found.inputs["deletionProtection"] is True
+    assert found.inputs["skipFinalSnapshot"] is False
+    assert found.inputs["finalSnapshotIdentifier"] == "airflow-prod-metadata-final"
+    assert found.inputs["deleteAutomatedBackups"] is False, "point-in-time restore must survive the instance"
+
+
+def test_an_unprotected_database_can_be_destroyed_and_leaves_nothing():
+    found = instance(protect=False)
+    assert not found.options.protect
+    assert found.inputs["deletionProtection"] is False
+    assert found.inputs["skipFinalSnapshot"] is True
+    assert found.inputs["deleteAutomatedBackups"] is True
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_restarts_of_a_protected_database_wait_for_its_window(protect: bool):
+    assert instance(protect=protect).inputs["applyImmediately"] is not protect
+
+
+def test_the_parameter_group_follows_the_engines_major_version():
+    recording = database(engine_version="17.4")
+    assert recording.only(PARAMETERS).inputs["family"] == "postgres17"
+    assert recording.only(INSTANCE).inputs["engineVersion"] == "17.4"
+    assert recording.only(INSTANCE).inputs["parameterGroupName"] == recording.only(PARAMETERS).outputs["name"]
+
+
+@pytest.mark.parametrize(("version", "upgraded"), [("17", True), ("17.4", False)])
+def test_minor_versions_are_applied_unless_one_is_pinned(version: str, upgraded: bool):
+    assert instance(engine_version=version).inputs["autoMinorVersionUpgrade"] is upgraded
+
+
+def test_the_connection_limit_is_the_one_that_the_budget_was_checked_against():
+    limit = parameters(max_connections=321)["max_connections"]
+    assert limit["value"] == "321"
+    assert limit["applyMethod"] == "pending-reboot", "AWS refuses to change it in a running server"
+
+
+def test_a_long_migration_keeps_its_lock():
+    timeout = int(parameters()["idle_in_transaction_session_timeout"]["value"])
+    assert timeout >= 2 * 60 * 60 * 1000, "airflow db migrate's lock idles in a transaction for as long as it migrates"
+
+
+def test_log_groups_with_a_retention_exist_before_rds_makes_its_own():
+    recording = database()
+    found = recording.only(INSTANCE)
+    groups = recording.of_type(LOG_GROUP)
+    assert {group.inputs["name"] for group in groups} == {
+        f"/aws/rds/instance/airflow-prod-metadata/{export}" for export in found.inputs["enabledCloudwatchLogsExports"]
+    }
+    assert all(group.inputs["retentionInDays"] == 30 for group in groups)
+    assert {group.urn for group in groups} <= set(found.dependencies)
+
+
+def test_monitoring_is_permitted_before_the_instance_asks_for_it():
+    recording = database()
+    attachment = recording.only("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert attachment.urn in recording.only(INSTANCE).dependencies, "RDS refuses a role that cannot write its metrics"
+
+
+def test_backups_and_maintenance_do_not_overlap():
+    inputs = instance().inputs
+    backup_end = inputs["backupWindow"].partition("-")[2]
+    maintenance_start = inputs["maintenanceWindow"].partition("-")[0].partition(":")[2]
+    assert backup_end <= maintenance_start, "AWS refuses overlapping windows"
+
+
+def test_the_rest_of_the_stack_gets_the_admin_secret_that_rds_made():
+    addresses: dict[str, Any] = {}
+
+    def program() -> None:
+        made = build()
+        made.admin_secret_arn.apply(lambda arn: addresses.update(arn=arn))
+        made.address.apply(lambda address: addresses.update(address=address))
+
+    _, recording = deploy(program)
+    outputs = recording.only(INSTANCE).outputs
+    assert addresses == {"arn": outputs["masterUserSecrets"][0]["secretArn"], "address": outputs["address"]}

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
+from offline.engine import deploy
+
+
+def test_clients_reach_the_endpoints_under_the_services_usual_names():
+    _, recording = deploy(
+        lambda: PrivateEndpoints(
+            "endpoints",
+            PrivateEndpointsArgs(
+                vpc_id="vpc-1",
+                subnet_ids=["subnet-a", "subnet-b"],
+                security_group_id="sg-endpoints",
+                region="eu-west-1",
+                services=("secretsmanager", "ssm"),
+            ),
+        )
+    )
+    endpoints = {item.name: item.inputs for item in recording.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")}
+    assert {name: inputs["serviceName"] for name, inputs in endpoints.items()} == {
+        "endpoints-secretsmanager": "com.amazonaws.eu-west-1.secretsmanager",
+        "endpoints-ssm": "com.amazonaws.eu-west-1.ssm",
+    }
+    for inputs in endpoints.values():
+        assert inputs["privateDnsEnabled"] is True, "nodes would go on through NAT"
+        assert inputs["subnetIds"] == ["subnet-a", "subnet-b"], (
+            "without one in its zone, a node pays for another zone's"
+        )
+        assert inputs["securityGroupIds"] == ["sg-endpoints"], "the VPC's default group lets nothing through"
