@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags
+from components.node_template import GROUP_METRICS, group_tags, launch_template, masters_group_name, node_tags
 from settings import MasterSettings
 
 # A master's first boot installs Airflow, waits its turn for the database step and starts four services at once. Minutes
@@ -82,7 +82,7 @@ class Masters(pulumi.ComponentResource):
     ) -> aws.autoscaling.Group:
         return aws.autoscaling.Group(
             f"{name}-group",
-            name=f"{args.cluster}-masters",
+            name=masters_group_name(args.cluster),
             min_size=args.settings.count,
             max_size=args.settings.count,
             desired_capacity=args.settings.count,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags
+from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags, pool_group_name
 from settings import WorkerPoolSettings
 
 # From launch to the moment when a worker takes tasks: image boot, installation, service start.
@@ -73,7 +73,7 @@ class WorkerPool(pulumi.ComponentResource):
     ) -> aws.autoscaling.Group:
         return aws.autoscaling.Group(
             f"{name}-group",
-            name=f"{args.cluster}-pool-{args.pool}",
+            name=pool_group_name(args.cluster, args.pool),
             min_size=args.settings.min_size,
             max_size=args.settings.max_size,
             desired_capacity=args.settings.min_size,

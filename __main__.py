@@ -1,0 +1,216 @@
+"""The architecture: the settings, then the parts of the cluster in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.buckets import Buckets, BucketsArgs
+from components.celery_broker import CeleryBroker, CeleryBrokerArgs
+from components.masters import Masters, MastersArgs
+from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
+from components.network import Network, NetworkArgs
+from components.network_access import NetworkAccess, NetworkAccessArgs
+from components.node_identity import NodeIdentity, NodeIdentityArgs
+from components.node_template import masters_group_name, pool_group_name
+from components.node_user_data import NodeSurroundings, master_user_data, worker_user_data
+from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
+from components.secrets import Secrets, SecretsArgs
+from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
+from components.worker_pool import WorkerPool, WorkerPoolArgs
+from node.artifacts import artifacts
+from node.roles import Role
+from settings import load_settings
+
+settings = load_settings()
+cluster, account_id, region = settings.cluster.name, settings.cluster.account_id, settings.region
+protect, retention = settings.cluster.protect_data, settings.retention
+
+network = Network(
+    "network", NetworkArgs(cluster=cluster, account_id=account_id, region=region, settings=settings.network)
+)
+access = NetworkAccess(
+    "access",
+    NetworkAccessArgs(
+        cluster=cluster,
+        vpc_id=network.vpc_id,
+        web=settings.web,
+        with_endpoints=bool(settings.network.interface_endpoints),
+    ),
+)
+if access.endpoints is not None:
+    PrivateEndpoints(
+        "endpoints",
+        PrivateEndpointsArgs(
+            vpc_id=network.vpc_id,
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=access.endpoints,
+            region=region,
+            services=settings.network.interface_endpoints,
+        ),
+    )
+
+database = MetadataDatabase(
+    "database",
+    MetadataDatabaseArgs(
+        cluster=cluster,
+        settings=settings.database,
+        subnet_ids=network.data_subnet_ids,
+        security_group_id=access.database,
+        max_connections=settings.database.max_connections,
+        log_retention_days=retention.log_groups_days,
+        protect=protect,
+    ),
+)
+broker = CeleryBroker(
+    "broker",
+    CeleryBrokerArgs(
+        cluster=cluster,
+        settings=settings.broker,
+        subnet_ids=network.data_subnet_ids,
+        security_group_id=access.broker,
+        log_retention_days=retention.log_groups_days,
+        protect=protect,
+    ),
+)
+secrets = Secrets(
+    "secrets",
+    SecretsArgs(
+        cluster=cluster,
+        database_address=database.address,
+        database_port=database.port,
+        database_admin_secret_arn=database.admin_secret_arn,
+        broker_address=broker.address,
+        broker_port=broker.port,
+        broker_auth_token=broker.auth_token,
+        protect=protect,
+    ),
+)
+buckets = Buckets(
+    "buckets",
+    BucketsArgs(
+        cluster=cluster,
+        account_id=account_id,
+        region=region,
+        retention=retention,
+        artifacts=artifacts(),
+        protect=protect,
+    ),
+)
+web = WebEntrypoint(
+    "web",
+    WebEntrypointArgs(
+        cluster=cluster,
+        settings=settings.web,
+        vpc_id=network.vpc_id,
+        internal_subnet_ids=network.private_subnet_ids,
+        public_subnet_ids=network.public_subnet_ids,
+        internal_security_group_id=access.internal_web,
+        public_security_group_id=access.public_web,
+        access_logs_bucket=buckets.access_logs.name_with_policy,
+        protect=protect,
+    ),
+)
+
+identities = {
+    role: NodeIdentity(
+        f"{role}-identity",
+        NodeIdentityArgs(
+            role=role,
+            cluster=cluster,
+            account_id=account_id,
+            region=region,
+            group_names=groups,
+            secret_arns=secrets.arns,
+            database_admin_secret_arn=database.admin_secret_arn if role is Role.MASTER else None,
+            task_logs_arn=buckets.task_logs.arn,
+            dags_arn=buckets.dags.arn,
+            artifacts_arn=buckets.artifacts.arn,
+        ),
+    )
+    for role, groups in {
+        Role.MASTER: [masters_group_name(cluster)],
+        Role.WORKER: [pool_group_name(cluster, pool) for pool in settings.worker_pools],
+    }.items()
+}
+surroundings = NodeSurroundings(
+    web_url=web.url,
+    task_logs_bucket=buckets.task_logs.name,
+    dags_bucket=buckets.dags.name,
+    artifacts_bucket=buckets.artifacts.name,
+)
+# What a booting node needs and no argument mentions. The groups wait for it; launch templates are settings alone.
+boot_needs = [access, *secrets.ready, *buckets.ready]
+
+masters = Masters(
+    "masters",
+    MastersArgs(
+        cluster=cluster,
+        settings=settings.masters,
+        image_id=settings.node_image.image_id(settings.masters.architecture),
+        user_data=master_user_data(settings, surroundings),
+        subnet_ids=network.private_subnet_ids,
+        security_group_id=access.masters,
+        instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
+        target_group_arns=web.target_group_arns,
+        tags=settings.tags,
+        after=[*boot_needs, identities[Role.MASTER]],
+    ),
+)
+pools = {
+    pool: WorkerPool(
+        f"pool-{pool}",
+        WorkerPoolArgs(
+            cluster=cluster,
+            pool=pool,
+            settings=pool_settings,
+            image_id=settings.node_image.image_id(pool_settings.architecture),
+            user_data=worker_user_data(settings, surroundings, pool),
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=access.workers,
+            instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
+            tags=settings.tags,
+            after=[*boot_needs, identities[Role.WORKER]],
+        ),
+    )
+    for pool, pool_settings in settings.worker_pools.items()
+}
+
+pulumi.export("url", web.url)
+pulumi.export("adminUser", "admin")
+pulumi.export(
+    "adminPasswordCommand",
+    f"aws secretsmanager get-secret-value --secret-id {secrets.names['admin-password']} --query SecretString"
+    f" --output text --region {region}",
+)
+pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
+pulumi.export(
+    "replaceWorkersCommands",
+    {
+        pool: pulumi.Output.concat(
+            "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
+            group.autoscaling_group_name,
+            f" --region {region}",
+        )
+        for pool, group in pools.items()
+    },
+)
+pulumi.export(
+    "buckets",
+    {
+        "taskLogs": buckets.task_logs.name,
+        "dags": buckets.dags.name,
+        "artifacts": buckets.artifacts.name,
+        "accessLogs": buckets.access_logs.name,
+    },
+)
+pulumi.export("secrets", secrets.names)
+pulumi.export(
+    "autoscalingGroups",
+    {
+        "masters": masters.autoscaling_group_name,
+        "workerPools": {pool: group.autoscaling_group_name for pool, group in pools.items()},
+    },
+)
+flow_logs = [network.flow_log_group_name] if network.flow_log_group_name else []
+pulumi.export("logGroups", [*database.log_group_names, *broker.log_group_names, *flow_logs])
+pulumi.export("natAddresses", network.nat_addresses)

@@ -1,0 +1,57 @@
+"""Every cluster that the stack-wide tests look at: the stack files, and what a stack file could ask for besides."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from offline.engine import deploy
+from offline.recording import Recording
+from settings import Settings
+from tests.stack_file import REMOVED, ROOT, changed, content, load
+
+DOMAIN = {"airflow:web.domain": "airflow.example.com", "airflow:web.hostedZoneId": "Z0123456789ABCDEFGHIJ"}
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    **{path.name.split(".")[1]: content(path.name.split(".")[1]) for path in sorted(ROOT.glob("Pulumi.*.yaml"))},
+    "domain": changed(DOMAIN),
+    "public": changed({**DOMAIN, "airflow:web.public": {}}),
+    "existing-vpc": changed(
+        {
+            "airflow:network.cidr": REMOVED,
+            "airflow:network.zones": REMOVED,
+            "airflow:network.natGateways": REMOVED,
+            "airflow:network.existing": {
+                "vpcId": "vpc-0a1b2c3d4e5f60718",
+                "cidr": "10.80.0.0/16",
+                "privateSubnetIds": ["subnet-0a1b2c3d4e5f60718", "subnet-0a1b2c3d4e5f60719"],
+                "dataSubnetIds": ["subnet-0a1b2c3d4e5f6071a", "subnet-0a1b2c3d4e5f6071b"],
+            },
+        }
+    ),
+    "arm64": changed(
+        {
+            "airflow:masters.instanceType": "m7g.large",
+            "airflow:workerPools.default.instanceTypes": ["m7g.xlarge", "m6g.xlarge"],
+            "airflow:workerPools.heavy.instanceTypes": ["r7g.xlarge", "r6g.xlarge"],
+        }
+    ),
+    "endpoints": changed({"airflow:network.interfaceEndpoints": ["secretsmanager", "autoscaling"]}),
+    # The longest name that the settings accept.
+    "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
+}
+
+
+@cache
+def recorded(variant: str) -> Recording:
+    """What the program registers for the variant. Shared between tests: to be read only."""
+    _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=VARIANTS[variant])
+    return recording
+
+
+@cache
+def settings_of(variant: str) -> Settings:
+    """The variant's settings, for rules that depend on what was asked for."""
+    return load(dict(VARIANTS[variant]))
