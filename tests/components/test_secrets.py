@@ -30,6 +30,8 @@ RANDOM_BYTES = "random:index/randomBytes:RandomBytes"
 HOST = "airflow-prod-metadata.c9xk2m4example.eu-west-1.rds.amazonaws.com"
 ADMIN_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-1-AbCdEf"
 
+URLS = ("database-dsn", "result-backend", "broker-url")
+
 HOSTILE = [
     "p%41@:/#?w& d",
     "tok/en%2B@#?:&x",
@@ -141,7 +143,7 @@ def test_no_value_is_readable_in_the_state():
 def test_no_two_secrets_are_the_same():
     recording = secrets()
     made = [value(recording, key) for key in ("fernet-key", "jwt-secret", "api-secret-key", "admin-password")]
-    made += [urlsplit(value(recording, key)).password or "" for key in ("database-dsn", "result-backend")]
+    made += [urlsplit(value(recording, key)).password or "" for key in URLS]
     assert len(set(made)) == len(made), "whoever learns one of them must not know another"
 
 
