@@ -17,9 +17,10 @@ from pydantic.alias_generators import to_camel
 
 from aws_facts import database_classes, instance_types, limits
 from aws_facts.instance_types import Architecture
-from setting_rules import broken_rules, connections, schema
+from setting_rules import connections, schema
 from setting_rules.acceptance import Encrypted, accept
 from setting_rules.faults import FaultyValue, SettingsError
+from setting_rules.rules import broken_rules
 from setting_rules.values import (
     AccountId,
     BrokerNodeType,
@@ -29,6 +30,7 @@ from setting_rules.values import (
     DomainName,
     EndpointService,
     EngineVersion,
+    ExistingVpcCidr,
     Flag,
     HostedZoneId,
     ImageId,
@@ -98,7 +100,7 @@ class ExistingNetwork(Section):
     vpc_id: VpcId
     """The VPC. DNS support and DNS host names have to be on: the nodes find the api-server by a private zone."""
 
-    cidr: VpcCidr
+    cidr: ExistingVpcCidr
     """The VPC's IPv4 range; proxies in it are believed when they say who the client is."""
 
     public_subnet_ids: tuple[SubnetId, ...] = ()
@@ -121,8 +123,8 @@ class NetworkSettings(Section):
     Changing it replaces the VPC and all that is in it."""
 
     zones: tuple[Zone, ...] = ()
-    """Availability zones, two or three. Each gets a public, a private and a data subnet. RDS and load balancers need
-    two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway."""
+    """Availability zones, two at least, three as a rule. Each gets a public, a private and a data subnet. RDS and load
+    balancers need two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway."""
 
     nat_gateways: Literal["perZone", "single"] = "perZone"
     """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:

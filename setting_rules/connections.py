@@ -1,9 +1,14 @@
-"""The sum of the database connections a cluster may hold open at a time."""
+"""The sum of the database connections a cluster may hold open at a time, and whether the database has as many."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from aws_facts import database_classes
+from setting_rules.airflow_config import POOL_OPTIONS, is_number
+from setting_rules.faults import Fault, FaultyValue, shown
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -24,29 +29,52 @@ _RESERVE = 25
 class ConnectionBudget:
     """Who holds how many connections when everybody is busy."""
 
+    of_one_master: int
     masters: int
     workers: int
-    reserve: int
 
     @property
     def total(self) -> int:
-        """All of them together."""
-        return self.masters + self.workers + self.reserve
+        """All of them, with one master more than the stack file says: a refresh starts a new one before an old one
+        goes."""
+        return (self.masters + 1) * self.of_one_master + self.workers + _RESERVE
 
     def __str__(self) -> str:
-        return f"{self.total} = masters {self.masters} + workers {self.workers} + reserve {self.reserve}"
+        return (
+            f"{self.masters} masters and one more while they are replaced: {(self.masters + 1) * self.of_one_master}, "
+            f"workers: {self.workers}, reserve: {_RESERVE}"
+        )
 
 
 def budget(settings: Settings) -> ConnectionBudget:
-    """The budget at the pools' maximal sizes. Options that size the pools are honoured."""
-
-    def option(section: str, name: str, default: int) -> int:
-        return int(settings.config.get(section, {}).get(name, default))
-
-    pool = option("database", "sql_alchemy_pool_size", _POOL_SIZE) + option(
-        "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW
+    """The budget at the pools' maximal sizes. Options that size the connection pools are honoured."""
+    pool = _option(settings, "database", "sql_alchemy_pool_size", _POOL_SIZE)
+    pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
+    processes = len(_SERVICES) - 1 + _option(settings, "api", "workers", 1)
+    return ConnectionBudget(
+        of_one_master=processes * (pool + _ASYNC_ENGINE) + _RESULT_READERS,
+        masters=settings.masters.count,
+        workers=sum(pool.max_size * (pool.concurrency + 1) for pool in settings.worker_pools.values()),
     )
-    processes = len(_SERVICES) - 1 + option("api", "workers", 1)
-    of_one_master = processes * (pool + _ASYNC_ENGINE) + _RESULT_READERS
-    workers = sum(pool.max_size * (pool.concurrency + 1) for pool in settings.worker_pools.values())
-    return ConnectionBudget(masters=settings.masters.count * of_one_master, workers=workers, reserve=_RESERVE)
+
+
+def connections_suffice(settings: Settings) -> Iterator[Fault]:
+    """Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result."""
+    database, needed = settings.database, budget(settings)
+    if needed.total <= database.max_connections:
+        return
+    larger = database_classes.classes_holding(needed.total, like=database.instance_class)
+    remedy = f"take {larger[0]}" if larger else "take a class with more memory, if there is one"
+    yield Fault(
+        key="airflow:database.instanceClass",
+        given=f"{shown(database.instance_class)}, which holds {database.max_connections:,} connections",
+        allowed=f"a class for {needed.total:,} connections ({needed})",
+        remedy=f"{remedy}; or lower maxSize or concurrency of the pools, or the number of masters",
+    )
+
+
+def _option(settings: Settings, section: str, option: str, default: int) -> int:
+    value = settings.config.get(section, {}).get(option, default)
+    if not is_number(value) or int(value) < POOL_OPTIONS[section, option]:
+        raise FaultyValue(f"{section}.{option}")
+    return int(value)

@@ -92,7 +92,13 @@ def _matching(pattern: str, sentence: str, remedy: str | Callable[[str], str]) -
     return Allowed(sentence, lambda text: compiled.fullmatch(text) is not None, remedy)
 
 
+# Python also reads a bare address and a netmask as a network; AWS does not.
+_CIDR = re.compile(r"[\d.]+/\d{1,2}")
+
+
 def _network(text: str) -> ipaddress.IPv4Network | None:
+    if not _CIDR.fullmatch(text):
+        return None
     try:
         return ipaddress.IPv4Network(text)
     except ValueError:
@@ -109,7 +115,7 @@ def _cidr_remedy(text: str) -> str:
         return "give the IPv4 network: the load balancers and the VPC are IPv4 only"
     if "/" not in text:
         return f"add a prefix length; for this one address write {text}/32"
-    return f"bits behind the prefix are set; write {interface.network}"
+    return f"the network's own address is {interface.network.network_address}; write {interface.network}"
 
 
 _PRIVATE = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -122,9 +128,13 @@ def is_private(cidr: str) -> bool:
 
 
 def _is_vpc_cidr(text: str) -> bool:
+    return _is_existing_vpc_cidr(text) and is_private(text)
+
+
+def _is_existing_vpc_cidr(text: str) -> bool:
     network = _network(text)
     shortest, longest = limits.VPC_PREFIXES
-    return network is not None and is_private(text) and shortest <= network.prefixlen <= longest
+    return network is not None and shortest <= network.prefixlen <= longest
 
 
 def _vpc_cidr_remedy(text: str) -> str:
@@ -179,6 +189,16 @@ Cidr = Annotated[
     str, Allowed("an IPv4 network such as 10.80.0.0/16", lambda text: _network(text) is not None, _cidr_remedy)
 ]
 VpcCidr = Annotated[str, Allowed("a private IPv4 network (RFC 1918) from /16 to /28", _is_vpc_cidr, _vpc_cidr_remedy)]
+ExistingVpcCidr = Annotated[
+    str,
+    Allowed(
+        "the VPC's IPv4 network, from /16 to /28",
+        _is_existing_vpc_cidr,
+        lambda text: (
+            "copy it from the VPC page; AWS has VPCs from /16 to /28" if _network(text) else _cidr_remedy(text)
+        ),
+    ),
+]
 VpcId = Annotated[
     str,
     _matching(

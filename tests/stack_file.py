@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def load(config: dict[str, Any], *, secret_keys: list[str] | None = None) -> Set
 
 
 @contextmanager
-def _refusal() -> Iterator[list[Fault]]:
+def _refusal() -> Generator[list[Fault]]:
     faults: list[Fault] = []
     try:
         yield faults

@@ -1,0 +1,60 @@
+"""The account the cluster is built in, and the tags everything in it carries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aws_facts import limits
+from setting_rules.faults import Fault, shown
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# What the program puts on nodes besides the stack's tags (Name, airflow:cluster, airflow:role, airflow:pool), and the
+# one that an autoscaling group adds to its instances (aws:autoscaling:groupName, not counted by AWS but left room for).
+_TAGS_OF_OURS = 5
+MOST_TAGS = limits.TAGS_PER_RESOURCE - _TAGS_OF_OURS
+
+
+def account_is_allowed(settings: Settings) -> Iterator[Fault]:
+    """The account in the buckets' names has to be one that the provider may touch."""
+    account, allowed = settings.cluster.account_id, settings.allowed_account_ids
+    if allowed and account not in allowed:
+        yield Fault(
+            key="airflow:cluster.accountId",
+            given=shown(account),
+            allowed=f"one of aws:allowedAccountIds: {', '.join(allowed)}",
+            remedy="name the account this stack is for in both keys",
+        )
+
+
+def tags_fit(settings: Settings) -> Iterator[Fault]:
+    """AWS limits tags by number, and IAM by spelling."""
+    tags = settings.tags
+    if len(tags) > MOST_TAGS:
+        yield Fault(
+            key="aws:defaultTags.tags",
+            given=f"{len(tags)} tags",
+            allowed=f"at most {MOST_TAGS}: AWS allows {limits.TAGS_PER_RESOURCE} on a resource, the program adds some",
+            remedy=f"drop {len(tags) - MOST_TAGS}",
+        )
+    spellings = defaultdict(list)
+    for tag in tags:
+        spellings[tag.lower()].append(tag)
+        if tag == "Name" or tag.lower().startswith("airflow:"):
+            yield Fault(
+                key=f"aws:defaultTags.tags.{tag}",
+                given="a tag that the program sets itself",
+                allowed="any key but Name and those starting with airflow:",
+                remedy="choose another key; the console finds nodes by the program's tags",
+            )
+    for alike in spellings.values():
+        if len(alike) > 1:
+            yield Fault(
+                key=f"aws:defaultTags.tags.{alike[1]}",
+                given=" and ".join(alike),
+                allowed="keys that differ by more than capital letters: IAM takes these for the same",
+                remedy="keep one of them",
+            )

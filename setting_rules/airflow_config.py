@@ -1,0 +1,96 @@
+"""What `airflow:config` may set: options the pinned Airflow has, that are no secrets and not the program's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from node import airflow_options
+from node.environment import MANAGED_OPTIONS
+from setting_rules.faults import Fault, shown
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# Where the operator has another key for what a managed option says.
+_INSTEAD = {
+    ("celery", "worker_concurrency"): "set concurrency of the pool in airflow:workerPools",
+    ("api", "base_url"): "set airflow:web.domain",
+    (
+        "logging",
+        "remote_base_log_folder",
+    ): "leave it out: logs go to the stack's own bucket",
+    ("dag_processor", "dag_bundle_config_list"): "leave it out: DAGs come from the stack's own bucket",
+}
+_SECRET_ADVICE = {
+    "database": "leave it out: the program makes the database, its users and their passwords",
+    "celery": "leave it out: the program makes the broker, the result database and their passwords",
+}
+# Options whose value the connection budget is reckoned with, and the least that makes sense.
+POOL_OPTIONS = {
+    ("database", "sql_alchemy_pool_size"): 1,
+    ("database", "sql_alchemy_max_overflow"): 0,
+    ("api", "workers"): 1,
+}
+
+
+def options_exist(settings: Settings) -> Iterator[Fault]:
+    """Airflow ignores what it does not know: a misspelt option would be set for ever and do nothing."""
+    for section, option in _options(settings):
+        if airflow_options.exists(section, option):
+            continue
+        nearest = airflow_options.nearest(section.lower(), option.lower())
+        yield Fault(
+            key=f"airflow:config.{section}.{option}",
+            given="an option that does not exist",
+            allowed="options of the Airflow that the nodes install, and of its providers (node/airflow_options.json)",
+            remedy=f"did you mean {'.'.join(nearest)}?" if nearest else "remove it",
+        )
+
+
+def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
+    """The cluster's parts find each other by these; a stack file cannot change one side of it."""
+    for section, option in _options(settings):
+        if (section, option) in MANAGED_OPTIONS:
+            yield Fault(
+                key=f"airflow:config.{section}.{option}",
+                given="an option that the program sets itself",
+                allowed="options on which no other part of the cluster relies",
+                remedy=_INSTEAD.get((section, option), "leave it out; the program gives it the value that fits"),
+            )
+
+
+def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
+    """A stack file is in version control, and its options are in user data; neither is a place for a secret."""
+    for section, option in _options(settings):
+        if airflow_options.sensitive(section, option) and (section, option) not in MANAGED_OPTIONS:
+            yield Fault(
+                key=f"airflow:config.{section}.{option}",
+                given="a value, not shown: the option is for a secret",
+                allowed="options that Airflow does not count as sensitive: what stands here is readable on every node",
+                remedy=_SECRET_ADVICE.get(section, "leave it out; keep the secret in an Airflow connection"),
+            )
+
+
+def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
+    """0 connections in a pool, or -1 in overflow, mean no limit to SQLAlchemy; the database has one."""
+    for (section, option), least in POOL_OPTIONS.items():
+        value = settings.config.get(section, {}).get(option, least)
+        if not is_number(value) or int(value) < least:
+            yield Fault(
+                key=f"airflow:config.{section}.{option}",
+                given=shown(value),
+                allowed=f"a whole number from {least} up: the database's connections are reckoned with it",
+                remedy=f"set it to {least} or more; -1 and 0 would mean without limit",
+            )
+
+
+def is_number(value: str | int | float | bool) -> bool:
+    """Whether Airflow would read a whole number here."""
+    return not isinstance(value, bool | float) and str(value).removeprefix("-").isdecimal()
+
+
+def _options(settings: Settings) -> Iterator[tuple[str, str]]:
+    for section, options in settings.config.items():
+        for option in options:
+            yield section, option

@@ -1,0 +1,78 @@
+"""Names that the cluster's and the pools' names are part of, and the lengths AWS allows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aws_facts import limits
+from setting_rules.faults import Fault, shown
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html and
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+_RESERVED_STARTS = {"internal-": "a load balancer", "sthree-": "a bucket", "amzn-s3-demo-": "a bucket"}
+# Pulumi ends the names it makes up with a hyphen and seven characters.
+_MADE_UP_TAIL = 8
+
+
+def cluster_name_length(settings: Settings) -> Iterator[Fault]:
+    """The cluster's name with its longest suffix has to fit each kind of name.
+
+    The public load balancer counts even where there is none: a name that forbids it later could not be mended, since a
+    new cluster name is a new database.
+    """
+    name = settings.cluster.name
+    bucket = f"-{settings.cluster.account_id}-{settings.region}-access-logs"
+    names = (
+        (limits.LOAD_BALANCER_NAME_LENGTH, "-public", "a load balancer"),
+        (limits.REPLICATION_GROUP_ID_LENGTH, "-broker", "a replication group"),
+        (limits.BUCKET_NAME_LENGTH, bucket, "a bucket"),
+        (limits.DATABASE_IDENTIFIER_LENGTH, "-metadata", "a database"),
+        (limits.ROLE_NAME_LENGTH, "-worker", "a role"),
+    )
+    limit, suffix, what = min(names, key=lambda row: row[0] - len(row[1]))
+    if len(name) + len(suffix) > limit:
+        longest = limit - len(suffix)
+        yield Fault(
+            key="airflow:cluster.name",
+            given=f"{shown(name)}, {len(name)} characters",
+            allowed=f"at most {longest} characters: {what} is named <cluster>{suffix}, and AWS allows it {limit}",
+            remedy=f"shorten it by {len(name) - longest}",
+        )
+
+
+def cluster_name_start(settings: Settings) -> Iterator[Fault]:
+    """Some beginnings belong to AWS."""
+    name = settings.cluster.name
+    for start, what in _RESERVED_STARTS.items():
+        if name.startswith(start):
+            yield Fault(
+                key="airflow:cluster.name",
+                given=shown(name),
+                allowed=f"a name that does not start with {start}: AWS takes none such for {what}",
+                remedy="choose another beginning",
+            )
+
+
+def pool_name_length(settings: Settings) -> Iterator[Fault]:
+    """A pool's name is part of its autoscaling group's name and of its launch template's."""
+    group, template = f"{settings.cluster.name}-pool-", "pool--template"
+    names = (
+        (limits.AUTOSCALING_GROUP_NAME_LENGTH - len(group), f"the autoscaling group {group}<pool>"),
+        (
+            limits.LAUNCH_TEMPLATE_NAME_LENGTH - len(template) - _MADE_UP_TAIL,
+            "the launch template pool-<pool>-template",
+        ),
+    )
+    longest, where = min(names)
+    for pool in settings.worker_pools:
+        if len(pool) > longest:
+            yield Fault(
+                key=f"airflow:workerPools.{pool}",
+                given=f"a name of {len(pool)} characters",
+                allowed=f"at most {longest} characters, or AWS finds {where} too long",
+                remedy=f"shorten it by {len(pool) - longest}",
+            )

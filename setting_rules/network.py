@@ -1,0 +1,144 @@
+"""What the parts of the network have to agree on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aws_facts import limits, regions
+from setting_rules.faults import Fault, shown
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# The longest prefix of an own VPC: its smallest subnets, those of the data tier, are 1/64 of it, and AWS makes none
+# smaller than a /28. The layout is that of components/subnet_layout.py.
+LONGEST_OWN_PREFIX = 22
+_DATA_SUBNET_BITS = 6
+PRIVATE_SUBNET_BITS = 4
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets
+_ADDRESSES_OF_A_LOAD_BALANCER = 8
+_FEWEST_ZONES = 2
+
+
+def own_or_existing(settings: Settings) -> Iterator[Fault]:
+    """Either a VPC of our own is described, or one that exists; half of each describes nothing."""
+    network = settings.network
+    if network.existing:
+        for key, field in (
+            ("cidr", "cidr"),
+            ("zones", "zones"),
+            ("natGateways", "nat_gateways"),
+            ("flowLogRetentionDays", "flow_log_retention_days"),
+        ):
+            if field in network.model_fields_set:
+                yield Fault(
+                    key=f"airflow:network.{key}",
+                    given=f"{shown(getattr(network, field))}, and airflow:network.existing beside it",
+                    allowed="nothing: a VPC that exists has its range, zones, NAT and flow logs already",
+                    remedy=f"remove {key}, or remove existing to have a VPC made",
+                )
+        return
+    for key, value, example in (("cidr", network.cidr, "10.80.0.0/16"), ("zones", network.zones, "[a, b]")):
+        if not value:
+            yield Fault(
+                key=f"airflow:network.{key}",
+                given="nothing",
+                allowed="cidr and zones of a VPC to be made, or existing with the ids of one that is there",
+                remedy=f"add it, for example {example}",
+            )
+
+
+def zones_exist(settings: Settings) -> Iterator[Fault]:
+    """Zones belong to the region, are not named twice, and are enough for RDS and the load balancers."""
+    zones, region = settings.network.zones, settings.region
+    for index, zone in enumerate(zones):
+        if zone not in regions.zones(region):
+            yield Fault(
+                key=f"airflow:network.zones[{index}]",
+                given=shown(zone),
+                allowed=f"a zone of {region}: {', '.join(regions.zones(region))}",
+                remedy="name a zone of aws:region, or change the region",
+            )
+        elif zone in zones[:index]:
+            yield Fault(
+                key=f"airflow:network.zones[{index}]",
+                given=f"{shown(zone)}, a second time",
+                allowed="each zone once",
+                remedy="remove it or name another zone",
+            )
+    if zones and len(set(zones)) < _FEWEST_ZONES:
+        yield Fault(
+            key="airflow:network.zones",
+            given=shown(list(zones)),
+            allowed="two zones or more: RDS and load balancers ask for two, even where everything runs in one",
+            remedy="add a zone; without NAT gateway of its own (natGateways: single) it costs nothing",
+        )
+
+
+def own_range_holds_the_subnets(settings: Settings) -> Iterator[Fault]:
+    """A VPC of our own is cut into subnets of three kinds for each zone."""
+    if not settings.network.cidr or settings.network.existing:
+        return
+    network = ipaddress.IPv4Network(settings.network.cidr)
+    if network.prefixlen > LONGEST_OWN_PREFIX:
+        yield Fault(
+            key="airflow:network.cidr",
+            given=shown(settings.network.cidr),
+            allowed=f"/16 to /{LONGEST_OWN_PREFIX}: a data subnet is 1/{2**_DATA_SUBNET_BITS} of the range, and AWS "
+            "makes none smaller than a /28",
+            remedy=f"take a larger range, for example {network.supernet(new_prefix=16)}",
+        )
+
+
+def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
+    """Every node, load balancer and endpoint takes an address of the private subnets."""
+    own = settings.network
+    if not own.cidr or own.existing or not own.zones:
+        return
+    prefix = ipaddress.IPv4Network(own.cidr).prefixlen
+    if prefix > LONGEST_OWN_PREFIX:
+        return
+    of_a_subnet = 2 ** (32 - prefix - PRIVATE_SUBNET_BITS) - limits.ADDRESSES_RESERVED_PER_SUBNET
+    free = (of_a_subnet - _ADDRESSES_OF_A_LOAD_BALANCER - len(own.interface_endpoints)) * len(own.zones)
+    workers = sum(pool.max_size for pool in settings.worker_pools.values())
+    nodes = settings.masters.count + 1 + workers
+    if nodes > free:
+        yield Fault(
+            key="airflow:network.cidr",
+            given=f"{shown(own.cidr)}, which leaves {free:,} addresses to nodes in {len(own.zones)} zones",
+            allowed=f"a range for {nodes:,} nodes: {settings.masters.count} masters, one more while they are replaced, "
+            f"{workers:,} workers at most",
+            remedy="take a larger range, or lower maxSize of the pools",
+        )
+
+
+def existing_subnets_differ(settings: Settings) -> Iterator[Fault]:
+    """Nodes in a public subnet would have no way out: they get no public address."""
+    existing = settings.network.existing
+    if not existing:
+        return
+    for key, subnets in (
+        ("privateSubnetIds", existing.private_subnet_ids),
+        ("dataSubnetIds", existing.data_subnet_ids),
+    ):
+        if shared := sorted(set(subnets) & set(existing.public_subnet_ids)):
+            yield Fault(
+                key=f"airflow:network.existing.{key}",
+                given=f"{', '.join(shared)}, also among publicSubnetIds",
+                allowed="subnets that are not public ones: nodes and databases get no public address",
+                remedy="give subnets whose default route is a NAT gateway, or none for data",
+            )
+
+
+def existing_public_subnets(settings: Settings) -> Iterator[Fault]:
+    """The public load balancer stands in two public subnets at least."""
+    existing, public = settings.network.existing, settings.web.public
+    if existing and public and len(set(existing.public_subnet_ids)) < _FEWEST_ZONES:
+        yield Fault(
+            key="airflow:network.existing.publicSubnetIds",
+            given=shown(list(existing.public_subnet_ids)),
+            allowed="two public subnets or more, in different zones, where airflow:web.public is set",
+            remedy="name them, or remove airflow:web.public",
+        )

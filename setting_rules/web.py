@@ -1,0 +1,118 @@
+"""What the load balancers, their names and their sources have to agree on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from aws_facts import limits
+from setting_rules.faults import Fault, shown
+from setting_rules.values import is_private
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# Wider than any private range there is.
+_WIDEST_INTERNAL_PREFIX = 8
+
+
+def domain_and_zone(settings: Settings) -> Iterator[Fault]:
+    """A certificate needs a name, and a zone to prove it in."""
+    web = settings.web
+    if web.domain and not web.hosted_zone_id:
+        yield Fault(
+            key="airflow:web.hostedZoneId",
+            given=f"nothing, with domain {shown(web.domain)}",
+            allowed="the id of the public Route 53 zone that holds the domain",
+            remedy="add it: the certificate is validated and the record written there; or remove domain",
+        )
+    if web.hosted_zone_id and not web.domain:
+        yield Fault(
+            key="airflow:web.domain",
+            given=f"nothing, with hostedZoneId {shown(web.hosted_zone_id)}",
+            allowed="the host name of the UI in that zone",
+            remedy="add it, for example airflow.example.com; or remove hostedZoneId",
+        )
+
+
+def public_has_a_domain(settings: Settings) -> Iterator[Fault]:
+    """On the internet it is HTTPS or nothing, and HTTPS needs a name."""
+    if settings.web.public and not settings.web.domain:
+        yield Fault(
+            key="airflow:web.public",
+            given="public access without a domain",
+            allowed="public access where airflow:web.domain and hostedZoneId are set: it is HTTPS only",
+            remedy="add both, or remove public and reach the UI through a VPN",
+        )
+
+
+def internal_sources_are_internal(settings: Settings) -> Iterator[Fault]:
+    """The internal load balancer has private addresses only; the whole internet cannot come and should not be named."""
+    for index, cidr in enumerate(settings.web.allowed_cidrs):
+        if ipaddress.IPv4Network(cidr).prefixlen < _WIDEST_INTERNAL_PREFIX:
+            yield Fault(
+                key=f"airflow:web.allowedCidrs[{index}]",
+                given=shown(cidr),
+                allowed=f"networks of people: /{_WIDEST_INTERNAL_PREFIX} or narrower, such as the VPC's or the VPN's",
+                remedy="name the networks; for access from the internet set airflow:web.public",
+            )
+
+
+def public_sources_are_public(settings: Settings) -> Iterator[Fault]:
+    """No private address ever arrives at an internet-facing load balancer."""
+    if not settings.web.public:
+        return
+    for index, cidr in enumerate(settings.web.public.allowed_cidrs):
+        if is_private(cidr):
+            yield Fault(
+                key=f"airflow:web.public.allowedCidrs[{index}]",
+                given=shown(cidr),
+                allowed="public networks: who comes over the internet comes with a public address",
+                remedy="move it to airflow:web.allowedCidrs, or give the public address behind which it stands",
+            )
+
+
+def internal_sources_do_not_overlap(settings: Settings) -> Iterator[Fault]:
+    """One network inside another is a rule without effect, and hides what is open."""
+    yield from _overlaps("airflow:web.allowedCidrs", settings.web.allowed_cidrs)
+
+
+def public_sources_do_not_overlap(settings: Settings) -> Iterator[Fault]:
+    """As for the internal ones."""
+    if settings.web.public:
+        yield from _overlaps("airflow:web.public.allowedCidrs", settings.web.public.allowed_cidrs)
+
+
+def _overlaps(key: str, cidrs: Sequence[str]) -> Iterator[Fault]:
+    networks = [ipaddress.IPv4Network(cidr) for cidr in cidrs]
+    for index, network in enumerate(networks):
+        wider = next((other for other in networks if other != network and network.subnet_of(other)), None)
+        if wider:
+            yield Fault(
+                key=f"{key}[{index}]",
+                given=f"{shown(str(network))}, which lies inside {wider}",
+                allowed="networks that do not overlap",
+                remedy=f"remove it, or remove {wider} if that was too wide",
+            )
+
+
+def sources_fit_a_security_group(settings: Settings) -> Iterator[Fault]:
+    """Each source is one rule for each port, beside the workers' own."""
+    ports = 2 if settings.web.domain else 1
+    most = (limits.RULES_PER_SECURITY_GROUP - 1) // ports
+    if len(settings.web.allowed_cidrs) > most:
+        yield Fault(
+            key="airflow:web.allowedCidrs",
+            given=f"{len(settings.web.allowed_cidrs)} networks",
+            allowed=f"at most {most}: a security group has {limits.RULES_PER_SECURITY_GROUP} rules, and each network "
+            f"needs {ports}",
+            remedy="merge neighbouring networks into wider ones",
+        )
+    if settings.web.public and len(settings.web.public.allowed_cidrs) > limits.RULES_PER_SECURITY_GROUP:
+        yield Fault(
+            key="airflow:web.public.allowedCidrs",
+            given=f"{len(settings.web.public.allowed_cidrs)} networks",
+            allowed=f"at most {limits.RULES_PER_SECURITY_GROUP}, the rules of a security group",
+            remedy="merge neighbouring networks into wider ones",
+        )
