@@ -1,0 +1,77 @@
+"""A plan for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+
+from offline.plan_text import SECTIONS, ChangeWriter, change_headline, headline
+from offline.planned import Plan
+from offline.summary import USER_DATA_LIMIT, totals, user_data_sizes
+from offline.tree import tree
+
+LONGEST = 30_000
+"""Characters. GitHub takes 65,536 in a comment, and one comment holds the plans of two stacks."""
+
+# Left for a section's own markup and for the sentence that says what was cut.
+_FRAME = 300
+
+
+def render(plan: Plan) -> str:
+    """A headline, what loses data in plain sight, and the rest in sections to unfold, in the order of interest."""
+    names = plan.names()
+    parts = [f"### Plan of `{plan.stack}` ({plan.account_id}, {plan.region})", f"{headline(plan)}."]
+    foldable: list[tuple[str, list[str], str]] = []
+    if plan.changes is not None:
+        writer = ChangeWriter(names)
+        parts.append(f"**{change_headline(plan.changes, f'`{plan.base}`')}**")
+        if plan.changes.losing_data:
+            parts.append(
+                "> [!CAUTION]\n> **REPLACEMENT or removal of data:** `pulumi up` deletes these resources with what "
+                "they hold.\n\n" + _fenced(writer.lines(plan.changes.losing_data), "diff")
+            )
+        for kind, title in SECTIONS:
+            found = plan.changes.of(kind)
+            if found:
+                foldable.append((f"{title} ({len(found)})", writer.lines(found), "diff"))
+    parts.append(_user_data(plan))
+    foldable.append(("Resources by kind", [f"{count:>5}  {kind}" for kind, count in totals(plan.recording)], ""))
+    foldable.append(("All resources", tree(plan.recording, names), ""))
+    room = LONGEST - sum(len(part) + 2 for part in parts)
+    for title, lines, language in foldable:
+        fitting = _fitting(lines, room - _FRAME)
+        if len(fitting) < len(lines):
+            fitting.append(f"... and {len(lines) - len(fitting)} lines more: make plan STACK={plan.stack}")
+        parts.append(_folded(title, fitting, language))
+        room -= len(parts[-1]) + 2
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _fitting(lines: list[str], room: int) -> list[str]:
+    fitting = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        fitting.append(line)
+    return fitting
+
+
+def _folded(title: str, lines: list[str], language: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{_fenced(lines, language)}\n\n</details>"
+
+
+def _fenced(lines: list[str], language: str) -> str:
+    """A code block whose fence no line in it can close. In a diff the sign comes first, so that it is coloured."""
+    longest = max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    if language == "diff":
+        lines = [re.sub(r"^(\s+)([-+])(?![-+/])", r"\2\1", line) for line in lines]
+    return "\n".join([f"{fence}{language}", *lines, fence])
+
+
+def _user_data(plan: Plan) -> str:
+    sizes = user_data_sizes(plan.recording)
+    if not sizes:
+        return ""
+    rows = [f"| {size.role} | {size.component} | {size.size:,} of {USER_DATA_LIMIT:,} |" for size in sizes]
+    return "\n".join(["| role | nodes of | user data, bytes |", "|---|---|---|", *rows])

@@ -1,0 +1,119 @@
+"""A plan for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from offline.changes import Change, Changes, Kind
+from offline.differences import ABSENT, Difference
+from offline.labels import Names, short_type
+from offline.planned import Plan
+from offline.summary import USER_DATA_LIMIT, totals, user_data_sizes
+from offline.tree import tree
+
+SECTIONS: Sequence[tuple[Kind, str]] = (
+    ("replace", "To replace"),
+    ("change", "To change"),
+    ("create", "To create"),
+    ("remove", "To remove"),
+)
+"""The kinds of change with their headings, in the order of a reviewer's interest."""
+
+_LOUD = "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources with what they hold !!!"
+
+
+def render(plan: Plan) -> str:
+    """Changes first (those that lose data before all others), then the tree, then the numbers."""
+    names = plan.names()
+    sections = [[f"{plan.project} {plan.stack}: account {plan.account_id}, region {plan.region}"]]
+    if plan.changes is not None:
+        sections += change_sections(plan.changes, plan.base, names)
+    sections.append(tree(plan.recording, names))
+    sections.append([headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))])
+    sections.append(_user_data(plan))
+    if plan.changes is not None:
+        sections.append([change_headline(plan.changes, plan.base)])
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def headline(plan: Plan) -> str:
+    """The number of resources and components."""
+    custom = sum(resource.options.custom for resource in plan.recording.resources)
+    return f"{custom} resources in {len(plan.recording.resources) - custom} components"
+
+
+def change_headline(changes: Changes, base: str) -> str:
+    """How many of what kind."""
+    if not changes.items:
+        return f"Nothing changes since {base}."
+    lost = len(changes.losing_data)
+    counts = [f"{lost} REPLACED OR REMOVED WITH THEIR DATA"] if lost else []
+    counts += [f"{len(changes.of(kind))} {title.lower()}" for kind, title in SECTIONS if changes.of(kind)]
+    return f"Since {base}: {', '.join(counts)}."
+
+
+def change_sections(changes: Changes, base: str, names: Names) -> list[list[str]]:
+    """One section per kind of change."""
+    writer = ChangeWriter(names)
+    sections = []
+    if changes.losing_data:
+        sections.append([_LOUD, *writer.lines(changes.losing_data)])
+    for kind, title in SECTIONS:
+        found = changes.of(kind)
+        if found:
+            sections.append([f"{title} since {base} ({len(found)})", *writer.lines(found)])
+    return sections
+
+
+class ChangeWriter:
+    """Writes changes as lines; a file's diff that several resources share is written once."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._written: dict[tuple[str, ...], str] = {}
+
+    def lines(self, changes: Sequence[Change]) -> list[str]:
+        """Each resource, why it is replaced, and each property that differs."""
+        return [line for change in changes for line in self._change(change)]
+
+    def _change(self, change: Change) -> Iterator[str]:
+        sign = {"create": "+", "remove": "-", "change": "~", "replace": "-/+"}[change.kind]
+        loud = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
+        yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}"
+        for reason in change.reasons:
+            yield f"      because {reason}"
+        if change.loses_data and (change.old or change.resource).options.protect:
+            yield "      it is protected: `pulumi up` refuses until its protection is taken off"
+        for difference in change.differences:
+            for line in self._difference(difference, change.resource.name):
+                yield f"      {line}"
+
+    def _difference(self, difference: Difference, resource: str) -> Iterator[str]:
+        """`path: old -> new`, or the diff of a document; a secret's values are not in it."""
+        forced = "  (forces replacement)" if difference.replaces else ""
+        if difference.files:
+            yield f"{difference.path}:{forced}"
+            for name, diff in difference.files.items():
+                first = self._written.setdefault(diff, resource)
+                yield from (f"  {line}" for line in (diff if first == resource else [f"{name}: as in {first}"]))
+        elif difference.secret:
+            yield f"{difference.path}: {_secret_verb(difference)}{forced}"
+        else:
+            sides = [
+                "(none)" if value is ABSENT else self._names.write(value) for value in (difference.old, difference.new)
+            ]
+            yield f"{difference.path}: {sides[0]} -> {sides[1]}{forced}"
+
+
+def _secret_verb(difference: Difference) -> str:
+    if difference.old is ABSENT:
+        return "set (secret)"
+    return "unset (secret)" if difference.new is ABSENT else "changed (secret)"
+
+
+def _user_data(plan: Plan) -> list[str]:
+    rows = [
+        f"  {size.role:<8} {size.component:<20} {size.size:>6,} of {USER_DATA_LIMIT:,} bytes"
+        for size in user_data_sizes(plan.recording)
+    ]
+    return ["User data", *rows] if rows else []

@@ -1,0 +1,29 @@
+"""`python -m offline.record`: run a program and write its Recording to a file, for a plan in another process."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from offline.exits import guarded
+from offline.record_file import write_recording
+
+
+def main() -> int:
+    """Record one run; exit code 1 for bad settings, 2 for a bug."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--stack", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+
+    def run() -> None:
+        from offline.engine import run_program
+
+        write_recording(run_program(given.stack, root=given.root), given.out)
+
+    return guarded(run)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
