@@ -361,7 +361,8 @@ def _stack_file() -> dict[str, Any]:
         if namespace == "airflow":
             given[full_key if key in schema.PROVIDER_KEYS else key] = value
         elif full_key == "aws:defaultTags":
-            given["tags"] = value.get("tags", {}) if isinstance(value, dict) else value
+            tagging = value if isinstance(value, dict) else {"tags": value}
+            given |= {"tags" if word == "tags" else f"{full_key}.{word}": part for word, part in tagging.items()}
         elif full_key in schema.PROVIDER_KEYS.values():
             given[key] = value
         elif nearest(namespace, ["airflow"]):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from setting_rules import schema
@@ -21,7 +22,7 @@ _KINDS = {
     "bool_type": ("true or false", "write true or false, without quotes"),
     "tuple_type": ("a list", "write it as a list: [first, second]"),
     "model_type": ("a section with keys", "indent its keys below it; {} where there is none to set"),
-    "mapping_type": ("a map of names to values", "write one `name: value` on each line below it"),
+    "dict_type": ("a map of names to values", "write one `name: value` on each line below it"),
 }
 
 
@@ -49,33 +50,29 @@ def accept(
     return settings
 
 
-def _readable_part(model: type[Model], given: Mapping[str, Any], faulty: Collection[Path], at: Path = ()) -> Model:
+def _readable_part(model: type[Model], given: Any, faulty: Collection[Path], at: Path = ()) -> Model:
     """The model without the values at fault; reading one of these raises FaultyValue."""
+    keys = schema.fields_by_key(model) if isinstance(given, Mapping) else {}
     values: dict[str, Any] = {}
-    for key, (name, field) in schema.fields_by_key(model).items():
+    for key, (name, field) in keys.items():
         path = (*at, key)
         section = schema.section_of(field.annotation)
         if not any(fault[: len(path)] == path for fault in faulty):
-            annotation = field.rebuild_annotation()
-            values[name] = (
-                TypeAdapter(annotation).validate_python(given[key], by_alias=True, by_name=False)
-                if key in given
-                else field.get_default(call_default_factory=True)
-            )
+            values[name] = _value(field, given[key]) if key in given else field.get_default(call_default_factory=True)
         elif section and isinstance(given.get(key), Mapping):
-            if schema.holds_a_map(field.annotation):
-                values[name] = {
-                    word: _readable_part(section, part if isinstance(part, Mapping) else {}, faulty, (*path, word))
-                    for word, part in given[key].items()
-                }
-            else:
-                values[name] = _readable_part(section, given[key], faulty, path)
-    part = model.model_construct(
-        _fields_set={name for key, (name, _) in schema.fields_by_key(model).items() if key in given}
-    )
+            values[name] = (
+                {word: _readable_part(section, part, faulty, (*path, word)) for word, part in given[key].items()}
+                if schema.holds_a_map(field.annotation)
+                else _readable_part(section, given[key], faulty, path)
+            )
+    part = model.model_construct(_fields_set={name for key, (name, _) in keys.items() if key in given})
     part.__dict__.clear()  # model_construct fills in defaults, which would hide that the given value is at fault
     part.__dict__.update(values)
     return part
+
+
+def _value(field: FieldInfo, given: Any) -> Any:
+    return TypeAdapter(field.rebuild_annotation()).validate_python(given, by_alias=True, by_name=False)
 
 
 def _path(error: ErrorDetails) -> Path:
@@ -96,7 +93,7 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
     if kind == "extra_forbidden":
         return _unknown_key(model, path)
     field = schema.field_at(model, path)
-    of_field = schema.allowed_at(field) if field else None
+    of_field = schema.allowed_at(model, path)
     if kind == "missing":
         nested = schema.section_of(field.annotation) if field else None
         what = of_field.sentence if of_field else "a section" if nested else "a value"
@@ -121,25 +118,20 @@ def _shown(path: Path, given: Any) -> str:
 
 def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
     """A key that nobody reads; its value is not shown, for it may be anything."""
-    word = str(path[-1])
+    word = str(path[-1]).rpartition(":")[2]
     known = list(schema.fields_by_key(schema.section_at(model, path)))
     if len(path) == 1:
         known = [key for key in known if key not in schema.PROVIDER_KEYS]
-        word = word.rpartition(":")[2]
-    elsewhere = schema.PROVIDER_KEYS.get(word)
     alike = nearest(word, known)
-    if elsewhere and len(path) == 1:
-        remedy = f"write {elsewhere}"
+    if len(path) == 1 and word in schema.PROVIDER_KEYS:
+        remedy = f"write {schema.PROVIDER_KEYS[word]}"
+    elif word.startswith("defaultTags."):
+        known, remedy = ["tags"], f"move {word.removeprefix('defaultTags.')} below tags:, or the provider passes it by"
     elif alike:
         remedy = f"did you mean {schema.key_of((*path[:-1], alike))}?"
     else:
         remedy = "remove it"
-    return Fault(
-        key=schema.key_of(path),
-        given="a key that does not exist",
-        allowed=f"{', '.join(known)}",
-        remedy=remedy,
-    )
+    return Fault(key=schema.key_of(path), given="a key that does not exist", allowed=", ".join(known), remedy=remedy)
 
 
 def _place(model: type[BaseModel], key: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -37,20 +38,28 @@ def holds_a_map(annotation: Any) -> bool:
 
 
 def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
-    """The field that a path leads to, or None where the path ends at no field of ours."""
+    """The field that a path leads to or into, or None where it ends at no field of ours."""
+    return _walk(model, path)[0]
+
+
+def _walk(model: type[BaseModel], path: Path) -> tuple[FieldInfo | None, int]:
+    """The field of a path, and how many parts of the path lie below it: places in a list, words in a map."""
     section: type[BaseModel] | None = model
     field: FieldInfo | None = None
+    below = 0
     own_word_next = False
     for part in path:
-        if own_word_next or isinstance(part, int):
+        if section is None or own_word_next:
             own_word_next = False
+            below += 1
             continue
-        if section is None or part not in fields_by_key(section):
-            return None
-        _, field = fields_by_key(section)[part]
+        if part not in fields_by_key(section):
+            return None, 0
+        _, field = fields_by_key(section)[str(part)]
+        below = 0
         section = section_of(field.annotation)
-        own_word_next = holds_a_map(field.annotation)
-    return field
+        own_word_next = section is not None and holds_a_map(field.annotation)
+    return field, below
 
 
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
@@ -59,17 +68,25 @@ def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     return (section_of(field.annotation) if field else None) or model
 
 
-def allowed_at(field: FieldInfo) -> Allowed | None:
-    """What a field says of its value as a whole, be it written at the field or in the kind of value it holds."""
-    return next((mark for mark in (*field.metadata, *_marks(field.annotation)) if isinstance(mark, Allowed)), None)
+def allowed_at(model: type[BaseModel], path: Path) -> Allowed | None:
+    """What the value at a path has to be: a field's, or that of an entry of its list or map."""
+    field, below = _walk(model, path)
+    if field is None:
+        return None
+    marks: Sequence[Any] = (*field.metadata, *_marks(field.annotation))
+    kind = field.annotation
+    for _ in range(below):
+        of_entry = [part for part in get_args(kind) if part is not Ellipsis]
+        kind = of_entry[-1] if of_entry else None
+        marks = _marks(kind)
+    return next((mark for mark in marks if isinstance(mark, Allowed)), None)
 
 
 def _marks(annotation: Any) -> Sequence[Any]:
-    """The marks of an Annotated value that is optional: `ImageId | None` keeps them one level down."""
+    """The marks of an Annotated value, be it optional (`ImageId | None`) or not."""
     own = getattr(annotation, "__metadata__", ())
-    return own or [
-        mark for part in get_args(annotation) if get_origin(annotation) is not tuple for mark in _marks(part)
-    ]
+    optional = get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is Union else ()
+    return own or [mark for part in optional for mark in _marks(part)]
 
 
 def key_of(path: Path) -> str:

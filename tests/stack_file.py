@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextvars
 import copy
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +52,17 @@ def load(config: dict[str, Any], *, secret_keys: list[str] | None = None) -> Set
     return contextvars.Context().run(loaded)  # Pulumi keeps configuration in context variables
 
 
-@contextmanager
-def _refusal() -> Generator[list[Fault]]:
-    faults: list[Fault] = []
-    try:
-        yield faults
-    except SettingsError as error:
-        faults.extend(error.faults)
-
-
-def faults_of(changes: dict[str, Any], *, stack: str = "prod") -> list[Fault]:
+def faults_of(changes: dict[str, Any], *, stack: str = "prod") -> tuple[Fault, ...]:
     """The faults of a stack's configuration after some changes; empty where it is accepted."""
-    with _refusal() as faults:
+    try:
         load(changed(changes, stack=stack))
-    return faults
+    except SettingsError as error:
+        return error.faults
+    return ()
+
+
+def the_fault(changes: dict[str, Any], *, stack: str = "prod") -> Fault:
+    """The one fault that some changes to a stack's configuration bring."""
+    faults = faults_of(changes, stack=stack)
+    assert len(faults) == 1, f"one fault expected for {changes}, found: {[str(fault) for fault in faults]}"
+    return faults[0]

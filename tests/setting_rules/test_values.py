@@ -1,0 +1,122 @@
+"""Each kind of value: what it refuses, and the sentences the operator sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stack_file import faults_of, the_fault
+
+_EXISTING = {
+    "vpcId": "vpc-0123456789abcdef0",
+    "cidr": "10.0.0.0/16",
+    "privateSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    "dataSubnetIds": ["subnet-0123456789abcdef2", "subnet-0123456789abcdef3"],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "allowed", "remedy"),
+    [
+        ("aws:region", "eu-west-11", "a region of the commercial partition", "did you mean eu-west-1?"),
+        ("aws:region", "cn-north-1", "a region of the commercial partition", "aws_facts/regions.py"),
+        ("airflow:cluster.name", "Airflow", "lower-case letters, digits and single hyphens", "rename it"),
+        ("airflow:cluster.name", "air_flow", "lower-case letters", "rename it"),
+        ("airflow:cluster.name", "1airflow", "starts with a letter", "rename it"),
+        ("airflow:cluster.name", "air--flow", "single hyphens", "rename it"),
+        ("airflow:cluster.name", "airflow-", "ends with a letter or digit", "rename it"),
+        ("airflow:cluster.accountId", "1111-2222-3333", "12 digits, in quotes", "aws sts get-caller-identity"),
+        ("airflow:network.cidr", "10.80.0.0", "a private IPv4 network", "write 10.80.0.0/32"),
+        ("airflow:network.cidr", "10.80.1.0/16", "a private IPv4 network", "write 10.80.0.0/16"),
+        ("airflow:network.cidr", "fd00::/56", "a private IPv4 network", "IPv4"),
+        ("airflow:network.cidr", "8.8.0.0/16", "RFC 1918", "10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"),
+        ("airflow:network.cidr", "10.0.0.0/8", "from /16 to /28", "AWS takes prefixes from /16 to /28"),
+        ("airflow:network.zones", ["eu-west-1a", "euw1-az1"], "for example eu-west-1a", "not its id (euw1-az1)"),
+        ("airflow:network.natGateways", "none", "'perZone' or 'single'", "write one of these"),
+        ("airflow:network.flowLogRetentionDays", 45, "one of 1, 3, 5, 7", "the next accepted value is 60"),
+        ("airflow:network.flowLogRetentionDays", 5000, "3653 (days", "at most 3653 days"),
+        ("airflow:retention.logGroupsDays", 8, "one of 1, 3, 5, 7, 14", "the next accepted value is 14"),
+        ("airflow:retention.taskLogsDays", 0, "a whole number from 1", "raise it to at least 1"),
+        ("airflow:network.interfaceEndpoints", ["secretmanager"], "secretsmanager", "did you mean secretsmanager?"),
+        ("airflow:database.instanceClass", "db.m7g.larg", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
+        ("airflow:database.instanceClass", "db.z1d.large", "runs PostgreSQL 17", "aws_facts/database_classes.py"),
+        ("airflow:database.instanceClass", "m7g.large", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
+        ("airflow:database.engineVersion", "16.4", "PostgreSQL 17, in quotes", "tested with 17"),
+        ("airflow:database.allocatedStorageGib", 10, "from 20 to 65,536 (GiB, gp3)", "raise it to at least 20"),
+        ("airflow:database.backupRetentionDays", 40, "from 0 to 35 (days)", "lower it to at most 35"),
+        ("airflow:broker.nodeType", "m7g.large", "an ElastiCache node type", "did you mean cache.m7g.large?"),
+        ("airflow:broker.nodeType", "cache.t2.micro", "of a current generation", "did you mean cache.t"),
+        ("airflow:broker.replicas", 6, "from 0 to 5 (nodes)", "lower it to at most 5"),
+        ("airflow:broker.snapshotRetentionDays", 36, "from 0 to 35 (days)", "lower it to at most 35"),
+        ("airflow:masters.count", 0, "from 1 to 10 (nodes)", "raise it to at least 1"),
+        ("airflow:masters.instanceType", "m7i-large", "an EC2 instance type that runs Linux", "family, dot, size"),
+        ("airflow:masters.instanceType", "mac2.metal", "that runs Linux", "family, dot, size"),
+        ("airflow:masters.rootVolumeGib", 8, "from 16 to 16,384 (GiB)", "raise it to at least 16"),
+        ("airflow:workerPools.default.concurrency", 0, "from 1 to 1,000 (tasks)", "raise it to at least 1"),
+        ("airflow:workerPools.default.instanceTypes", [], "a list of 1 to 40 instance type", "give at least 1"),
+        ("airflow:workerPools.heavy.queues", [], "a list of 1 or more queue", "give at least 1"),
+        ("airflow:workerPools.heavy.queues", ["a", "a"], "none of them twice", "a is there twice; keep it once"),
+        ("airflow:workerPools.heavy.queues", ["a,b"], "joins a worker's queues with commas", "rename the queue"),
+        ("airflow:web.allowedCidrs", ["10.0.0.0/255.0.0.0"], "an IPv4 network such as", "write 10.0.0.0/8"),
+        ("airflow:web.allowedCidrs", ["office"], "an IPv4 network such as", "a slash and the prefix length"),
+        ("airflow:web.hostedZoneId", "/hostedzone/Z123", "a Route 53 hosted zone id", "leave out the /hostedzone/"),
+        ("airflow:web.domain", "https://airflow.example.com", "without scheme", "airflow.example.com"),
+        ("airflow:web.domain", "airflow", "a public host name", "airflow.example.com"),
+        ("airflow:web.domain", "*.example.com", "wildcard", "airflow.example.com"),
+        ("airflow:web.domain", "prod.internal", "a public host name", "airflow.example.com"),
+        ("airflow:web.domain", f"{'a' * 60}.example.com", "at most 64 characters (ACM)", "airflow.example.com"),
+        ("airflow:nodeImage", {"amd64": "debian-13"}, "an AMI id", "Debian 13 image in this region"),
+        ("airflow:config", {"core": {"parallelism": [64]}}, "a text, a number, true or false", "as text, in quotes"),
+        ("airflow:config", {"core": {"parallelism": "6\n4"}}, "text on one line", "write it on one line"),
+        ("aws:allowedAccountIds", ["1234"], "12 digits, in quotes", "aws sts get-caller-identity"),
+        ("aws:defaultTags.tags", {"aws:team": "data"}, "not starting with aws:", "rename the tag"),
+        ("aws:defaultTags.tags", {"Team": "data;ops"}, "up to 256 letters", "leave the other characters out"),
+        ("aws:defaultTags.tags", {"CostCenter": 1234}, "a text of up to 256", "put it in quotes"),
+        ("aws:defaultTags.tags", {"k" * 129: ""}, "up to 128 letters", "rename the tag"),
+    ],
+)
+def test_a_value_out_of_bounds_is_told_what_is_allowed_and_what_to_do(
+    path: str, value: object, allowed: str, remedy: str
+):
+    faults = [fault for fault in faults_of({path: value}) if fault.key.startswith(path)]
+    assert len(faults) == 1, f"{path} = {value!r} should be one fault, is {faults}"
+    assert allowed in faults[0].allowed
+    assert remedy in faults[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("vpcId", "vpc-main", "a VPC id: vpc- and 8 or 17 hexadecimal digits"),
+        ("privateSubnetIds", ["private-a", "subnet-0123456789abcdef1"], "a subnet id"),
+        ("dataSubnetIds", ["subnet-0123456789abcdef2"], "a list of 2 or more subnets"),
+        ("cidr", "10.0.0.0/8", "from /16 to /28"),
+    ],
+)
+def test_ids_of_an_existing_network_are_checked_for_their_form(key: str, value: object, allowed: str):
+    fault = the_fault({"airflow:network": {"existing": {**_EXISTING, key: value}}})
+    assert fault.key.startswith(f"airflow:network.existing.{key}")
+    assert allowed in fault.allowed
+
+
+def test_a_bad_entry_of_a_list_is_named_by_its_place():
+    fault = the_fault({"airflow:web.allowedCidrs": ["10.80.0.0/16", "10.90.0.0/33"]})
+    assert fault.key == "airflow:web.allowedCidrs[1]"
+
+
+def test_a_pool_with_a_bad_name_is_named_whole():
+    fault = the_fault({"airflow:workerPools.GPU": _pool()})
+    assert (fault.key, fault.given) == ("airflow:workerPools.GPU", '"GPU"')
+
+
+def _pool() -> dict[str, object]:
+    return {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
+
+
+@pytest.mark.parametrize("days", [1, 3, 14, 3653])
+def test_retention_that_cloudwatch_keeps_is_accepted(days: int):
+    assert faults_of({"airflow:retention": {"logGroupsDays": days}}) == ()
+
+
+@pytest.mark.parametrize("version", ["17", "17.6", "17.10"])
+def test_a_minor_version_pins_the_database(version: str):
+    assert faults_of({"airflow:database.engineVersion": version}) == ()
