@@ -18,7 +18,6 @@ FIRST_PROGRAMS = frozenset(
         f"{PROGRAMS}/boot_step.py",
         f"{PROGRAMS}/fetch-artifacts",
         f"{PROGRAMS}/report-failed-boot",
-        f"{PROGRAMS}/watch-first-boot",
     }
 )
 

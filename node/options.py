@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Options = Mapping[tuple[str, str], str]
 
+# Connections that a failover of the database has cut are noticed before use.
+RESULT_BACKEND_ENGINE = {"pool_pre_ping": True, "pool_recycle": 1800}
+
 
 def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     """What production wants and the user's `airflow:config` may change."""
@@ -20,16 +23,14 @@ def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         # A task whose message the broker lost, or whose worker died, costs one try.
         ("core", "default_task_retries"): "1",
         ("core", "load_examples"): "False",
-        # A dead worker's task fails after a minute instead of five; workers take their heartbeat's pace from the same option.
+        # A dead worker's task fails after a minute instead of five. Workers take their heartbeat's pace from it too.
         ("scheduler", "task_instance_heartbeat_timeout"): "60",
         ("scheduler", "orphaned_tasks_check_interval"): "60",
         # A task may wait this long for a free worker before it counts as lost, three times in all.
         ("scheduler", "task_queued_timeout"): "7200",
         # A message is redelivered after this time even if its task still runs: far above any task.
         ("celery_broker_transport_options", "visibility_timeout"): "604800",
-        ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(
-            {"pool_pre_ping": True, "pool_recycle": 1800}
-        ),
+        ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(RESULT_BACKEND_ENGINE),
         # Tokens are renewed with heartbeats; ten minutes do not outlast a failover of the database.
         ("execution_api", "jwt_expiration_time"): "3600",
         ("dag_processor", "refresh_interval"): "30",

@@ -16,11 +16,13 @@ LIMIT_BYTES = 16_384
 # What the node programs need and a plain Debian cloud image may lack.
 PACKAGES = ("ca-certificates", "python3-boto3", "python3-venv")
 
-# Started before cloud-init writes a file and before any service runs (hence --no-block), so that a node that never gets as
-# far as its own units is noticed as well. The program is there by the time it is due.
-WATCH_FIRST_BOOT = (
-    "cloud-init-per once watch-first-boot"
-    " systemd-run --no-block --unit=airflow-first-boot --on-active=30min /usr/local/lib/airflow/watch-first-boot"
+# cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else
+# (--no-block: systemd starts no service that early), long before its program is due. A node that cannot even report
+# itself is turned off.
+FIRST_BOOT_DEADLINE = (
+    "cloud-init-per instance airflow-first-boot systemd-run --no-block --unit=airflow-first-boot --on-active=45min"
+    " --property=FailureAction=poweroff --property=EnvironmentFile=-/etc/airflow/airflow.env"
+    " --property=StandardOutput=journal+console /usr/local/lib/airflow/report-failed-boot --deadline"
 )
 
 START = (
@@ -33,7 +35,7 @@ START = (
 )
 
 
-class UserDataTooLarge(ValueError):
+class UserDataTooLarge(ValueError):  # noqa: N818 - reads as a fact where it is caught
     """The packed user data is over EC2's limit."""
 
 
@@ -51,7 +53,7 @@ def user_data(environment: NodeEnvironment) -> str:
 def cloud_config(environment: NodeEnvironment) -> str:
     """The cloud-config, as JSON: cloud-init reads YAML, of which JSON is a part that leaves nothing to quote."""
     document = {
-        "bootcmd": [WATCH_FIRST_BOOT],
+        "bootcmd": [FIRST_BOOT_DEADLINE],
         "write_files": [
             {"path": path, "permissions": f"{mode:04o}", "content": content}
             for path, mode, content in _written_files(environment)

@@ -1,0 +1,12 @@
+"""How Airflow's processes connect to the metadata database."""
+
+# A failover leaves connections whose peer is gone without a word. With Linux's defaults a scheduler would wait for an
+# answer for a quarter of an hour; so it notices within a minute. Names and units are libpq's.
+CONNECT_ARGS = {
+    "connect_timeout": 15,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 5,
+    "tcp_user_timeout": 60_000,
+}
