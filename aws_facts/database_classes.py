@@ -63,9 +63,9 @@ _BYTES_PER_GIB = 2**30
 def max_connections(instance_class: str) -> int:
     """How many connections a class can hold without pressing PostgreSQL's caches out of memory.
 
-    DBInstanceClassMemory is what is left after RDS's own processes and the operating system. AWS does not publish how
-    much these take (a quarter on a class with 1 GiB, about a twentieth from 16 GiB on), so 256 MiB and 7 % are
-    taken off before the default formula is applied: a little below what RDS would choose, never above.
+    DBInstanceClassMemory in RDS's formula is what its own processes and the operating system leave over. AWS does not
+    publish how much they take. 256 MiB and 7 % are a guess on the safe side, so that what the parameter group sets is
+    rather a little below what RDS would have chosen than above.
     """
     left_gib = MEMORY_GIB[instance_class] * 0.93 - 0.25
     return min(int(left_gib * _BYTES_PER_GIB / BYTES_PER_CONNECTION), MOST_CONNECTIONS)

@@ -1,0 +1,19 @@
+"""Regions and zones, against the list that botocore ships."""
+
+from __future__ import annotations
+
+import boto3
+
+from aws_facts import regions
+
+
+def test_the_commercial_regions_are_all_there():
+    assert set(regions.ZONE_LETTERS) == set(boto3.Session().get_available_regions("ec2"))
+
+
+def test_zones_are_the_region_and_a_letter():
+    assert regions.zones("ca-central-1") == ("ca-central-1a", "ca-central-1b", "ca-central-1d")
+
+
+def test_every_region_has_the_two_zones_that_rds_asks_for():
+    assert all(len(regions.zones(region)) >= 2 for region in regions.ZONE_LETTERS)
