@@ -199,7 +199,7 @@ class MasterSettings(Section):
 
     count: Annotated[Number, whole_number(1, 10, "nodes")] = 2
     """How many, spread over the zones. Two survive a node or a zone; one is a pause of some minutes. Each master more
-    takes about 120 database connections; schedulers beyond a handful wait for each other's row locks."""
+    takes about 80 database connections; schedulers beyond a handful wait for each other's row locks."""
 
     instance_type: NodeSize
     """EC2 type; 4 GiB at least (the four services need 1.1 GiB before the first DAG), 8 to be comfortable. Changing
@@ -332,11 +332,12 @@ class Settings(Section):
     def database_connections_needed(self) -> int:
         """The most connections that the cluster can hold open at a time; has to fit `database.max_connections`.
 
-        Each master runs four services, each with SQLAlchemy's pool (5 and 10 in overflow, or what the options
-        sql_alchemy_pool_size and sql_alchemy_max_overflow say; once per api-server process) and an async engine's
-        pool of 15 beside it; its scheduler reads Celery's results as well. Each worker, at the pool's maximal size,
-        holds a connection for every task slot and one for its main process. A reserve is for migrations, people,
-        monitoring, and what PostgreSQL and RDS keep for administrators. setting_rules/connections.py has the sum.
+        Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
+        overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process
+        has an async engine's pool of 15 beside it; the scheduler reads Celery's results as well. Each worker, at the
+        pool's maximal size, holds a connection for every task slot and one for its main process. A reserve is for
+        migrations, people, monitoring, and what PostgreSQL and RDS keep for administrators.
+        setting_rules/connections.py has the sum.
         """
         return connections.budget(self).total
 

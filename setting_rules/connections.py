@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 # Airflow's defaults: https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#database
 _POOL_SIZE = 5
 _MAX_OVERFLOW = 10
-# The async engine takes SQLAlchemy's own defaults (5 and 10), whatever Airflow's options say.
+# Only the api-server's routes use the async engine; it takes SQLAlchemy's own defaults (5 and 10), whatever Airflow's
+# options say.
 _ASYNC_ENGINE = 15
-_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
+_OTHER_SERVICES = ("scheduler", "dag-processor", "triggerer")
 # The scheduler asks Celery's result backend from up to this many processes ([celery] sync_parallelism, cores - 1).
 _RESULT_READERS = 8
 # Superuser and rds_superuser slots (5), RDS's monitoring, a migration, `airflow` commands and people at psql.
@@ -50,9 +51,9 @@ def budget(settings: Settings) -> ConnectionBudget:
     """The budget at the pools' maximal sizes. Options that size the connection pools are honoured."""
     pool = _option(settings, "database", "sql_alchemy_pool_size", _POOL_SIZE)
     pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
-    processes = len(_SERVICES) - 1 + _option(settings, "api", "workers", 1)
+    api_servers = _option(settings, "api", "workers", 1)
     return ConnectionBudget(
-        of_one_master=processes * (pool + _ASYNC_ENGINE) + _RESULT_READERS,
+        of_one_master=api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS,
         masters=settings.masters.count,
         workers=sum(pool.max_size * (pool.concurrency + 1) for pool in settings.worker_pools.values()),
     )

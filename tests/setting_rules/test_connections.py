@@ -9,8 +9,8 @@ from tests.stack_file import changed, content, faults_of, load, the_fault
 
 def test_the_budget_of_the_prod_stack_adds_up():
     settings = load(content())
-    # Two masters and one more during a refresh: 4 services x (5 + 10 + 15), 8 readers of results.
-    masters = 3 * (4 * 30 + 8)
+    # Two masters and one more during a refresh: 4 services x (5 + 10), the api-server's async engine, 8 result readers.
+    masters = 3 * (4 * 15 + 15 + 8)
     workers = 8 * (16 + 1) + 4 * (4 + 1)
     assert settings.database_connections_needed == masters + workers + 25
     assert settings.database_connections_needed <= settings.database.max_connections
@@ -21,7 +21,7 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
     assert fault.key == "airflow:database.instanceClass"
     assert fault.given == '"db.m7g.large", which holds 809 connections'
     assert fault.allowed == (
-        "a class for 1,109 connections (2 masters and one more while they are replaced: 384, workers: 700, reserve: 25)"
+        "a class for 974 connections (2 masters and one more while they are replaced: 249, workers: 700, reserve: 25)"
     )
     assert fault.remedy.startswith("take db.m7g.xlarge; or lower maxSize")
 
