@@ -1,0 +1,1 @@
+"""The tests, a package: so that tests/components and components are two different things to Python."""
