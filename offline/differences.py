@@ -51,7 +51,9 @@ def differences(old: Resource, new: Resource) -> list[Difference]:
 def _of_property(key: str, before: Any, after: Any, replaces: bool) -> Iterator[Difference]:
     old_files, new_files = files_of(key, before), files_of(key, after)
     if old_files is not None and new_files is not None:
-        yield Difference(path=key, files=file_diffs(old_files, new_files), replaces=replaces)
+        files = file_diffs(old_files, new_files)
+        if files:  # JSON that is only written differently is the same
+            yield Difference(path=key, files=files, replaces=replaces)
         return
     for path, old, new in _leaves(key, before, after):
         yield Difference(path=path, old=old, new=new, replaces=replaces)

@@ -23,7 +23,7 @@ def files_of(key: str, value: Any) -> Mapping[str, str] | None:
         return _user_data_files(value)
     if value[:1] in "{[" and value:
         try:
-            return {"": json.dumps(json.loads(value), indent=2, ensure_ascii=False)}
+            return {"": json.dumps(json.loads(value), indent=2, sort_keys=True, ensure_ascii=False)}
         except ValueError:
             pass
     return {"": value} if "\n" in value else None

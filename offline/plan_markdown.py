@@ -34,23 +34,23 @@ def render(plan: Plan) -> str:
             if found:
                 foldable.append((f"{title} ({len(found)})", writer.lines(found), "diff"))
     parts.append(_user_data(plan))
-    foldable.append(("Resources by kind", [f"{count:>5}  {kind}" for kind, count in totals(plan.recording)], ""))
+    by_kind = _folded("Resources by kind", [f"{count:>5}  {kind}" for kind, count in totals(plan.recording)], "")
     foldable.append(("All resources", tree(plan.recording, names), ""))
-    room = LONGEST - sum(len(part) + 2 for part in parts)
+    room = LONGEST - sum(len(part) + 2 for part in [*parts, by_kind])
     for title, lines, language in foldable:
         fitting = _fitting(lines, room - _FRAME)
         if len(fitting) < len(lines):
-            fitting.append(f"... and {len(lines) - len(fitting)} lines more: make plan STACK={plan.stack}")
+            fitting.append(f"... {len(lines) - len(fitting)} more lines are printed by: make plan STACK={plan.stack}")
         parts.append(_folded(title, fitting, language))
         room -= len(parts[-1]) + 2
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return "\n\n".join(filter(None, [*parts, by_kind])) + "\n"
 
 
 def _fitting(lines: list[str], room: int) -> list[str]:
     fitting = []
     for line in lines:
         room -= len(line) + 1
-        if room < 0:
+        if room <= 0:
             break
         fitting.append(line)
     return fitting

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from offline.stack_config import PLACEHOLDER_ACCOUNT, StackFileError, read_stack_config, stack_config
+
+
+def project(root: Path, stack_file: str, project_file: str = "name: airflow\n") -> Path:
+    (root / "Pulumi.yaml").write_text(project_file)
+    (root / "Pulumi.test.yaml").write_text(stack_file)
+    return root
+
+
+def test_values_arrive_as_the_cli_hands_them_over(tmp_path: Path):
+    config = read_stack_config(
+        project(tmp_path, "config: {aws:region: eu-west-1, airflow:n: 3, flag: true, airflow:s: {a: [1]}}"), "test"
+    )
+    assert config.values == {
+        "aws:region": "eu-west-1",
+        "airflow:n": "3",
+        "airflow:flag": "true",
+        "airflow:s": '{"a": [1]}',
+    }
+    assert config.project == "airflow"
+
+
+def test_defaults_of_the_project_file_are_merged_as_the_cli_does(tmp_path: Path):
+    declared = "name: airflow\nconfig: {size: {type: integer, default: 2}, aws:region: {value: eu-north-1}, name: {}}\n"
+    values = read_stack_config(project(tmp_path, "config: {airflow:size: 5}", declared), "test").values
+    assert values["airflow:size"] == "5"
+    assert values["aws:region"] == "eu-north-1"
+    assert "airflow:name" not in values, "a key that is only declared has no value"
+
+
+def test_region_account_and_tags_have_their_place():
+    config = stack_config(
+        "airflow",
+        {"aws:region": "eu-west-1", "aws:allowedAccountIds": ["1"], "aws:defaultTags": {"tags": {"Project": "x"}}},
+    )
+    assert (config.region, config.account_id, config.default_tags) == ("eu-west-1", "1", {"Project": "x"})
+    assert stack_config("airflow", {}).account_id == PLACEHOLDER_ACCOUNT
+    assert stack_config("airflow", {}).default_tags == {}
+
+
+def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
+    root = project(tmp_path, "config: {airflow:token: {secure: v1:abc}, airflow:section: {deep: [{secure: v1:abc}]}}")
+    config = read_stack_config(root, "test")
+    assert config.values["airflow:token"] == "[secret]"
+    assert json.loads(config.values["airflow:section"]) == {"deep": ["[secret]"]}
+    assert config.secret_keys == {"airflow:token", "airflow:section"}
+
+
+@pytest.mark.parametrize(
+    ("stack_file", "said"),
+    [
+        ("config: [1]", "`config` is list; a mapping of keys"),
+        ("- a", "holds list; a mapping is needed"),
+        ("config: {a", "is not valid YAML"),
+        ("", "holds NoneType"),
+    ],
+)
+def test_a_stack_file_that_is_none_says_why(tmp_path: Path, stack_file: str, said: str):
+    with pytest.raises(StackFileError, match=said):
+        read_stack_config(project(tmp_path, stack_file), "test")
+
+
+def test_a_stack_file_without_config_is_an_empty_one(tmp_path: Path):
+    assert read_stack_config(project(tmp_path, "encryptionsalt: v1:x"), "test").values == {}
+
+
+def test_a_folder_without_a_project_says_so(tmp_path: Path):
+    with pytest.raises(StackFileError, match=r"There is no Pulumi\.yaml in"):
+        read_stack_config(tmp_path, "test")
+
+
+def test_a_project_without_a_name_says_so(tmp_path: Path):
+    with pytest.raises(StackFileError, match="gives the project no `name`"):
+        read_stack_config(project(tmp_path, "config: {}", "runtime: python"), "test")
+
+
+def test_a_stack_without_a_file_says_which_there_are(tmp_path: Path):
+    with pytest.raises(StackFileError, match=r"There is no Pulumi\.prod\.yaml .* Stacks with a file: test\."):
+        read_stack_config(project(tmp_path, "config: {}"), "prod")
+    (tmp_path / "Pulumi.test.yaml").unlink()
+    with pytest.raises(StackFileError, match="No stack has a file there"):
+        read_stack_config(tmp_path, "prod")
