@@ -60,7 +60,7 @@ unit: $(STAMP) ## Unit and node tests
 	@.venv/bin/pytest -q -n 2 -m "not lab"
 
 lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
-	@.venv/bin/pytest -v -p no:randomly -m lab --durations=10 tests/lab
+	@.venv/bin/pytest -v -s -p no:randomly -m lab --durations=10 tests/lab
 
 lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes
 	@$(PYTHON) -m node.lock

@@ -1,0 +1,36 @@
+"""One run that uses what a cluster is for: both pools, mapping, XCom, a Connection, a Variable and a deferred task."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+from airflow.sdk import Connection, Variable, dag, task
+
+
+@dag(schedule=None, catchup=False)
+def everything():
+    @task
+    def settings() -> dict[str, str]:
+        connection = Connection.get("lab_connection")
+        return {"password": connection.password, "word": Variable.get("lab_word")}
+
+    @task
+    def square(number: int) -> int:
+        print(f"the square of {number} is {number * number}")
+        return number * number
+
+    @task(queue="heavy")
+    def total(squares: list[int], found: dict[str, str]) -> int:
+        if found != {"password": "c%onn@:/#?", "word": "lab"}:
+            raise ValueError("the Connection or the Variable came out changed")
+        print(f"the total is {sum(squares)}")
+        return sum(squares)
+
+    later = TimeDeltaSensor(task_id="later", delta=timedelta(seconds=1), deferrable=True)
+    found = settings()
+    later >> found
+    total(square.expand(number=list(range(20))), found)
+
+
+everything()

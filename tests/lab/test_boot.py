@@ -1,0 +1,95 @@
+"""What stands after the first boot, on an empty database, with passwords that break what does not quote."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import http.cookiejar
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from lab.cluster import Cluster
+from lab.stack import HOSTILE
+
+LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+def test_both_masters_pass_the_load_balancers_check(cluster: Cluster) -> None:
+    masters = {node.instance.address for node in cluster.nodes(role="master")}
+    assert len(masters) == 2
+    assert {target.address for target in cluster.infrastructure.targets.listing() if target.healthy} == masters
+
+
+def test_two_masters_come_up_on_an_empty_database_without_a_failed_unit(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        assert node.exec("systemctl --failed --no-legend").stdout == "", node.name
+    for node in cluster.nodes(role="master"):
+        assert node.unit("airflow-database.service")["Result"] == "success", node.name
+        for unit in ("api-server", "scheduler", "dag-processor", "triggerer"):
+            shown = node.unit(f"airflow-{unit}.service")
+            assert (shown["ActiveState"], shown["NRestarts"]) == ("active", "0"), f"{node.name}: airflow-{unit} {shown}"
+
+
+def test_cloud_init_ends_without_an_error_on_every_node(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        status = json.loads(node.exec("cloud-init status --format=json").stdout)
+        assert (status["status"], status["errors"], status["recoverable_errors"]) == ("done", [], {}), node.name
+
+
+def test_cloud_init_takes_the_user_data_for_a_valid_cloud_config(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        valid = node.exec("cloud-init schema --system")
+        assert valid.returncode == 0, f"{node.name}: {valid.stdout}{valid.stderr}"
+
+
+def test_nodes_boot_from_exactly_the_user_data_that_the_program_renders(cluster: Cluster) -> None:
+    rendered = {
+        template.inputs["userData"] for template in cluster.recording.of_type(LAUNCH_TEMPLATE)
+    }  # base64 of gzip, as the launch template holds it
+    unpacked = {gzip.decompress(base64.b64decode(packed)).decode() for packed in rendered}
+    for node in cluster.nodes():
+        assert node.instance.user_data in rendered, node.name
+        assert node.exec("cloud-init query userdata").stdout.rstrip("\n") in {text.rstrip("\n") for text in unpacked}
+
+
+def test_the_passwords_are_as_hostile_as_they_can_be(cluster: Cluster) -> None:
+    secrets = cluster.boto3("secretsmanager")
+    for key in ("database-dsn", "result-backend"):
+        url = secrets.get_secret_value(SecretId=cluster.recording.exports["secrets"][key])["SecretString"]
+        assert HOSTILE in urllib.parse.unquote(url), "the lab must prove what a plain password would not"
+
+
+def test_the_database_has_the_roles_and_settings_that_airflow_asks_for(cluster: Cluster) -> None:
+    wanted = {"client_encoding=utf8", "default_transaction_isolation=read committed", "TimeZone=UTC"}
+    rows = cluster.psql("SELECT rolname, rolconfig FROM pg_roles WHERE rolname IN ('airflow', 'celery_results')")
+    found = {role: {setting.replace("timezone=", "TimeZone=") for setting in settings or ()} for role, settings in rows}
+    assert {role: settings & wanted for role, settings in found.items()} == {
+        "airflow": wanted,
+        "celery_results": wanted,
+    }
+
+
+def test_every_connection_to_the_database_uses_tls(cluster: Cluster) -> None:
+    plain = cluster.psql(
+        "SELECT usename, client_addr FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT ssl AND client_addr IS NOT NULL"
+    )
+    assert plain == []
+
+
+def test_failed_logins_are_counted_by_both_masters_together(cluster: Cluster) -> None:
+    """Five in forty seconds are allowed. Each master counting for itself would let twice as many through."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    page = opener.open(f"{cluster.url}/auth/login/", timeout=30).read().decode()
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    form = {"username": "admin", "password": "wrong", "csrf_token": token.group(1) if token else ""}
+    answers = []
+    for _ in range(9):
+        try:
+            answers.append(opener.open(f"{cluster.url}/auth/login/", urllib.parse.urlencode(form).encode(), 30).status)
+        except urllib.error.HTTPError as error:
+            answers.append(error.code)
+    assert answers.count(429) == 4, answers

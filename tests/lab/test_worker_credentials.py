@@ -1,0 +1,59 @@
+"""What a task can do with all that it finds on its worker: its own work, and nothing of the masters'."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from lab.cluster import Cluster
+from tests.lab.airflow_api import AirflowApi
+
+MASTERS_SECRETS = ("database-dsn", "fernet-key", "jwt-secret", "admin-password", "database-admin")
+MASTERS_OPTIONS = ("DATABASE__SQL_ALCHEMY_CONN", "CORE__FERNET_KEY", "API_AUTH__JWT_SECRET")
+
+
+@pytest.fixture(scope="module")
+def doors(cluster: Cluster, api: AirflowApi) -> dict[str, str]:
+    """How each door answered a task that tried it, from inside a run."""
+    cluster.wait_ready()
+    names = cluster.recording.exports["secrets"]
+    buckets = cluster.recording.exports["buckets"]
+    conf = {
+        "secrets": [names[key] for key in names],
+        "buckets": {"task-logs": buckets["taskLogs"], "dags": buckets["dags"], "artifacts": buckets["artifacts"]},
+    }
+    api.wait_for_dag("burglar")
+    run_id = api.trigger("burglar", conf)
+    assert api.wait_for_run("burglar", run_id) == "success"
+    entry = api.get(f"/api/v2/dags/burglar/dagRuns/{run_id}/taskInstances/try_doors/xcomEntries/return_value")
+    return entry["value"] if isinstance(entry["value"], dict) else ast.literal_eval(entry["value"])
+
+
+def test_what_a_worker_needs_is_open(cluster: Cluster, doors: dict[str, str]) -> None:
+    names = cluster.recording.exports["secrets"]
+    own = ["own database", "write task logs", names["broker-url"], names["result-backend"], names["api-secret-key"]]
+    assert {door: doors[door] for door in own} == dict.fromkeys(own, "OPEN")
+
+
+def test_airflows_database_is_closed_to_a_worker(doors: dict[str, str]) -> None:
+    for door in ("airflow database", "postgres database"):
+        assert "permission denied for database" in doors[door], doors
+
+
+def test_the_masters_secrets_are_closed_to_a_worker(cluster: Cluster, doors: dict[str, str]) -> None:
+    for key in MASTERS_SECRETS:
+        answer = doors[cluster.recording.exports["secrets"][key]]
+        assert answer in {"AccessDenied", "AccessDeniedException", "403"}, f"{key}: {answer}"
+
+
+def test_the_buckets_of_dags_and_artifacts_are_closed_to_a_worker(doors: dict[str, str]) -> None:
+    for door in ("write dags", "write artifacts", "delete task logs"):
+        assert doors[door] == "AccessDenied", f"{door}: {doors[door]}"
+
+
+def test_a_workers_own_environment_holds_no_secret_of_the_masters(cluster: Cluster) -> None:
+    for node in cluster.nodes(role="worker"):
+        held = node.exec("cat /run/airflow/*.env /etc/airflow/airflow.env").stdout
+        assert "AIRFLOW__CELERY__BROKER_URL" in held, "the look itself must work"
+        assert [option for option in MASTERS_OPTIONS if f"AIRFLOW__{option}=" in held] == [], node.name
