@@ -1,0 +1,69 @@
+"""Questions that the stack-wide tests ask a recording."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from offline.recording import Recording, Resource
+
+DATABASE = "aws:rds/instance:Instance"
+BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
+BUCKET = "aws:s3/bucket:Bucket"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+GROUP = "aws:autoscaling/group:Group"
+LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+LISTENER = "aws:lb/listener:Listener"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
+SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+
+
+def of_bucket(recording: Recording, bucket: Resource, part: str) -> Resource:
+    """The resource of a kind (`Policy`, `PublicAccessBlock`, ...) that belongs to the bucket."""
+    [found] = [r for r in recording.of_type(f"aws:s3/bucket{part}:Bucket{part}") if r.inputs["bucket"] == bucket.id]
+    return found
+
+
+def has_part(recording: Recording, bucket: Resource, part: str) -> bool:
+    """Whether a resource of the kind belongs to the bucket."""
+    return any(r.inputs["bucket"] == bucket.id for r in recording.of_type(f"aws:s3/bucket{part}:Bucket{part}"))
+
+
+def all_statements(recording: Recording) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    for type_ in ("aws:iam/rolePolicy:RolePolicy", "aws:s3/bucketPolicy:BucketPolicy"):
+        for policy in recording.of_type(type_):
+            for statement in statements(policy):
+                yield policy, statement
+
+
+def statements(policy: Resource) -> list[dict[str, Any]]:
+    return json.loads(policy.inputs["policy"])["Statement"]
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def secret_values(recording: Recording) -> set[str]:
+    """Every value that must not be readable, and its spelling in a URL."""
+    made = [r.outputs["result"] for r in recording.of_type("random:index/randomPassword:RandomPassword")]
+    made += [r.outputs["base64"] for r in recording.of_type("random:index/randomBytes:RandomBytes")]
+    stored = [v.inputs["secretString"] for v in recording.of_type(SECRET_VERSION) if "secretString" in v.secret_inputs]
+    return {spelling for value in [*made, *stored] for spelling in (value, quote(value, safe=""))}
+
+
+def everything_before(recording: Recording, resource: Resource) -> list[Resource]:
+    """All resources that have to exist before this one."""
+    by_urn = {each.urn: each for each in recording.resources}
+    reached: dict[str, Resource] = {}
+    waiting = list(resource.dependencies)
+    while waiting:
+        urn = waiting.pop()
+        if urn not in reached and urn in by_urn:
+            reached[urn] = by_urn[urn]
+            waiting += by_urn[urn].dependencies
+    return list(reached.values())

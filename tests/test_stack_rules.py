@@ -1,0 +1,363 @@
+"""Rules that hold for every resource of every stack, whichever component registers it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from node.user_data import decode
+from tests.stack_queries import (
+    BROKER,
+    BUCKET,
+    DATABASE,
+    EGRESS,
+    GROUP,
+    INGRESS,
+    LISTENER,
+    LOAD_BALANCER,
+    SECRET_VERSION,
+    SECURITY_GROUP,
+    TEMPLATE,
+    as_list,
+    everything_before,
+    of_bucket,
+    secret_values,
+    statements,
+)
+from tests.stack_variants import VARIANTS, recorded, settings_of
+
+every_stack = pytest.mark.parametrize("variant", VARIANTS)
+
+# What the rules below look at, by what a reviewer asks of it. A type that is in none of the sets fails a test: somebody
+# has to decide which rules it falls under.
+KEEPS_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGroup"}
+HOLDS_SECRETS = {
+    "aws:secretsmanager/secret:Secret",
+    SECRET_VERSION,
+    "random:index/randomBytes:RandomBytes",
+    "random:index/randomPassword:RandomPassword",
+}
+GIVES_RIGHTS = {
+    "aws:iam/role:Role",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:iam/instanceProfile:InstanceProfile",
+    "aws:s3/bucketPolicy:BucketPolicy",
+}
+LETS_IN_OR_OUT = {
+    INGRESS,
+    EGRESS,
+    SECURITY_GROUP,
+    LOAD_BALANCER,
+    LISTENER,
+    "aws:lb/listenerRule:ListenerRule",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "aws:ec2/vpcEndpoint:VpcEndpoint",
+    "aws:ec2/subnet:Subnet",
+}
+RUNS_CODE = {GROUP}
+# Parts of the above, and network plumbing that carries no data of its own.
+PLUMBING = {
+    "aws:acm/certificate:Certificate",
+    "aws:acm/certificateValidation:CertificateValidation",
+    "aws:ec2/eip:Eip",
+    "aws:ec2/flowLog:FlowLog",
+    "aws:ec2/internetGateway:InternetGateway",
+    "aws:ec2/natGateway:NatGateway",
+    "aws:ec2/route:Route",
+    "aws:ec2/routeTable:RouteTable",
+    "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:ec2/vpc:Vpc",
+    "aws:elasticache/parameterGroup:ParameterGroup",
+    "aws:elasticache/subnetGroup:SubnetGroup",
+    "aws:lb/targetGroup:TargetGroup",
+    "aws:rds/parameterGroup:ParameterGroup",
+    "aws:rds/subnetGroup:SubnetGroup",
+    "aws:route53/record:Record",
+    "aws:route53/zone:Zone",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketObjectv2:BucketObjectv2",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketVersioning:BucketVersioning",
+}
+
+# Lengths that AWS takes, by type and the input with the physical name.
+LONGEST_NAMES = {
+    (LOAD_BALANCER, "name"): 32,
+    (BUCKET, "bucket"): 63,
+    (DATABASE, "identifier"): 63,
+    (BROKER, "replicationGroupId"): 40,
+    ("aws:iam/role:Role", "name"): 64,
+    ("aws:iam/instanceProfile:InstanceProfile", "name"): 128,
+    (GROUP, "name"): 255,
+}
+
+
+@every_stack
+def test_every_type_of_resource_has_been_looked_at(variant: str):
+    known = KEEPS_DATA | HOLDS_SECRETS | GIVES_RIGHTS | LETS_IN_OR_OUT | RUNS_CODE | PLUMBING
+    custom = {resource.type for resource in recorded(variant).resources if resource.options.custom}
+    assert custom <= known, "decide which rules of this file these types fall under"
+
+
+@every_stack
+def test_what_keeps_data_is_encrypted(variant: str):
+    recording = recorded(variant)
+    assert recording.only(DATABASE).inputs["storageEncrypted"] is True
+    assert recording.only(BROKER).inputs["atRestEncryptionEnabled"] is True
+    for template in recording.of_type(TEMPLATE):
+        volumes = [mapping["ebs"] for mapping in template.inputs["blockDeviceMappings"]]
+        assert [volume["encrypted"] for volume in volumes] == ["true"], template.name
+    for bucket in recording.of_type(BUCKET):
+        encryption = of_bucket(recording, bucket, "ServerSideEncryptionConfiguration")
+        [rule] = encryption.inputs["rules"]
+        assert rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"] in ("AES256", "aws:kms"), bucket.name
+
+
+@every_stack
+def test_data_is_encrypted_on_its_way(variant: str):
+    recording = recorded(variant)
+    parameters = recording.only("aws:rds/parameterGroup:ParameterGroup")
+    forced = {p["name"]: p["value"] for p in parameters.inputs["parameters"]}["rds.force_ssl"]
+    assert forced == "1"
+    assert recording.only(DATABASE).inputs["parameterGroupName"] == parameters.outputs["name"]
+    broker = recording.only(BROKER).inputs
+    assert broker["transitEncryptionEnabled"] is True
+    assert broker["transitEncryptionMode"] == "required", "`preferred` answers in clear text as well"
+    for bucket in recording.of_type(BUCKET):
+        refused = [s for s in statements(of_bucket(recording, bucket, "Policy")) if s["Effect"] == "Deny"]
+        assert any(s["Condition"].get("Bool") == {"aws:SecureTransport": "false"} for s in refused), bucket.name
+
+
+@every_stack
+def test_the_internet_meets_https_only(variant: str):
+    recording = recorded(variant)
+    public = {b.outputs["arn"] for b in recording.of_type(LOAD_BALANCER) if b.inputs["internal"] is not True}
+    assert bool(public) is (settings_of(variant).web.public is not None)
+    for listener in recording.of_type(LISTENER):
+        if listener.inputs["loadBalancerArn"] in public:
+            assert listener.inputs["protocol"] == "HTTPS", listener.name
+        if listener.inputs["protocol"] == "HTTPS":
+            assert "TLS13" in listener.inputs["sslPolicy"], listener.name
+
+
+@every_stack
+def test_nothing_but_a_public_load_balancer_has_a_public_address(variant: str):
+    recording = recorded(variant)
+    assert recording.only(DATABASE).inputs["publiclyAccessible"] is False
+    for template in recording.of_type(TEMPLATE):
+        for interface in template.inputs["networkInterfaces"]:
+            assert interface["associatePublicIpAddress"] == "false", template.name
+    for subnet in recording.of_type("aws:ec2/subnet:Subnet"):
+        assert subnet.inputs["mapPublicIpOnLaunch"] is False, subnet.name
+    for bucket in recording.of_type(BUCKET):
+        block = of_bucket(recording, bucket, "PublicAccessBlock").inputs
+        switches = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+        assert all(block[switch] is True for switch in switches), bucket.name
+
+
+@every_stack
+def test_ingress_is_from_groups_and_people_come_in_by_the_load_balancers(variant: str):
+    recording, settings = recorded(variant), settings_of(variant)
+    doors = {(cidr, port) for cidr in settings.web.allowed_cidrs for port in (8080, 443)}
+    if settings.web.public is not None:
+        doors |= {(cidr, 443) for cidr in settings.web.public.allowed_cidrs}
+    of_load_balancers = {g for b in recording.of_type(LOAD_BALANCER) for g in b.inputs["securityGroups"]}
+    for rule in recording.of_type(INGRESS):
+        inputs = rule.inputs
+        assert inputs["ipProtocol"] == "tcp", rule.name
+        assert inputs["fromPort"] == inputs["toPort"], f"{rule.name}: one port, not a range"
+        if "referencedSecurityGroupId" not in inputs:
+            assert (inputs["cidrIpv4"], inputs["fromPort"]) in doors, f"{rule.name} opens a door that nobody asked for"
+            assert inputs["securityGroupId"] in of_load_balancers, f"{rule.name} lets people past the load balancers"
+    for group in recording.of_type(SECURITY_GROUP):
+        assert not {"ingress", "egress"} & group.inputs.keys(), f"{group.name}: its rules are resources of their own"
+
+
+@every_stack
+def test_every_connection_that_the_cluster_needs_is_open(variant: str):
+    recording = recorded(variant)
+    groups = {
+        t.name.split("-")[0]: t.inputs["networkInterfaces"][0]["securityGroups"][0] for t in recording.of_type(TEMPLATE)
+    }
+    masters, workers = groups["masters"], groups["pool"]
+    database, broker = recording.only(DATABASE).inputs, recording.only(BROKER).inputs
+    [data], [messages] = database["vpcSecurityGroupIds"], broker["securityGroupIds"]
+    internal = recording.named(LOAD_BALANCER, "web-internal").inputs["securityGroups"][0]
+    needed = {(node, data, database["port"]) for node in (masters, workers)}
+    needed |= {(node, messages, broker["port"]) for node in (masters, workers)}
+    needed |= {(b.inputs["securityGroups"][0], masters, 8080) for b in recording.of_type(LOAD_BALANCER)}
+    needed |= {(workers, internal, 8080), (masters, workers, 8793), (masters, masters, 8794)}
+    rules = [rule.inputs for rule in recording.of_type(INGRESS)]
+    let_in = {(rule.get("referencedSecurityGroupId"), rule["securityGroupId"], rule["fromPort"]) for rule in rules}
+    assert needed <= let_in
+    assert len({masters, workers, data, messages, internal}) == 5, "each part has a group of its own"
+
+
+@every_stack
+def test_data_services_open_no_connections(variant: str):
+    recording = recorded(variant)
+    database, broker = recording.only(DATABASE).inputs, recording.only(BROKER).inputs
+    silent = {*database["vpcSecurityGroupIds"], *broker["securityGroupIds"]}
+    assert not [rule.name for rule in recording.of_type(EGRESS) if rule.inputs["securityGroupId"] in silent]
+
+
+@every_stack
+def test_the_default_security_group_lets_nothing_through(variant: str):
+    groups = recorded(variant).of_type("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+    assert len(groups) == (0 if settings_of(variant).network.existing else 1)
+    assert not [group.name for group in groups if {"ingress", "egress"} & group.inputs.keys()]
+
+
+@every_stack
+def test_nodes_get_credentials_for_sessions_only_and_keep_them(variant: str):
+    for template in recorded(variant).of_type(TEMPLATE):
+        metadata = template.inputs["metadataOptions"]
+        assert (metadata["httpTokens"], metadata["httpPutResponseHopLimit"]) == ("required", 1), template.name
+
+
+@every_stack
+def test_groups_name_a_version_of_their_launch_template(variant: str):
+    for group in recorded(variant).of_type(GROUP):
+        mixed = group.inputs.get("mixedInstancesPolicy", {}).get("launchTemplate", {})
+        template = group.inputs.get("launchTemplate") or mixed["launchTemplateSpecification"]
+        assert re.fullmatch(r"\d+", template["version"]), f"{group.name}: no change would ever be seen"
+
+
+@every_stack
+def test_everything_is_tagged_and_so_is_what_the_groups_start(variant: str):
+    recording, tags = recorded(variant), dict(settings_of(variant).tags)
+    assert tags, "aws:defaultTags: a bill without tags cannot be read"
+    for resource in recording.resources:
+        if "tagsAll" in resource.outputs and resource.type != "aws:s3/bucketObjectv2:BucketObjectv2":
+            assert tags.items() <= resource.outputs["tagsAll"].items(), resource.name
+    for template in recording.of_type(TEMPLATE):
+        specified = {spec["resourceType"]: spec["tags"] for spec in template.inputs["tagSpecifications"]}
+        assert {"instance", "volume"} <= specified.keys(), template.name
+        assert all(tags.items() <= own.items() for own in specified.values()), template.name
+    for group in recording.of_type(GROUP):
+        own = {tag["key"]: tag["value"] for tag in group.inputs["tags"]}
+        assert tags.items() <= own.items(), f"{group.name}: default tags pass autoscaling groups by"
+
+
+@every_stack
+def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: str):
+    recording, protect = recorded(variant), settings_of(variant).cluster.protect_data
+    expected = {
+        "database-instance",
+        "broker-replication-group",
+        "buckets-task-logs",
+        "buckets-dags",
+        "secrets-fernet-key",
+        "secrets-fernet-bytes",
+    }
+    assert {r.name for r in recording.resources if r.options.protect} == (expected if protect else set())
+    database = recording.only(DATABASE).inputs
+    assert database["deletionProtection"] is protect
+    assert database["skipFinalSnapshot"] is not protect
+    assert all(b.inputs["enableDeletionProtection"] is protect for b in recording.of_type(LOAD_BALANCER))
+    assert all(b.inputs["forceDestroy"] is not protect for b in recording.of_type(BUCKET))
+
+
+@every_stack
+def test_logs_are_kept_and_end_some_day(variant: str):
+    recording = recorded(variant)
+    for group in recording.of_type("aws:cloudwatch/logGroup:LogGroup"):
+        assert group.inputs["retentionInDays"] > 0, f"{group.name}: 0 keeps, and bills, for ever"
+    exported = recording.only(DATABASE).inputs["enabledCloudwatchLogsExports"]
+    names = {group.inputs["name"] for group in recording.of_type("aws:cloudwatch/logGroup:LogGroup")}
+    identifier = recording.only(DATABASE).inputs["identifier"]
+    assert {f"/aws/rds/instance/{identifier}/{export}" for export in exported} <= names, "else RDS makes them, for ever"
+    for balancer in recording.of_type(LOAD_BALANCER):
+        assert balancer.inputs["accessLogs"]["enabled"] is True, balancer.name
+
+
+@every_stack
+def test_load_balancers_may_write_the_logs_they_are_told_to_write(variant: str):
+    recording, settings = recorded(variant), settings_of(variant)
+    for balancer in recording.of_type(LOAD_BALANCER):
+        logs = balancer.inputs["accessLogs"]
+        [bucket] = [b for b in recording.of_type(BUCKET) if b.inputs["bucket"] == logs["bucket"]]
+        written = f"arn:aws:s3:::{logs['bucket']}/{logs['prefix']}/AWSLogs/{settings.cluster.account_id}/test"
+        allowed = [s for s in statements(of_bucket(recording, bucket, "Policy")) if s["Effect"] == "Allow"]
+        patterns = [resource for s in allowed for resource in as_list(s["Resource"])]
+        matches = [p for p in patterns if re.fullmatch(re.escape(p).replace(r"\*", ".*"), written)]
+        assert matches, f"{balancer.name}: AWS tries it at creation, and fails"
+
+
+@every_stack
+def test_no_secret_is_in_user_data_or_in_a_readable_input(variant: str):
+    recording = recorded(variant)
+    secrets = secret_values(recording)
+    assert len(secrets) >= 8, "the search below must have something to look for"
+    for template in recording.of_type(TEMPLATE):
+        for path, content in decode(template.inputs["userData"]).items():
+            assert not [s for s in secrets if s in content], f"{template.name} carries a secret in {path}"
+    for resource in recording.resources:
+        readable = {key: value for key, value in resource.inputs.items() if key not in resource.secret_inputs}
+        text = json.dumps(readable)
+        assert not [s for s in secrets if s in text], f"{resource.name} shows a secret in {sorted(readable)}"
+    assert not [s for s in secrets if s in json.dumps(recording.exports)], "pulumi stack output shows a secret"
+
+
+@every_stack
+def test_every_value_of_a_secret_is_secret_in_the_state(variant: str):
+    recording = recorded(variant)
+    for version in recording.of_type(SECRET_VERSION):
+        assert "secretString" in version.secret_inputs, version.name
+    assert "authToken" in recording.only(BROKER).secret_inputs
+    assert not {"password", "masterPassword"} & recording.only(DATABASE).inputs.keys()
+
+
+@every_stack
+def test_user_data_hangs_on_nothing_that_aws_decides(variant: str):
+    recording = recorded(variant)
+    for template in recording.of_type(TEMPLATE):
+        assert "userData" not in template.property_dependencies, template.name
+        reached = {resource.type for resource in everything_before(recording, template)}
+        assert not reached & {DATABASE, BROKER, SECRET_VERSION, LOAD_BALANCER}, f"{template.name} waits for {reached}"
+
+
+@every_stack
+def test_groups_wait_for_what_their_nodes_read_at_boot(variant: str):
+    recording = recorded(variant)
+    for group in recording.of_type(GROUP):
+        before = everything_before(recording, group)
+        reached = [resource.urn for resource in before]
+        needed = [
+            resource
+            for resource in recording.resources
+            if resource.type in {DATABASE, BROKER, SECRET_VERSION, "aws:s3/bucketObjectv2:BucketObjectv2", INGRESS}
+        ]
+        missing = [resource.name for resource in needed if resource.urn not in reached]
+        assert not missing, f"{group.name} would start nodes before {missing}"
+        [policy] = [
+            r for r in before if r.type == "aws:iam/rolePolicy:RolePolicy" and r.name.endswith("identity-policy")
+        ]
+        assert policy.name.split("-")[0] == ("master" if group.name.startswith("masters") else "worker")
+
+
+@every_stack
+def test_physical_names_are_no_longer_than_aws_takes(variant: str):
+    for resource in recorded(variant).resources:
+        for (type_, key), longest in LONGEST_NAMES.items():
+            if resource.type == type_ and key in resource.inputs:
+                assert len(resource.inputs[key]) <= longest, f"{resource.name}: {resource.inputs[key]}"
+
+
+def test_nodes_get_an_image_of_their_architecture():
+    for variant, architecture in (("prod", "amd64"), ("arm64", "arm64")):
+        images = {template.inputs["imageId"] for template in recorded(variant).of_type(TEMPLATE)}
+        assert images == {f"resolve:ssm:/aws/service/debian/release/13/latest/{architecture}"}
+
+
+def test_an_existing_network_gets_no_subnets_or_routes():
+    recording = recorded("existing-vpc")
+    made = {resource.type.split("/")[0] + ":" + resource.type.split(":")[-1] for resource in recording.resources}
+    assert not made & {"aws:ec2:Vpc", "aws:ec2:Subnet", "aws:ec2:Route", "aws:ec2:NatGateway", "aws:ec2:RouteTable"}
+    zone = recording.only("aws:route53/zone:Zone")
+    assert zone.inputs["vpcs"] == [{"vpcId": "vpc-0a1b2c3d4e5f60718"}]
