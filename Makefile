@@ -74,7 +74,7 @@ docs: $(STAMP) ## Rebuild the pages that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md
 
 bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselines
-	@bench/plan && bench/boot
+	@$(PYTHON) bench/plan && $(PYTHON) bench/boot
 
 $(STAMP): requirements-dev.txt
 	@echo "Setting up the virtual environment in .venv (about a minute) ..."

@@ -113,7 +113,7 @@ def _events(content: Any) -> Iterator[str]:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, what: str, state: Callable[[], str] = lambda: "") -> None:
-    """Poll until the condition holds; the failure after `timeout` seconds says what was awaited and how things stood."""
+    """Poll until the condition holds; the failure after `timeout` seconds says what was awaited, and how it stood."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
