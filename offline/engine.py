@@ -11,7 +11,6 @@ import contextvars
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
@@ -25,7 +24,8 @@ from pulumi.runtime.stack import run_in_stack
 
 from offline import answers, urns
 from offline.program import opened
-from offline.recording import UNKNOWN, Options, Recording, Registration, Resource
+from offline.recording import UNKNOWN, Options, Recording, Registration, Resource, texts
+from offline.same_thread import SameThread
 from offline.stack_config import StackConfig, read_stack_config, stack_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -105,7 +105,7 @@ def _run(
     # A new loop, and a copy of the context: Pulumi keeps its settings and config in context variables.
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
-        loop.set_default_executor(_SameThread())
+        loop.set_default_executor(SameThread())
         # Futures that a refusal leaves behind would be reported one by one; the refusal itself says it all.
         loop.set_exception_handler(lambda _loop, _context: None)
         try:
@@ -114,18 +114,6 @@ def _run(
             if monitor.refusal is not None:
                 raise monitor.refusal from None
     return built[0], monitor.recording
-
-
-class _SameThread(ThreadPoolExecutor):
-    """Runs each call at once where it is asked for: registrations come in a fixed order, and no thread is left."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 handed on through the future, as a pool does
-            future.set_exception(error)
-        return future
 
 
 class _Log:
@@ -196,7 +184,7 @@ class _Monitor(mocks.MockMonitor):
                     f"{request.type} {request.name!r} is registered twice; both would be {identity.urn} in the state."
                 )
             )
-        inputs, secrets = _plain_properties(request.object)
+        inputs, secrets = _plain_properties(request.object, self.recording.secret_texts)
         problem = _misfit(request.type, inputs) if request.custom else None
         if problem:
             raise self._refuse(UnknownArgumentError(f"{request.type} {request.name!r}: {problem}"))
@@ -220,6 +208,9 @@ class _Monitor(mocks.MockMonitor):
         )
         id_, given = self._answer(registration) if request.custom else ("", {})
         secret_outputs = frozenset(key for key in request.additionalSecretOutputs if key in given)
+        self.recording.secret_texts.update(texts([given[key] for key in secret_outputs]))
+        if "tags" in secrets and "tagsAll" in given:
+            secret_outputs |= {"tagsAll"}
         self._position[identity.urn] = len(self.recording.resources)
         self.recording.resources.append(
             Resource(
@@ -287,7 +278,7 @@ class _Monitor(mocks.MockMonitor):
     def RegisterResourceOutputs(  # noqa: N802
         self, request: resource_pb2.RegisterResourceOutputsRequest
     ) -> Any:
-        outputs, secrets = _plain_properties(request.outputs)
+        outputs, secrets = _plain_properties(request.outputs, self.recording.secret_texts)
         if urns.type_of(request.urn) == urns.STACK_TYPE:
             self.recording.exports.update(outputs)
             self.recording.secret_exports |= secrets
@@ -318,24 +309,26 @@ def _alias(alias: Any) -> urns.Alias:
     return urns.Alias(name=spec.name, type=spec.type, stack=spec.stack, project=spec.project, parent=parent)
 
 
-def _plain_properties(properties: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    """Properties as plain Python values, and the names of those that hold a secret."""
-    secrets: set[str] = set()
+def _plain_properties(properties: Any, secret_texts: set[str]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Properties as plain Python values, and the names of those that hold a secret; adds the secret texts."""
+    secret_keys: set[str] = set()
     plain = {}
     for key, value in sorted(properties.fields.items(), key=itemgetter(0)):
-        found: list[bool] = []
-        plain[key] = _plain(value, found)
-        if found:
-            secrets.add(key)
-    return plain, frozenset(secrets)
+        wrapped: list[Any] = []
+        plain[key] = _plain(value, wrapped)
+        if wrapped:
+            secret_keys.add(key)
+            secret_texts.update(texts(wrapped))
+    return plain, frozenset(secret_keys)
 
 
-def _plain(value: Any, secrets: list[bool]) -> Any:
+def _plain(value: Any, wrapped: list[Any]) -> Any:
+    """One value; what was wrapped as a secret is appended to `wrapped`."""
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
-        return _plain_struct(value.struct_value, secrets)
+        return _plain_struct(value.struct_value, wrapped)
     if kind == "list_value":
-        return [_plain(item, secrets) for item in value.list_value.values]
+        return [_plain(item, wrapped) for item in value.list_value.values]
     if kind == "string_value":
         return UNKNOWN if value.string_value == rpc.UNKNOWN else value.string_value
     if kind == "number_value":
@@ -343,16 +336,16 @@ def _plain(value: Any, secrets: list[bool]) -> Any:
     return value.bool_value if kind == "bool_value" else None
 
 
-def _plain_struct(struct: Any, secrets: list[bool]) -> Any:
+def _plain_struct(struct: Any, wrapped: list[Any]) -> Any:
     """A mapping; an asset becomes `{"text" | "path" | "uri": ...}`, an archive `{"assets" | "path" | "uri": ...}`."""
     signature = struct.fields[rpc._special_sig_key].string_value if rpc._special_sig_key in struct.fields else ""
     if signature == rpc._special_secret_sig:
-        secrets.append(True)
-        return _plain(struct.fields["value"], secrets)
+        wrapped.append(_plain(struct.fields["value"], wrapped))
+        return wrapped[-1]
     if signature == rpc._special_resource_sig:
         return struct.fields["urn"].string_value
     fields = sorted(struct.fields.items(), key=itemgetter(0))  # a protobuf map has no order of its own
-    return {key: _plain(item, secrets) for key, item in fields if key != rpc._special_sig_key}
+    return {key: _plain(item, wrapped) for key, item in fields if key != rpc._special_sig_key}
 
 
 def _misfit(type_: str, inputs: Mapping[str, Any]) -> str | None:

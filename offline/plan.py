@@ -64,7 +64,7 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
     from offline.changes import compare
     from offline.engine import run_program
     from offline.planned import Plan
-    from offline.secrecy import scrubbed, secret_values
+    from offline.secrecy import scrubbed
     from offline.stack_config import read_stack_config
 
     config = read_stack_config(root, stack)
@@ -86,7 +86,8 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
         changes=compare(base_recording, recording) if base_recording else None,
     )
     render = {"text": plan_text.render, "markdown": plan_markdown.render, "json": plan_json.render}[format_]
-    return scrubbed(render(plan), secret_values(*filter(None, (recording, base_recording))))
+    secrets = recording.secret_texts | (base_recording.secret_texts if base_recording else set())
+    return scrubbed(render(plan), secrets)
 
 
 if __name__ == "__main__":

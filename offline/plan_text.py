@@ -39,7 +39,12 @@ def render(plan: Plan) -> str:
 def headline(plan: Plan) -> str:
     """The number of resources and components."""
     custom = sum(resource.options.custom for resource in plan.recording.resources)
-    return f"{custom} resources in {len(plan.recording.resources) - custom} components"
+    components = len(plan.recording.resources) - custom
+    return f"{_counted(custom, 'resource')} in {_counted(components, 'component')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def change_headline(changes: Changes, base: str) -> str:

@@ -22,6 +22,7 @@ def read_recording(path: Path) -> Recording:
         resources=[_resource(resource) for resource in document["resources"]],
         exports=document["exports"],
         secret_exports=frozenset(document["secret_exports"]),
+        secret_texts=set(document["secret_texts"]),
         messages=document["messages"],
     )
 

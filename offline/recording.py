@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,8 @@ class Recording:
     resources: list[Resource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
     secret_exports: frozenset[str] = frozenset()
+    secret_texts: set[str] = field(default_factory=set)
+    """Every text that was a secret, or part of one, anywhere in the run."""
     messages: list[str] = field(default_factory=list)
     """Warnings and errors that the program logged."""
 
@@ -82,6 +84,18 @@ class Recording:
         """The resource of this type and logical name; an AssertionError says what there is instead."""
         matches = [resource for resource in self.of_type(type_) if resource.name == name]
         return _single(matches, f"one {type_} named {name!r}", self.of_type(type_) or self.resources)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
 
 
 def _single(matches: list[Resource], wanted: str, candidates: list[Resource]) -> Resource:
