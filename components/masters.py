@@ -13,7 +13,8 @@ from settings import MasterSettings
 
 # A master's first boot installs Airflow, waits its turn for the database step and starts four services at once. Minutes
 # are normal; a verdict of the load balancer before that would replace a node that is merely young. A boot that fails
-# does not wait for this: the node reports itself unhealthy.
+# does not wait for this: the node reports itself unhealthy. A migration that may take longer, of a database of years,
+# needs the group's HealthCheck process suspended meanwhile.
 HEALTH_GRACE_SECONDS = 900
 
 # A refresh goes on to the next node this long after a launch. It must outlast the grace period: only then has the load

@@ -87,7 +87,6 @@ def launch_template(
             http_put_response_hop_limit=1,
         ),
         monitoring=aws.ec2.LaunchTemplateMonitoringArgs(enabled=True),
-        ebs_optimized="true",
         block_device_mappings=[_root_volume(root_volume_gib)],
         network_interfaces=[
             aws.ec2.LaunchTemplateNetworkInterfaceArgs(

@@ -45,9 +45,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 
 @cache
-def recorded(variant: str) -> Recording:
+def recorded(variant: str, *, preview: bool = False) -> Recording:
     """What the program registers for the variant. Shared between tests: to be read only."""
-    _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=VARIANTS[variant])
+    program = str(ROOT / "__main__.py")
+    _, recording = deploy(lambda: runpy.run_path(program), config=VARIANTS[variant], preview=preview)
     return recording
 
 

@@ -314,6 +314,14 @@ def test_every_value_of_a_secret_is_secret_in_the_state(variant: str):
 
 
 @every_stack
+def test_a_preview_shows_every_resource_and_all_user_data(variant: str):
+    previewed, recording = recorded(variant, preview=True), recorded(variant)
+    assert {(r.type, r.name) for r in previewed.resources} == {(r.type, r.name) for r in recording.resources}
+    for template in recording.of_type(TEMPLATE):
+        assert previewed.named(TEMPLATE, template.name).inputs["userData"] == template.inputs["userData"]
+
+
+@every_stack
 def test_user_data_hangs_on_nothing_that_aws_decides(variant: str):
     recording = recorded(variant)
     for template in recording.of_type(TEMPLATE):
