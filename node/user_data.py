@@ -16,13 +16,13 @@ LIMIT_BYTES = 16_384
 # What the node programs need and a plain Debian cloud image may lack.
 PACKAGES = ("ca-certificates", "python3-boto3", "python3-venv")
 
-# cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else
-# (--no-block: systemd starts no service that early), long before its program is due. A node that cannot even report
-# itself is turned off.
+# cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else, long
+# before its program is due (--no-block: systemd starts no service that early; python3: it wants its program to exist). A node
+# that cannot even report itself is turned off.
 FIRST_BOOT_DEADLINE = (
     "cloud-init-per instance airflow-first-boot systemd-run --no-block --unit=airflow-first-boot --on-active=45min"
     " --property=FailureAction=poweroff --property=EnvironmentFile=-/etc/airflow/airflow.env"
-    " --property=StandardOutput=journal+console /usr/local/lib/airflow/report-failed-boot --deadline"
+    " --property=StandardOutput=journal+console /usr/bin/python3 /usr/local/lib/airflow/report-failed-boot --deadline"
 )
 
 START = (
