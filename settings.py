@@ -119,7 +119,7 @@ class NetworkSettings(Section):
     """The cluster's own VPC (`cidr` and `zones`), or one that is there already (`existing`)."""
 
     cidr: VpcCidr | None = None
-    """IPv4 range of the new VPC, /16 to /22, private (RFC 1918), free of every network it will ever be peered with.
+    """IPv4 range of the new VPC, free of every network it will ever be peered with.
     Changing it replaces the VPC and all that is in it."""
 
     zones: tuple[Zone, ...] = ()
@@ -128,14 +128,14 @@ class NetworkSettings(Section):
 
     nat_gateways: Literal["perZone", "single"] = "perZone"
     """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:
-    one gateway for all zones, about 32 USD a month less for each zone after the first."""
+    one gateway for all zones, about 35 USD a month less for each zone after the first."""
 
     flow_log_retention_days: LogRetentionDays = 90
     """Days that accepted and refused connections of the VPC are kept in CloudWatch Logs. Longer costs storage only."""
 
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services that the nodes reach inside the VPC instead of through NAT, for example `secretsmanager`. Each costs
-    about 7 USD a month and zone. S3 has its own gateway endpoint, always, at no charge."""
+    about 8 USD a month and zone. S3 has its own gateway endpoint, always, at no charge."""
 
     existing: ExistingNetwork | None = None
     """Ids of a VPC to use. Then `cidr`, `zones` and `natGateways` have nothing to say and are refused."""
@@ -305,14 +305,15 @@ class NodeImageSettings(Section):
 class Settings(Section):
     """Everything the program knows about the cluster before it starts."""
 
+    # These three stand among the AWS provider's keys: setting_rules/schema.py says where.
     region: Region
-    """`aws:region`: where everything is."""
+    """Where everything is."""
 
     tags: Mapping[TagKey, TagValue] = Field(default_factory=dict)
-    """`aws:defaultTags`, `tags:` in it: on every resource, and on the instances and volumes that the groups launch."""
+    """On every resource, and on the instances and volumes that the groups launch."""
 
     allowed_account_ids: tuple[AccountId, ...] = ()
-    """`aws:allowedAccountIds`: the accounts this stack may be built in."""
+    """The accounts this stack may be built in; with credentials for another one Pulumi stops."""
 
     cluster: ClusterSettings
     network: NetworkSettings

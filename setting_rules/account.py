@@ -19,7 +19,7 @@ MOST_TAGS = limits.TAGS_PER_RESOURCE - _TAGS_OF_OURS
 
 
 def account_is_allowed(settings: Settings) -> Iterator[Fault]:
-    """The account in the buckets' names has to be one that the provider may touch."""
+    """`cluster.accountId` is one of `aws:allowedAccountIds`, where these are set."""
     account, allowed = settings.cluster.account_id, settings.allowed_account_ids
     if allowed and account not in allowed:
         yield Fault(
@@ -31,7 +31,7 @@ def account_is_allowed(settings: Settings) -> Iterator[Fault]:
 
 
 def tags_fit(settings: Settings) -> Iterator[Fault]:
-    """AWS limits tags by number, and IAM by spelling."""
+    """Tags leave room for the program's own, do not use its keys, and differ by more than capitals, as IAM demands."""
     tags = settings.tags
     if len(tags) > MOST_TAGS:
         yield Fault(

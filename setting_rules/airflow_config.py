@@ -35,7 +35,7 @@ POOL_OPTIONS = {
 
 
 def options_exist(settings: Settings) -> Iterator[Fault]:
-    """Airflow ignores what it does not know: a misspelt option would be set for ever and do nothing."""
+    """Options of `airflow:config` exist in the pinned Airflow or its providers; Airflow would ignore others."""
     for section, option in _options(settings):
         if airflow_options.exists(section, option):
             continue
@@ -49,7 +49,7 @@ def options_exist(settings: Settings) -> Iterator[Fault]:
 
 
 def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
-    """The cluster's parts find each other by these; a stack file cannot change one side of it."""
+    """Options by which the parts of the cluster find each other are not set: one side alone cannot change."""
     for section, option in _options(settings):
         if (section, option) in MANAGED_OPTIONS:
             yield Fault(
@@ -61,7 +61,7 @@ def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
 
 
 def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
-    """A stack file is in version control, and its options are in user data; neither is a place for a secret."""
+    """Options that Airflow counts as sensitive are not set: a stack file and user data are no place for secrets."""
     for section, option in _options(settings):
         if airflow_options.sensitive(section, option) and (section, option) not in MANAGED_OPTIONS:
             yield Fault(
@@ -73,7 +73,7 @@ def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
 
 
 def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
-    """0 connections in a pool, or -1 in overflow, mean no limit to SQLAlchemy; the database has one."""
+    """Options that size pools of connections are limits: 0 or -1 would mean none, and the database has one."""
     for (section, option), least in POOL_OPTIONS.items():
         value = settings.config.get(section, {}).get(option, least)
         if not is_number(value) or int(value) < least:

@@ -60,7 +60,10 @@ def budget(settings: Settings) -> ConnectionBudget:
 
 
 def connections_suffice(settings: Settings) -> Iterator[Fault]:
-    """Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result."""
+    """The database class holds the connections of all masters and of all workers at `maxSize`.
+
+    Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result.
+    """
     database, needed = settings.database, budget(settings)
     if needed.total <= database.max_connections:
         return

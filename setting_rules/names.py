@@ -19,10 +19,10 @@ _MADE_UP_TAIL = 8
 
 
 def cluster_name_length(settings: Settings) -> Iterator[Fault]:
-    """The cluster's name with its longest suffix has to fit each kind of name.
+    """The cluster's name leaves room for the longest suffix of each kind of name, the public load balancer's included.
 
-    The public load balancer counts even where there is none: a name that forbids it later could not be mended, since a
-    new cluster name is a new database.
+    That one counts even where there is none: a name that forbids it later could not be mended, since a new cluster name
+    is a new database.
     """
     name = settings.cluster.name
     bucket = f"-{settings.cluster.account_id}-{settings.region}-access-logs"
@@ -45,7 +45,7 @@ def cluster_name_length(settings: Settings) -> Iterator[Fault]:
 
 
 def cluster_name_start(settings: Settings) -> Iterator[Fault]:
-    """Some beginnings belong to AWS."""
+    """The cluster's name does not start with what AWS reserves: internal-, sthree-, amzn-s3-demo-."""
     name = settings.cluster.name
     for start, what in _RESERVED_STARTS.items():
         if name.startswith(start):
@@ -58,7 +58,7 @@ def cluster_name_start(settings: Settings) -> Iterator[Fault]:
 
 
 def pool_name_length(settings: Settings) -> Iterator[Fault]:
-    """A pool's name is part of its autoscaling group's name and of its launch template's."""
+    """A pool's name leaves room in the names of its autoscaling group and its launch template."""
     group, template = f"{settings.cluster.name}-pool-", "pool--template"
     names = (
         (limits.AUTOSCALING_GROUP_NAME_LENGTH - len(group), f"the autoscaling group {group}<pool>"),

@@ -12,10 +12,7 @@ from setting_rules.faults import Fault, shown
 if TYPE_CHECKING:
     from settings import Settings
 
-# The longest prefix of an own VPC: its smallest subnets, those of the data tier, are 1/64 of it, and AWS makes none
-# smaller than a /28. The layout is that of components/subnet_layout.py.
-LONGEST_OWN_PREFIX = 22
-_DATA_SUBNET_BITS = 6
+# How much longer than the VPC's a private subnet's prefix is: the layout of components/subnet_layout.py.
 PRIVATE_SUBNET_BITS = 4
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets
 _ADDRESSES_OF_A_LOAD_BALANCER = 8
@@ -23,7 +20,7 @@ _FEWEST_ZONES = 2
 
 
 def own_or_existing(settings: Settings) -> Iterator[Fault]:
-    """Either a VPC of our own is described, or one that exists; half of each describes nothing."""
+    """`network` has `cidr` and `zones`, or `existing`; beside `existing` nothing that describes a new VPC."""
     network = settings.network
     if network.existing:
         for key, field in (
@@ -51,7 +48,7 @@ def own_or_existing(settings: Settings) -> Iterator[Fault]:
 
 
 def zones_exist(settings: Settings) -> Iterator[Fault]:
-    """Zones belong to the region, are not named twice, and are enough for RDS and the load balancers."""
+    """Zones belong to the region, are named once, and are two at least: RDS and load balancers ask for two."""
     zones, region = settings.network.zones, settings.region
     for index, zone in enumerate(zones):
         if zone not in regions.zones(region):
@@ -77,29 +74,12 @@ def zones_exist(settings: Settings) -> Iterator[Fault]:
         )
 
 
-def own_range_holds_the_subnets(settings: Settings) -> Iterator[Fault]:
-    """A VPC of our own is cut into subnets of three kinds for each zone."""
-    if not settings.network.cidr or settings.network.existing:
-        return
-    network = ipaddress.IPv4Network(settings.network.cidr)
-    if network.prefixlen > LONGEST_OWN_PREFIX:
-        yield Fault(
-            key="airflow:network.cidr",
-            given=shown(settings.network.cidr),
-            allowed=f"/16 to /{LONGEST_OWN_PREFIX}: a data subnet is 1/{2**_DATA_SUBNET_BITS} of the range, and AWS "
-            "makes none smaller than a /28",
-            remedy=f"take a larger range, for example {network.supernet(new_prefix=16)}",
-        )
-
-
 def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
-    """Every node, load balancer and endpoint takes an address of the private subnets."""
+    """The private subnets have an address for every master, every worker at `maxSize`, load balancer and endpoint."""
     own = settings.network
     if not own.cidr or own.existing or not own.zones:
         return
     prefix = ipaddress.IPv4Network(own.cidr).prefixlen
-    if prefix > LONGEST_OWN_PREFIX:
-        return
     of_a_subnet = 2 ** (32 - prefix - PRIVATE_SUBNET_BITS) - limits.ADDRESSES_RESERVED_PER_SUBNET
     free = (of_a_subnet - _ADDRESSES_OF_A_LOAD_BALANCER - len(own.interface_endpoints)) * len(own.zones)
     workers = sum(pool.max_size for pool in settings.worker_pools.values())
@@ -115,7 +95,7 @@ def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
 
 
 def existing_subnets_differ(settings: Settings) -> Iterator[Fault]:
-    """Nodes in a public subnet would have no way out: they get no public address."""
+    """Existing private and data subnets are not among the public ones, where a node has no way out."""
     existing = settings.network.existing
     if not existing:
         return
@@ -133,7 +113,7 @@ def existing_subnets_differ(settings: Settings) -> Iterator[Fault]:
 
 
 def existing_public_subnets(settings: Settings) -> Iterator[Fault]:
-    """The public load balancer stands in two public subnets at least."""
+    """With `web.public`, an existing network names two public subnets at least."""
     existing, public = settings.network.existing, settings.web.public
     if existing and public and len(set(existing.public_subnet_ids)) < _FEWEST_ZONES:
         yield Fault(

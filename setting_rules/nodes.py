@@ -21,7 +21,7 @@ _DEFAULT_QUEUE = "default"
 
 
 def masters_have_memory(settings: Settings) -> Iterator[Fault]:
-    """A master that swaps loses its heartbeats, and with them its work."""
+    """A master has 4 GiB of memory or more, where its type's name tells."""
     instance_type = settings.masters.instance_type
     memory = instance_types.memory_gib(instance_type)
     if memory is not None and memory < _MASTER_GIB:
@@ -34,7 +34,7 @@ def masters_have_memory(settings: Settings) -> Iterator[Fault]:
 
 
 def there_is_a_pool(settings: Settings) -> Iterator[Fault]:
-    """Without workers nothing runs."""
+    """There is a pool."""
     if not settings.worker_pools:
         yield Fault(
             key="airflow:workerPools",
@@ -45,7 +45,8 @@ def there_is_a_pool(settings: Settings) -> Iterator[Fault]:
 
 
 def pools_are_sound(settings: Settings) -> Iterator[Fault]:
-    """What each pool has to fulfil by itself. A faulty value in one pool hides nothing of another."""
+    """In each pool `minSize` is not above `maxSize`, the instance types share an architecture, and the smallest of them
+    has memory for `concurrency` tasks."""
     rules: tuple[Callable[[str, WorkerPoolSettings], Iterator[Fault]], ...] = (
         _sizes_are_ordered,
         _one_architecture,
@@ -101,7 +102,7 @@ def _memory_for_the_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]
 
 
 def queues_have_one_pool(settings: Settings) -> Iterator[Fault]:
-    """A queue in two pools would be served by whichever worker is free, large or small."""
+    """A queue is in one pool: of two, whichever has a free worker would take its tasks."""
     pools = _pools_by_queue(settings)
     for queue, names in pools.items():
         if len(names) > 1:
@@ -114,7 +115,7 @@ def queues_have_one_pool(settings: Settings) -> Iterator[Fault]:
 
 
 def default_queue_is_served(settings: Settings) -> Iterator[Fault]:
-    """A task that names no queue waits in this one."""
+    """A pool serves the queue of tasks that name none: `default`, or `airflow:config`'s `operators.default_queue`."""
     queue = settings.config.get("operators", {}).get("default_queue", _DEFAULT_QUEUE)
     if settings.worker_pools and queue not in _pools_by_queue(settings):
         chosen = "[operators] default_queue in airflow:config" if queue != _DEFAULT_QUEUE else "Airflow's default"

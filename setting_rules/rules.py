@@ -21,7 +21,6 @@ RULES: tuple[Rule, ...] = (
     names.pool_name_length,
     network.own_or_existing,
     network.zones_exist,
-    network.own_range_holds_the_subnets,
     network.own_range_holds_the_nodes,
     network.existing_subnets_differ,
     network.existing_public_subnets,

@@ -93,4 +93,9 @@ def key_of(path: Path) -> str:
     """A path as one writes it: `airflow:workerPools.default.queues[0]`, or the AWS provider's key."""
     first, rest = str(path[0]), path[1:]
     key = PROVIDER_KEYS.get(first) or (first if ":" in first else f"airflow:{first}")
-    return key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+    return _printable(key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest))
+
+
+def _printable(key: str) -> str:
+    """A key is the operator's own word and goes to a terminal, where control characters do things."""
+    return key if key.isprintable() else key.encode("unicode_escape").decode()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def storage_can_grow(settings: Settings) -> Iterator[Fault]:
-    """Storage autoscaling needs a limit that is at least a tenth above what is allocated."""
+    """`maxAllocatedStorageGib` is at least a tenth above `allocatedStorageGib`."""
     database = settings.database
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html; in whole numbers, for 1.1 is
     # not a number a computer has.
@@ -29,7 +29,7 @@ def storage_can_grow(settings: Settings) -> Iterator[Fault]:
 
 
 def protected_data_has_backups(settings: Settings) -> Iterator[Fault]:
-    """Data worth protecting from deletion is worth a backup."""
+    """With `cluster.protectData`, `database.backupRetentionDays` is 1 or more."""
     if settings.cluster.protect_data and settings.database.backup_retention_days == 0:
         yield Fault(
             key="airflow:database.backupRetentionDays",

@@ -50,8 +50,8 @@ def whole_number(low: int, high: int | None, unit: str = "") -> Allowed:
 
 
 def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
-    """A list with no entry twice and so many entries; `what` names one of them."""
-    high = f" to {at_most}" if at_most else " or more"
+    """A list with no entry twice and so many entries; `what` names them."""
+    most = f", at most {at_most}" if at_most else ""
 
     def remedy(entries: tuple[str, ...]) -> str:
         repeated = sorted({entry for entry in entries if entries.count(entry) > 1})
@@ -60,7 +60,7 @@ def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
         return "leave some out" if at_most and len(entries) > at_most else f"give at least {low}"
 
     return Allowed(
-        f"a list of {low}{high} {what}, none of them twice",
+        f"a list of at least {low} {what}{most}, none of them twice",
         lambda entries: low <= len(entries) <= (at_most or len(entries)) and len(set(entries)) == len(entries),
         remedy,
     )
@@ -127,8 +127,15 @@ def is_private(cidr: str) -> bool:
     return any(network.subnet_of(block) for block in _PRIVATE)
 
 
+# A VPC of our own is cut into subnets for each zone and tier (components/subnet_layout.py). The smallest, of the data
+# tier, are 1/64 of it, and AWS makes none smaller than a /28.
+OWN_VPC_PREFIXES = (limits.VPC_PREFIXES[0], limits.VPC_PREFIXES[1] - 6)
+
+
 def _is_vpc_cidr(text: str) -> bool:
-    return _is_existing_vpc_cidr(text) and is_private(text)
+    shortest, longest = OWN_VPC_PREFIXES
+    network = _network(text)
+    return network is not None and is_private(text) and shortest <= network.prefixlen <= longest
 
 
 def _is_existing_vpc_cidr(text: str) -> bool:
@@ -143,7 +150,8 @@ def _vpc_cidr_remedy(text: str) -> str:
         return _cidr_remedy(text)
     if not is_private(text):
         return "choose a range inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that no peered network uses"
-    return "AWS takes prefixes from /16 to /28; take a /16 unless addresses are scarce"
+    wider = network.supernet(new_prefix=16) if network.prefixlen > OWN_VPC_PREFIXES[1] else "a /16"
+    return f"take {wider}: AWS has no VPC larger than a /16, and none of the subnets may be smaller than a /28"
 
 
 def _log_retention_remedy(days: int) -> str:
@@ -188,7 +196,7 @@ QueueName = Annotated[
 Cidr = Annotated[
     str, Allowed("an IPv4 network such as 10.80.0.0/16", lambda text: _network(text) is not None, _cidr_remedy)
 ]
-VpcCidr = Annotated[str, Allowed("a private IPv4 network (RFC 1918) from /16 to /28", _is_vpc_cidr, _vpc_cidr_remedy)]
+VpcCidr = Annotated[str, Allowed("a private IPv4 network (RFC 1918) from /16 to /22", _is_vpc_cidr, _vpc_cidr_remedy)]
 ExistingVpcCidr = Annotated[
     str,
     Allowed(

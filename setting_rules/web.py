@@ -18,7 +18,7 @@ _WIDEST_INTERNAL_PREFIX = 8
 
 
 def domain_and_zone(settings: Settings) -> Iterator[Fault]:
-    """A certificate needs a name, and a zone to prove it in."""
+    """`domain` and `hostedZoneId` come together."""
     web = settings.web
     if web.domain and not web.hosted_zone_id:
         yield Fault(
@@ -37,7 +37,7 @@ def domain_and_zone(settings: Settings) -> Iterator[Fault]:
 
 
 def public_has_a_domain(settings: Settings) -> Iterator[Fault]:
-    """On the internet it is HTTPS or nothing, and HTTPS needs a name."""
+    """`public` comes with `domain`: on the internet it is HTTPS or nothing."""
     if settings.web.public and not settings.web.domain:
         yield Fault(
             key="airflow:web.public",
@@ -48,7 +48,7 @@ def public_has_a_domain(settings: Settings) -> Iterator[Fault]:
 
 
 def internal_sources_are_internal(settings: Settings) -> Iterator[Fault]:
-    """The internal load balancer has private addresses only; the whole internet cannot come and should not be named."""
+    """Networks of the internal load balancer are /8 or narrower; nobody comes to it from the whole internet."""
     for index, cidr in enumerate(settings.web.allowed_cidrs):
         if ipaddress.IPv4Network(cidr).prefixlen < _WIDEST_INTERNAL_PREFIX:
             yield Fault(
@@ -60,7 +60,7 @@ def internal_sources_are_internal(settings: Settings) -> Iterator[Fault]:
 
 
 def public_sources_are_public(settings: Settings) -> Iterator[Fault]:
-    """No private address ever arrives at an internet-facing load balancer."""
+    """Networks of the public load balancer are public ones; no private address ever arrives there."""
     if not settings.web.public:
         return
     for index, cidr in enumerate(settings.web.public.allowed_cidrs):
@@ -74,12 +74,12 @@ def public_sources_are_public(settings: Settings) -> Iterator[Fault]:
 
 
 def internal_sources_do_not_overlap(settings: Settings) -> Iterator[Fault]:
-    """One network inside another is a rule without effect, and hides what is open."""
+    """No network of `allowedCidrs` lies inside another: the narrower one would do nothing, and look like a limit."""
     yield from _overlaps("airflow:web.allowedCidrs", settings.web.allowed_cidrs)
 
 
 def public_sources_do_not_overlap(settings: Settings) -> Iterator[Fault]:
-    """As for the internal ones."""
+    """The same holds for `public.allowedCidrs`."""
     if settings.web.public:
         yield from _overlaps("airflow:web.public.allowedCidrs", settings.web.public.allowed_cidrs)
 
@@ -98,7 +98,7 @@ def _overlaps(key: str, cidrs: Sequence[str]) -> Iterator[Fault]:
 
 
 def sources_fit_a_security_group(settings: Settings) -> Iterator[Fault]:
-    """Each source is one rule for each port, beside the workers' own."""
+    """All allowed networks fit the rules of a security group, one for each port."""
     ports = 2 if settings.web.domain else 1
     most = (limits.RULES_PER_SECURITY_GROUP - 1) // ports
     if len(settings.web.allowed_cidrs) > most:

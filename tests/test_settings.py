@@ -139,7 +139,7 @@ def test_other_providers_keys_are_left_alone():
         ("airflow:workerPools", [], "a map of names to values"),
         ("airflow:retention", "short", "a section with keys"),
         ("airflow:config", "fast", "a map of names to values"),
-        ("airflow:web.allowedCidrs", {}, "a list of 1 or more network, none of them twice"),
+        ("airflow:web.allowedCidrs", {}, "a list of at least 1 network, none of them twice"),
     ],
 )
 def test_a_value_of_the_wrong_type_says_which_is_right(path: str, value: object, allowed: str):

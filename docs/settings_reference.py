@@ -1,0 +1,127 @@
+"""Writes docs/settings.md from the settings' models: `make docs`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from setting_rules import schema
+from setting_rules.rules import RULES, Rule
+from setting_rules.schema import Path
+from settings import Settings
+
+_INTRODUCTION = """# Settings
+
+Everything the program can be told stands in `Pulumi.<stack>.yaml`. This page lists every key; it is made from the
+models in `settings.py` by `make docs`, and a test keeps it current. `Pulumi.prod.yaml` and `Pulumi.dev.yaml` show the
+keys in use.
+
+A section that is left out takes its defaults or switches its feature off. A key that is not on this page is an error. A
+faulty stack file is refused before anything is registered, with every fault at once:
+
+```
+Pulumi.prod.yaml has 2 faults; nothing was created or changed.
+
+1. airflow:database.backupRetentionDays
+   given:   40
+   allowed: a whole number from 0 to 35 (days)
+   to do:   lower it to at most 35
+
+2. airflow:workerPools.default.minSize
+   given:   9, above maxSize 8
+   allowed: 0 to maxSize (8)
+   to do:   lower minSize or raise maxSize
+```
+"""
+
+_AGREEMENTS = """## What the settings have to agree on
+
+Checked between keys, beside what each of them takes:
+"""
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    parts = [_INTRODUCTION, *_provider_keys()]
+    for key, (_, field) in schema.fields_by_key(Settings).items():
+        if key not in schema.PROVIDER_KEYS:
+            parts.extend(_section((key,), field))
+    return "\n".join([*parts, _AGREEMENTS, *(f"- {_first_sentence(rule)}" for rule in RULES)]) + "\n"
+
+
+def _provider_keys() -> Iterator[str]:
+    yield "## `aws:`\n\nWhat the AWS provider is told; the program reads it too, so that both agree.\n"
+    fields = schema.fields_by_key(Settings)
+    yield from _table([(where, fields[key][1], (key,)) for key, where in schema.PROVIDER_KEYS.items()])
+
+
+def _section(path: Path, field: FieldInfo, *, level: int = 2) -> Iterator[str]:
+    """A heading, what the section is, its keys, then the sections in it."""
+    model = schema.section_of(field.annotation)
+    if model is not None and schema.holds_a_map(field.annotation):
+        path = (*path, "<name>")
+    yield f"{'#' * level} `{schema.key_of(path)}`\n"
+    if model is None:
+        yield f"{_sentence(field.description)}\n"
+        return
+    need = "One at least." if "<name>" in path else "Required." if field.is_required() else "Optional."
+    yield f"{_sentence(inspect.getdoc(model))} {need}\n"
+    rows, nested = [], []
+    for key, (_, inner) in schema.fields_by_key(model).items():
+        (nested if schema.section_of(inner.annotation) else rows).append((key, inner, (*path, key)))
+    yield from _table(rows)
+    for _, inner, inner_path in nested:
+        yield from _section(inner_path, inner, level=level + 1)
+
+
+def _table(rows: list[tuple[str, FieldInfo, Path]]) -> Iterator[str]:
+    yield "| key | takes | default | meaning |\n| --- | --- | --- | --- |"
+    for key, field, path in rows:
+        cells = (f"`{key}`", _takes(path, field), _default(field), _sentence(field.description))
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+
+
+def _takes(path: Path, field: FieldInfo) -> str:
+    """What may stand there, in the words of the faults."""
+    real = tuple(part for part in path if part != "<name>")
+    allowed = schema.allowed_at(Settings, path if "<name>" in path else real)
+    kind = field.annotation
+    if get_origin(kind) is tuple:
+        entry = schema.allowed_at(Settings, (*path, 0))
+        of_list = allowed.sentence if allowed else "a list"
+        return f"{of_list}; each: {entry.sentence}" if entry else of_list
+    if schema.holds_a_map(kind):
+        return "a map of names to values"
+    if allowed:
+        return allowed.sentence
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(kind))
+    return "true or false" if kind is bool else "a text"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    default: Any = field.get_default(call_default_factory=True)
+    if default is None or default in ((), {}):
+        return "none"
+    return f"`{json.dumps(default)}`"
+
+
+def _first_sentence(rule: Rule) -> str:
+    """What the rule says; why is in the paragraphs below it, for those who read the code."""
+    return _sentence((inspect.getdoc(rule) or "").partition("\n\n")[0])
+
+
+def _sentence(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
