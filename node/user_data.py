@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
 from node.node_file import files_for
@@ -17,8 +18,8 @@ LIMIT_BYTES = 16_384
 PACKAGES = ("ca-certificates", "python3-boto3", "python3-venv")
 
 # cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else, long
-# before its program is due (--no-block: systemd starts no service that early; python3: it wants its program to exist). A node
-# that cannot even report itself is turned off.
+# before its program is due. --no-block: systemd starts no service that early. python3: systemd-run wants its program to
+# exist, and cloud-init writes files later. A node that cannot even report itself is turned off.
 FIRST_BOOT_DEADLINE = (
     "cloud-init-per instance airflow-first-boot systemd-run --no-block --unit=airflow-first-boot --on-active=45min"
     " --property=FailureAction=poweroff --property=EnvironmentFile=-/etc/airflow/airflow.env"
@@ -33,6 +34,10 @@ START = (
     # Not waited for: each step of the boot reports its own failure, and cloud-init only its own.
     "systemctl start --no-block airflow-node.target",
 )
+
+
+# What JSON lets stand but YAML takes for a line break or refuses.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 class UserDataTooLarge(ValueError):  # noqa: N818 - reads as a fact where it is caught
@@ -51,7 +56,7 @@ def user_data(environment: NodeEnvironment) -> str:
 
 
 def cloud_config(environment: NodeEnvironment) -> str:
-    """The cloud-config, as JSON: cloud-init reads YAML, of which JSON is a part that leaves nothing to quote."""
+    """The cloud-config, as JSON: cloud-init reads YAML, and JSON is the part of it that leaves no quoting to guess."""
     document = {
         "bootcmd": [FIRST_BOOT_DEADLINE],
         "write_files": [
@@ -62,7 +67,8 @@ def cloud_config(environment: NodeEnvironment) -> str:
         "packages": list(PACKAGES),
         "runcmd": list(START),
     }
-    return "#cloud-config\n" + json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    return f"#cloud-config\n{_NOT_IN_YAML.sub(_escape, text)}\n"
 
 
 def decode(packed: str) -> dict[str, str]:
@@ -70,6 +76,10 @@ def decode(packed: str) -> dict[str, str]:
     document = json.loads(gzip.decompress(base64.b64decode(packed)).decode().removeprefix("#cloud-config\n"))
     files = {file["path"]: file["content"] for file in document.pop("write_files")}
     return files | {key: json.dumps(value, indent=1) for key, value in document.items()}
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found.group()):04x}"
 
 
 def _written_files(environment: NodeEnvironment) -> list[tuple[str, int, str]]:

@@ -1,0 +1,1 @@
+"""Tests of what lands on a node."""

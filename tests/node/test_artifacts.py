@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+
+import pytest
+
+from node import node_file
+from node.artifacts import Artifact, artifacts, artifacts_for
+from node.node_file import files_for
+from node.roles import Role
+
+
+def _members(artifact: Artifact) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(artifact.content)) as archive:
+        return {f"/{member.name}": member for member in archive}
+
+
+def _programs(role: Role) -> Artifact:
+    (found,) = [artifact for artifact in artifacts_for(role) if artifact.name == f"{role}.tar"]
+    return found
+
+
+def test_an_artifact_is_named_after_its_content():
+    for artifact in artifacts():
+        assert artifact.sha256 == hashlib.sha256(artifact.content).hexdigest()
+        assert artifact.key == f"{artifact.sha256}/{artifact.name}"
+
+
+def test_equal_files_make_equal_artifacts():
+    assert artifacts() == artifacts()
+
+
+def test_no_node_fetches_an_object_that_is_not_uploaded():
+    uploaded = {artifact.key for artifact in artifacts()}
+    for role in Role:
+        assert {artifact.key for artifact in artifacts_for(role)} <= uploaded
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_file_of_a_node_travels_either_in_the_user_data_or_in_an_artifact(role: Role):
+    in_user_data = {file.path for file in files_for(role) if file.in_user_data}
+    in_artifact = set(_members(_programs(role)))
+    assert in_user_data.isdisjoint(in_artifact)
+    assert in_user_data | in_artifact == {file.path for file in files_for(role)}
+
+
+def test_a_program_keeps_its_executable_mode_on_the_way():
+    modes = {path: member.mode for path, member in _members(_programs(Role.MASTER)).items()}
+    assert modes["/usr/local/lib/airflow/prepare-database"] == 0o755
+    assert modes["/usr/local/lib/airflow/python/node_address.py"] == 0o644
+
+
+def test_the_database_step_is_on_masters_only():
+    assert "/usr/local/lib/airflow/prepare-database" not in _members(_programs(Role.WORKER))
+
+
+def test_the_archive_does_not_tell_who_made_it_and_when():
+    for member in _members(_programs(Role.WORKER)).values():
+        assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
+
+
+def test_the_first_programs_exist():
+    paths = {file.path for file in files_for(Role.WORKER)}
+    assert paths >= node_file.FIRST_PROGRAMS, "a first program that is not in the user data is nowhere"

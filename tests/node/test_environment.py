@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import ipaddress
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node import airflow_options
+from node.environment import MANAGED_OPTIONS, NodeEnvironment, assignment
+from node.roles import SECRETS, Role
+from tests.node.environment_file import parse
+from tests.node.environments import BOTH, MASTER, WORKER, master, worker
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@given(TEXT)
+def test_any_value_reaches_the_process_unchanged(value: str):
+    assert parse(assignment("NAME", value)) == {"NAME": value}
+
+
+def test_a_nul_character_is_refused():
+    with pytest.raises(ValueError, match="NAME holds a NUL character"):
+        assignment("NAME", "a\0b")
+
+
+@pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
+def test_the_file_holds_exactly_the_variables(environment: NodeEnvironment):
+    assert parse(environment.render()) == environment.variables()
+
+
+@pytest.mark.parametrize("environment", [master(task_slots=200), worker(task_slots=200)], ids=["master", "worker"])
+def test_every_airflow_option_we_set_exists_in_the_pinned_airflow(environment: NodeEnvironment):
+    unknown = [pair for pair in environment.airflow_options() if not airflow_options.exists(*pair)]
+    assert not unknown, "Airflow ignores a variable it does not know without a word"
+
+
+@pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
+def test_no_secret_is_rendered(environment: NodeEnvironment):
+    sensitive = [pair for pair in environment.airflow_options() if airflow_options.sensitive(*pair)]
+    assert not sensitive, "user data is readable to whoever may describe a launch template"
+
+
+def test_a_worker_is_not_told_of_the_secrets_it_may_not_read():
+    text = WORKER.render()
+    for word in ("database-dsn", "fernet", "jwt-secret", "JWT_SECRET", "SQL_ALCHEMY_CONN", "admin"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
+def test_the_secrets_of_the_services_are_listed_by_variable_and_name(environment: NodeEnvironment):
+    listed = dict(item.split("=") for item in environment.variables()["NODE_SECRETS"].split())
+    assert listed == {variable: f"airflow-prod/{key}" for key, variable in SECRETS[environment.role].items()}
+
+
+def test_the_users_options_win_over_our_defaults():
+    chosen = worker(config={"core": {"default_task_retries": 3}, "scheduler": {"task_queued_timeout": 60.5}})
+    assert chosen.variables()["AIRFLOW__CORE__DEFAULT_TASK_RETRIES"] == "3"
+    assert chosen.variables()["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"] == "60.5"
+
+
+def test_the_users_options_do_not_win_over_what_the_parts_rely_on():
+    chosen = worker(config={"celery": {"worker_concurrency": 99}, "core": {"executor": "LocalExecutor"}})
+    assert chosen.variables()["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "16"
+    assert chosen.variables()["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+
+
+def test_the_managed_options_are_known_without_an_environment():
+    for environment in BOTH:
+        managed = {
+            pair
+            for pair in MANAGED_OPTIONS & environment.airflow_options()
+            if worker(role=environment.role, config={pair[0]: {pair[1]: "mine"}}).options()[pair] != "mine"
+        }
+        assert managed == MANAGED_OPTIONS & environment.airflow_options()
+
+
+def test_workers_and_masters_share_the_pace_of_heartbeats():
+    name = "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"
+    assert MASTER.variables()[name] == WORKER.variables()[name], "a worker takes its heartbeat's interval from it"
+
+
+def test_a_task_may_run_longer_than_a_worker_waits_before_its_message_is_redelivered():
+    seconds = int(WORKER.variables()["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
+    assert seconds > 12 * 3600, "the worker's unit lets tasks finish for 12 hours"
+
+
+def test_forwarding_headers_are_believed_from_the_vpc_only():
+    allowed = MASTER.variables()["FORWARDED_ALLOW_IPS"]
+    assert ipaddress.ip_network(allowed) == ipaddress.ip_network("10.80.0.0/16")
+
+
+def test_cookies_are_secure_where_the_ui_is_https():
+    assert master(secure_cookies=True).variables()["AIRFLOW__FAB__COOKIE_SECURE"] == "True"
+
+
+def test_tls_to_postgresql_is_verified_by_environment_and_to_the_broker_by_option():
+    for environment in BOTH:
+        variables = environment.variables()
+        assert variables["PGSSLMODE"] == "verify-full"
+        assert variables["AIRFLOW__CELERY__SSL_ACTIVE"] == "True", "a bare rediss:// verifies nothing"
+        assert variables["AIRFLOW__CELERY__SSL_MUTUAL_TLS"] == "False"
+
+
+def test_each_scheduler_alone_can_fill_every_worker():
+    variables = master(task_slots=144).variables()
+    assert variables["AIRFLOW__CORE__PARALLELISM"] == "144"
+    assert variables["AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT"] == "144"
+
+
+def test_the_dags_come_from_the_bucket():
+    (bundle,) = json.loads(WORKER.variables()["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert bundle["kwargs"]["bucket_name"] == WORKER.dags_bucket
+
+
+def test_only_a_worker_has_queues():
+    assert parse(WORKER.render())["NODE_QUEUES"] == "default,reports"
+    assert "NODE_QUEUES" not in MASTER.variables()
+    assert MASTER.role is Role.MASTER

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import random
+import shutil
+import string
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from node.environment import ENVIRONMENT_FILE, NodeEnvironment
+from node.node_file import FIRST_PROGRAMS, files_for
+from node.user_data import LIMIT_BYTES, UserDataTooLarge, cloud_config, decode, user_data
+from tests.node.environments import BOTH, MASTER, WORKER, worker
+
+both = pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
+
+
+def _document(environment: NodeEnvironment) -> dict:
+    """The cloud-config as cloud-init reads it: unpacked, and as YAML."""
+    return yaml.safe_load(gzip.decompress(base64.b64decode(user_data(environment))))
+
+
+@both
+def test_equal_settings_give_equal_bytes(environment: NodeEnvironment):
+    assert user_data(environment) == user_data(environment)
+
+
+@both
+def test_it_fits_with_room_for_the_users_options(environment: NodeEnvironment):
+    assert len(base64.b64decode(user_data(environment))) < LIMIT_BYTES * 3 / 4
+
+
+def test_too_much_is_refused_with_what_to_do():
+    noise = "".join(random.Random(1).choices(string.printable, k=20_000))  # noqa: S311 - incompressible, not secret
+    with pytest.raises(UserDataTooLarge, match=r"user data for worker is [\d,]+ bytes gzipped; EC2 takes 16,384"):
+        user_data(worker(config={"core": {"noise": noise}}))
+
+
+@both
+def test_cloud_init_reads_what_was_rendered(environment: NodeEnvironment):
+    files = {file["path"]: file["content"] for file in _document(environment)["write_files"]}
+    assert files[ENVIRONMENT_FILE] == environment.render()
+    for file in files_for(environment.role):
+        if file.in_user_data:
+            assert files[file.path].encode() == file.content, f"{file.path} must arrive byte for byte"
+
+
+def test_characters_that_yaml_refuses_reach_the_file():
+    odd = "\x07 \x7f \x85 \u2028 \ufeff \ud7ff \U0001f600"
+    (file,) = [
+        file
+        for file in _document(worker(config={"core": {"odd": odd}}))["write_files"]
+        if file["path"] == ENVIRONMENT_FILE
+    ]
+    assert odd in file["content"]
+
+
+@both
+def test_the_programs_that_report_a_failure_do_not_come_from_the_network(environment: NodeEnvironment):
+    files = {file["path"]: file for file in _document(environment)["write_files"]}
+    assert files.keys() >= FIRST_PROGRAMS
+    assert files["/usr/local/lib/airflow/report-failed-boot"]["permissions"] == "0755"
+
+
+@both
+def test_permissions_are_text_because_yaml_numbers_are_not_octal(environment: NodeEnvironment):
+    assert {file["permissions"] for file in _document(environment)["write_files"]} == {"0644", "0755"}
+
+
+@both
+def test_it_decodes_into_its_files_and_commands(environment: NodeEnvironment):
+    decoded = decode(user_data(environment))
+    assert decoded[ENVIRONMENT_FILE] == environment.render()
+    assert json.loads(decoded["packages"]) == ["ca-certificates", "python3-boto3", "python3-venv"]
+    assert "systemctl start --no-block airflow-node.target" in decoded["runcmd"]
+
+
+def test_nothing_that_aws_decides_is_in_it():
+    text = cloud_config(MASTER) + cloud_config(WORKER)
+    for word in ("rds.amazonaws.com:", "cache.amazonaws.com", "arn:aws", "vpc-", "sg-", "subnet-"):
+        assert word not in text, "a preview could not show it"
+
+
+@pytest.mark.skipif(not shutil.which("cloud-init"), reason="cloud-init is not installed here; the lab's nodes run it")
+@both
+def test_cloud_init_finds_its_schema_valid(environment: NodeEnvironment, tmp_path: Path):
+    config = tmp_path / "config.yaml"
+    config.write_text(cloud_config(environment))
+    result = subprocess.run(
+        ["cloud-init", "schema", "--config-file", str(config)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
