@@ -18,10 +18,13 @@ LIMIT_BYTES = 16_384
 PACKAGES = ("ca-certificates", "python3-boto3", "python3-venv")
 
 # cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else, long
-# before its program is due. --no-block: systemd starts no service that early. python3: systemd-run wants its program to
-# exist, and cloud-init writes files later. A node that cannot even report itself is turned off.
+# before its program is due. Without default dependencies, timer and service alike: those wait for sysinit.target, which
+# waits for cloud-init, while systemd-run waits for the timer to be started (--no-block is not for timers): a boot with
+# them stands still here for ever. python3: systemd-run wants its program to exist, and cloud-init writes files later.
+# A node that cannot even report itself is turned off.
 FIRST_BOOT_DEADLINE = (
-    "cloud-init-per instance airflow-first-boot systemd-run --no-block --unit=airflow-first-boot --on-active=45min"
+    "cloud-init-per instance airflow-first-boot systemd-run --unit=airflow-first-boot --on-active=45min"
+    " --timer-property=DefaultDependencies=no --property=DefaultDependencies=no"
     " --property=FailureAction=poweroff --property=EnvironmentFile=-/etc/airflow/airflow.env"
     " --property=StandardOutput=journal+console /usr/bin/python3 /usr/local/lib/airflow/report-failed-boot --deadline"
 )
