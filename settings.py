@@ -19,7 +19,8 @@ from aws_facts import database_classes, instance_types, limits
 from aws_facts.instance_types import Architecture
 from setting_rules import connections, schema
 from setting_rules.acceptance import Encrypted, accept
-from setting_rules.faults import FaultyValue, SettingsError
+from setting_rules.faults import FaultyValue
+from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
 from setting_rules.rules import broken_rules
 from setting_rules.values import (
     AccountId,
@@ -51,10 +52,6 @@ from setting_rules.values import (
     nearest,
     whole_number,
 )
-
-NodeSize = InstanceType
-ConfigValue = str | int | float | bool
-__all__ = ["Settings", "SettingsError", "load_settings"]
 
 
 class Section(BaseModel):
@@ -201,7 +198,7 @@ class MasterSettings(Section):
     """How many, spread over the zones. Two survive a node or a zone; one is a pause of some minutes. Each master more
     takes about 80 database connections; schedulers beyond a handful wait for each other's row locks."""
 
-    instance_type: NodeSize
+    instance_type: InstanceType
     """EC2 type; 4 GiB at least (the four services need 1.1 GiB before the first DAG), 8 to be comfortable. Changing
     it replaces the masters one after the other; running tasks go on."""
 
@@ -222,7 +219,7 @@ class WorkerPoolSettings(Section):
     to one pool only."""
 
     instance_types: Annotated[
-        tuple[NodeSize, ...], at_least(1, "instance type", at_most=limits.INSTANCE_TYPES_PER_GROUP)
+        tuple[InstanceType, ...], at_least(1, "instance type", at_most=limits.INSTANCE_TYPES_PER_GROUP)
     ]
     """EC2 types in order of preference, all of one architecture, of like size: `concurrency` counts for each of them.
     Several types find capacity when one is sold out."""
@@ -373,7 +370,8 @@ def _stack_file() -> dict[str, Any]:
 
 
 def _value(full_key: str) -> Any:
-    if pulumi.runtime.is_config_secret(full_key):
+    # The engine names encrypted keys in the environment, tests and the offline plan by set_all_config.
+    if pulumi.runtime.is_config_secret(full_key) or full_key in pulumi.runtime.get_config_secret_keys_env():
         return Encrypted()
     text = pulumi.runtime.get_config(full_key)
     try:

@@ -36,10 +36,9 @@ BROKER_SNAPSHOT_RETENTION_DAYS = (0, 35)
 DATABASE_STORAGE_GIB = (20, 65_536)
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Replication.html: read replicas of one shard
 BROKER_REPLICAS = (0, 5)
-# https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html: the smallest and largest gp3 that can boot with
-# a GPT partition table; the Debian image itself needs 8.
+# https://docs.aws.amazon.com/ebs/latest/userguide/volume_constraints.html: what gp3 has had in every region all along
 LARGEST_ROOT_VOLUME_GIB = 16_384
-# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LaunchTemplate.html
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LaunchTemplateOverrides.html
 INSTANCE_TYPES_PER_GROUP = 40
 
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html: shortest and longest prefix of a VPC
@@ -53,6 +52,3 @@ RULES_PER_SECURITY_GROUP = 60
 TAG_KEY_LENGTH = 128
 TAG_VALUE_LENGTH = 256
 TAGS_PER_RESOURCE = 50
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
-# The provider puts the default tags on objects as well.
-TAGS_PER_BUCKET_OBJECT = 10

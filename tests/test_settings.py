@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pulumi
 import pytest
 from pydantic import ValidationError
@@ -160,6 +162,16 @@ def test_an_encrypted_value_is_refused_unseen():
     assert [fault.key for fault in refusal.value.faults] == ["airflow:config"]
     assert "c2VjcmV0" not in str(refusal.value)
     assert "pulumi config rm airflow:config" in refusal.value.faults[0].remedy
+
+
+def test_the_environment_of_the_real_engine_is_read(monkeypatch: pytest.MonkeyPatch):
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in content().items()}
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(texts))
+    assert load({}) == load(content())
+    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["airflow:masters"]))
+    with pytest.raises(SettingsError) as refusal:
+        load({})
+    assert [(fault.key, fault.given) for fault in refusal.value.faults] == [("airflow:masters", "an encrypted value")]
 
 
 def test_default_tags_reach_the_settings():
