@@ -41,7 +41,6 @@ def patiently(
     what: str,
     may_pass: Callable[[Exception], bool],
     delays: tuple[float, ...] = DELAYS_SECONDS,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Result:
     """The result of the attempt, repeated after each of the delays (seconds) while its error is one that may pass."""
     for delay in delays:
@@ -53,8 +52,13 @@ def patiently(
             if not may_pass(error):
                 raise
             say(f"{what}: {one_line(error)}; the next attempt is in {delay:.0f} s")
-            sleep(delay)
+            wait(delay)
     return attempt()
+
+
+def wait(seconds: float) -> None:
+    """Let time pass before the next attempt."""
+    time.sleep(seconds)
 
 
 def required(environment: dict[str, str], name: str) -> str:

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.node.programs import load
+
+boot_step = load("boot_step.py")
+
+
+class _Flaky:
+    """Fails with the errors, one after the other, then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors: Iterator[Exception] = iter(errors)
+
+    def __call__(self) -> str:
+        for error in self.errors:
+            raise error
+        return "done"
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited for, each time."""
+    seconds: list[float] = []
+    monkeypatch.setattr(boot_step, "wait", seconds.append)
+    return seconds
+
+
+def _patiently(attempt: _Flaky, may_pass: bool = True) -> str:
+    return boot_step.patiently(attempt, what="Fetching", may_pass=lambda _: may_pass, delays=(1.0, 2.0))
+
+
+def test_what_fails_for_a_moment_is_tried_again(waited: list[float], capsys: pytest.CaptureFixture[str]):
+    attempt = _Flaky(OSError("no route"), OSError("no route"))
+    assert _patiently(attempt) == "done"
+    assert waited == [1.0, 2.0]
+    assert capsys.readouterr().out.startswith("Fetching: no route; the next attempt is in 1 s\n")
+
+
+def test_what_fails_for_good_is_not_tried_for_ever(waited: list[float]):
+    attempt = _Flaky(*[OSError("no route")] * 9)
+    with pytest.raises(OSError, match="no route"):
+        _patiently(attempt)
+    assert waited == [1.0, 2.0]
+
+
+def test_an_error_that_cannot_pass_is_not_tried_again(waited: list[float]):
+    attempt = _Flaky(OSError("no route"))
+    with pytest.raises(OSError, match="no route"):
+        _patiently(attempt, may_pass=False)
+    assert waited == []
+
+
+def test_a_step_tells_what_it_did_and_how_long_it_took(capsys: pytest.CaptureFixture[str]):
+    assert boot_step.run("Installing Airflow", lambda: "Airflow is installed") == 0
+    assert re.fullmatch(r"Airflow is installed \(\d+\.\d s\)\n", capsys.readouterr().out)
+
+
+def test_a_failed_step_ends_with_one_sentence_and_no_traceback(capsys: pytest.CaptureFixture[str]):
+    def step() -> str:
+        raise boot_step.StepFailedError("the lock is gone.")
+
+    assert boot_step.run("Installing Airflow", step) == 1
+    assert re.fullmatch(r"Installing Airflow failed after \d+\.\d s: the lock is gone\.\n", capsys.readouterr().out)
+
+
+def test_a_missing_variable_is_named():
+    with pytest.raises(boot_step.StepFailedError, match=r"NODE_ARTIFACTS is missing in /etc/airflow/airflow\.env"):
+        boot_step.required({"NODE_ARTIFACTS": ""}, "NODE_ARTIFACTS")
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end():
+    line = boot_step.one_line("start\n" + "x" * 2000 + "\nend")
+    assert len(line) < 420
+    assert line.startswith("start x")
+    assert line.endswith("x end")

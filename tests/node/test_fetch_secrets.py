@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from node.environment import NodeEnvironment
+from tests.node.environment_file import parse
+from tests.node.environments import BOTH, MASTER, WORKER
+from tests.node.programs import load
+
+fetch_secrets = load("fetch-secrets")
+HOSTILE = "p%41@:/#?w& d'\"`$HOME\\ \\n;é"
+
+
+@pytest.fixture
+def client(aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Secrets Manager, and a program that does not wait between attempts."""
+    monkeypatch.setattr(fetch_secrets.boot_step, "wait", lambda _: None)
+    return aws.client("secretsmanager")
+
+
+def _listed(environment: NodeEnvironment, variable: str = "NODE_SECRETS") -> str:
+    return environment.variables()[variable]
+
+
+def _create_all(client: Any, listed: str, value: str = HOSTILE) -> None:
+    for item in listed.split():
+        client.create_secret(Name=item.partition("=")[2], SecretString=value)
+
+
+@pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
+def test_values_reach_the_services_unchanged(client: Any, environment: NodeEnvironment, tmp_path: Path):
+    _create_all(client, _listed(environment))
+    fetch_secrets.fetch(client, _listed(environment), tmp_path / "secrets.env")
+    values = parse((tmp_path / "secrets.env").read_text())
+    assert values == {item.partition("=")[0]: HOSTILE for item in _listed(environment).split()}
+
+
+def test_only_root_can_read_the_file(client: Any, tmp_path: Path):
+    _create_all(client, _listed(WORKER))
+    fetch_secrets.fetch(client, _listed(WORKER), tmp_path / "secrets.env")
+    assert stat.S_IMODE((tmp_path / "secrets.env").stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [tmp_path / "secrets.env"], "no half-written file stays behind"
+
+
+def test_no_value_is_logged(client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    _create_all(client, _listed(WORKER))
+    outcome = fetch_secrets.fetch(client, _listed(WORKER), tmp_path / "secrets.env")
+    assert HOSTILE not in outcome + capsys.readouterr().out
+
+
+def test_a_missing_secret_is_named_and_nothing_is_written(client: Any, tmp_path: Path):
+    listed = _listed(WORKER)
+    _create_all(client, listed.replace("AIRFLOW__API__SECRET_KEY=airflow-prod/api-secret-key", ""))
+    with pytest.raises(fetch_secrets.StepFailedError, match="the secret airflow-prod/api-secret-key does not exist"):
+        fetch_secrets.fetch(client, listed, tmp_path / "secrets.env")
+    assert not (tmp_path / "secrets.env").exists()
+
+
+def test_a_secret_without_a_value_is_named(client: Any):
+    client.create_secret(Name="airflow-prod/broker-url")
+    with pytest.raises(
+        fetch_secrets.StepFailedError, match="the secret airflow-prod/broker-url does not exist or has no"
+    ):
+        fetch_secrets.read(client, "airflow-prod/broker-url")
+
+
+@pytest.mark.parametrize("value", [" ", "\n", " \r\n"])
+def test_an_empty_secret_is_named(client: Any, value: str):
+    client.create_secret(Name="airflow-prod/broker-url", SecretString=value)
+    with pytest.raises(fetch_secrets.StepFailedError, match="the secret airflow-prod/broker-url is empty"):
+        fetch_secrets.read(client, "airflow-prod/broker-url")
+
+
+def test_the_line_end_of_a_pasted_value_is_no_part_of_it(client: Any):
+    client.create_secret(Name="airflow-prod/database-dsn", SecretString="postgresql://a:b@c/airflow\n")
+    value = fetch_secrets.read(client, "airflow-prod/database-dsn")
+    assert value == "postgresql://a:b@c/airflow", 'PostgreSQL would look for the database "airflow\\n"'
+
+
+class _Refusing:
+    """Secrets Manager with a role that may not read."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def get_secret_value(self, **_: str) -> None:
+        from botocore.exceptions import ClientError
+
+        self.calls += 1
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "GetSecretValue")
+
+
+def test_a_refusal_is_tried_again_because_policies_need_a_moment_and_then_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fetch_secrets.boot_step, "wait", lambda _: None)
+    refusing = _Refusing()
+    with pytest.raises(fetch_secrets.StepFailedError, match=r"airflow-prod/broker-url cannot be read: .*not you"):
+        fetch_secrets.read(refusing, "airflow-prod/broker-url")
+    assert refusing.calls == 1 + len(fetch_secrets.boot_step.DELAYS_SECONDS)
+
+
+def _point_to_admin(client: Any, admin: str) -> str:
+    arn = client.create_secret(Name="rds!db-1", SecretString=admin)["ARN"]
+    return json.dumps({"host": "airflow-prod-metadata.rds.example", "port": 5432, "secretArn": arn})
+
+
+def test_the_database_step_gets_the_admin_that_rds_manages(client: Any, tmp_path: Path):
+    pointer = _point_to_admin(client, json.dumps({"username": "root", "password": HOSTILE}))
+    client.create_secret(Name="airflow-prod/database-admin", SecretString=pointer)
+    client.create_secret(Name="airflow-prod/admin-password", SecretString=HOSTILE)
+    fetch_secrets.fetch(client, _listed(MASTER, "NODE_BOOTSTRAP_SECRETS"), tmp_path / "database.env")
+    values = parse((tmp_path / "database.env").read_text())
+    assert values["NODE_ADMIN_PASSWORD"] == HOSTILE
+    assert json.loads(values["NODE_DATABASE_ADMIN"]) == {
+        "host": "airflow-prod-metadata.rds.example",
+        "port": 5432,
+        "username": "root",
+        "password": HOSTILE,
+    }
+
+
+def test_a_pointer_that_is_no_pointer_is_named_without_its_value(client: Any):
+    with pytest.raises(fetch_secrets.StepFailedError, match="airflow-prod/database-admin must be JSON") as failure:
+        fetch_secrets.follow(client, "airflow-prod/database-admin", HOSTILE)
+    assert HOSTILE not in str(failure.value)
+
+
+def test_both_sides_write_environment_files_alike():
+    from node.environment import assignment
+
+    assert fetch_secrets.assignment("NAME", HOSTILE) == assignment("NAME", HOSTILE)
