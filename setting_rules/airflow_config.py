@@ -26,6 +26,8 @@ _SECRET_ADVICE = {
     "database": "leave it out: the program makes the database, its users and their passwords",
     "celery": "leave it out: the program makes the broker, the result database and their passwords",
 }
+# Of an option that does not exist and is named like this, the nearest one by spelling is no help.
+_SECRET_WORDS = ("password", "token")
 # Options whose value the connection budget is reckoned with, and the least that makes sense.
 POOL_OPTIONS = {
     ("database", "sql_alchemy_pool_size"): 1,
@@ -40,11 +42,15 @@ def options_exist(settings: Settings) -> Iterator[Fault]:
         if airflow_options.exists(section, option):
             continue
         nearest = airflow_options.nearest(section.lower(), option.lower())
+        if any(word in option.lower() for word in _SECRET_WORDS):
+            remedy = "remove it: a secret's place is an Airflow connection, which the database keeps encrypted"
+        else:
+            remedy = f"did you mean {'.'.join(nearest)}?" if nearest else "remove it"
         yield Fault(
             key=f"airflow:config.{section}.{option}",
             given="an option that does not exist",
             allowed="options of the Airflow that the nodes install, and of its providers (node/airflow_options.json)",
-            remedy=f"did you mean {'.'.join(nearest)}?" if nearest else "remove it",
+            remedy=remedy,
         )
 
 

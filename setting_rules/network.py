@@ -32,7 +32,7 @@ def own_or_existing(settings: Settings) -> Iterator[Fault]:
             if field in network.model_fields_set:
                 yield Fault(
                     key=f"airflow:network.{key}",
-                    given=f"{shown(getattr(network, field))}, and airflow:network.existing beside it",
+                    given="a value, and airflow:network.existing beside it",
                     allowed="nothing: a VPC that exists has its range, zones, NAT and flow logs already",
                     remedy=f"remove {key}, or remove existing to have a VPC made",
                 )

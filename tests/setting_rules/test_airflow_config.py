@@ -30,6 +30,12 @@ def test_options_are_written_in_lower_case():
     assert the_fault({"airflow:config": {"Core": {"Parallelism": 64}}}).remedy == "did you mean core.parallelism?"
 
 
+def test_a_password_for_an_option_that_does_not_exist_is_sent_to_a_connection():
+    fault = the_fault({"airflow:config": {"smtp": {"smtp_password": "hunter2"}}})
+    assert "an Airflow connection" in fault.remedy
+    assert "hunter2" not in str(fault)
+
+
 def test_an_option_unlike_any_is_to_be_removed():
     assert the_fault({"airflow:config": {"zzzzzz": {"qqqqqqq": 1}}}).remedy == "remove it"
 

@@ -42,6 +42,13 @@ def test_an_existing_network_together_with_a_range_and_zones_is_refused_key_by_k
     ], "each of these would have no effect"
 
 
+def test_a_bad_range_beside_an_existing_network_is_told_to_go_as_well():
+    faults = faults_of({"airflow:network": {"existing": EXISTING, "cidr": "10.80.0.0/33"}})
+    assert [fault.key for fault in faults] == ["airflow:network.cidr", "airflow:network.cidr"], (
+        "an operator who mends the range would meet the next fault in the next preview"
+    )
+
+
 def test_a_network_is_described_one_way_or_the_other():
     faults = faults_of({"airflow:network": {}})
     assert [fault.key for fault in faults] == ["airflow:network.cidr", "airflow:network.zones"]
