@@ -333,7 +333,7 @@ def _plain_struct(struct: Any, wrapped: list[Any]) -> Any:
 
 def _misfit(type_: str, inputs: Mapping[str, Any]) -> str | None:
     """What is wrong with these inputs by the resource's own declaration; None if nothing is, or nothing is declared."""
-    resource = _class_of(type_)
+    resource = class_of(type_)
     if resource is None:
         return None
     declared = vars(sys.modules[resource.__module__])
@@ -371,12 +371,12 @@ def _misfits(value: Any, declared: Any, path: str) -> Iterator[str]:
 @cache
 def _output_names(type_: str) -> frozenset[str]:
     """The names of the outputs that the resource's class declares."""
-    resource = _class_of(type_)
+    resource = class_of(type_)
     return frozenset(_types.resource_types(resource)) if resource else frozenset()
 
 
 @cache
-def _class_of(type_: str) -> Any:
+def class_of(type_: str) -> Any:
     """The SDK's class for a type token, from the tables that each SDK registers when it is imported."""
     package, module, _ = type_.split(":", 2)
     for registered in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):

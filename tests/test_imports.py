@@ -1,0 +1,122 @@
+"""Imports point one way: `__main__` -> components -> settings, node; offline runs `__main__`; lab -> offline, node."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What each part may import of ours, besides itself. A part that is not here is a new one: give it its place.
+MAY_IMPORT: dict[str, set[str]] = {
+    "__main__": {"components", "settings", "node"},
+    "components": {"settings", "node"},
+    "settings": {"aws_facts", "setting_rules", "node"},
+    "setting_rules": {"aws_facts", "settings", "node"},
+    "aws_facts": set(),
+    "node": set(),
+    # Only to unpack user data for a diff.
+    "offline": {"node"},
+    "lab": {"offline", "node"},
+    "bench": {"offline", "lab", "node"},
+    "docs": {"settings", "setting_rules", "aws_facts"},
+}
+
+# Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.
+SHARED_BY_COMPONENTS = {"node_template", "node_user_data", "subnet_layout"}
+
+# What a node runs is Debian's Python and the Airflow environment; neither has Pulumi.
+OUTSIDE_OF_NODE = {"pulumi", "pulumi_aws", "pulumi_random", "pulumi_kubernetes", "pydantic"}
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _sources() -> list[Path]:
+    """Our Python files, but for the tests; programs without a suffix are those that name Python in their first line."""
+    found = []
+    for part in MAY_IMPORT:
+        single = ROOT / f"{part}.py"
+        files = [single] if single.is_file() else sorted((ROOT / part).rglob("*"))
+        found += [file for file in files if file.is_file() and (file.suffix == ".py" or _is_python_program(file))]
+    return found
+
+
+def _is_python_program(path: Path) -> bool:
+    with path.open("rb") as file:
+        first = file.readline()
+    return first.startswith(b"#!") and b"python" in first
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The dotted names that a file imports, those inside functions and of `from a import b` (as a.b) included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                package = ".".join(path.relative_to(ROOT).parts[: -node.level])
+                module = f"{package}.{node.module}" if node.module else package
+            else:
+                module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _breaches(path: Path) -> list[str]:
+    part, ours = _part(path), set(MAY_IMPORT) | {"tests"}
+    allowed = MAY_IMPORT[part] | {part}
+    found = [name for name in _imports(path) if name.split(".")[0] in ours and name.split(".")[0] not in allowed]
+    if part == "node":
+        found += [name for name in _imports(path) if name.split(".")[0] in OUTSIDE_OF_NODE]
+    if part == "components":
+        found += [
+            name
+            for name in _imports(path)
+            if name.startswith("components.") and name.split(".")[1] not in SHARED_BY_COMPONENTS
+        ]
+    return found
+
+
+@pytest.mark.parametrize("path", _sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path):
+    breaches = _breaches(path)
+    assert not breaches, f"{path.relative_to(ROOT)} may not import {', '.join(breaches)}"
+
+
+def test_every_part_has_its_place():
+    parts = {_part(path) for path in ROOT.glob("*/*.py")} | {_part(path) for path in ROOT.glob("*.py")}
+    unknown = parts - set(MAY_IMPORT) - {"tests"} - {part for part in parts if part.startswith(".")}
+    assert not unknown, "say in MAY_IMPORT what the new part may import"
+
+
+def test_what_components_share_registers_nothing():
+    for name in SHARED_BY_COMPONENTS:
+        path = ROOT / "components" / f"{name}.py"
+        assert path.is_file(), f"{name} is gone: take it off the list"
+        classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+        bases = {ast.unparse(base) for node in classes for base in node.bases}
+        assert "pulumi.ComponentResource" not in bases, f"{name} is a component; `__main__` has to pass its outputs on"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import offline.engine", ["offline.engine"]),
+        ("def f():\n    from tests import support", ["tests.support"]),
+        ("from components.network import Network", ["components.network.Network"]),
+        ("from . import network", ["components.network"]),
+        ("import json\nfrom node.roles import Role\nfrom components.node_template import launch_template", []),
+    ],
+)
+def test_a_breach_is_found_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, found: list
+):
+    monkeypatch.setattr("tests.test_imports.ROOT", tmp_path)
+    path = tmp_path / "components" / "masters.py"
+    path.parent.mkdir()
+    path.write_text(source)
+    assert _breaches(path) == found

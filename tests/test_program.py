@@ -1,0 +1,109 @@
+"""The whole program, for every stack file: what it registers, in a preview as in an update."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from node.user_data import decode
+from offline.engine import REPOSITORY, run_program
+from offline.recording import UNKNOWN, Recording, Registration
+from tests.support.state_keys import GOLDEN, STACKS, golden, state_keys
+
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+@cache
+def recorded(stack: str, *, preview: bool = False) -> Recording:
+    return run_program(stack, preview=preview)
+
+
+def user_data(recording: Recording) -> dict[str, str]:
+    return {template.name: template.inputs["userData"] for template in recording.of_type(TEMPLATE)}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_preview_shows_every_resource_that_an_update_makes(stack: str):
+    previewed, made = state_keys(recorded(stack, preview=True)), state_keys(recorded(stack))
+    hidden = set(made) - set(previewed)
+    assert not hidden, "made inside an apply, these appear in no preview"
+    assert previewed == made
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_state_keys_are_the_accepted_ones(stack: str):
+    """A resource whose type or name changes is deleted and made anew."""
+    accepted = golden(stack).read_text(encoding="utf-8").splitlines() if golden(stack).is_file() else []
+    found = state_keys(recorded(stack))
+    if found != accepted:
+        pytest.fail(
+            "\n".join(
+                [
+                    f"The state keys of {stack} are not those in {golden(stack).relative_to(REPOSITORY)}.",
+                    *(f"  - {key}" for key in sorted(set(accepted) - set(found))),
+                    *(f"  + {key}" for key in sorted(set(found) - set(accepted))),
+                    "A key that is gone deletes its resource; if the resource only has a new name, give it an alias.",
+                    "To accept a deliberate change: .venv/bin/python -m tests.support.state_keys",
+                ]
+            ),
+            pytrace=False,
+        )
+
+
+def test_no_stack_is_without_its_accepted_keys_and_none_of_them_is_left_over():
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(STACKS)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_preview_shows_all_of_the_user_data(stack: str):
+    previewed = user_data(recorded(stack, preview=True))
+    assert UNKNOWN not in previewed.values(), "something in it is decided by AWS at creation"
+    assert previewed == user_data(recorded(stack))
+    assert previewed
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_equal_settings_give_equal_user_data(stack: str):
+    assert user_data(run_program(stack)) == user_data(recorded(stack)), "or every update would roll every node"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_user_data_depends_on_nothing_that_aws_decides(stack: str):
+    """A restored database or a new endpoint must roll no node."""
+
+    def other_answers(registration: Registration) -> dict[str, object]:
+        arn = f"arn:aws:other:::{registration.name}"
+        return {
+            "id": f"other-{registration.name}",
+            "arn": arn,
+            "address": "other.example.org",
+            "dnsName": "other.example.org",
+            "primaryEndpointAddress": "other.example.org",
+            "port": 1,
+            "result": "other",
+            "base64": "AAAA",
+            "masterUserSecrets": [{"secretArn": arn, "kmsKeyId": arn, "secretStatus": "active"}],
+        }
+
+    declared = {resource.type for resource in recorded(stack).resources if resource.options.custom}
+    ports = {"aws:rds/instance:Instance", "aws:elasticache/replicationGroup:ReplicationGroup"}
+
+    def answers(registration: Registration) -> dict[str, object]:
+        given = other_answers(registration)
+        return given if registration.type in ports else {key: value for key, value in given.items() if key != "port"}
+
+    changed = run_program(stack, outputs=dict.fromkeys(declared, answers))
+    database = changed.only("aws:rds/instance:Instance")
+    assert database.outputs["address"] == "other.example.org", "the answers did change"
+    assert user_data(changed) == user_data(recorded(stack))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_user_data_holds_no_secret(stack: str):
+    recording = recorded(stack)
+    secrets = {text for text in recording.secret_texts if len(text) >= 8}
+    assert secrets
+    for name, packed in user_data(recording).items():
+        text = "\n".join(decode(packed).values())
+        assert not [secret for secret in secrets if secret in text], f"{name} holds a secret"
