@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.node import postgresql
+from tests.node.programs import load
+
+prepare_database = load("prepare-database")
+
+HOSTILE = "p%41@:/#?w& d'\"`$HOME\\é"
+ADMIN_PASSWORD = "adm%'\"\\ $x"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgresql.Server]:
+    found = postgresql.programs()
+    if found is None:
+        pytest.skip("PostgreSQL's server is not installed here")
+    with postgresql.running(found) as running:
+        yield running
+
+
+@dataclass
+class Cluster:
+    """One Airflow cluster on the server: names of its own, and an admin that is no superuser, as on RDS."""
+
+    server: postgresql.Server
+    name: str
+    password: str = HOSTILE
+    overlaps: list[str] = field(default_factory=list)
+    commands: list[Sequence[str]] = field(default_factory=list)
+    stdin: list[str | None] = field(default_factory=list)
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The variables of the unit."""
+        place = f"127.0.0.1:{self.server.port}"
+        secret = quote(self.password, safe="")
+        admin = {"host": "127.0.0.1", "port": self.server.port, "username": self.admin, "password": ADMIN_PASSWORD}
+        return {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self.name}:{secret}@{place}/{self.name}",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{self.results}:{secret}2@{place}/{self.results}",
+            "NODE_DATABASE_ADMIN": json.dumps(admin),
+            "NODE_ADMIN_PASSWORD": "first admin's",
+            "NODE_CLUSTER": "airflow-prod",
+            "NODE_ARTIFACTS": "0000/airflow.txt",
+        } | changes
+
+    @property
+    def admin(self) -> str:
+        return f"{self.name}_admin"
+
+    @property
+    def results(self) -> str:
+        return f"{self.name}_results"
+
+    def airflow(self, arguments: Sequence[str], stdin: str | None = None) -> int:
+        """Airflow's command line. Its migration, like the real one, fails if two run at a time."""
+        if not self.busy.acquire(blocking=False):
+            self.overlaps.append(" ".join(arguments))
+            return 1
+        with self.server.superuser(self.name) as database:
+            try:
+                self.commands.append(arguments)
+                self.stdin.append(stdin)
+                return self.exit_codes.get(arguments[0]) or self._run(database, arguments)
+            finally:
+                self.busy.release()
+
+    def _run(self, database: psycopg.Connection, arguments: Sequence[str]) -> int:
+        if arguments[0] == "db":
+            for table in ("alembic_version", "alembic_version_fab"):
+                database.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} (version_num text)").format(_name(table)))
+                database.execute(sql.SQL("GRANT ALL ON {} TO {}").format(_name(table), _name(self.name)))
+                if not database.execute(sql.SQL("SELECT 1 FROM {}").format(_name(table))).fetchone():
+                    database.execute(sql.SQL("INSERT INTO {} VALUES ('abc')").format(_name(table)))
+            database.execute("CREATE TABLE IF NOT EXISTS ab_role (id int, name text)")
+            database.execute("CREATE TABLE IF NOT EXISTS ab_user_role (user_id int, role_id int)")
+            database.execute(sql.SQL("GRANT ALL ON ab_role, ab_user_role TO {}").format(_name(self.name)))
+        elif arguments[0] == "sync-perm":
+            database.execute("INSERT INTO ab_role VALUES (1, 'Admin')")
+        elif arguments[0] == "users":
+            database.execute("INSERT INTO ab_user_role VALUES (1, 1)")
+        return 0
+
+    def prepare(self, **changes: str) -> str:
+        """Run the step."""
+        return prepare_database.prepare(self.environment(**changes), self.airflow)
+
+    def opens(self, user: str, password: str, database: str) -> bool:
+        """Whether the password opens the database."""
+        try:
+            self.server.connect(user, password, database).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _name(text: str) -> sql.Identifier:
+    return sql.Identifier(text)
+
+
+@pytest.fixture
+def cluster(server: postgresql.Server, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    monkeypatch.setattr(prepare_database.boot_step, "wait", lambda _: None)
+    # The tests' server speaks no TLS.
+    for variable in ("PGSSLMODE", "PGSSLROOTCERT"):
+        monkeypatch.delenv(variable, raising=False)
+    found = Cluster(server, f"c{next(_numbers)}")
+    with server.superuser() as root:
+        statement = sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}")
+        root.execute(statement.format(_name(found.admin), sql.Literal(ADMIN_PASSWORD)))
+        # RDS's admin owns these, too.
+        for database in ("postgres", "template1"):
+            root.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(_name(database), _name(found.admin)))
+    return found
+
+
+def test_an_empty_server_becomes_ready(cluster: Cluster):
+    assert cluster.prepare() == "the database is prepared; the first admin is created"
+    assert cluster.opens(cluster.name, HOSTILE, cluster.name)
+    assert cluster.opens(cluster.results, HOSTILE + "2", cluster.results)
+    assert [command[0] for command in cluster.commands] == ["db", "sync-perm", "users"]
+
+
+def test_the_roles_have_the_settings_that_airflow_relies_on(cluster: Cluster):
+    cluster.prepare()
+    for role, password in ((cluster.name, HOSTILE), (cluster.results, HOSTILE + "2")):
+        with cluster.server.connect(role, password, role) as connection:
+            settings = [
+                connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+                for name in ("client_encoding", "default_transaction_isolation", "timezone")
+            ]
+        assert settings == [("UTF8",), ("read committed",), ("UTC",)]
+
+
+def test_the_role_of_the_workers_opens_its_own_database_only(cluster: Cluster):
+    cluster.prepare()
+    for database in (cluster.name, "postgres", "template1"):
+        assert not cluster.opens(cluster.results, HOSTILE + "2", database), f"a worker must not reach {database}"
+
+
+def test_a_database_that_stays_open_is_named(cluster: Cluster, capsys: pytest.CaptureFixture[str]):
+    with cluster.server.superuser() as root:
+        root.execute(sql.SQL("CREATE DATABASE {}").format(_name(f"{cluster.name}_foreign")))
+    cluster.prepare()
+    assert f"{cluster.results} may also connect to {cluster.name}_foreign" in capsys.readouterr().out
+
+
+def test_two_masters_on_an_empty_server_take_turns(cluster: Cluster):
+    with ThreadPoolExecutor() as pool:
+        outcomes = sorted(pool.map(lambda _: cluster.prepare(), range(2)))
+    assert outcomes == ["the database is prepared; the first admin is created", "the database was prepared already"]
+    assert cluster.overlaps == []
+    assert [command[0] for command in cluster.commands] == ["db", "sync-perm", "users"]
+
+
+def test_a_master_that_waits_says_so_and_waits_on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    lines: list[str] = []
+    waiting = threading.Event()
+
+    def say(line: str) -> None:
+        lines.append(line)
+        waiting.set()
+
+    monkeypatch.setattr(prepare_database.boot_step, "say", say)
+    admin = prepare_database.Account(cluster.admin, ADMIN_PASSWORD, "127.0.0.1", cluster.server.port, "postgres")
+    first, second = prepare_database.connect(admin), prepare_database.connect(admin)
+    with prepare_database.locked(first), ThreadPoolExecutor() as pool:
+
+        def take_turn() -> None:
+            with prepare_database.locked(second, progress_seconds=0.02):
+                pass
+
+        turn = pool.submit(take_turn)
+        assert waiting.wait(20)
+        assert not turn.done()
+        first.close()
+        turn.result(20)
+    assert lines[0].startswith("another master prepares the database; waiting for 0 s now")
+
+
+def test_a_repetition_changes_nothing(cluster: Cluster):
+    cluster.prepare()
+    assert cluster.prepare() == "the database was prepared already"
+    assert len(cluster.commands) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"NODE_ARTIFACTS": "1111/airflow.txt"}, {"AIRFLOW__FAB__CUSTOM_ROLES": "{}"}],
+    ids=["another lock", "other roles of the UI"],
+)
+def test_what_the_tables_depend_on_is_brought_up_to_date(cluster: Cluster, change: dict[str, str]):
+    cluster.prepare()
+    assert cluster.prepare(**change) == "the database is prepared; there is an admin already"
+    assert [command[0] for command in cluster.commands[3:]] == ["db", "sync-perm"]
+
+
+def test_tables_that_were_downgraded_by_hand_are_brought_up_to_date(cluster: Cluster):
+    cluster.prepare()
+    with cluster.server.superuser(cluster.name) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'older'")
+    assert cluster.prepare() != "the database was prepared already"
+
+
+def test_a_password_that_was_rotated_opens_the_database(cluster: Cluster):
+    cluster.prepare()
+    cluster.password = "an%other:"
+    cluster.prepare()
+    assert cluster.opens(cluster.name, "an%other:", cluster.name)
+    assert not cluster.opens(cluster.name, HOSTILE, cluster.name)
+
+
+def test_the_server_is_sent_no_password(cluster: Cluster):
+    with cluster.server.superuser() as root:
+        root.execute("ALTER SYSTEM SET log_statement = 'all'")
+        root.execute("SELECT pg_reload_conf()")
+    cluster.prepare()
+    log = (cluster.server.folder / "log").read_text()
+    assert f'ALTER ROLE "{cluster.name}" LOGIN PASSWORD' in log
+    assert HOSTILE not in log, "CloudWatch keeps RDS's log of statements"
+
+
+def test_an_admin_that_people_have_made_is_left_alone(cluster: Cluster):
+    cluster.prepare()
+    cluster.prepare(NODE_ARTIFACTS="1111/airflow.txt")
+    assert [command[0] for command in cluster.commands].count("users") == 1
+
+
+def test_the_first_admins_password_is_no_argument(cluster: Cluster):
+    cluster.prepare()
+    command, stdin = cluster.commands[-1], cluster.stdin[-1]
+    assert command[:2] == ["users", "create"]
+    assert "first admin's" not in " ".join(command)
+    assert stdin == "first admin's\nfirst admin's\n", "Airflow asks for it twice"
+
+
+def test_a_migration_that_fails_for_good_fails_the_step_and_leaves_no_mark(cluster: Cluster):
+    cluster.exit_codes["db"] = 2
+    with pytest.raises(prepare_database.StepFailedError, match="`airflow db migrate` ended with exit code 2"):
+        cluster.prepare()
+    attempts = 1 + len(prepare_database.MIGRATE_DELAYS_SECONDS)
+    assert len(cluster.commands) == attempts, "a table may be locked for a moment"
+    cluster.exit_codes.clear()
+    assert cluster.prepare() == "the database is prepared; the first admin is created"
+
+
+@pytest.mark.parametrize(("command", "words"), [("sync-perm", "airflow sync-perm"), ("users", "first admin cannot be")])
+def test_a_command_that_fails_is_named(cluster: Cluster, command: str, words: str):
+    cluster.exit_codes[command] = 3
+    with pytest.raises(prepare_database.StepFailedError, match=f"{words}.* exit code 3"):
+        cluster.prepare()
+
+
+def test_an_admin_that_may_not_make_roles_gets_a_sentence(cluster: Cluster):
+    with cluster.server.superuser() as root:
+        root.execute(sql.SQL("ALTER ROLE {} NOCREATEROLE").format(_name(cluster.admin)))
+    with pytest.raises(prepare_database.StepFailedError, match="the server refuses a statement: permission denied"):
+        cluster.prepare()
+
+
+def test_a_wrong_admin_password_gets_a_sentence_without_it(cluster: Cluster):
+    admin = {"host": "127.0.0.1", "port": cluster.server.port, "username": cluster.admin, "password": "wrong%pw"}
+    with pytest.raises(prepare_database.StepFailedError, match=f"refuses {cluster.admin}: .*password auth") as failure:
+        cluster.prepare(NODE_DATABASE_ADMIN=json.dumps(admin))
+    assert "wrong%pw" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://airflow:a/b@host:x/airflow", "postgresql://airflow@host/airflow", "postgresql://a:b@host", ""]
+)
+def test_a_connection_url_that_is_none_is_refused_without_its_password(url: str):
+    with pytest.raises(prepare_database.StepFailedError, match="AIRFLOW__X") as failure:
+        prepare_database.account(url, "AIRFLOW__X")
+    assert "a/b" not in str(failure.value)
+
+
+def test_a_url_is_decoded_into_role_password_and_database():
+    found = prepare_database.account(f"db+postgresql+psycopg2://r:{quote(HOSTILE, safe='')}@h.example:5433/d", "X")
+    assert found == prepare_database.Account("r", HOSTILE, "h.example", 5433, "d")
+
+
+def test_airflow_never_sees_the_secrets_of_this_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    program = tmp_path / "airflow"
+    program.write_text('#!/bin/sh\ncd "$OUTPUT" && env > env && cat > stdin && echo "$@" > args\nexit 4\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("OUTPUT", str(tmp_path))
+    for name in prepare_database.OWN_VARIABLES:
+        monkeypatch.setenv(name, "geheim")
+    assert prepare_database.run_airflow(["users", "create"], stdin="pw\npw\n", program=str(program)) == 4
+    environment = (tmp_path / "env").read_text()
+    assert "geheim" not in environment
+    assert "AIRFLOW__FAB__UPDATE_FAB_PERMS=True" in environment, "else nobody makes the roles of the UI"
+    assert (tmp_path / "args").read_text() == "users create\n"
+    assert (tmp_path / "stdin").read_text() == "pw\npw\n"
