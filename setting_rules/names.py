@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _RESERVED_STARTS = {"internal-": "a load balancer", "sthree-": "a bucket", "amzn-s3-demo-": "a bucket"}
 # Pulumi ends the names it makes up with a hyphen and seven characters.
 _MADE_UP_TAIL = 8
+_ACCOUNT_ID = "<account id>"
 
 
 def cluster_name_length(settings: Settings) -> Iterator[Fault]:
@@ -25,7 +26,8 @@ def cluster_name_length(settings: Settings) -> Iterator[Fault]:
     is a new database.
     """
     name = settings.cluster.name
-    bucket = f"-{settings.cluster.account_id}-{settings.region}-access-logs"
+    # Twelve characters like every account id, so that a faulty account id does not hide a name that is too long.
+    bucket = f"-{_ACCOUNT_ID}-{settings.region}-access-logs"
     names = (
         (limits.LOAD_BALANCER_NAME_LENGTH, "-public", "a load balancer"),
         (limits.REPLICATION_GROUP_ID_LENGTH, "-broker", "a replication group"),

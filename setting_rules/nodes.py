@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aws_facts import instance_types
@@ -103,8 +104,7 @@ def _memory_for_the_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]
 
 def queues_have_one_pool(settings: Settings) -> Iterator[Fault]:
     """A queue is in one pool: of two, whichever has a free worker would take its tasks."""
-    pools = _pools_by_queue(settings)
-    for queue, names in pools.items():
+    for queue, names in _pools_by_queue(settings).items():
         if len(names) > 1:
             yield Fault(
                 key=f"airflow:workerPools.{names[1]}.queues",
@@ -117,7 +117,8 @@ def queues_have_one_pool(settings: Settings) -> Iterator[Fault]:
 def default_queue_is_served(settings: Settings) -> Iterator[Fault]:
     """A pool serves the queue of tasks that name none: `default`, or `airflow:config`'s `operators.default_queue`."""
     queue = settings.config.get("operators", {}).get("default_queue", _DEFAULT_QUEUE)
-    if settings.worker_pools and queue not in _pools_by_queue(settings):
+    served = {served for pool in settings.worker_pools.values() for served in pool.queues}
+    if settings.worker_pools and queue not in served:
         chosen = "[operators] default_queue in airflow:config" if queue != _DEFAULT_QUEUE else "Airflow's default"
         yield Fault(
             key="airflow:workerPools",
@@ -128,8 +129,10 @@ def default_queue_is_served(settings: Settings) -> Iterator[Fault]:
 
 
 def _pools_by_queue(settings: Settings) -> dict[str, list[str]]:
+    """The pools that serve each queue. One whose list is at fault is left out: it hides no conflict of the others."""
     pools: dict[str, list[str]] = defaultdict(list)
     for name, pool in settings.worker_pools.items():
-        for queue in dict.fromkeys(pool.queues):
-            pools[queue].append(name)
+        with suppress(FaultyValue):
+            for queue in dict.fromkeys(pool.queues):
+                pools[queue].append(name)
     return pools

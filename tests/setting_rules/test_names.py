@@ -24,7 +24,12 @@ def test_in_a_region_with_a_long_name_a_bucket_sets_the_longest_cluster_name():
     }
     assert faults_of({**region, "airflow:cluster.name": "a" * 23}) == ()
     fault = the_fault({**region, "airflow:cluster.name": "a" * 24})
-    assert "-111122223333-ap-southeast-1-access-logs, and AWS allows it 63" in fault.allowed
+    assert "-<account id>-ap-southeast-1-access-logs, and AWS allows it 63" in fault.allowed
+
+
+def test_a_faulty_account_id_hides_no_name_that_is_too_long():
+    keys = [fault.key for fault in faults_of({"airflow:cluster.name": "a" * 26, "airflow:cluster.accountId": "1"})]
+    assert "airflow:cluster.name" in keys
 
 
 @pytest.mark.parametrize("start", ["internal-", "sthree-", "amzn-s3-demo-"])

@@ -54,6 +54,13 @@ def test_a_queue_belongs_to_one_pool():
     assert "remove default from one of default, heavy" in fault.remedy
 
 
+def test_a_pool_without_queues_hides_no_queue_that_two_others_serve():
+    pool = {"instanceTypes": ["r7i.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
+    added = {"airflow:workerPools.a": pool | {"queues": []}, "airflow:workerPools.b": pool | {"queues": ["default"]}}
+    keys = [fault.key for fault in faults_of(added)]
+    assert keys == ["airflow:workerPools.a.queues", "airflow:workerPools.b.queues"]
+
+
 @pytest.mark.parametrize(
     ("options", "queue"), [({}, "default"), ({"operators": {"default_queue": "elsewhere"}}, "elsewhere")]
 )
