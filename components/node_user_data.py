@@ -51,7 +51,8 @@ def _environment(
         pool=pool,
         queues=pools[pool].queues if pool else (),
         concurrency=pools[pool].concurrency if pool else None,
-        task_slots=sum(each.max_size * each.concurrency for each in pools.values()),
+        # Schedulers alone read it. On a worker it would roll every pool when one of them changes its size.
+        task_slots=None if pool else sum(each.max_size * each.concurrency for each in pools.values()),
         web_url=surroundings.web_url,
         secure_cookies=settings.web.domain is not None,
         vpc_cidr=settings.network.vpc_cidr,

@@ -53,6 +53,12 @@ def test_a_change_elsewhere_leaves_the_nodes_alone(change: dict[str, Any]):
     assert worker_user_data(before, SURROUNDINGS, "default") == worker_user_data(after, SURROUNDINGS, "default")
 
 
+def test_a_larger_pool_rolls_the_masters_that_fill_it_and_no_other_pool():
+    before, after = load(content()), load(changed({"airflow:workerPools.heavy.maxSize": 5}))
+    assert master_user_data(before, SURROUNDINGS) != master_user_data(after, SURROUNDINGS)
+    assert worker_user_data(before, SURROUNDINGS, "default") == worker_user_data(after, SURROUNDINGS, "default")
+
+
 def test_user_data_that_ec2_would_refuse_is_a_sentence_and_no_traceback():
     noise = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(600))
     settings = load(changed({"airflow:config.core.dagbag_import_error_tracebacks": noise}))
