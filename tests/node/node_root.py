@@ -1,0 +1,50 @@
+"""A root file system as systemd finds it on a node: our files, and stubs of what Debian brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from node.environment import VENV
+from node.node_file import files_for
+from node.roles import Role
+
+UNITS = "etc/systemd/system"
+_TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")
+_BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm")
+_CLOUD_FINAL = "[Unit]\nDescription=cloud-init\n[Service]\nType=oneshot\nExecStart=/usr/bin/rm\n"
+
+
+def build(root: Path, role: Role) -> Path:
+    """Put the role's files and the stubs below `root`."""
+    for file in files_for(role):
+        _put(root, file.path, file.content.decode(), file.mode)
+    for target in _TARGETS:
+        _put(root, f"/usr/lib/systemd/system/{target}.target", "[Unit]\nDescription=stub\n")
+    _put(root, "/usr/lib/systemd/system/cloud-final.service", _CLOUD_FINAL)
+    for binary in _BINARIES:
+        _put(root, binary, "#!/bin/sh\n", 0o755)
+    return root
+
+
+def units(root: Path) -> list[str]:
+    """The names of our services and targets; a template as an instance of it."""
+    names = sorted(path.name for path in (root / UNITS).iterdir() if path.suffix in (".service", ".target"))
+    return [name.replace("@.", "@example.") for name in names]
+
+
+def settings(root: Path, unit: str) -> dict[str, list[str]]:
+    """What a service says, its drop-ins included: every value of each directive, in order."""
+    found: dict[str, list[str]] = {}
+    for path in (root / UNITS / unit, *sorted((root / UNITS / "airflow-.service.d").iterdir())):
+        for line in path.read_text().splitlines():
+            name, separator, value = line.partition("=")
+            if separator and not line.startswith("#"):
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def _put(root: Path, path: str, content: str, mode: int = 0o644) -> None:
+    target = root / path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(content)
+    target.chmod(mode)

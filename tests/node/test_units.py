@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.environment import ENVIRONMENT_FILE
+from node.roles import Role
+from tests.node import node_root
+
+STEPS = {
+    Role.MASTER: ["artifacts", "ca-bundle", "install", "secrets", "database"],
+    Role.WORKER: ["artifacts", "ca-bundle", "install", "secrets"],
+}
+SERVICES = {
+    Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer"],
+    Role.WORKER: ["worker"],
+}
+ALL_SERVICES = [(role, service) for role in Role for service in SERVICES[role]]
+# Tenths of systemd's exposure level: a unit that gets worse fails. A worker runs other people's code, which may need what
+# the others are refused.
+WORST_EXPOSURE = {"airflow-worker.service": 40}
+WORST_EXPOSURE_OF_OTHERS = 23
+
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed here")
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[Role, Path]:
+    return {role: node_root.build(tmp_path_factory.mktemp(role), role) for role in Role}
+
+
+def _analyze(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", arguments[0], f"--root={root}", *arguments[1:]]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _settings(roots: dict[Role, Path], role: Role, unit: str) -> dict[str, list[str]]:
+    return node_root.settings(roots[role], f"airflow-{unit}.service")
+
+
+@needs_systemd
+@pytest.mark.parametrize("role", Role)
+def test_systemd_finds_nothing_wrong(roots: dict[Role, Path], role: Role):
+    result = _analyze(roots[role], "verify", *node_root.units(roots[role]), "cloud-final.service")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs_systemd
+@pytest.mark.parametrize("fault", ["KillMode=mixd", "Restrat=always"])
+def test_systemd_would_find_a_misspelt_directive(tmp_path: Path, fault: str):
+    root = node_root.build(tmp_path, Role.WORKER)
+    unit = root / node_root.UNITS / "airflow-worker.service"
+    unit.write_text(f"{unit.read_text()}{fault}\n")
+    assert ", ignoring" in _analyze(root, "verify", "airflow-worker.service").stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("role", Role)
+def test_no_unit_is_more_exposed_than_it_has_to_be(roots: dict[Role, Path], role: Role):
+    for unit in node_root.units(roots[role]):
+        if unit.endswith(".service"):
+            worst = WORST_EXPOSURE.get(unit, WORST_EXPOSURE_OF_OTHERS)
+            result = _analyze(roots[role], "security", "--offline=true", "--no-pager", f"--threshold={worst}", unit)
+            assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_step_waits_for_the_one_before_it(roots: dict[Role, Path], role: Role):
+    steps = STEPS[role]
+    for before, step in itertools.pairwise(steps):
+        for directive in ("Requires", "After"):
+            words = " ".join(_settings(roots, role, step)[directive]).split()
+            assert f"airflow-{before}.service" in words, f"{step} must not start without {before}"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_failed_step_has_the_node_replaced(roots: dict[Role, Path], role: Role):
+    for step in STEPS[role]:
+        settings = _settings(roots, role, step)
+        assert settings["OnFailure"] == ["airflow-boot-failed@%n.service"]
+        assert settings["Type"] == ["oneshot"]
+        assert settings["RemainAfterExit"] == ["yes"], "a step that is done must not run again for each dependent"
+
+
+def test_a_node_that_cannot_report_itself_turns_itself_off(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.WORKER, "boot-failed@")
+    assert settings["FailureAction"] == ["poweroff"]
+    assert "OnFailure" not in settings
+    assert settings["StandardOutput"] == ["journal+console"], "the console outlives the node"
+
+
+def test_a_failure_of_cloud_init_has_the_node_replaced(roots: dict[Role, Path]):
+    drop_in = roots[Role.WORKER] / node_root.UNITS / "cloud-final.service.d/10-airflow-report-failure.conf"
+    assert "OnFailure=airflow-boot-failed@%n.service" in drop_in.read_text()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_step_that_hangs_fails(roots: dict[Role, Path], role: Role):
+    for step in STEPS[role]:
+        timeout = _settings(roots, role, step)["TimeoutStartSec"]
+        if step == "database":
+            assert timeout == ["infinity"], "another master's migration takes as long as it takes"
+        else:
+            assert re.fullmatch(r"\d+min", timeout[0])
+
+
+@pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
+def test_a_service_comes_back_however_often_it_ends(roots: dict[Role, Path], role: Role, service: str):
+    settings = _settings(roots, role, service)
+    assert settings["Restart"] == ["always"]
+    assert settings["RestartSec"] == ["5"]
+    assert settings["StartLimitIntervalSec"] == ["0"], "a scheduler ends at once for as long as the database is away"
+
+
+@pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
+def test_a_service_starts_with_the_node_and_after_its_last_step(roots: dict[Role, Path], role: Role, service: str):
+    target = (roots[role] / node_root.UNITS / "airflow-node.target").read_text()
+    assert re.search(rf"^Wants=.*\bairflow-{service}\.service\b", target, re.MULTILINE)
+    settings = _settings(roots, role, service)
+    last = f"airflow-{STEPS[role][-1]}.service"
+    assert last in " ".join(settings["Requires"]).split()
+    assert last in " ".join(settings["After"]).split()
+    assert "network-online.target" in " ".join(settings["After"]).split(), "it must stop before the network does"
+
+
+@pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
+def test_nothing_of_airflow_runs_as_root(roots: dict[Role, Path], role: Role, service: str):
+    settings = _settings(roots, role, service)
+    assert settings["User"] == ["airflow"]
+    assert settings["CapabilityBoundingSet"] == [""]
+    assert settings["NoNewPrivileges"] == ["yes"]
+
+
+@pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
+def test_a_service_sees_the_processes_it_supervises(roots: dict[Role, Path], role: Role, service: str):
+    hidden = {"ProtectProc", "ProcSubset"} & _settings(roots, role, service).keys()
+    assert not hidden, "task processes are not dumpable, and hidden ones count as dead"
+
+
+@pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
+def test_a_service_gets_the_settings_and_its_secrets_and_nothing_else(
+    roots: dict[Role, Path], role: Role, service: str
+):
+    files = _settings(roots, role, service)["EnvironmentFile"]
+    assert files == [ENVIRONMENT_FILE, "/run/airflow/secrets.env"], "the last one wins, and a missing one is an error"
+
+
+def test_only_the_database_step_gets_the_admins_secrets_and_only_while_it_runs(roots: dict[Role, Path]):
+    holders = [
+        unit
+        for unit in node_root.units(roots[Role.MASTER])
+        if "/run/airflow/database.env"
+        in (roots[Role.MASTER] / node_root.UNITS / unit.replace("@example", "@")).read_text()
+    ]
+    assert holders == ["airflow-database.service"]
+    settings = _settings(roots, Role.MASTER, "database")
+    removal = ["+/usr/bin/rm -f /run/airflow/database.env"]
+    assert settings["ExecStartPre"] == ["+/usr/local/lib/airflow/fetch-secrets database"]
+    assert settings["ExecStartPost"] == removal
+    assert settings["ExecStopPost"] == removal, "after a failure, too"
+    assert settings["User"] == ["airflow"]
+
+
+def test_a_stopping_worker_lets_its_tasks_finish(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.WORKER, "worker")
+    assert settings["KillMode"] == ["mixed"], "a signal to every process of the group kills the tasks"
+    assert settings["KillSignal"] == ["SIGTERM"], "Celery's warm shutdown"
+    assert settings["TimeoutStopSec"] == ["12h"]
+
+
+@pytest.mark.parametrize(("role", "service"), [(Role.WORKER, "worker"), (Role.MASTER, "dag-processor")])
+def test_code_that_eats_the_memory_ends_alone(roots: dict[Role, Path], role: Role, service: str):
+    assert _settings(roots, role, service)["OOMPolicy"] == ["continue"], "systemd's default stops the whole service"
+
+
+def test_a_worker_consumes_the_queues_of_its_pool(roots: dict[Role, Path]):
+    (command,) = _settings(roots, Role.WORKER, "worker")["ExecStart"]
+    assert command == "/opt/airflow/venv/bin/airflow celery worker --queues ${NODE_QUEUES}"
+
+
+def test_the_api_server_believes_the_load_balancer(roots: dict[Role, Path]):
+    (command,) = _settings(roots, Role.MASTER, "api-server")["ExecStart"]
+    assert command.endswith("airflow api-server --proxy-headers"), "else all people share one count of failed logins"
+
+
+def test_airflows_user_cannot_log_in(roots: dict[Role, Path]):
+    line = (roots[Role.WORKER] / "etc/sysusers.d/airflow.conf").read_text().splitlines()[-1]
+    assert line == 'u airflow - "Apache Airflow" /var/lib/airflow /usr/sbin/nologin'
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_program_that_a_unit_starts_is_on_the_node(roots: dict[Role, Path], role: Role):
+    for unit in (roots[role] / node_root.UNITS).glob("*.service"):
+        for program in re.findall(r"^Exec\w+=[+!@:-]*(\S+)", unit.read_text(), re.MULTILINE):
+            assert (roots[role] / program.lstrip("/")).stat().st_mode & 0o111, f"{unit.name} starts {program}"
+
+
+def test_the_administrators_command_line_is_sound_shell(roots: dict[Role, Path]):
+    script = roots[Role.MASTER] / "usr/local/bin/airflow"
+    result = subprocess.run(
+        [str(Path(sys.executable).with_name("shellcheck")), str(script)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
