@@ -10,7 +10,7 @@ from node.roles import Role
 
 UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")
-_BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm")
+_BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm", "/usr/bin/systemctl")
 _CLOUD_FINAL = "[Unit]\nDescription=cloud-init\n[Service]\nType=oneshot\nExecStart=/usr/bin/rm\n"
 
 

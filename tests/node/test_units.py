@@ -11,6 +11,7 @@ import pytest
 
 from node.environment import ENVIRONMENT_FILE
 from node.roles import Role
+from node.user_data import FIRST_BOOT_DEADLINE
 from tests.node import node_root
 
 STEPS = {
@@ -22,8 +23,8 @@ SERVICES = {
     Role.WORKER: ["worker"],
 }
 ALL_SERVICES = [(role, service) for role in Role for service in SERVICES[role]]
-# Tenths of systemd's exposure level: a unit that gets worse fails. A worker runs other people's code, which may need what
-# the others are refused.
+# Tenths of systemd's exposure level: a unit that gets worse fails. A worker runs other people's code, which may need
+# what the others are refused.
 WORST_EXPOSURE = {"airflow-worker.service": 40}
 WORST_EXPOSURE_OF_OTHERS = 23
 
@@ -98,6 +99,14 @@ def test_a_node_that_cannot_report_itself_turns_itself_off(roots: dict[Role, Pat
 def test_a_failure_of_cloud_init_has_the_node_replaced(roots: dict[Role, Path]):
     drop_in = roots[Role.WORKER] / node_root.UNITS / "cloud-final.service.d/10-airflow-report-failure.conf"
     assert "OnFailure=airflow-boot-failed@%n.service" in drop_in.read_text()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_deadline_of_the_first_boot_ends_with_the_last_step_that_has_one(roots: dict[Role, Path], role: Role):
+    (command,) = _settings(roots, role, "secrets")["ExecStartPost"]
+    timer = re.search(r"--unit=(\S+)", FIRST_BOOT_DEADLINE)
+    assert timer
+    assert command == f"-+/usr/bin/systemctl stop {timer.group(1)}.timer", "a node at work must not be turned off later"
 
 
 @pytest.mark.parametrize("role", Role)
@@ -203,7 +212,6 @@ def test_every_program_that_a_unit_starts_is_on_the_node(roots: dict[Role, Path]
 
 def test_the_administrators_command_line_is_sound_shell(roots: dict[Role, Path]):
     script = roots[Role.MASTER] / "usr/local/bin/airflow"
-    result = subprocess.run(
-        [str(Path(sys.executable).with_name("shellcheck")), str(script)], capture_output=True, text=True, check=False
-    )
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    result = subprocess.run([str(shellcheck), str(script)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
