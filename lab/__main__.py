@@ -1,0 +1,147 @@
+"""`python -m lab COMMAND`: what stands behind `make lab` and its relatives."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import boto3
+import pulumi
+from botocore.config import Config
+
+from lab import cluster, description, host, image
+from lab.cluster import Cluster
+from lab.node import enter
+from lab.progress import LabError, say
+
+
+def main() -> int:
+    """Run one command; 0 when it went well, 1 with a sentence when something is to be put right."""
+    parser = argparse.ArgumentParser(prog="python -m lab", description="The stack's cluster on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    add = commands.add_parser
+    add("up", help="build everything, print URL and login, stay until Ctrl-C").set_defaults(run=up)
+    add("nodes", help="the nodes of the running lab").set_defaults(run=nodes)
+    shell_parser = add("shell", help="a shell on a node")
+    shell_parser.set_defaults(run=shell)
+    shell_parser.add_argument("node")
+    logs_parser = add("logs", help="the journal of a node")
+    logs_parser.set_defaults(run=logs)
+    logs_parser.add_argument("node")
+    logs_parser.add_argument("unit", nargs="?")
+    dag_parser = add("dag", help="copy a DAG file into the lab's bucket")
+    dag_parser.set_defaults(run=dag)
+    dag_parser.add_argument("file", type=Path)
+    add("image", help="build the images").set_defaults(run=images)
+    add("sweep", help="remove what a killed lab left").set_defaults(run=sweep)
+    arguments = parser.parse_args()
+    run: Callable[[argparse.Namespace], None] = arguments.run
+    try:
+        run(arguments)
+    except (LabError, pulumi.RunError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def up(_: argparse.Namespace) -> None:
+    """Bring the cluster up and stay."""
+    with _asked_to_end(), Cluster() as lab:
+        try:
+            lab.wait_ready()
+            user, password = lab.admin()
+            print(lab.boot_table())
+            print(f"\nAirflow: {lab.url}\nLogin:   {user} / {password}\n")
+            print("make lab-dag FILE=my_dag.py    copy a DAG into the cluster; it shows up within a minute")
+            print("make lab-nodes                 the nodes; make lab-shell NODE=..., make lab-logs NODE=...")
+            print("Ctrl-C                         end the lab; nothing stays behind", flush=True)
+            lab.wait(lambda: False, "Ctrl-C", timeout=float("inf"))
+        except KeyboardInterrupt:
+            say("ending the lab")
+
+
+@contextlib.contextmanager
+def _asked_to_end() -> Generator[None]:
+    """Let SIGTERM end the lab as Ctrl-C does, and let neither disturb the clearing up."""
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    yield
+
+
+def nodes(_: argparse.Namespace) -> None:
+    """List the nodes."""
+    for node in description.read().nodes:
+        print(f"{node.name:12} {node.instance_id:20} {node.address:15} {node.zone}")
+
+
+def shell(arguments: argparse.Namespace) -> None:
+    """Become a root shell on the node."""
+    node = description.find_node(description.read(), arguments.node)
+    command = [*enter(node.leader, terminal=True), "/bin/bash", "-l"]
+    _become(command, {**host.ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")})
+
+
+def logs(arguments: argparse.Namespace) -> None:
+    """Become journalctl on the node."""
+    node = description.find_node(description.read(), arguments.node)
+    unit = [f"--unit={arguments.unit}"] if arguments.unit else []
+    command = [*enter(node.leader), "journalctl", "--no-pager", "--boot", *unit]
+    _become(command, host.ENVIRONMENT)
+
+
+def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """Let the command have the terminal, its signals included; this process is over."""
+    os.execvpe(command[0], command, environment)  # noqa: S606 - a list, and no shell is wanted
+
+
+def dag(arguments: argparse.Namespace) -> None:
+    """Copy a file into the DAGs' bucket, as a deployment would."""
+    file: Path = arguments.file
+    if not file.is_file():
+        raise LabError(f"There is no file {str(file)!r}. Say which one: make lab-dag FILE=path/to/my_dag.py")
+    lab = description.read()
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=f"https://{lab.aws_address}",
+        region_name=lab.region,
+        aws_access_key_id=lab.access_key_id,
+        aws_secret_access_key=lab.secret_access_key,
+        verify=lab.ca_file,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    s3.upload_file(str(file), lab.dags_bucket, file.name)
+    print(f"{file.name} is in s3://{lab.dags_bucket}. It shows up at {lab.url}/dags within a minute.")
+
+
+def images(_: argparse.Namespace) -> None:
+    """Build what is not in the cache."""
+    host.check_machine()
+    host.install_programs()
+    for kind in (image.NODE, image.SERVERS):
+        say(f"{kind.name} image: {image.build(kind)}")
+
+
+def sweep(_: argparse.Namespace) -> None:
+    """Clear up after a lab that was killed."""
+    host.check_machine()
+    with contextlib.closing(cluster.take_lock()):
+        cluster.sweep()
+    say("nothing of a lab is left")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

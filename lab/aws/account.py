@@ -1,0 +1,212 @@
+"""The program's resources as an AWS account holds them: made in moto from exactly the inputs that were recorded."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offline.recording import Recording, Resource
+
+Client = Callable[[str], Any]
+"""Makes a boto3 client of the account for a service."""
+
+OPERATOR = "lab-operator"
+"""The user that plays the operator, EC2 and the autoscaling service."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessKey:
+    """A user's key."""
+
+    id: str
+    secret: str
+
+
+def secret_arns(recording: Recording) -> dict[str, str]:
+    """The ARN of every secret by its name, the one that RDS makes for its admin included."""
+    arns = [secret.outputs["arn"] for secret in recording.of_type("aws:secretsmanager/secret:Secret")]
+    arns += [secret["secretArn"] for secret in managed_secrets(recording)]
+    return {name_of_secret(arn): arn for arn in arns}
+
+
+def managed_secrets(recording: Recording) -> list[Mapping[str, str]]:
+    """What RDS says of the admin secrets it manages itself."""
+    instances = recording.of_type("aws:rds/instance:Instance")
+    return [secret for instance in instances for secret in instance.outputs.get("masterUserSecrets", [])]
+
+
+def name_of_secret(arn: str) -> str:
+    """The name in a secret's ARN, which ends in a hyphen and six characters of AWS's."""
+    return arn.partition(":secret:")[2][:-7]
+
+
+def fill(recording: Recording, client: Client, *, database_admin: Mapping[str, str]) -> AccessKey:
+    """Make everything the nodes meet, and return the operator's key.
+
+    `database_admin` becomes the value of the secret that RDS manages.
+    """
+    key = _operator(client("iam"))
+    _secrets(recording, client("secretsmanager"), database_admin)
+    _buckets(recording, client("s3"))
+    _roles(recording, client("iam"))
+    ids = _network(recording, client("ec2"))
+    ids |= _launch_templates(recording, client("ec2"))
+    _groups(recording, client("autoscaling"), ids)
+    return key
+
+
+def _operator(iam: Any) -> AccessKey:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.create_user(UserName=OPERATOR)
+    iam.put_user_policy(
+        UserName=OPERATOR,
+        PolicyName="everything",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+    key = iam.create_access_key(UserName=OPERATOR)["AccessKey"]
+    return AccessKey(id=key["AccessKeyId"], secret=key["SecretAccessKey"])
+
+
+def _secrets(recording: Recording, secrets: Any, database_admin: Mapping[str, str]) -> None:
+    values = {
+        version.inputs["secretId"]: version.inputs["secretString"]
+        for version in recording.of_type("aws:secretsmanager/secretVersion:SecretVersion")
+    }
+    values |= {secret["secretArn"]: json.dumps(dict(database_admin)) for secret in managed_secrets(recording)}
+    for name, arn in secret_arns(recording).items():
+        secrets.create_secret(Name=name, **({"SecretString": values[arn]} if arn in values else {}))
+
+
+def _buckets(recording: Recording, s3: Any) -> None:
+    for bucket in recording.of_type("aws:s3/bucket:Bucket"):
+        place = {"LocationConstraint": bucket.outputs["bucketRegion"]}
+        # us-east-1 is the one region that must not be named.
+        named = {} if place["LocationConstraint"] == "us-east-1" else {"CreateBucketConfiguration": place}
+        s3.create_bucket(Bucket=bucket.id, **named)
+    for versioning in recording.of_type("aws:s3/bucketVersioning:BucketVersioning"):
+        s3.put_bucket_versioning(
+            Bucket=versioning.inputs["bucket"],
+            VersioningConfiguration={"Status": versioning.inputs["versioningConfiguration"]["status"]},
+        )
+    for policy in recording.of_type("aws:s3/bucketPolicy:BucketPolicy"):
+        s3.put_bucket_policy(Bucket=policy.inputs["bucket"], Policy=policy.inputs["policy"])
+    for item in recording.of_type("aws:s3/bucketObjectv2:BucketObjectv2"):
+        s3.put_object(Bucket=item.inputs["bucket"], Key=item.inputs["key"], Body=_content(item))
+
+
+def _content(item: Resource) -> bytes:
+    """An object's bytes, given as base64 or as text."""
+    if "contentBase64" in item.inputs:
+        return base64.b64decode(item.inputs["contentBase64"])
+    return item.inputs["content"].encode()
+
+
+def _roles(recording: Recording, iam: Any) -> None:
+    for role in recording.of_type("aws:iam/role:Role"):
+        iam.create_role(
+            RoleName=role.outputs["name"],
+            Path=role.inputs.get("path", "/"),
+            AssumeRolePolicyDocument=role.inputs["assumeRolePolicy"],
+        )
+    for policy in recording.of_type("aws:iam/rolePolicy:RolePolicy"):
+        iam.put_role_policy(
+            RoleName=policy.inputs["role"], PolicyName=policy.outputs["name"], PolicyDocument=policy.inputs["policy"]
+        )
+    for profile in recording.of_type("aws:iam/instanceProfile:InstanceProfile"):
+        iam.create_instance_profile(InstanceProfileName=profile.outputs["name"])
+        iam.add_role_to_instance_profile(InstanceProfileName=profile.outputs["name"], RoleName=profile.inputs["role"])
+
+
+def _network(recording: Recording, ec2: Any) -> dict[str, str]:
+    """Make VPC and subnets; moto chooses their ids itself, so the recorded ids are returned with moto's."""
+    ids = {}
+    for vpc in recording.of_type("aws:ec2/vpc:Vpc"):
+        ids[vpc.id] = ec2.create_vpc(CidrBlock=vpc.inputs["cidrBlock"])["Vpc"]["VpcId"]
+    for subnet in recording.of_type("aws:ec2/subnet:Subnet"):
+        made = ec2.create_subnet(
+            VpcId=ids[subnet.inputs["vpcId"]],
+            CidrBlock=subnet.inputs["cidrBlock"],
+            AvailabilityZone=subnet.inputs["availabilityZone"],
+        )
+        ids[subnet.id] = made["Subnet"]["SubnetId"]
+    return ids
+
+
+def _launch_templates(recording: Recording, ec2: Any) -> dict[str, str]:
+    return {
+        template.id: ec2.create_launch_template(
+            LaunchTemplateName=template.outputs["name"], LaunchTemplateData=_template_data(template.inputs)
+        )["LaunchTemplate"]["LaunchTemplateId"]
+        for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")
+    }
+
+
+def _template_data(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides how an instance boots; disks and interfaces are the lab's own."""
+    return {
+        "ImageId": inputs["imageId"],
+        "InstanceType": inputs["instanceType"],
+        "UserData": inputs["userData"],
+        "IamInstanceProfile": {"Arn": inputs["iamInstanceProfile"]["arn"]},
+        "MetadataOptions": {key[0].upper() + key[1:]: value for key, value in inputs["metadataOptions"].items()},
+        "TagSpecifications": [
+            {"ResourceType": specification["resourceType"], "Tags": _tags(specification["tags"])}
+            for specification in inputs["tagSpecifications"]
+        ],
+    }
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str]) -> None:
+    for group in recording.of_type("aws:autoscaling/group:Group"):
+        given = group.inputs
+        template = dict(_template_of(given, ids))
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=group.outputs["name"],
+            MinSize=given["minSize"],
+            MaxSize=given["maxSize"],
+            DesiredCapacity=group.outputs["desiredCapacity"],
+            VPCZoneIdentifier=",".join(ids[subnet] for subnet in given["vpcZoneIdentifiers"]),
+            HealthCheckType=given["healthCheckType"],
+            Tags=[{**_capitals(tag), "ResourceId": group.outputs["name"]} for tag in given.get("tags", [])],
+            **template,
+        )
+        # At creation moto takes 0 for "not given" and makes it 300; an update without a template takes that away.
+        grace = given["healthCheckGracePeriod"]
+        autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=group.outputs["name"], HealthCheckGracePeriod=grace, **template
+        )
+
+
+def _template_of(given: Mapping[str, Any], ids: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """The group's launch template, alone or within a mixed instances policy."""
+    if "launchTemplate" in given:
+        template = given["launchTemplate"]
+        yield "LaunchTemplate", {"LaunchTemplateId": ids[template["id"]], "Version": template["version"]}
+        return
+    policy = given["mixedInstancesPolicy"]
+    template = policy["launchTemplate"]["launchTemplateSpecification"]
+    yield (
+        "MixedInstancesPolicy",
+        {
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {
+                    "LaunchTemplateId": ids[template["launchTemplateId"]],
+                    "Version": template["version"],
+                },
+                "Overrides": [_capitals(override) for override in policy["launchTemplate"]["overrides"]],
+            },
+            "InstancesDistribution": _capitals(policy["instancesDistribution"]),
+        },
+    )
+
+
+def _capitals(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Pulumi's property names as the API spells them."""
+    return {key[0].upper() + key[1:]: value for key, value in mapping.items()}

@@ -1,0 +1,185 @@
+"""The lab's AWS: moto's server with the program's policies enforced as AWS would, resource by resource.
+
+Runs as a process of its own inside the lab's network: `python -m lab.aws.moto_server SETTINGS.json`. moto itself
+checks, when asked to, that a request is signed by a key it gave out. What that key may do is decided in
+`lab.aws.policy` from the role's and the bucket's policies.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from moto import settings as moto_settings
+from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core import authorization
+from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import utcnow
+from moto.iam.access_control import IAMRequestBase, PermissionResult, S3IAMRequest
+from moto.iam.models import Policy
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import FakeBucket, s3_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.secretsmanager.utils import SecretsManagerSecretIdentifier
+from moto.utilities.id_generator import moto_id_manager
+from werkzeug.serving import run_simple
+
+from lab.aws.policy import Document, Request, is_allowed
+
+ADDRESS, PORT = "127.0.0.1", 5000
+"""On the loopback interface of the lab's network: nodes come in through the TLS front and cannot pass it by."""
+
+TLS_VERSION_HEADER = "X-Lab-Tls-Version"
+"""Set by the TLS front on every request, whatever the client sent."""
+
+# Operations that are allowed by a permission of another name.
+S3_PERMISSIONS = {"HeadBucket": "ListBucket"}
+
+_launch = FakeAutoScalingGroup.replace_autoscaling_group_instances
+_set_instance_health = AutoScalingResponse.set_instance_health
+
+
+def check_permission(self: IAMRequestBase, resource: str) -> None:
+    """Stand in for moto's own decision about a signed request."""
+    if self._action == "sts:GetCallerIdentity":  # allowed to everybody, whatever the policies say
+        return
+    service, _, operation = self._action.partition(":")
+    request = Request(
+        action=f"{service}:{S3_PERMISSIONS.get(operation, operation)}",
+        resource=resource,
+        principal=self._access_key.arn,
+        context=_context(self._headers, self._path, self._region),
+    )
+    if is_allowed(request, map(_document, self._access_key.collect_policies()), _bucket_policies(self, resource)):
+        return
+    if "X-Amz-Target" in self._headers:  # moto would answer in XML, which clients of JSON services cannot read
+        raise JsonRESTError(
+            "AccessDeniedException",
+            f"User: {request.principal} is not authorized to perform: {request.action} on resource: {resource} "
+            "because no identity-based policy allows the action",
+        )
+    self._raise_access_denied()
+
+
+def secret_arn(self: SecretsManagerResponse) -> str:
+    """The secret a request is about; one that is not there has the ARN its name would lead to."""
+    wanted = self._get_param("SecretId") or self._get_param("Name")
+    if not wanted:
+        return "*"
+    backend = secretsmanager_backends[self.current_account][self.region]
+    for secret in backend.secrets.values():
+        if wanted in (secret.arn, secret.name):
+            return secret.arn
+    return (
+        wanted
+        if wanted.startswith("arn:")
+        else f"arn:aws:secretsmanager:{self.region}:{self.current_account}:secret:{wanted}"
+    )
+
+
+def group_arn(self: AutoScalingResponse) -> str:
+    """The autoscaling group a request is about, named directly or by one of its instances."""
+    groups = autoscaling_backends[self.current_account][self.region].autoscaling_groups
+    if (name := self._get_param("AutoScalingGroupName")) in groups:
+        return groups[name].arn
+    instance = self._get_param("InstanceId")
+    for group in groups.values():
+        if any(state.instance_id == instance for state in group.instance_states):
+            return group.arn
+    return "*"
+
+
+def respect_grace_period(self: AutoScalingResponse) -> ActionResult:
+    """Leave an instance healthy that is younger than its group's grace period, unless the caller wants it otherwise."""
+    instance = self._get_param("InstanceId")
+    states = [
+        state for group in self.autoscaling_backend.autoscaling_groups.values() for state in group.instance_states
+    ]
+    group, born = next((s.auto_scaling_group, s.instance.launch_time) for s in states if s.instance_id == instance)
+    young = (utcnow() - born).total_seconds() < (group.health_check_grace_period or 0)
+    if young and self._get_bool_param("ShouldRespectGracePeriod", True):
+        return EmptyResult()
+    return _set_instance_health(self)
+
+
+def spread_over_subnets(self: FakeAutoScalingGroup, count_needed: int, propagated_tags: dict[str, str]) -> None:
+    """Launch each instance in the group's emptiest subnet, as EC2 does; moto puts all of them into the first."""
+    subnets = (self.vpc_zone_identifier or "").split(",")
+    original = self.vpc_zone_identifier
+    for _ in range(count_needed):
+        taken = [state.instance.subnet_id for state in self.instance_states]
+        self.vpc_zone_identifier = min(subnets, key=taken.count)
+        try:
+            _launch(self, 1, dict(propagated_tags))
+        finally:
+            self.vpc_zone_identifier = original
+
+
+def keep_secret_arns(account_id: str, region: str, arns: Mapping[str, str]) -> None:
+    """Let secrets get the ARNs the program was answered, with which its policies name them."""
+    for name, arn in arns.items():
+        moto_id_manager.set_custom_id(SecretsManagerSecretIdentifier(account_id, region, name), arn[-6:])
+
+
+# Whose attribute of which name is replaced by what.
+HOOKS: tuple[tuple[type, str, Callable[..., Any]], ...] = (
+    (IAMRequestBase, "check_action_permitted", check_permission),
+    (SecretsManagerResponse, "_determine_resource", secret_arn),
+    (AutoScalingResponse, "_determine_resource", group_arn),
+    (AutoScalingResponse, "set_instance_health", respect_grace_period),
+    (FakeAutoScalingGroup, "replace_autoscaling_group_instances", spread_over_subnets),
+    # Bucket policies are part of the decision above; moto's look at them knows no conditions.
+    (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
+)
+
+
+def _context(headers: Mapping[str, str], path: str, region: str) -> dict[str, str]:
+    """The condition keys of a request, as the TLS front reports it."""
+    query = parse_qs(urlsplit(path).query, keep_blank_values=True)
+    context = {
+        "aws:SecureTransport": str(headers.get("X-Forwarded-Proto") == "https").lower(),
+        "aws:RequestedRegion": region,
+    }
+    if tls := headers.get(TLS_VERSION_HEADER, "").removeprefix("TLSv"):
+        context["s3:TlsVersion"] = tls
+    return context | {f"s3:{key}": query[key][0] for key in ("prefix", "delimiter", "max-keys") if key in query}
+
+
+def _document(policy: Any) -> Document:
+    """The JSON of an inline policy or of a managed one."""
+    if isinstance(policy, Policy):
+        return json.loads(next(version for version in policy.versions if version.is_default).document)
+    return json.loads(policy if isinstance(policy, str) else policy["policy_document"])
+
+
+def _bucket_policies(request: IAMRequestBase, resource: str) -> list[Document]:
+    if not isinstance(request, S3IAMRequest):
+        return []
+    bucket = s3_backends[request.account_id]["aws"].buckets.get(resource.partition(":::")[2].partition("/")[0])
+    return [json.loads(bucket.policy)] if bucket and bucket.policy else []
+
+
+def main(file: Path) -> None:
+    """Serve until the lab ends. The file names port, region, account and the secrets' ARNs.
+
+    MOTO_ACCOUNT_ID has to name the account as well, since moto reads it when it is imported.
+    """
+    for owner, name, replacement in HOOKS:
+        setattr(owner, name, replacement)
+    given = json.loads(file.read_text())
+    keep_secret_arns(given["account_id"], given["region"], given["secret_arns"])
+    moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")  # until the lab has filled the account and says so
+    authorization.ActionAuthenticatorMixin.request_count = 0
+    application = DomainDispatcherApplication(create_backend_app)
+    run_simple(ADDRESS, given["port"], application, threaded=True, request_handler=MotoRequestHandler)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

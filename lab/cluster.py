@@ -1,0 +1,194 @@
+"""The stack's cluster on this machine, for a person and for tests: `with Cluster() as cluster: ...`."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg
+
+from lab import boot_times, description, firewall, host, hosts_file, image, namespace
+from lab.aws.account import AccessKey
+from lab.aws.fleet import Fleet
+from lab.boot_times import Boot
+from lab.description import Description
+from lab.groups import Groups, Surroundings
+from lab.infrastructure import Infrastructure
+from lab.node import Node
+from lab.progress import LabError, step
+from lab.stack import record
+
+Found = TypeVar("Found")
+
+
+class Cluster:
+    """The cluster of one stack.
+
+    Entering it builds everything and powers the first nodes on; leaving it leaves nothing behind.
+    """
+
+    def __init__(self, stack: str = "prod") -> None:
+        self._stack = stack
+        self.started = time.monotonic()
+
+    def __enter__(self) -> Cluster:
+        host.check_machine()
+        host.install_programs()
+        self._lock = take_lock()
+        try:
+            self._up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if (groups := getattr(self, "groups", None)) is not None:
+            groups.close()
+        if (infrastructure := getattr(self, "infrastructure", None)) is not None:
+            infrastructure.namespace.close()
+        sweep()
+        self._lock.close()
+
+    def _up(self) -> None:
+        sweep()
+        image.build(image.NODE)
+        image.build(image.SERVERS)
+        for directory in (host.WORK, host.WORK / "logs"):
+            host.make_private(directory)
+        with step(f"running the program of Pulumi.{self._stack}.yaml"):
+            self.recording = record(self._stack)
+        with step("starting the network, PostgreSQL, Valkey, the load balancer and AWS"):
+            self.infrastructure = Infrastructure(self.recording)
+        self.url: str = self.recording.exports["url"]
+        balancer = self.infrastructure.plan.load_balancers
+        hosts_file.add(urlsplit(self.url).hostname or "", next(iter(balancer.values())))
+        self._describe([])
+        self.groups = Groups(self._surroundings(), on_change=self._describe)
+        self.groups.start()
+
+    def nodes(self, *, role: str | None = None, pool: str | None = None) -> list[Node]:
+        """The nodes that are there now, oldest first; those of a role (`master`, `worker`) or of a pool."""
+        wanted = {"airflow:role": role, "airflow:pool": pool}
+        return [
+            node
+            for node in self.groups.nodes()
+            if all(value is None or node.instance.tags.get(tag) == value for tag, value in wanted.items())
+        ]
+
+    def boto3(self, service: str, key: AccessKey | None = None) -> Any:
+        """A client of the lab's AWS: the operator's, or that of another key."""
+        return self.infrastructure.client(service, key)
+
+    def wait(self, until: Callable[[], Found], what: str, *, timeout: float, interval: float = 1.0) -> Found:
+        """Ask until the answer is true, and return it.
+
+        TimeoutError names `what` was waited for after `timeout` seconds.
+        """
+        end = time.monotonic() + timeout
+        while not (found := until()):
+            if self.groups.failure is not None:
+                raise LabError(f"The lab stopped playing EC2: {self.groups.failure!r}") from self.groups.failure
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {timeout:.0f} s for {what}")
+            time.sleep(interval)
+        return found
+
+    def wait_ready(self, *, timeout: float = 900) -> list[Boot]:
+        """Wait until every group has its size and every node does its work; returns the nodes' boots."""
+        self.wait(self._all_ready, "every node to be ready", timeout=timeout)
+        names = {node.name for node in self.nodes()}
+        return [boot for boot in self.groups.boots() if boot.node in names]
+
+    def boot_table(self) -> str:
+        """What each node's boot took, step by step."""
+        return boot_times.table(boot_times.slowest_first(self.groups.boots()))
+
+    def admin(self) -> tuple[str, str]:
+        """Name and password of the first admin."""
+        name = self.recording.exports["secrets"]["admin-password"]
+        secret = self.boto3("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+        return self.recording.exports["adminUser"], secret
+
+    def psql(self, query: str, *, database: str = "airflow") -> list[tuple[Any, ...]]:
+        """Rows of a query, asked by the database's admin."""
+        place = self.infrastructure.database
+        with psycopg.connect(
+            host=place.name,
+            hostaddr=str(place.address),
+            port=place.port,
+            user=place.admin,
+            password=place.admin_password,
+            dbname=database,
+            sslmode="verify-full",
+            sslrootcert=str(self.infrastructure.ca_file),
+            autocommit=True,
+        ) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def put_dag(self, name: str, content: str) -> None:
+        """Put a file into the DAGs' bucket."""
+        bucket = self.recording.exports["buckets"]["dags"]
+        self.boto3("s3").put_object(Bucket=bucket, Key=name, Body=content.encode())
+
+    def _all_ready(self) -> bool:
+        wanted = sum(group["DesiredCapacity"] for group in self._described_groups())
+        ready = {boot.node for boot in self.groups.boots()}
+        nodes = self.nodes()
+        return len(nodes) == wanted and all(node.name in ready for node in nodes)
+
+    def _described_groups(self) -> list[dict[str, Any]]:
+        return self.boto3("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+
+    def _surroundings(self) -> Surroundings:
+        parts = self.infrastructure
+        return Surroundings(
+            namespace=parts.namespace,
+            storage=parts.storage,
+            plan=parts.plan,
+            fleet=Fleet(parts.client, region=parts.region, account_id=parts.account_id),
+            firewall=parts.firewall,
+            targets=parts.targets,
+            metadata=parts.metadata,
+            security_groups=firewall.worn_by_nodes(self.recording),
+        )
+
+    def _describe(self, nodes: Sequence[Node]) -> None:
+        parts = self.infrastructure
+        description.write(
+            Description(
+                url=self.url,
+                aws_address=str(parts.plan.aws),
+                ca_file=str(parts.ca_file),
+                region=parts.region,
+                access_key_id=parts.operator.id,
+                secret_access_key=parts.operator.secret,
+                dags_bucket=self.recording.exports["buckets"]["dags"],
+                nodes=description.describe_nodes(nodes),
+            )
+        )
+
+
+def take_lock() -> IO[str]:
+    """Make sure that this is the only lab; LabError otherwise. The kernel frees the lock however this process ends."""
+    host.make_private(host.STATE)
+    lock = Path(host.STATE, "lock").open("a+")  # noqa: SIM115 - it is held as long as the lab is up
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise LabError(
+            "A lab is up on this machine already, or being cleaned up. There can be one at a time."
+        ) from None
+    return lock
+
+
+def sweep() -> None:
+    """Remove what an earlier lab left: packet filter table, cgroups, disks, the cluster's name in /etc/hosts."""
+    namespace.sweep()
+    hosts_file.remove()
+    description.FILE.unlink(missing_ok=True)

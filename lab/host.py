@@ -1,0 +1,95 @@
+"""The machine the lab runs on: what it must be, and the packages that are installed when they are lacking."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.progress import LabError, step
+
+CACHE = Path("/var/cache/airflow-lab")
+"""Images, kept between runs."""
+STATE = Path("/run/airflow-lab")
+"""Lock and description of the running lab, readable by root alone."""
+WORK = Path("/var/tmp/airflow-lab")  # noqa: S108 - made with mode 0700 by root; /tmp may be a tmpfs, too small for nodes' disks
+"""Disks of the nodes and of the servers, gone when the lab ends."""
+
+SUPPORTED = {"debian": ("12", "13")}
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+}
+"""Environment of every program the lab starts: nothing of the caller's shell reaches the servers and the nodes."""
+
+# Program -> Debian package. Servers are not among them: they run out of an image of their own, so that nothing
+# on this machine starts to listen and PostgreSQL has the version that RDS runs.
+PROGRAMS: Mapping[str, str] = {
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "apt-config": "apt",
+}
+
+
+def check_machine(os_release: Path = Path("/etc/os-release")) -> None:
+    """Raise LabError unless this is Debian 12 or 13, we are root, and the kernel has what nodes need."""
+    if os.geteuid() != 0:
+        raise LabError("The lab boots machines and makes networks: run it as root (sudo make lab).")
+    release = dict(line.split("=", 1) for line in os_release.read_text().splitlines() if "=" in line)
+    distribution, version = (release.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
+    if version not in SUPPORTED.get(distribution, ()):
+        raise LabError(
+            f"The lab runs on Debian 12 and 13; this is {release.get('PRETTY_NAME', 'another system')}. "
+            "`make check` and `make plan` work here too."
+        )
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        load = subprocess.run(["modprobe", "overlay"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        if load.returncode != 0:
+            raise LabError("The kernel has no overlayfs, which the nodes' disks are made of (modprobe overlay failed).")
+
+
+def install_programs() -> None:
+    """Install the packages of the programs that are not there yet; nothing is started by them."""
+    lacking = sorted({package for program, package in PROGRAMS.items() if not find_program(program)})
+    if not lacking:
+        return
+    with step(f"installing {', '.join(lacking)}"):
+        _apt("update")
+        _apt("install", "--yes", "--no-install-recommends", *lacking)
+    still = [program for program in PROGRAMS if not find_program(program)]
+    if still:
+        raise LabError(f"apt installed {', '.join(lacking)}, but {', '.join(still)} cannot be found.")
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is, on root's search path whatever the caller's is."""
+    return shutil.which(name, path=ENVIRONMENT["PATH"])
+
+
+def _apt(*arguments: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}  # the caller's proxy settings count here
+    done = subprocess.run(
+        ["apt-get", "-q", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LabError(f"apt-get {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+def make_private(path: Path) -> Path:
+    """Make a directory that root alone can enter."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path

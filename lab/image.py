@@ -1,0 +1,155 @@
+"""The two Debian 13 root file systems of the lab, built once and cached: a node's, and the servers'."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import host
+from lab.progress import LabError, say, step
+
+SUITE = "trixie"
+RECIPE = 1
+"""Raise it when the hooks below change what is in an image."""
+
+NODE_PACKAGES = (
+    # What Debian's own cloud image for EC2 brings, as far as a container can use it. What our user data installs
+    # (python3-boto3, python3-venv, ...) must not be here: the lab would hide that it is missing.
+    *("systemd-sysv", "dbus", "libpam-systemd", "systemd-resolved", "systemd-timesyncd", "udev"),
+    *("netplan.io", "iproute2", "iputils-ping", "dhcpcd-base", "netcat-openbsd"),
+    *("cloud-init", "cloud-guest-utils", "sudo", "python3", "ca-certificates", "curl", "openssl", "gnupg"),
+    *("procps", "less", "tzdata", "logrotate", "unattended-upgrades"),
+)
+SERVER_PACKAGES = (
+    "postgresql-17",  # RDS's version
+    "valkey-server",  # what ElastiCache runs; a fork of Redis 7.2
+    "haproxy",
+    "dnsmasq-base",
+)
+# Settings of this machine's apt that decide whether a package index can be reached at all.
+APT_SETTINGS = re.compile(r"^Acquire::(https?::|Check-|Retries|ForceIPv)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A root file system by its recipe; the path names the recipe's hash, so that a changed recipe is a new image."""
+
+    name: str
+    packages: tuple[str, ...]
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        recipe = json.dumps(
+            [RECIPE, SUITE, self.packages, self.hooks, _apt_settings(), _mirror(), [c.read_text() for c in host_cas()]]
+        )
+        return host.CACHE / f"{self.name}-{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+NODE = Image(
+    name="node",
+    packages=NODE_PACKAGES,
+    hooks=(
+        # An AMI has no machine id, no host name, and cloud-init has never run on it.
+        ': > "$1"/etc/machine-id; rm -f "$1"/etc/hostname; rm -rf "$1"/var/lib/cloud/*',
+        'systemctl --quiet --root="$1" enable systemd-networkd.service systemd-resolved.service',
+        # They would take apt's lock in the middle of a first boot that is being measured.
+        'systemctl --quiet --root="$1" mask apt-daily.timer apt-daily-upgrade.timer',
+    ),
+)
+SERVERS = Image(name="servers", packages=SERVER_PACKAGES)
+
+
+def build(image: Image) -> Path:
+    """Return the image's root file system, building it first when the cache has none of this recipe."""
+    target = image.path
+    if target.exists():
+        return target
+    host.CACHE.mkdir(parents=True, exist_ok=True)
+    with step(f"building the {image.name} image (Debian 13, {len(image.packages)} packages and what they need)"):
+        work = Path(tempfile.mkdtemp(prefix="build-", dir=host.CACHE))
+        try:
+            _mmdebstrap(image, work / "root", host.CACHE / f"{image.name}-build.log")
+            (work / "root").rename(target)  # only a complete image ever has the final name
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    for stale in host.CACHE.glob(f"{image.name}-{SUITE}-*"):
+        if stale != target:
+            say(f"removing the older image {stale.name}")
+            shutil.rmtree(stale, ignore_errors=True)
+    return target
+
+
+def host_cas() -> list[Path]:
+    """Certificate authorities that were added to this machine; nodes need them to reach package indexes."""
+    return sorted(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
+
+
+def _mmdebstrap(image: Image, root: Path, log: Path) -> None:
+    mirror = _mirror()
+    with log.open("w") as output:
+        done = subprocess.run(
+            [
+                *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+                f"--include={','.join(image.packages)}",
+                *(f"--aptopt={setting}" for setting in _apt_settings()),
+                '--aptopt=Acquire::Languages "none"',
+                *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*"),
+                "--dpkgopt=force-unsafe-io",
+                *_trust_hooks(),
+                *(f"--customize-hook={hook}" for hook in image.hooks),
+                *(SUITE, str(root)),
+                *_sources(mirror),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=host.ENVIRONMENT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise LabError(
+            f"mmdebstrap could not build the {image.name} image from {mirror}:\n{_tail(log)}\nWhole log: {log}"
+        )
+
+
+def _trust_hooks() -> list[str]:
+    """Hooks that let the image trust this machine's added certificate authorities."""
+    target = "usr/local/share/ca-certificates"
+    hooks = [f'--customize-hook=install -D -m 0644 "{ca}" "$1"/{target}/{ca.name}' for ca in host_cas()]
+    update = 'if [ -x "$1"/usr/sbin/update-ca-certificates ]; then chroot "$1" update-ca-certificates; fi'
+    return [*hooks, f"--customize-hook={update}"] if hooks else []
+
+
+def _sources(mirror: str) -> Sequence[str]:
+    return (
+        f"deb {mirror}/debian {SUITE} main",
+        f"deb {mirror}/debian {SUITE}-updates main",
+        f"deb {mirror}/debian-security {SUITE}-security main",
+    )
+
+
+def _mirror() -> str:
+    """Scheme and host of the Debian mirror this machine uses itself."""
+    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    text = "\n".join(file.read_text() for file in files if file.suffix in (".list", ".sources") and file.is_file())
+    found = re.search(r"(https?://\S+?)/debian/?(?:\s|$)", text)
+    return found[1] if found else "http://deb.debian.org"
+
+
+def _apt_settings() -> list[str]:
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, env=host.ENVIRONMENT, check=True)
+    return [
+        line.rstrip(";") for line in dump.stdout.splitlines() if APT_SETTINGS.match(line) and not line.endswith('"";')
+    ]
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -1,0 +1,135 @@
+"""One place for everything of the lab: a PID, mount and network namespace that ends when the lab's process ends.
+
+Its init waits on a pipe whose other end only the lab's process holds. However that process ends, the kernel then kills
+every server and node and unmounts their disks. What is not bound to the namespace is removed by `sweep`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from lab import host
+from lab.progress import LabError
+
+CGROUP = "airflow-lab"
+HOST_LINK = "airflow-lab"
+"""The host's end of the cable into the lab."""
+HOST_TABLE = "airflow-lab"
+"""The host's nftables table that gives the lab its way out."""
+
+# PID 1 of the namespace: reap whatever is orphaned; leave when the pipe closes, and take everything along.
+_INIT = """
+import os, signal
+def reap(*_):
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]: pass
+    except ChildProcessError: pass
+signal.signal(signal.SIGCHLD, reap)
+os.write(1, b"ready")
+os.close(1)
+while os.read(0, 1): pass
+"""
+
+
+class Namespace:
+    """A running namespace; `run` and `start` execute programs in it."""
+
+    def __init__(self) -> None:
+        self._unshare = subprocess.Popen(
+            [
+                *("unshare", "--fork", "--kill-child", "--pid", "--mount", "--net", "--mount-proc"),
+                *("--propagation", "private", sys.executable, "-ISc", _INIT),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=host.ENVIRONMENT,
+            start_new_session=True,  # Ctrl-C is for the lab's process, which then stops the nodes in order
+        )
+        pipe = self._unshare.stdout
+        if pipe is None or pipe.read(5) != b"ready":
+            raise LabError(
+                "The kernel refused a new PID, mount and network namespace: is this a container without privileges?"
+            )
+        pipe.close()
+        self.init_pid = children(self._unshare.pid)[0]
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """The command line that runs `arguments` inside."""
+        enter = ["nsenter", "--target", str(self.init_pid), "--mount", "--net", "--pid", "--"]
+        return [*enter, *map(str, arguments)]
+
+    def run(self, *arguments: str | Path, text: str | None = None) -> str:
+        """Run a program to its end inside and return its output; LabError with its complaint when it fails."""
+        done = subprocess.run(
+            self.command(*arguments),
+            input=text or "",
+            capture_output=True,
+            text=True,
+            env=host.ENVIRONMENT,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LabError(f"{' '.join(map(str, arguments))} failed in the lab's namespace: {done.stderr.strip()}")
+        return done.stdout
+
+    def start(
+        self, *arguments: str | Path, log: IO[bytes], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a program inside that lives until it is stopped or the lab ends."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=host.ENVIRONMENT | dict(environment or {}),
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """End the namespace and with it all that runs in it."""
+        if self._unshare.stdin is not None:
+            self._unshare.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._unshare.wait(20)
+
+
+def sweep() -> None:
+    """Remove what a lab leaves behind when it was killed; does nothing after an orderly end."""
+    subprocess.run(
+        ["nft", "delete", "table", "inet", HOST_TABLE], stderr=subprocess.DEVNULL, env=host.ENVIRONMENT, check=False
+    )
+    subprocess.run(["ip", "link", "delete", HOST_LINK], stderr=subprocess.DEVNULL, env=host.ENVIRONMENT, check=False)
+    for top in [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"), Path("/sys/fs/cgroup", CGROUP)]:
+        if top.is_dir():
+            for directory, _, _ in os.walk(top, topdown=False):
+                _remove_cgroup(Path(directory))
+    shutil.rmtree(host.WORK, ignore_errors=True)
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process, by its first thread; none when it is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _remove_cgroup(directory: Path) -> None:
+    """A cgroup can go as soon as the kernel has buried its last process, which takes a moment."""
+    for _ in range(50):
+        try:
+            directory.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,169 @@
+"""The lab's network: one bridge as the VPC's router, a cable to the host, and the VPC's name server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from lab import host
+from lab.addresses import AddressPlan
+from lab.namespace import HOST_LINK, HOST_TABLE, Namespace
+from lab.progress import LabError
+
+BRIDGE = "vpc"
+METADATA_ADDRESS = "169.254.169.254"
+# Link-local, as nothing but this one cable needs to know them.
+HOST_END, LAB_END = IPv4Address("169.254.77.1"), IPv4Address("169.254.77.2")
+
+
+def refuse_overlap(vpc: IPv4Network) -> None:
+    """Raise LabError when this machine reaches something else by addresses of the VPC."""
+    listed = subprocess.run(["ip", "-json", "route"], capture_output=True, text=True, env=host.ENVIRONMENT, check=True)
+    for route in json.loads(listed.stdout):
+        if route["dst"] != "default" and IPv4Network(route["dst"]).overlaps(vpc):
+            raise LabError(
+                f"This machine reaches {route['dst']} by {route.get('dev', 'a route')}, and the stack's VPC is {vpc}. "
+                "Change airflow:network.cidr in a copy of the stack file, or take the route away while the lab runs."
+            )
+
+
+def connect_to_host(namespace: Namespace, vpc: IPv4Network) -> None:
+    """Lay the cable: this machine reaches the VPC, the VPC reaches the world behind this machine's address."""
+    _host(
+        *("ip", "link", "add", HOST_LINK, "type", "veth", "peer", "name", "uplink"),
+        *("netns", str(namespace.init_pid)),
+    )
+    _host("ip", "address", "add", f"{HOST_END}/30", "dev", HOST_LINK)
+    _host("ip", "link", "set", HOST_LINK, "up")
+    _host("ip", "route", "add", str(vpc), "via", str(LAB_END), "dev", HOST_LINK)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    _host("nft", "-f", "-", text=_masquerade(vpc))
+    _ip(
+        namespace,
+        f"""
+        link set lo up
+        address add {LAB_END}/30 dev uplink
+        link set uplink up
+        route add default via {HOST_END}
+    """,
+    )
+
+
+def make_router(namespace: Namespace, plan: AddressPlan) -> None:
+    """Make the bridge with the routers' and servers' addresses; nodes reach each other through it, never directly."""
+    addresses = [
+        *(f"{subnet.router}/{subnet.cidr.prefixlen}" for subnet in plan.subnets.values()),
+        *(f"{server}/32" for server in plan.servers),
+        f"{METADATA_ADDRESS}/32",
+    ]
+    _ip(namespace, f"link add {BRIDGE} type bridge\nlink set {BRIDGE} up")
+    _ip(namespace, "\n".join(f"address add {address} dev {BRIDGE}" for address in addresses))
+    sysctls = {
+        "net.ipv4.ip_forward": 1,
+        # Ports are isolated, so that neighbours in a subnet meet the security groups too: the router answers for them.
+        f"net.ipv4.conf.{BRIDGE}.proxy_arp_pvlan": 1,
+        "net.ipv4.conf.all.send_redirects": 0,
+        f"net.ipv4.conf.{BRIDGE}.send_redirects": 0,
+    }
+    for key, value in sysctls.items():
+        namespace.run("sh", "-c", f"echo {value} > /proc/sys/{key.replace('.', '/')}")
+
+
+def plug_in(namespace: Namespace, *, port: str, netns: str, mac: str) -> None:
+    """Give a node its network interface: a network namespace of its own with `ens5` on a port of the bridge."""
+    _ip(
+        namespace,
+        f"""
+        netns add {netns}
+        link add {port} type veth peer name ens5 address {mac} netns {netns}
+        link set {port} master {BRIDGE} up
+        link set {port} type bridge_slave isolated on
+    """,
+    )
+
+
+def unplug(namespace: Namespace, *, port: str, netns: str) -> None:
+    """Take a node's interface away; the other end of the cable goes with it."""
+    for command in (f"link delete {port}", f"netns delete {netns}"):
+        with contextlib.suppress(LabError):  # after the loss of a node the kernel may have been faster
+            _ip(namespace, command)
+
+
+def set_cable(namespace: Namespace, *, port: str, connected: bool) -> None:
+    """Pull a node's cable, or put it back."""
+    _ip(namespace, f"link set {port} {'up' if connected else 'down'}")
+
+
+def name_server_command(plan: AddressPlan, names: Mapping[str, IPv4Address], *, region: str, hosts: Path) -> list[str]:
+    """dnsmasq's command line: the VPC's DHCP, and its names.
+
+    `names` are the names with one address; all others under amazonaws.com lead to the lab's AWS, so that nothing of
+    the lab ever calls the real one. `hosts` holds a file for each node.
+    """
+    zone = f"{region}.compute.internal"
+    return [
+        *("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--user=root", "--pid-file="),
+        *("--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--domain-needed", "--no-ping", "--log-queries=extra"),
+        *(f"--interface={BRIDGE}", "--except-interface=lo", "--bind-interfaces"),
+        *(f"--server={server}" for server in _upstream_name_servers()),
+        # local: asked for a name's IPv6 address, the answer is "none" and not the real AWS's.
+        *("--local=/internal/", "--local=/amazonaws.com/", f"--address=/amazonaws.com/{plan.aws}"),
+        *(f"--address=/{name}/{address}" for name, address in names.items()),
+        # cloud-init probes these to find out whether a resolver invents answers.
+        *("--local=/invalid/", "--local=/does-not-exist.example.com/", "--local=/instance-data/"),
+        f"--synth-domain={zone},{plan.vpc},ip-",
+        *("--dhcp-authoritative", f"--dhcp-hostsdir={hosts}", f"--dhcp-leasefile={hosts.parent}/leases"),
+        f"--dhcp-option=option:domain-name,{zone}",
+        f"--dhcp-option=option:dns-server,{plan.resolver}",
+        *_dhcp_ranges(plan),
+    ]
+
+
+def _dhcp_ranges(plan: AddressPlan) -> Iterator[str]:
+    for number, subnet in enumerate(plan.subnets.values()):
+        yield f"--dhcp-range=set:s{number},{subnet.router},static,{subnet.cidr.netmask},1h"
+        yield f"--dhcp-option=tag:s{number},option:router,{subnet.router}"
+
+
+def _upstream_name_servers() -> list[str]:
+    """This machine's name servers, but for those on the loopback interface, which are out of the lab's reach."""
+    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+        if file.exists():
+            words = [line.split() for line in file.read_text().splitlines() if line.startswith("nameserver")]
+            servers = [word[1] for word in words if not word[1].startswith("127.") and ":" not in word[1]]
+            if servers:
+                return servers
+    raise LabError(
+        "This machine's name server listens on the loopback interface, where nodes cannot ask it. "
+        "Name one with an IPv4 address of its own in /etc/resolv.conf."
+    )
+
+
+def _masquerade(vpc: IPv4Network) -> str:
+    return f"""
+        table inet {HOST_TABLE} {{
+            chain out {{
+                type nat hook postrouting priority srcnat;
+                ip saddr {{ {vpc}, {LAB_END} }} oifname != "{HOST_LINK}" masquerade
+            }}
+            chain pass {{
+                type filter hook forward priority filter;
+                iifname "{HOST_LINK}" accept
+                oifname "{HOST_LINK}" accept
+            }}
+        }}
+    """
+
+
+def _ip(namespace: Namespace, batch: str) -> None:
+    namespace.run("ip", "-batch", "-", text="\n".join(line.strip() for line in batch.splitlines() if line.strip()))
+
+
+def _host(*command: str, text: str = "") -> None:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, env=host.ENVIRONMENT, check=False)
+    if done.returncode != 0:
+        raise LabError(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -1,0 +1,179 @@
+"""One node: a Debian 13 system under systemd-nspawn that believes to be an EC2 instance."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import host, network
+from lab.instance import Instance
+from lab.namespace import CGROUP, Namespace, children
+from lab.progress import LabError
+
+BOOT_NODE = Path(__file__).with_name("boot-node")
+# EC2 waits some minutes for an instance to shut down before it pulls the plug; the lab's people wait less.
+SECONDS_TO_SHUT_DOWN = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStorage:
+    """Where nodes' disks are made of and kept.
+
+    Attributes:
+        lower: read-only layers, the topmost first: what only the lab adds, then the image.
+    """
+
+    work: Path
+    lower: Sequence[Path]
+    dhcp_hosts: Path
+
+
+class Node:
+    """A booted node. `name` is what a person types; a node that is gone stays readable but runs no commands."""
+
+    def __init__(self, name: str, number: int, instance: Instance, namespace: Namespace, storage: NodeStorage) -> None:
+        self.name = name
+        self.instance = instance
+        self.powered_on = time.monotonic()
+        self._namespace = namespace
+        self._port = f"port{number}"
+        self._directory = storage.work / "nodes" / name
+        self._dhcp_host = storage.dhcp_hosts / name
+        self._lower = storage.lower
+        self._power_on(number)
+
+    def _power_on(self, number: int) -> None:
+        for part in ("root", "upper", "work"):
+            (self._directory / part).mkdir(parents=True)
+        self._dhcp_host.write_text(f"{self.instance.mac},{self.instance.address}\n")
+        network.plug_in(self._namespace, port=self._port, netns=self.name, mac=self.instance.mac)
+        with (self._directory / "console.log").open("wb") as console:
+            self._process = self._namespace.start(
+                *("unshare", "--mount", "--propagation", "private", BOOT_NODE, self.name, self._directory / "root"),
+                ":".join(map(str, self._lower)),
+                *(self._directory / "upper", self._directory / "work"),
+                *(f"ec2e{number:04x}-1916-9099-7caf-fd2101230000", CGROUP),
+                log=console,
+            )
+        self.leader = self._find_init()
+
+    @property
+    def running(self) -> bool:
+        """Whether the node is powered on."""
+        return self._process.poll() is None
+
+    def exec(self, *command: str, timeout: float = 60, user: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command on the node as a transient unit, like a service of the node would run.
+
+        One argument is a line for bash, several are a program and its arguments. A failure is in the return code.
+        """
+        line = ["bash", "-c", command[0]] if len(command) == 1 else list(command)
+        return subprocess.run(
+            [*enter(self.leader, timeout=timeout, user=user), *line],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout + 10,
+            env=host.ENVIRONMENT,
+            check=False,
+        )
+
+    def unit(self, name: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit, by default the ones that tell how it fares."""
+        wanted = properties or ("ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts")
+        shown = self.exec("systemctl", "show", name, f"--property={','.join(wanted)}")
+        return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+
+    def journal(self, unit: str | None = None) -> str:
+        """The journal of this boot, or what one unit wrote there."""
+        of_unit = [f"--unit={unit}"] if unit else []
+        return self.exec("journalctl", "--boot", "--no-pager", "--output=short-monotonic", *of_unit).stdout
+
+    def read(self, path: str) -> str:
+        """A file of the node."""
+        return self.exec("cat", path).stdout
+
+    @property
+    def disk(self) -> Path:
+        """What the node has written to its disk, as this machine sees it: the layer above the image."""
+        return self._directory / "upper"
+
+    @property
+    def console(self) -> str:
+        """What the node has written to its console since it was powered on."""
+        return (self._directory / "console.log").read_text(errors="replace")
+
+    def isolate(self) -> None:
+        """Pull the network cable."""
+        network.set_cable(self._namespace, port=self._port, connected=False)
+
+    def reconnect(self) -> None:
+        """Put the network cable back."""
+        network.set_cable(self._namespace, port=self._port, connected=True)
+
+    def kill(self) -> None:
+        """The machine is lost from one moment to the next."""
+        self._signal(signal.SIGKILL)
+        self._process.wait(20)
+
+    def stop(self, timeout: float = SECONDS_TO_SHUT_DOWN) -> None:
+        """Press the power button as EC2 does when it terminates an instance; pull the plug after `timeout` seconds."""
+        self._signal(signal.SIGRTMIN + 3)
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def destroy(self) -> None:
+        """Take what is left of a node that runs no more: its interface and its disk."""
+        network.unplug(self._namespace, port=self._port, netns=self.name)
+        self._dhcp_host.unlink(missing_ok=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.leader, number)
+
+    def _find_init(self, timeout: float = 20) -> int:
+        """The node's PID 1 as this machine numbers it: below nspawn, the first that is init of its own namespace."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end and self._process.poll() is None:
+            candidates = [self._process.pid]
+            while candidates:
+                pid = candidates.pop()
+                if _is_init(pid):
+                    return pid
+                candidates += children(pid)
+            time.sleep(0.02)
+        raise LabError(f"{self.name} did not start; its console says:\n{self.console[-1500:]}")
+
+
+def enter(leader: int, *, timeout: float | None = None, user: str | None = None, terminal: bool = False) -> list[str]:
+    """The start of a command line that runs a program on a node.
+
+    The node's own PID 1 starts it: a process that only entered the node's namespaces would keep this machine's
+    capabilities, and could set its clock.
+    """
+    return [
+        *("nsenter", "--target", str(leader), "--all", "--"),
+        *("systemd-run", "--quiet", "--wait", "--collect", "--pty" if terminal else "--pipe"),
+        *([f"--property=RuntimeMaxSec={timeout}"] if timeout else []),
+        *([f"--uid={user}"] if user else []),
+        "--",
+    ]
+
+
+def _is_init(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        numbers = next(line for line in status.splitlines() if line.startswith("NSpid")).split()[1:]
+        return len(numbers) >= 3 and numbers[-1] == "1" and Path(f"/proc/{pid}/exe").readlink().name == "systemd"
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False

@@ -1,0 +1,32 @@
+"""What the lab tells the person who waits for it: one line per step, with the seconds since the start."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+class LabError(Exception):
+    """Something the person at the keyboard can put right; shown as one sentence, without a traceback."""
+
+
+_started = time.monotonic()
+_writing = threading.Lock()
+
+
+def say(text: str) -> None:
+    """Print one line of progress to standard error."""
+    with _writing:
+        print(f"[{time.monotonic() - _started:7.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def step(text: str) -> Generator[None]:
+    """Announce a step, and how long it took when it is done."""
+    say(f"{text} ...")
+    begin = time.monotonic()
+    yield
+    say(f"{text}: done in {time.monotonic() - begin:.1f} s")

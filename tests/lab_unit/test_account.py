@@ -1,0 +1,214 @@
+"""The program's resources in the lab's AWS, and what its policies let a node do: moto's server, asked over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from lab.aws import account
+from lab.aws.account import AccessKey
+from lab.aws.fleet import Fleet
+from lab.aws.moto_server import ADDRESS, TLS_VERSION_HEADER
+from lab.infrastructure import REPOSITORY
+from lab.instance import Instance
+from offline.recording import Recording
+
+REGION, ACCOUNT = "eu-west-1", "111122223333"
+DATABASE_ADMIN = {"username": "admin", "password": "p'\"$x"}
+
+
+class Aws:
+    """The running account. Clients come in as through the TLS front, unless they ask not to."""
+
+    def __init__(self, port: int) -> None:
+        self.endpoint = f"http://{ADDRESS}:{port}"
+        self.operator = AccessKey(id="unchecked", secret="unchecked")
+
+    def client(self, service: str, key: AccessKey | None = None, token: str = "", tls: str = "TLSv1.3") -> Any:
+        key = key or self.operator
+        made = boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=key.id,
+            aws_secret_access_key=key.secret,
+            aws_session_token=token or None,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        )
+
+        def pass_the_front(request: Any, **_: object) -> None:
+            request.headers["X-Forwarded-Proto"] = "https" if tls else "http"
+            request.headers[TLS_VERSION_HEADER] = tls or "-"
+
+        made.meta.events.register("before-send", pass_the_front)
+        return made
+
+    @property
+    def fleet(self) -> Fleet:
+        return Fleet(self.client, region=REGION, account_id=ACCOUNT)
+
+    def instance(self, role: str) -> Instance:
+        return next(instance for instance in self.fleet.instances().values() if instance.role.endswith(role))
+
+    def of_node(self, role: str, service: str, tls: str = "TLSv1.3") -> Any:
+        """A client with the credentials that a node of the role gets from its metadata service."""
+        given = self.fleet.credentials(self.instance(role))
+        key = AccessKey(id=given.access_key_id, secret=given.secret_access_key)
+        return self.client(service, key, given.session_token, tls)
+
+
+@pytest.fixture(scope="module")
+def aws(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    with socket.create_server((ADDRESS, 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = tmp_path_factory.mktemp("moto") / "settings.json"
+    given = {"port": port, "region": REGION, "account_id": ACCOUNT, "secret_arns": account.secret_arns(recording)}
+    settings.write_text(json.dumps(given))
+    server = subprocess.Popen(
+        [sys.executable, "-m", "lab.aws.moto_server", settings],
+        env={**os.environ, "MOTO_ACCOUNT_ID": ACCOUNT, "PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        log = server.stderr
+        assert log is not None
+        assert any("Running on" in line for line in log), "moto's server did not start"
+        threading.Thread(target=log.read, daemon=True).start()  # a full pipe would stop the server
+        yield _filled(Aws(port), recording)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _filled(aws: Aws, recording: Recording) -> Aws:
+    aws.operator = account.fill(recording, aws.client, database_admin=DATABASE_ADMIN)
+    connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"), timeout=10)
+    connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
+    assert connection.getresponse().status == 200
+    return aws
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(ClientError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_secrets_have_the_arns_that_the_policies_name(aws: Aws, recording: Recording):
+    secrets = aws.client("secretsmanager")
+    for name, arn in account.secret_arns(recording).items():
+        assert secrets.describe_secret(SecretId=name)["ARN"] == arn
+
+
+def test_the_admin_secret_that_rds_manages_holds_what_rds_would_write(aws: Aws, recording: Recording):
+    [managed] = account.managed_secrets(recording)
+    value = aws.of_node("master", "secretsmanager").get_secret_value(SecretId=managed["secretArn"])
+    assert json.loads(value["SecretString"]) == DATABASE_ADMIN
+
+
+@pytest.mark.parametrize("key", ["database-dsn", "fernet-key", "jwt-secret", "admin-password", "database-admin"])
+def test_a_worker_is_refused_the_masters_secrets_and_told_which(aws: Aws, key: str):
+    secrets = aws.of_node("worker", "secretsmanager")
+    said = refusal(lambda: secrets.get_secret_value(SecretId=f"airflow-prod/{key}"))
+    assert "AccessDeniedException" in said
+    assert f"secret:airflow-prod/{key}" in said
+
+
+def test_a_worker_reads_its_own_secrets(aws: Aws):
+    secrets = aws.of_node("worker", "secretsmanager")
+    assert secrets.get_secret_value(SecretId="airflow-prod/broker-url")["SecretString"].startswith("rediss://")
+
+
+def test_a_secret_that_is_not_there_is_refused_by_its_name(aws: Aws):
+    secrets = aws.of_node("worker", "secretsmanager")
+    assert "secret:airflow-prod/none" in refusal(lambda: secrets.get_secret_value(SecretId="airflow-prod/none"))
+
+
+@pytest.mark.parametrize("bucket", ["dags", "artifacts"])
+def test_a_worker_cannot_change_dags_or_artifacts(aws: Aws, recording: Recording, bucket: str):
+    s3, name = aws.of_node("worker", "s3"), recording.exports["buckets"][bucket]
+    assert "AccessDenied" in refusal(lambda: s3.put_object(Bucket=name, Key="x", Body=b""))
+
+
+def test_a_worker_keeps_task_logs(aws: Aws, recording: Recording):
+    s3, name = aws.of_node("worker", "s3"), recording.exports["buckets"]["taskLogs"]
+    s3.put_object(Bucket=name, Key="dag_id=a b/attempt=1.log", Body=b"line")
+    assert s3.get_object(Bucket=name, Key="dag_id=a b/attempt=1.log")["Body"].read() == b"line"
+
+
+@pytest.mark.parametrize("tls", ["", "TLSv1.1"])
+def test_buckets_refuse_requests_without_modern_tls(aws: Aws, recording: Recording, tls: str):
+    s3 = aws.of_node("master", "s3", tls=tls)
+    assert "AccessDenied" in refusal(lambda: s3.list_objects_v2(Bucket=recording.exports["buckets"]["dags"]))
+
+
+def test_every_artifact_is_in_its_bucket_under_its_hash(aws: Aws, recording: Recording):
+    s3 = aws.of_node("worker", "s3")
+    for item in recording.of_type("aws:s3/bucketObjectv2:BucketObjectv2"):
+        assert s3.head_object(Bucket=item.inputs["bucket"], Key=item.inputs["key"])["ContentLength"] > 0
+
+
+def test_a_node_reports_the_health_of_its_own_group_alone(aws: Aws):
+    own, other = aws.instance("worker"), aws.instance("master")
+    autoscaling = aws.of_node("worker", "autoscaling")
+    autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Unhealthy")
+    assert own.id in aws.fleet.groups()[own.group].unhealthy
+    said = refusal(lambda: autoscaling.set_instance_health(InstanceId=other.id, HealthStatus="Unhealthy"))
+    assert "AccessDenied" in said
+    autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Healthy")
+
+
+def test_a_report_about_a_young_master_counts_only_when_it_says_so(aws: Aws):
+    master = aws.instance("master")
+    report = {"InstanceId": master.id, "HealthStatus": "Unhealthy"}
+    autoscaling = aws.of_node("master", "autoscaling")
+    autoscaling.set_instance_health(**report)
+    assert master.id not in aws.fleet.groups()[master.group].unhealthy, "its group's grace period has just begun"
+    autoscaling.set_instance_health(**report, ShouldRespectGracePeriod=False)
+    assert master.id in aws.fleet.groups()[master.group].unhealthy
+
+
+def test_a_key_that_nobody_gave_out_opens_nothing(aws: Aws):
+    stranger = AccessKey(id="AKIAIOSFODNN7EXAMPLE", secret="x")
+    assert "AuthFailure" in refusal(lambda: aws.client("ec2", stranger).describe_instances())
+
+
+def test_instances_carry_the_recorded_user_data_byte_for_byte(aws: Aws, recording: Recording):
+    recorded = {template.inputs["userData"] for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")}
+    assert {instance.user_data for instance in aws.fleet.instances().values()} == recorded
+
+
+def test_a_groups_instances_are_spread_over_its_zones(aws: Aws):
+    masters = [instance for instance in aws.fleet.instances().values() if instance.role.endswith("master")]
+    assert len(masters) == len({instance.zone for instance in masters}) == 2
+
+
+def test_a_terminated_instance_is_replaced(aws: Aws):
+    before = aws.instance("worker")
+    aws.fleet.terminate(before.id)
+    pool = [instance for instance in aws.fleet.instances().values() if instance.group == before.group]
+    assert len(pool) == 1
+    assert pool[0].id != before.id
+
+
+def test_a_suspended_group_keeps_its_unhealthy_instances(aws: Aws):
+    name = aws.instance("worker").group
+    processes = {"AutoScalingGroupName": name, "ScalingProcesses": ["ReplaceUnhealthy"]}
+    autoscaling = aws.client("autoscaling")
+    autoscaling.suspend_processes(**processes)
+    assert not aws.fleet.groups()[name].replaces_unhealthy
+    autoscaling.resume_processes(**processes)
+    assert aws.fleet.groups()[name].replaces_unhealthy

@@ -1,0 +1,105 @@
+"""The program's load balancers as HAProxy's configuration."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from ipaddress import IPv4Address
+
+from lab.addresses import AddressPlan, plan_addresses
+from lab.load_balancer import LOAD_BALANCER, configuration, names, parse_state
+from offline.recording import Recording
+
+
+def section(text: str, head: str) -> list[str]:
+    """The lines of one section."""
+    lines = text.splitlines()
+    rest = lines[lines.index(head) + 1 :]
+    end = next((at for at, line in enumerate(rest) if not line.startswith(" ")), None)
+    return [line.strip() for line in rest[:end]]
+
+
+def listener(text: str, bind: str) -> list[str]:
+    """The section of the listener that binds to an address and port."""
+    heads = [line for line in text.splitlines() if line.startswith("frontend ")]
+    return next(lines for lines in (section(text, head) for head in heads) if lines[0].startswith(f"bind {bind}"))
+
+
+def address_of(recording: Recording, *, internal: bool) -> IPv4Address:
+    balancers = recording.of_type(LOAD_BALANCER)
+    [arn] = [balancer.outputs["arn"] for balancer in balancers if balancer.inputs["internal"] is internal]
+    return plan_addresses(recording).load_balancers[arn]
+
+
+def test_the_internal_load_balancer_forwards_8080_to_the_masters(recording: Recording, plan: AddressPlan):
+    [address] = plan.load_balancers.values()
+    text = configuration(recording, plan)
+    assert "default_backend targets0" in listener(text, f"{address}:8080")
+
+
+def test_targets_are_checked_as_the_program_asks(recording: Recording, plan: AddressPlan):
+    lines = section(configuration(recording, plan), "backend targets0")
+    [check] = [line for line in lines if line.startswith("http-check send")]
+    assert "meth GET uri / " in check
+    assert "http-check expect status 200,302" in lines
+    [server] = [line for line in lines if line.startswith("default-server")]
+    words = server.split()
+    seconds = int(words[words.index("inter") + 1].rstrip("s")) * int(words[words.index("fall") + 1])
+    assert seconds == 60, "a target that AWS would give up after 60 s must not be given up sooner or later here"
+
+
+def test_targets_see_the_load_balancers_address_and_the_clients_in_the_headers(recording: Recording, plan: AddressPlan):
+    [address] = plan.load_balancers.values()
+    text = configuration(recording, plan)
+    assert f"source {address}" in section(text, "backend targets0"), "security groups let this address in"
+    lines = listener(text, f"{address}:8080")
+    assert "http-request set-header X-Forwarded-For %[src]" in lines
+    assert "http-request set-header X-Forwarded-Proto http" in lines
+    assert "http-request set-header X-Forwarded-Port 8080" in lines
+
+
+def test_every_name_of_the_load_balancer_leads_to_it(recording: Recording, plan: AddressPlan):
+    known = names(recording, plan)
+    assert known["airflow-prod.internal"] in plan.load_balancers.values()
+    assert set(known.values()) == set(plan.load_balancers.values())
+
+
+def test_with_a_domain_plain_http_serves_the_execution_api_and_redirects_the_rest(public: Recording):
+    plan = plan_addresses(public)
+    lines = listener(configuration(public, plan), f"{address_of(public, internal=True)}:8080")
+    [use] = [line for line in lines if line.startswith("use_backend")]
+    [redirect] = [line for line in lines if line.startswith("http-request redirect")]
+    assert "location https://airflow.example.com%[capture.req.uri] code 302" in redirect
+    assert redirect.partition(" unless ")[2] == use.partition(" if ")[2], "HAProxy would redirect before it forwards"
+
+
+def test_the_public_load_balancer_refuses_the_execution_api(public: Recording):
+    plan = plan_addresses(public)
+    lines = listener(configuration(public, plan), f"{address_of(public, internal=False)}:443")
+    [refusal] = [line for line in lines if line.startswith("http-request return status 403")]
+    patterns = shlex.split(refusal)[shlex.split(refusal).index("reg") + 1 : -1]
+    for path in ("/execution", "/execution/task-instances/1/run", "/%65xecution/x"):
+        assert any(re.search(pattern, path) for pattern in patterns), path
+    assert not any(re.search(pattern, "/dags") for pattern in patterns)
+
+
+def test_moto_itself_is_out_of_the_nodes_reach(recording: Recording, plan: AddressPlan):
+    lines = section(configuration(recording, plan), "frontend aws")
+    denied = lines.index("http-request deny if { path_beg /moto-api }")
+    assert denied < lines.index("default_backend moto")
+
+
+STATE = """1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight
+3 moto 1 moto 127.0.0.1 2 0 1
+5 targets0 1 place1 10.80.0.6 2 4 1
+5 targets0 2 place2 10.80.32.4 0 4 1
+5 targets0 3 place3 0.0.0.0 0 5 1
+"""
+
+
+def test_the_state_of_targets_is_read_from_haproxy():
+    serving, failing, empty = parse_state(STATE)
+    assert (str(serving.address), serving.healthy) == ("10.80.0.6", True)
+    assert (str(failing.address), failing.healthy) == ("10.80.32.4", False)
+    assert (empty.address, empty.healthy) == (None, False)

@@ -1,0 +1,110 @@
+"""How the lab's AWS evaluates policies."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.aws.policy import Document, Request, UnsupportedPolicyError, is_allowed
+
+ROLE_SESSION = "arn:aws:sts::111122223333:assumed-role/airflow-worker/i-1"
+DAGS = "arn:aws:s3:::dags"
+
+
+def policy(**statement: object) -> Document:
+    return {"Statement": [{"Effect": "Allow", **statement}]}
+
+
+def request(action: str = "s3:GetObject", resource: str = f"{DAGS}/a.py", **context: str) -> Request:
+    return Request(action=action, resource=resource, principal=ROLE_SESSION, context=context)
+
+
+READ_DAGS = policy(Action=["s3:GetObject"], Resource=f"{DAGS}/*")
+
+
+def test_nothing_is_allowed_without_a_statement_for_it():
+    assert not is_allowed(request(), [])
+    assert not is_allowed(request("s3:PutObject"), [READ_DAGS])
+    assert not is_allowed(request(resource="arn:aws:s3:::logs/a.py"), [READ_DAGS])
+
+
+def test_action_and_resource_may_use_wildcards():
+    assert is_allowed(request(), [READ_DAGS])
+    assert is_allowed(request(), [policy(Action="s3:Get*", Resource="arn:aws:s3:::dag?/*")])
+
+
+def test_characters_of_regular_expressions_mean_themselves():
+    assert not is_allowed(request(resource="arn:aws:s3:::dagsXa"), [policy(Action="*", Resource="arn:aws:s3:::dags.a")])
+
+
+def test_a_denial_wins_over_every_permission():
+    denial = policy(Effect="Deny", Action="s3:*", Resource="*")
+    assert not is_allowed(request(), [READ_DAGS, denial])
+    assert not is_allowed(request(), [denial, READ_DAGS])
+
+
+def test_an_unmet_condition_takes_a_permission_away_but_denies_nothing():
+    conditional = policy(Action="s3:GetObject", Resource="*", Condition={"Bool": {"aws:SecureTransport": "true"}})
+    assert not is_allowed(request(**{"aws:SecureTransport": "false"}), [conditional])
+    assert is_allowed(request(**{"aws:SecureTransport": "false"}), [conditional, READ_DAGS])
+
+
+TLS_ONLY = policy(
+    Effect="Deny", Principal="*", Action="s3:*", Resource="*", Condition={"Bool": {"aws:SecureTransport": "false"}}
+)
+MODERN_TLS_ONLY = policy(
+    Effect="Deny", Principal="*", Action="s3:*", Resource="*", Condition={"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+)
+
+
+def test_a_tls_only_bucket_refuses_plain_requests_alone():
+    assert not is_allowed(request(**{"aws:SecureTransport": "false"}), [READ_DAGS], [TLS_ONLY])
+    assert is_allowed(request(**{"aws:SecureTransport": "true"}), [READ_DAGS], [TLS_ONLY])
+
+
+def test_a_request_without_the_key_of_a_condition_does_not_meet_it():
+    assert is_allowed(request(), [READ_DAGS], [MODERN_TLS_ONLY])
+    assert not is_allowed(request(**{"s3:TlsVersion": "1.1"}), [READ_DAGS], [MODERN_TLS_ONLY])
+    assert is_allowed(request(**{"s3:TlsVersion": "1.3"}), [READ_DAGS], [MODERN_TLS_ONLY])
+
+
+def test_a_negated_condition_is_met_by_a_request_without_the_key():
+    unless = policy(Action="*", Resource="*", Condition={"StringNotEquals": {"aws:PrincipalTag/team": "other"}})
+    assert is_allowed(request(), [unless])
+
+
+def test_if_exists_makes_an_absent_key_no_obstacle():
+    lenient = policy(Action="*", Resource="*", Condition={"StringEqualsIfExists": {"aws:RequestedRegion": "eu-west-1"}})
+    assert is_allowed(request(), [lenient])
+    assert not is_allowed(request(**{"aws:RequestedRegion": "us-east-1"}), [lenient])
+
+
+def test_keys_of_conditions_have_no_case():
+    listing = policy(Action="s3:ListBucket", Resource=DAGS, Condition={"StringLike": {"S3:Prefix": "team/*"}})
+    assert is_allowed(request("s3:ListBucket", DAGS, **{"s3:prefix": "team/a"}), [listing])
+    assert not is_allowed(request("s3:ListBucket", DAGS, **{"s3:prefix": "other/"}), [listing])
+
+
+@pytest.mark.parametrize(
+    "principal",
+    ["*", {"AWS": "arn:aws:iam::111122223333:role/airflow-worker"}, {"AWS": ["111122223333"]}],
+)
+def test_a_bucket_policy_may_name_the_caller_by_role_account_or_star(principal: object):
+    assert is_allowed(request(), [], [policy(Principal=principal, Action="s3:GetObject", Resource="*")])
+
+
+def test_a_bucket_policy_for_somebody_else_gives_nothing():
+    service = {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+    assert not is_allowed(request(), [], [policy(Principal=service, Action="s3:GetObject", Resource="*")])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Action": "*", "Resource": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}},
+        {"Action": "*", "Resource": "arn:aws:s3:::${aws:username}"},
+        {"Action": "*", "Resource": "*", "Frobnicate": "yes"},
+    ],
+)
+def test_what_the_evaluation_does_not_know_is_an_error(statement: dict[str, object]):
+    with pytest.raises(UnsupportedPolicyError):
+        is_allowed(request(**{"aws:SourceIp": "10.1.1.1"}), [policy(**statement)])
