@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from offline.exits import BAD_SETTINGS, guarded
+from offline.short_process import expect_to_end_soon
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -92,6 +92,5 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
 
 
 if __name__ == "__main__":
-    # A short process, and what it makes is mostly classes that stay: looking for garbage doubles its time.
-    gc.disable()
+    expect_to_end_soon()
     raise SystemExit(main())

@@ -25,7 +25,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
 from offline import answers, urns
-from offline.recording import UNKNOWN, Options, Recording, Registration, Resource, texts
+from offline.recording import UNKNOWN, Options, Recording, Registration, Resource, in_order, texts
 from offline.refusals import DuplicateNameError, EngineRefusalError, UnknownArgumentError, UnplannedInvokeError
 from offline.same_thread import SameThread
 from offline.stack_config import StackConfig
@@ -74,6 +74,7 @@ def run(
         finally:
             if monitor.refusal is not None:
                 raise monitor.refusal from None
+    monitor.recording.resources = in_order(monitor.recording.resources)
     return built[0], monitor.recording
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from pathlib import Path
 
 from offline.exits import guarded
 from offline.record_file import write_recording
+from offline.short_process import expect_to_end_soon
 
 
 def main() -> int:
@@ -27,6 +27,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # A short process, and what it makes is mostly classes that stay: looking for garbage doubles its time.
-    gc.disable()
+    expect_to_end_soon()
     raise SystemExit(main())

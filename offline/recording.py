@@ -62,7 +62,11 @@ class Resource:
 
 @dataclass
 class Recording:
-    """Every resource of one run, in the order of registration, and the stack's exports."""
+    """Every resource of one run and the stack's exports.
+
+    A resource comes after everything it depends on, its component included; beyond that components keep the program's
+    order, and what is in them goes by name. (Pulumi's own order of registration differs from run to run.)
+    """
 
     resources: list[Resource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +88,25 @@ class Recording:
         """The resource of this type and logical name; an AssertionError says what there is instead."""
         matches = [resource for resource in self.of_type(type_) if resource.name == name]
         return _single(matches, f"one {type_} named {name!r}", self.of_type(type_) or self.resources)
+
+
+def in_order(resources: Sequence[Resource]) -> list[Resource]:
+    """The order that Recording promises."""
+    by_urn = {resource.urn: resource for resource in resources}
+    components = {urn: at for at, urn in enumerate(urn for urn, each in by_urn.items() if not each.options.custom)}
+    depths: dict[str, int] = {}
+
+    def depth(resource: Resource) -> int:
+        if resource.urn not in depths:
+            above = [by_urn[urn] for urn in (resource.parent, *resource.dependencies) if urn in by_urn]
+            depths[resource.urn] = 1 + max(map(depth, above), default=0)
+        return depths[resource.urn]
+
+    def place(resource: Resource) -> tuple[int, int, str, str]:
+        component = components.get(resource.urn, components.get(resource.parent, len(components)))
+        return depth(resource), component, resource.name, resource.type
+
+    return sorted(resources, key=place)
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -385,3 +385,33 @@ class TestQueries:
         assert recording.named(BUCKET, "two").name == "two"
         with pytest.raises(AssertionError, match="named 'three'"):
             recording.named(BUCKET, "three")
+
+
+class TestOrder:
+    def test_a_resource_comes_after_all_that_it_depends_on(self):
+        def program() -> None:
+            last = aws.s3.Bucket("a-policy-holder")
+            for name in ("z", "y"):
+                topic = aws.sns.Topic(name)
+                last = aws.s3.Bucket(f"a-{name}", tags={"topic": topic.arn, "last": last.arn})
+
+        for recording in (recording_of(program), recording_of(program, preview=True)):
+            seen: set[str] = set()
+            for resource in recording.resources:
+                assert set(resource.dependencies) <= seen
+                seen.add(resource.urn)
+
+    def test_components_keep_the_order_of_the_program_and_their_parts_go_by_name(self):
+        def children(own: str, child: pulumi.ResourceOptions) -> None:
+            for name in "ba":
+                aws.s3.Bucket(f"{own}-{name}", opts=child)
+
+        recording = recording_of(lambda: [Part("second", children), Part("first", children)])
+        assert [resource.name for resource in recording.resources] == [
+            "second",
+            "first",
+            "second-a",
+            "second-b",
+            "first-a",
+            "first-b",
+        ]
