@@ -48,7 +48,12 @@ def read_steps(node: Node) -> tuple[Step, ...]:
     Its monotonic clock is this machine's, so the times count from the power-on that the lab noted.
     """
     shown = node.exec("systemctl", "show", "--property", ",".join(PROPERTIES), *CLOUD_INIT, "airflow-*.service")
-    steps = [_step(unit, node.powered_on) for unit in _units(shown.stdout)]
+    return parse_steps(shown.stdout, node.powered_on)
+
+
+def parse_steps(shown: str, powered_on: float) -> tuple[Step, ...]:
+    """The steps that began, in that order, from the output of `systemctl show`."""
+    steps = [_step(unit, powered_on) for unit in _units(shown)]
     return tuple(sorted((step for step in steps if step is not None), key=lambda step: step.begin))
 
 

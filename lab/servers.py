@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -17,6 +17,7 @@ DATABASE = "aws:rds/instance:Instance"
 BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
 POSTGRES = Path("/usr/lib/postgresql/17/bin")
 DATA = "/var/lib/postgresql/lab"
+BROKER_HOME = "/var/lib/lab-broker"
 SOCKET = "/run/lab-postgresql"
 SUPERUSER = "rdsadmin"
 """RDS's own, which nobody but AWS can be."""
@@ -105,7 +106,7 @@ def start_database(root: ServerRoot, database: Database, clients: list[IPv4Netwo
         "pg_hba.conf": "".join(
             [f"local all {SUPERUSER} trust\n", *(f"hostssl all all {network} scram-sha-256\n" for network in clients)]
         ),
-        "postgresql.conf": "\n".join(_postgres_settings(database)) + "\n",
+        "postgresql.conf": "\n".join(database_settings(database)) + "\n",
     }
     for name, text in files.items():
         root.write(f"{DATA}/{name}", text, owner="postgres:postgres")
@@ -113,10 +114,11 @@ def start_database(root: ServerRoot, database: Database, clients: list[IPv4Netwo
     ask = f"{POSTGRES}/pg_isready --quiet --username={SUPERUSER} --dbname=postgres --host={SOCKET}"
     root.run("postgres", "sh", "-c", f"for _ in $(seq 150); do {ask} && exit; sleep 0.1; done; exit 1")
     psql = (POSTGRES / "psql", "-XqU", SUPERUSER, "-h", SOCKET, "-d", "postgres", "-v", "ON_ERROR_STOP=1")
-    root.run("postgres", *psql, text=_roles(database))
+    root.run("postgres", *psql, text=role_statements(database))
 
 
-def _postgres_settings(database: Database) -> Iterator[str]:
+def database_settings(database: Database) -> list[str]:
+    """The lines of postgresql.conf."""
     settings = {
         "listen_addresses": str(database.address),
         "port": str(database.port),
@@ -125,12 +127,11 @@ def _postgres_settings(database: Database) -> Iterator[str]:
         "fsync": "off",  # the data live as long as the lab
         **{key: value for key, value in database.parameters.items() if not key.startswith("rds.")},
     }
-    for key, value in settings.items():
-        quoted = value.replace("'", "''")
-        yield f"{key} = '{quoted}'"
+    quoted = {key: value.replace("'", "''") for key, value in settings.items()}
+    return [f"{key} = '{value}'" for key, value in quoted.items()]
 
 
-def _roles(database: Database) -> str:
+def role_statements(database: Database) -> str:
     """RDS's roles: its admin may make roles and databases, and is no superuser."""
     return f"""
         CREATE ROLE rds_superuser NOLOGIN;
@@ -173,23 +174,30 @@ class Broker:
 
 def start_broker(root: ServerRoot, broker: Broker, ca: CertificateAuthority) -> None:
     """Start Valkey: TLS only, and nothing without the token."""
-    home = "/var/lib/lab-broker"
+    root.run("root", "install", "-d", "-o", "valkey", "-g", "valkey", "-m", "0700", BROKER_HOME)
     certificate, key = ca.issue([broker.name])
-    root.run("root", "install", "-d", "-o", "valkey", "-g", "valkey", "-m", "0700", home)
-    root.write(f"{home}/server.crt", certificate, owner="valkey:valkey")
-    root.write(f"{home}/server.key", key, owner="valkey:valkey")
+    files = {"server.crt": certificate, "server.key": key, "valkey.conf": "\n".join(broker_settings(broker)) + "\n"}
+    for name, text in files.items():
+        root.write(f"{BROKER_HOME}/{name}", text, owner="valkey:valkey")
+    root.start("valkey", "valkey", "valkey-server", f"{BROKER_HOME}/valkey.conf")
+
+
+def broker_settings(broker: Broker) -> list[str]:
+    """The lines of valkey.conf."""
     token = broker.token.replace("\\", "\\\\").replace('"', '\\"')
-    lines = [
+    return [
         f"bind {broker.address}",
         "port 0",
         f"tls-port {broker.port}",
-        *(f"tls-cert-file {home}/server.crt", f"tls-key-file {home}/server.key", "tls-auth-clients no"),
+        f"tls-cert-file {BROKER_HOME}/server.crt",
+        f"tls-key-file {BROKER_HOME}/server.key",
+        "tls-auth-clients no",
         f'requirepass "{token}"',
-        *('save ""', "appendonly no", f"dir {home}"),
+        'save ""',
+        "appendonly no",
+        f"dir {BROKER_HOME}",
         *(f"{key} {value}" for key, value in broker.parameters.items()),
     ]
-    root.write(f"{home}/valkey.conf", "\n".join(lines) + "\n", owner="valkey:valkey")
-    root.start("valkey", "valkey", "valkey-server", f"{home}/valkey.conf")
 
 
 def _parameters(recording: Recording, type_: str, name: str) -> dict[str, str]:

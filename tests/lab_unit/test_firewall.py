@@ -1,0 +1,72 @@
+"""The program's security groups as a packet filter."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address
+
+from lab.addresses import AddressPlan
+from lab.firewall import ruleset, servers, worn_by_nodes
+from offline.recording import Recording
+
+
+def group(recording: Recording, part: str) -> str:
+    [found] = [g.id for g in recording.of_type("aws:ec2/securityGroup:SecurityGroup") if g.name.endswith(f"-{part}")]
+    return found
+
+
+def name(recording: Recording, part: str) -> str:
+    return "@" + group(recording, part).replace("-", "_")
+
+
+def chain(text: str, head: str) -> list[str]:
+    """The rules of one chain."""
+    return [line.strip() for line in re.findall(rf"chain {head} {{\n(.*?)\n  }}", text, re.DOTALL)[0].splitlines()]
+
+
+def test_each_ingress_rule_of_the_program_lets_its_port_in(recording: Recording, plan: AddressPlan):
+    rules = chain(ruleset(recording, plan), "in")
+    workers, database = name(recording, "workers"), name(recording, "database")
+    assert f"ip daddr {database} ip saddr {workers} tcp dport 5432-5432 return" in rules
+
+
+def test_workers_do_not_reach_the_masters_directly(recording: Recording, plan: AddressPlan):
+    workers, masters = name(recording, "workers"), name(recording, "masters")
+    text = ruleset(recording, plan)
+    assert not [rule for rule in chain(text, "in") if f"daddr {masters}" in rule and f"saddr {workers}" in rule]
+
+
+def test_what_no_rule_allows_is_dropped_in_both_directions(recording: Recording, plan: AddressPlan):
+    text = ruleset(recording, plan)
+    assert chain(text, "in")[-1] == chain(text, "out")[-1] == "counter drop"
+
+
+def test_only_groups_with_an_egress_rule_open_connections(recording: Recording, plan: AddressPlan):
+    rules = chain(ruleset(recording, plan), "out")
+    assert [rule for rule in rules if f"saddr {name(recording, 'workers')}" in rule]
+    assert not [rule for rule in rules if f"saddr {name(recording, 'database')}" in rule], "it has no business outside"
+
+
+def test_name_server_and_metadata_service_need_no_rule(recording: Recording, plan: AddressPlan):
+    assert chain(ruleset(recording, plan), "out")[0] == f"ip daddr {{ {plan.resolver}, 169.254.169.254 }} return"
+
+
+def test_servers_wear_the_groups_the_program_gave_them(recording: Recording, plan: AddressPlan):
+    members = servers(recording, plan)
+    assert members[group(recording, "database")] == [plan.database]
+    assert members[group(recording, "broker")] == [plan.broker]
+    assert members[group(recording, "internal-web")] == list(plan.load_balancers.values())
+
+
+def test_nodes_wear_the_groups_of_their_launch_template(recording: Recording):
+    worn = worn_by_nodes(recording)
+    assert worn["airflow-prod-masters"] == [group(recording, "masters")]
+    assert worn["airflow-prod-pool-heavy"] == [group(recording, "workers")]
+
+
+def test_every_server_lies_in_a_subnet_of_its_tier(recording: Recording, plan: AddressPlan):
+    tiers = {subnet.id: subnet.inputs["tags"]["airflow:tier"] for subnet in recording.of_type("aws:ec2/subnet:Subnet")}
+    assert tiers[plan.subnet_of(plan.database).id] == tiers[plan.subnet_of(plan.broker).id] == "data"
+    assert {tiers[plan.subnet_of(address).id] for address in plan.load_balancers.values()} == {"private"}
+    assert len(set(plan.servers)) == len(plan.servers)
+    assert plan.resolver == IPv4Address("10.80.0.2"), "AWS's resolver has the VPC's third address"
