@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 FINE, BAD_SETTINGS, BUG = 0, 1, 2
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 REPORT = (
     "This is a bug in the program or in the plan, not in your settings. "
@@ -30,6 +31,8 @@ def guarded(run: Callable[[], None]) -> int:
     except RevisionFailedError as error:
         print(error, file=sys.stderr)
         return BUG
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except Exception:  # noqa: BLE001 whatever it is, it is reported as a bug
         traceback.print_exc()
         print(REPORT, file=sys.stderr)
