@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ PROPERTIES = (
     "InactiveEnterTimestampMonotonic",
 )
 CLOUD_INIT = ("cloud-init-local.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service")
-READY = "takes tasks"
+WORKER_READY = r"celery@.* ready\."
+"""What a worker says when it begins to take tasks."""
 PROGRESS = f"""
 systemctl list-units --plain --no-legend --state=activating --type=service 'airflow-*' 'cloud-*'
-if journalctl --boot --quiet --unit=airflow-worker --grep='celery@.* ready' --lines=1 >/dev/null; then
-    echo '{READY}'
-fi
+journalctl --boot --quiet --unit=airflow-worker --grep='{WORKER_READY}' --output=short-monotonic | head -n 1
 """
+_MONOTONIC = re.compile(r"^\[ *([0-9.]+)\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,24 @@ def parse_steps(shown: str, powered_on: float) -> tuple[Step, ...]:
     return tuple(sorted((step for step in steps if step is not None), key=lambda step: step.begin))
 
 
-def ask_for_progress(node: Node) -> tuple[str, bool]:
-    """The unit that a booting node is busy with, and whether it is a worker that takes tasks."""
+def ask_for_progress(node: Node) -> tuple[str, float | None]:
+    """The unit that a booting node is busy with, and when it took tasks, in seconds since power-on, if it does."""
     try:
-        answer = node.exec(PROGRESS, timeout=10).stdout.splitlines()
+        answer = node.exec(PROGRESS, timeout=10).stdout
     except subprocess.TimeoutExpired:
-        return "", False
-    busy = [line.split()[0].removesuffix(".service") for line in answer if ".service" in line]
-    return (busy[0] if busy else ""), READY in answer
+        return "", None
+    return parse_progress(answer, node.powered_on)
+
+
+def parse_progress(answer: str, powered_on: float) -> tuple[str, float | None]:
+    """The answer to PROGRESS: lines of `systemctl list-units`, and perhaps one of the journal."""
+    busy, ready = "", None
+    for line in answer.splitlines():
+        if found := _MONOTONIC.match(line):
+            ready = float(found[1]) - powered_on
+        elif line.strip() and not busy:
+            busy = line.split()[0].removesuffix(".service")
+    return busy, ready
 
 
 def table(boots: Iterable[Boot]) -> str:

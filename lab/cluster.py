@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from lab.progress import LabError, step
 from lab.stack import record
 
 Found = TypeVar("Found")
+LOCK = "lock"
 
 
 class Cluster:
@@ -58,8 +60,6 @@ class Cluster:
         sweep()
         image.build(image.NODE)
         image.build(image.SERVERS)
-        for directory in (host.WORK, host.WORK / "logs"):
-            host.make_private(directory)
         with step(f"running the program of Pulumi.{self._stack}.yaml"):
             self.recording = record(self._stack)
         with step("starting the network, PostgreSQL, Valkey, the load balancer and AWS"):
@@ -176,7 +176,7 @@ class Cluster:
 def take_lock() -> IO[str]:
     """Make sure that this is the only lab; LabError otherwise. The kernel frees the lock however this process ends."""
     host.make_private(host.STATE)
-    lock = Path(host.STATE, "lock").open("a+")  # noqa: SIM115 - it is held as long as the lab is up
+    lock = Path(host.STATE, LOCK).open("a+")  # noqa: SIM115 - it is held as long as the lab is up
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,4 +191,6 @@ def sweep() -> None:
     """Remove what an earlier lab left: packet filter table, cgroups, disks, the cluster's name in /etc/hosts."""
     namespace.sweep()
     hosts_file.remove()
-    description.FILE.unlink(missing_ok=True)
+    for entry in host.STATE.iterdir():
+        if entry.name != LOCK:  # removed, it would not be the lock that another lab waits for
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -195,14 +195,14 @@ class Groups:
         if node.instance.id in self._boots:
             return
         if group.grace is not None and self._passes_checks(node):
-            self._note_ready(node)
+            self._note_ready(node, time.monotonic() - node.powered_on)
             return
         if time.monotonic() < self._next_question.get(node.name, 0.0):
             return
         self._next_question[node.name] = time.monotonic() + SECONDS_BETWEEN_QUESTIONS
-        step, takes_tasks = ask_for_progress(node)
-        if takes_tasks:
-            self._note_ready(node)
+        step, ready = ask_for_progress(node)
+        if ready is not None:
+            self._note_ready(node, ready)
         elif step and step != self._steps.get(node.name):
             self._steps[node.name] = step
             say(f"{node.name}: {step}")
@@ -210,7 +210,6 @@ class Groups:
     def _passes_checks(self, node: Node) -> bool:
         return any(t.healthy and t.address == node.instance.address for t in self._lab.targets.listing())
 
-    def _note_ready(self, node: Node) -> None:
-        ready = time.monotonic() - node.powered_on
+    def _note_ready(self, node: Node, ready: float) -> None:
         self._boots[node.instance.id] = Boot(node=node.name, steps=read_steps(node), ready=ready)
         say(f"{node.name}: ready {ready:.1f} s after power-on")

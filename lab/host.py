@@ -13,9 +13,12 @@ from lab.progress import LabError, step
 CACHE = Path("/var/cache/airflow-lab")
 """Images, kept between runs."""
 STATE = Path("/run/airflow-lab")
-"""Lock and description of the running lab, readable by root alone."""
-WORK = Path("/var/tmp/airflow-lab")  # noqa: S108 - made with mode 0700 by root; /tmp may be a tmpfs, too small for nodes' disks
+"""What describes the running lab, and its logs; readable by root alone."""
+LOGS = STATE / "logs"
+DISKS = Path("/var/tmp/airflow-lab")  # noqa: S108 - made by root with mode 0700
 """Disks of the nodes and of the servers, gone when the lab ends."""
+MEMORY_FOR_DISKS_KIB = 12 << 20
+"""With that much memory free, disks are kept in it: nodes boot faster, and a killed lab leaves none behind."""
 
 SUPPORTED = {"debian": ("12", "13")}
 ENVIRONMENT = {
@@ -93,3 +96,9 @@ def make_private(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
+
+
+def memory_free_kib(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Memory that programs can have without swapping."""
+    line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+    return int(line.split()[1])

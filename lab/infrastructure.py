@@ -49,7 +49,7 @@ class Infrastructure:
         self.authority = CertificateAuthority()
         self.database = Database.from_recording(recording, self.plan.database, hostile_admin_password())
         self.broker = Broker.from_recording(recording, self.plan.broker)
-        self.metadata = host.make_private(host.WORK / "metadata")
+        self.metadata = host.make_private(host.STATE / "metadata")
         self.ca_file = host.STATE / "ca.pem"
         self.ca_file.write_text(self.authority.certificate)
         self.namespace = Namespace()
@@ -74,7 +74,8 @@ class Infrastructure:
 
     def _start(self) -> None:
         self._connect()
-        self.root = ServerRoot(self.namespace, image.build(image.SERVERS), host.WORK)
+        self.namespace.make_disks()
+        self.root = ServerRoot(self.namespace, image.build(image.SERVERS))
         self._start_name_server()
         self._start_aws()
         clients = [self.plan.vpc, IPv4Network(network.HOST_END)]
@@ -82,10 +83,9 @@ class Infrastructure:
         start_broker(self.root, self.broker, self.authority)
         self._fill_account()
         self.storage = NodeStorage(
-            work=host.WORK, lower=[self._layer(), image.build(image.NODE)], dhcp_hosts=self._dhcp_hosts
+            disks=host.DISKS / "nodes", lower=[self._layer(), image.build(image.NODE)], dhcp_hosts=self._dhcp_hosts
         )
-        control = Path(f"/proc/{self.namespace.init_pid}/root{self.root.path}{load_balancer.CONTROL}")
-        self.targets = Targets(control)
+        self.targets = Targets(self.namespace.view(Path(f"{self.root.path}{load_balancer.CONTROL}")))
 
     def _connect(self) -> None:
         Path("/run/netns").mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ class Infrastructure:
         self.firewall = Firewall(self.namespace, self.recording, self.plan)
 
     def _start_name_server(self) -> None:
-        self._dhcp_hosts = host.WORK / "dhcp" / "hosts"
+        self._dhcp_hosts = host.STATE / "dhcp" / "hosts"
         self._dhcp_hosts.mkdir(parents=True)
         names = {
             self.database.name: self.plan.database,
@@ -116,7 +116,7 @@ class Infrastructure:
             "region": self.region,
             "secret_arns": account.secret_arns(self.recording),
         }
-        file = host.WORK / "moto.json"
+        file = host.STATE / "moto.json"
         file.write_text(json.dumps(settings))
         self._start_python("moto", "lab.aws.moto_server", file)
         home = load_balancer.HOME
@@ -130,7 +130,7 @@ class Infrastructure:
 
     def _start_python(self, name: str, module: str, *arguments: Path) -> None:
         environment = {"PYTHONPATH": str(REPOSITORY), "MOTO_ACCOUNT_ID": self.account_id, "PYTHONUNBUFFERED": "1"}
-        with (host.WORK / "logs" / f"{name}.log").open("ab") as log:
+        with (host.make_private(host.LOGS) / f"{name}.log").open("ab") as log:
             self.namespace.start(sys.executable, "-m", module, *arguments, log=log, environment=environment)
 
     def _fill_account(self) -> None:
@@ -149,14 +149,14 @@ class Infrastructure:
                 sts.get_caller_identity()
             except (BotoCoreError, ClientError) as failure:
                 if time.monotonic() > end:
-                    raise LabError(f"The lab's AWS did not come up ({failure}). Logs: {host.WORK}/logs") from None
+                    raise LabError(f"The lab's AWS did not come up ({failure}). Logs: {host.LOGS}") from None
                 time.sleep(0.2)
             else:
                 return
 
     def _layer(self) -> Path:
         """The files that only the lab adds to a node, with the lab's authority among those that the node trusts."""
-        layer = host.WORK / "layer"
+        layer = host.STATE / "layer"
         shutil.copytree(LAYER, layer)
         bundle = layer / BUNDLE
         bundle.parent.mkdir(parents=True)

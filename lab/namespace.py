@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -93,6 +92,16 @@ class Namespace:
             start_new_session=True,
         )
 
+    def view(self, path: Path) -> Path:
+        """A path inside, as this machine sees it: mounts of the namespace are not in this machine's own tree."""
+        return Path(f"/proc/{self.init_pid}/root{path}")
+
+    def make_disks(self) -> None:
+        """Make room for the disks of servers and nodes: in memory when there is enough."""
+        host.make_private(host.DISKS)
+        if host.memory_free_kib() > host.MEMORY_FOR_DISKS_KIB:
+            self.run("mount", "-t", "tmpfs", "-o", "mode=0700,size=75%", "tmpfs", host.DISKS)
+
     def close(self) -> None:
         """End the namespace and with it all that runs in it."""
         if self._unshare.stdin is not None:
@@ -111,7 +120,8 @@ def sweep() -> None:
         if top.is_dir():
             for directory, _, _ in os.walk(top, topdown=False):
                 _remove_cgroup(Path(directory))
-    shutil.rmtree(host.WORK, ignore_errors=True)
+    # Faster than Python's own way by half, and there may be a hundred thousand files.
+    subprocess.run(["rm", "-rf", "--one-file-system", host.DISKS], env=host.ENVIRONMENT, check=False)
 
 
 def children(pid: int) -> list[int]:

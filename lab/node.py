@@ -27,10 +27,11 @@ class NodeStorage:
     """Where nodes' disks are made of and kept.
 
     Attributes:
+        disks: the directory of the disks, inside the namespace.
         lower: read-only layers, the topmost first: what only the lab adds, then the image.
     """
 
-    work: Path
+    disks: Path
     lower: Sequence[Path]
     dhcp_hosts: Path
 
@@ -44,7 +45,8 @@ class Node:
         self.powered_on = time.monotonic()
         self._namespace = namespace
         self._port = f"port{number}"
-        self._directory = storage.work / "nodes" / name
+        self._inside = storage.disks / name
+        self._directory = namespace.view(self._inside)
         self._dhcp_host = storage.dhcp_hosts / name
         self._lower = storage.lower
         self._power_on(number)
@@ -56,9 +58,9 @@ class Node:
         network.plug_in(self._namespace, port=self._port, netns=self.name, mac=self.instance.mac)
         with (self._directory / "console.log").open("wb") as console:
             self._process = self._namespace.start(
-                *("unshare", "--mount", "--propagation", "private", BOOT_NODE, self.name, self._directory / "root"),
+                *("unshare", "--mount", "--propagation", "private", BOOT_NODE, self.name, self._inside / "root"),
                 ":".join(map(str, self._lower)),
-                *(self._directory / "upper", self._directory / "work"),
+                *(self._inside / "upper", self._inside / "work"),
                 *(f"ec2e{number:04x}-1916-9099-7caf-fd2101230000", CGROUP),
                 log=console,
             )

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from lab import host
 from lab.certificates import CertificateAuthority
 from lab.namespace import Namespace
 from offline.recording import Recording
@@ -26,13 +27,12 @@ SUPERUSER = "rdsadmin"
 class ServerRoot:
     """The servers' root file system, mounted over the image inside the namespace, with what programs in it expect."""
 
-    def __init__(self, namespace: Namespace, image: Path, work: Path) -> None:
+    def __init__(self, namespace: Namespace, image: Path) -> None:
         self._namespace = namespace
-        self._logs = work / "logs"
-        self.path = work / "servers" / "root"
-        for directory in (self.path, self.path.parent / "upper", self.path.parent / "work", self._logs):
-            directory.mkdir(parents=True, exist_ok=True)
-        layers = f"lowerdir={image},upperdir={self.path.parent}/upper,workdir={self.path.parent}/work"
+        disk = host.DISKS / "servers"
+        self.path = disk / "root"
+        namespace.run("mkdir", "-p", self.path, disk / "upper", disk / "work")
+        layers = f"lowerdir={image},upperdir={disk}/upper,workdir={disk}/work"
         namespace.run("mount", "-t", "overlay", "overlay", "-o", layers, self.path)
         namespace.run("mount", "-t", "proc", "proc", self.path / "proc")
         namespace.run("mount", "--rbind", "/dev", self.path / "dev")
@@ -44,7 +44,7 @@ class ServerRoot:
 
     def start(self, name: str, user: str, *command: str | Path) -> subprocess.Popen[bytes]:
         """Start a server as `user`; its output is kept in the lab's logs."""
-        with (self._logs / f"{name}.log").open("ab") as log:
+        with (host.make_private(host.LOGS) / f"{name}.log").open("ab") as log:
             return self._namespace.start(*self._chroot(user), *command, log=log)
 
     def write(self, path: str, text: str, *, owner: str = "root:root", mode: str = "0600") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.boot_times import Boot, Step, parse_steps, table
+from lab.boot_times import Boot, Step, parse_progress, parse_steps, table
 
 SHOWN = """\
 Id=airflow-install.service
@@ -43,3 +43,17 @@ def test_the_table_shows_each_step_and_when_the_node_was_ready():
         "default-1  airflow-install   20.5  59.5",
         "default-1  ready             91.0",
     ]
+
+
+LISTED = "airflow-install.service activating start start Install Airflow from the hash lock\n"
+JOURNAL = "[  191.746757] ip-10-80-0-4 airflow[909]: celery@ip-10-80-0-4 ready.     [celery.apps.worker]\n"
+
+
+def test_a_booting_node_tells_the_unit_it_is_busy_with():
+    assert parse_progress(LISTED, powered_on=100.0) == ("airflow-install", None)
+    assert parse_progress("", powered_on=100.0) == ("", None)
+
+
+def test_a_worker_is_ready_when_its_journal_says_so_and_not_when_it_was_asked():
+    busy, ready = parse_progress(JOURNAL, powered_on=100.0)
+    assert (busy, round(ready or 0, 3)) == ("", 91.747)
