@@ -44,7 +44,7 @@ def main() -> int:
     run: Callable[[argparse.Namespace], None] = arguments.run
     try:
         run(arguments)
-    except (LabError, pulumi.RunError) as error:
+    except (LabError, pulumi.RunError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

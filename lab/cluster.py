@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from lab import boot_times, description, firewall, host, hosts_file, image, namespace
+from lab import boot_times, description, firewall, forwarding, host, hosts_file, image, namespace
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
 from lab.boot_times import Boot
@@ -99,8 +99,16 @@ class Cluster:
         return found
 
     def wait_ready(self, *, timeout: float = 900) -> list[Boot]:
-        """Wait until every group has its size and every node does its work; returns the nodes' boots."""
-        self.wait(self._all_ready, "every node to be ready", timeout=timeout)
+        """Wait until every group has its size and every node does its work; returns the nodes' boots.
+
+        TimeoutError names the nodes that do not, after `timeout` seconds.
+        """
+        try:
+            self.wait(self._all_ready, "every node to be ready", timeout=timeout)
+        except TimeoutError as late:
+            raise TimeoutError(
+                f"{late}; not ready: {', '.join(self._unready()) or 'none, but nodes are missing'}"
+            ) from None
         names = {node.name for node in self.nodes()}
         return [boot for boot in self.groups.boots() if boot.node in names]
 
@@ -137,9 +145,11 @@ class Cluster:
 
     def _all_ready(self) -> bool:
         wanted = sum(group["DesiredCapacity"] for group in self._described_groups())
+        return len(self.nodes()) == wanted and not self._unready()
+
+    def _unready(self) -> list[str]:
         ready = {boot.node for boot in self.groups.boots()}
-        nodes = self.nodes()
-        return len(nodes) == wanted and all(node.name in ready for node in nodes)
+        return [node.name for node in self.nodes() if node.name not in ready]
 
     def _described_groups(self) -> list[dict[str, Any]]:
         return self.boto3("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
@@ -190,6 +200,7 @@ def take_lock() -> IO[str]:
 def sweep() -> None:
     """Remove what an earlier lab left: packet filter table, cgroups, disks, the cluster's name in /etc/hosts."""
     namespace.sweep()
+    forwarding.withdraw()
     hosts_file.remove()
     for entry in host.STATE.iterdir():
         if entry.name != LOCK:  # removed, it would not be the lock that another lab waits for

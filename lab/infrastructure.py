@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab import host, image, load_balancer, network
+from lab import forwarding, host, image, load_balancer, network
 from lab.addresses import plan_addresses
 from lab.aws import account
 from lab.certificates import CertificateAuthority
@@ -91,6 +91,7 @@ class Infrastructure:
         Path("/run/netns").mkdir(exist_ok=True)
         self.namespace.run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
         network.connect_to_host(self.namespace, self.plan.vpc)
+        forwarding.admit()
         network.make_router(self.namespace, self.plan)
         self.firewall = Firewall(self.namespace, self.recording, self.plan)
 
