@@ -19,6 +19,7 @@ from lab import cluster, description, host, image
 from lab.cluster import Cluster
 from lab.node import enter
 from lab.progress import LabError, say
+from offline.stack_config import StackFileError
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ def main() -> int:
     run: Callable[[argparse.Namespace], None] = arguments.run
     try:
         run(arguments)
-    except (LabError, pulumi.RunError, TimeoutError) as error:
+    except (LabError, pulumi.RunError, StackFileError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -59,6 +60,7 @@ def up(_: argparse.Namespace) -> None:
             lab.wait_ready()
             user, password = lab.admin()
             print(lab.boot_table())
+            say(f"the cluster is up, {lab.age:.0f} s after the start")
             print(f"\nAirflow: {lab.url}\nLogin:   {user} / {password}\n")
             print("make lab-dag FILE=my_dag.py    copy a DAG into the cluster; it shows up within a minute")
             print("make lab-nodes                 the nodes; make lab-shell NODE=..., make lab-logs NODE=...")
@@ -131,8 +133,9 @@ def images(_: argparse.Namespace) -> None:
     """Build what is not in the cache."""
     host.check_machine()
     host.install_programs()
-    for kind in (image.NODE, image.SERVERS):
-        say(f"{kind.name} image: {image.build(kind)}")
+    with contextlib.closing(cluster.take_lock()):  # a running lab needs the images that a new one would replace
+        for kind in (image.NODE, image.SERVERS):
+            say(f"{kind.name} image: {image.build(kind)}")
 
 
 def sweep(_: argparse.Namespace) -> None:

@@ -35,7 +35,7 @@ class Cluster:
 
     def __init__(self, stack: str = "prod") -> None:
         self._stack = stack
-        self.started = time.monotonic()
+        self._started = time.monotonic()
 
     def __enter__(self) -> Cluster:
         host.check_machine()
@@ -70,6 +70,11 @@ class Cluster:
         self._describe([])
         self.groups = Groups(self._surroundings(), on_change=self._describe)
         self.groups.start()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the lab was asked for, images and installations included."""
+        return time.monotonic() - self._started
 
     def nodes(self, *, role: str | None = None, pool: str | None = None) -> list[Node]:
         """The nodes that are there now, oldest first; those of a role (`master`, `worker`) or of a pool."""

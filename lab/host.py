@@ -40,28 +40,38 @@ PROGRAMS: Mapping[str, str] = {
     "setpriv": "util-linux",
     "apt-config": "apt",
 }
+SUITE_KEYS = Path("/usr/share/keyrings/debian-archive-trixie-stable.gpg")
+"""Signs the packages of the nodes' Debian 13; the first releases of Debian 12 did not have it."""
 
 
 def check_machine(os_release: Path = Path("/etc/os-release")) -> None:
     """Raise LabError unless this is Debian 12 or 13, we are root, and the kernel has what nodes need."""
     if os.geteuid() != 0:
         raise LabError("The lab boots machines and makes networks: run it as root (sudo make lab).")
-    release = dict(line.split("=", 1) for line in os_release.read_text().splitlines() if "=" in line)
-    distribution, version = (release.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
-    if version not in SUPPORTED.get(distribution, ()):
-        raise LabError(
-            f"The lab runs on Debian 12 and 13; this is {release.get('PRETTY_NAME', 'another system')}. "
-            "`make check` and `make plan` work here too."
-        )
+    check_distribution(os_release)
     if "overlay" not in Path("/proc/filesystems").read_text():
         load = subprocess.run(["modprobe", "overlay"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
         if load.returncode != 0:
             raise LabError("The kernel has no overlayfs, which the nodes' disks are made of (modprobe overlay failed).")
 
 
+def check_distribution(os_release: Path) -> None:
+    """Raise LabError unless the file describes Debian 12 or 13."""
+    pairs = (line.split("=", 1) for line in os_release.read_text().splitlines() if "=" in line)
+    release = {key: value.strip('"') for key, value in pairs}
+    distribution, version = (release.get(key, "") for key in ("ID", "VERSION_ID"))
+    if version not in SUPPORTED.get(distribution, ()):
+        raise LabError(
+            f"The lab runs on Debian 12 and 13; this is {release.get('PRETTY_NAME', 'another system')}. "
+            "`make check` and `make plan` work here too."
+        )
+
+
 def install_programs() -> None:
     """Install the packages of the programs that are not there yet; nothing is started by them."""
     lacking = sorted({package for program, package in PROGRAMS.items() if not find_program(program)})
+    if not SUITE_KEYS.exists():
+        lacking.append("debian-archive-keyring")
     if not lacking:
         return
     with step(f"installing {', '.join(lacking)}"):

@@ -59,9 +59,9 @@ NODE = Image(
     hooks=(
         # An AMI has no machine id, no host name, and cloud-init has never run on it.
         ': > "$1"/etc/machine-id; rm -f "$1"/etc/hostname; rm -rf "$1"/var/lib/cloud/*',
-        'systemctl --quiet --root="$1" enable systemd-networkd.service systemd-resolved.service',
+        'chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service',
         # They would take apt's lock in the middle of a first boot that is being measured.
-        'systemctl --quiet --root="$1" mask apt-daily.timer apt-daily-upgrade.timer',
+        'chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer',
     ),
 )
 SERVERS = Image(name="servers", packages=SERVER_PACKAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -97,7 +98,8 @@ def metadata(
     }
     identity = {
         "accountId": instance.account_id,
-        "architecture": "x86_64",
+        # The nodes' architecture is this machine's, whatever the instance type would have.
+        "architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
         "availabilityZone": instance.zone,
         "imageId": instance.image_id,
         "instanceId": instance.id,

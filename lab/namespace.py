@@ -101,6 +101,12 @@ class Namespace:
         host.make_private(host.DISKS)
         if host.memory_free_kib() > host.MEMORY_FOR_DISKS_KIB:
             self.run("mount", "-t", "tmpfs", "-o", "mode=0700,size=75%", "tmpfs", host.DISKS)
+        elif self.run("stat", "--file-system", "--format=%T", host.DISKS).strip() == "overlayfs":
+            raise LabError(
+                f"{host.DISKS} is on an overlay, on which no node's disk can be, and less than "
+                f"{host.MEMORY_FOR_DISKS_KIB >> 20} GiB of memory are free for disks. "
+                f"Mount a volume at {host.DISKS.parent}."
+            )
 
     def close(self) -> None:
         """End the namespace and with it all that runs in it."""

@@ -1,0 +1,42 @@
+"""The names and addresses that nodes are given."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from lab.addresses import AddressPlan, plan_addresses
+from lab.network import name_server_command
+from lab.progress import LabError
+from tests.stack_variants import recorded
+
+
+@pytest.fixture
+def command(plan: AddressPlan) -> list[str]:
+    names = {"db.eu-west-1.rds.amazonaws.com": IPv4Address("10.80.27.246")}
+    return name_server_command(plan, names, region="eu-west-1", hosts=Path("/srv/dhcp/hosts"))
+
+
+def test_no_name_of_aws_ever_leads_to_aws(command: list[str], plan: AddressPlan):
+    assert f"--address=/amazonaws.com/{plan.aws}" in command
+    assert "--local=/amazonaws.com/" in command, "their IPv6 addresses would be looked up outside"
+
+
+def test_database_and_broker_have_addresses_of_their_own(command: list[str]):
+    assert "--address=/db.eu-west-1.rds.amazonaws.com/10.80.27.246" in command
+
+
+def test_nodes_are_known_by_the_names_that_ec2_gives(command: list[str], plan: AddressPlan):
+    assert f"--synth-domain=eu-west-1.compute.internal,{plan.vpc},ip-" in command
+
+
+def test_each_subnet_has_its_own_router(command: list[str], plan: AddressPlan):
+    routers = {word.rpartition(",")[2] for word in command if "option:router" in word}
+    assert routers == {str(subnet.cidr[1]) for subnet in plan.subnets.values()}
+
+
+def test_a_stack_in_an_existing_network_is_told_why_the_lab_cannot_build_it():
+    with pytest.raises(LabError, match=r"airflow:network\.existing"):
+        plan_addresses(recorded("existing-vpc"))
