@@ -37,6 +37,7 @@ def test_values_that_are_secrets_are_known_as_such():
         (("core", "paralelism"), ("core", "parallelism")),
         (("cor", "parallelism"), ("core", "parallelism")),
         (("webserver", "secret_key"), ("api", "secret_key")),
+        (("webserver", "port"), ("api", "port")),
         (("scheduler", "dag_dir_list_intervall"), None),
     ],
 )

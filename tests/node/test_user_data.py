@@ -28,6 +28,8 @@ def _document(environment: NodeEnvironment) -> dict:
 @both
 def test_equal_settings_give_equal_bytes(environment: NodeEnvironment):
     assert user_data(environment) == user_data(environment)
+    modified = base64.b64decode(user_data(environment))[4:8]
+    assert modified == bytes(4), "gzip's header holds the time, if it is let"
 
 
 @both
