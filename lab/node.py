@@ -82,6 +82,7 @@ class Node:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",  # a command may print what is no text
             timeout=timeout + 10,
             env=host.ENVIRONMENT,
             check=False,

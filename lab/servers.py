@@ -132,12 +132,14 @@ def database_settings(database: Database) -> list[str]:
 
 
 def role_statements(database: Database) -> str:
-    """RDS's roles: its admin may make roles and databases, and is no superuser."""
+    """RDS's roles: its admin may make roles and databases, owns the ones that are there, and is no superuser."""
     return f"""
         CREATE ROLE rds_superuser NOLOGIN;
         GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
         CREATE ROLE {database.admin} LOGIN CREATEROLE CREATEDB PASSWORD {_literal(database.admin_password)};
         GRANT rds_superuser TO {database.admin};
+        ALTER DATABASE postgres OWNER TO {database.admin};
+        ALTER DATABASE template1 OWNER TO {database.admin};
     """
 
 
