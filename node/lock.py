@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from node.options_registry import extract, to_json
 
 ROOT = Path(__file__).parent.parent
 USER_REQUIREMENTS = ROOT / "airflow-requirements.txt"
+AIRFLOW_SOURCES = (LOCKS / "airflow.in", USER_REQUIREMENTS)
+UV_SOURCES = (LOCKS / "uv.in",)
 PYTHON_VERSION = "3.13"  # Debian 13's
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
 
@@ -33,6 +36,14 @@ def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool) -> None:
     command += ["--upgrade"] if upgrade else []
     command += [*(str(source.relative_to(ROOT)) for source in sources), "--output-file", str(lock)]
     _uv(command, f"{' + '.join(source.name for source in sources)} cannot be resolved")
+    lock.write_text(inputs_line(sources) + lock.read_text())
+
+
+def inputs_line(sources: Sequence[Path]) -> str:
+    """The first line of a lock: a hash of what it was made from, by which a test finds a lock that is out of date."""
+    lines = [line.partition("#")[0].strip() for source in sources for line in source.read_text().splitlines()]
+    asked_for = "\n".join(filter(None, lines))
+    return f"# Inputs: {hashlib.sha256(asked_for.encode()).hexdigest()}\n"
 
 
 def unpack(lock: Path, target: Path, platform: str) -> None:
@@ -50,9 +61,9 @@ def make_lock(*, upgrade: bool) -> None:
             if (LOCKS / name).exists():
                 shutil.copyfile(LOCKS / name, locks / name)
         with _step("resolving Airflow and airflow-requirements.txt"):
-            compile_lock([LOCKS / "airflow.in", USER_REQUIREMENTS], locks / AIRFLOW_LOCK, upgrade=upgrade)
+            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade)
         with _step("resolving uv"):
-            compile_lock([LOCKS / "uv.in"], locks / UV_LOCK, upgrade=upgrade)
+            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade)
         for platform in PLATFORMS:
             with _step(f"unpacking the wheels for {platform}"):
                 unpack(locks / AIRFLOW_LOCK, locks / platform, platform)

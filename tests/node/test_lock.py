@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,23 @@ def test_the_registry_is_that_of_the_locked_airflow():
     assert json.loads(REGISTRY.read_text())["airflow"] == _pins(AIRFLOW_LOCK)["apache-airflow"]
 
 
+@pytest.mark.parametrize(
+    ("name", "sources"), [(AIRFLOW_LOCK, lock.AIRFLOW_SOURCES), (UV_LOCK, lock.UV_SOURCES)], ids=["airflow", "uv"]
+)
+def test_the_lock_is_made_from_what_the_repository_asks_for(name: str, sources: Sequence[Path]):
+    first_line = (LOCKS / name).read_text().splitlines(keepends=True)[0]
+    assert first_line == lock.inputs_line(sources), (
+        "run `make lock`: nodes install what is locked, not what is asked for"
+    )
+
+
+def test_a_comment_makes_no_lock_out_of_date_and_a_package_does(tmp_path: Path):
+    for name, text in (("a", "celery<5.7\n"), ("b", "# why\n\ncelery<5.7  # because\n"), ("c", "celery<5.7\npandas\n")):
+        (tmp_path / name).write_text(text)
+    assert lock.inputs_line([tmp_path / "a"]) == lock.inputs_line([tmp_path / "b"])
+    assert lock.inputs_line([tmp_path / "a"]) != lock.inputs_line([tmp_path / "c"])
+
+
 @pytest.mark.parametrize("package", ["gunicorn", "psycopg", "psycopg2-binary", "asyncpg", "redis"])
 def test_what_the_settings_and_the_database_step_need_is_locked(package: str):
     assert package in _pins(AIRFLOW_LOCK)
@@ -59,7 +77,8 @@ def test_a_package_that_cannot_be_resolved_leaves_the_repository_as_it_is(
 def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     called: list[list[str]] = []
     monkeypatch.setattr(lock, "_uv", lambda command, _failure: called.append(list(command)))
-    lock.compile_lock([LOCKS / "airflow.in", lock.USER_REQUIREMENTS], tmp_path / "lock", upgrade=False)
+    (tmp_path / "lock").touch()
+    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False)
     lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28")
     for command in called:
         assert command[command.index("--only-binary") :][:2] == ["--only-binary", ":all:"]

@@ -14,7 +14,7 @@ import yaml
 
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
 from node.node_file import FIRST_PROGRAMS, files_for
-from node.user_data import LIMIT_BYTES, UserDataTooLarge, cloud_config, decode, user_data
+from node.user_data import FIRST_BOOT_DEADLINE, LIMIT_BYTES, UserDataTooLarge, cloud_config, decode, user_data
 from tests.node.environments import BOTH, MASTER, WORKER, worker
 
 both = pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
@@ -86,6 +86,11 @@ def test_nothing_that_aws_decides_is_in_it():
     text = cloud_config(MASTER) + cloud_config(WORKER)
     for word in ("rds.amazonaws.com:", "cache.amazonaws.com", "arn:aws", "vpc-", "sg-", "subnet-"):
         assert word not in text, "a preview could not show it"
+
+
+def test_the_deadline_of_the_first_boot_does_not_wait_for_what_waits_for_cloud_init():
+    for option in ("--timer-property", "--property"):
+        assert f" {option}=DefaultDependencies=no" in FIRST_BOOT_DEADLINE, "sysinit.target waits for cloud-init"
 
 
 @pytest.mark.skipif(not shutil.which("cloud-init"), reason="cloud-init is not installed here; the lab's nodes run it")
