@@ -35,7 +35,7 @@ def differences(old: Resource, new: Resource) -> list[Difference]:
     found: list[Difference] = []
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
         before, after = old.inputs.get(key, ABSENT), new.inputs.get(key, ABSENT)
-        if before == after or _covered(key, new.options.ignore_changes):
+        if before == after:
             continue
         replaces = forces_replacement(new.type, key) or _covered(key, new.options.replace_on_changes)
         if key in old.secret_inputs | new.secret_inputs:

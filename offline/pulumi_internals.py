@@ -69,11 +69,7 @@ def run(
         loop.set_default_executor(SameThread())
         # Futures that a refusal leaves behind would be reported one by one; the refusal itself says it all.
         loop.set_exception_handler(lambda _loop, _context: None)
-        try:
-            runner.run(main(), context=contextvars.copy_context())
-        finally:
-            if monitor.refusal is not None:
-                raise monitor.refusal from None
+        runner.run(main(), context=contextvars.copy_context())
     monitor.recording.resources = in_order(monitor.recording.resources)
     return built[0], monitor.recording
 
@@ -128,7 +124,6 @@ class _Monitor(mocks.MockMonitor):
     def __init__(self, stack: str, config: StackConfig, *, preview: bool, outputs: Outputs) -> None:
         super().__init__(_NoAnswers())
         self.recording = Recording()
-        self.refusal: EngineRefusalError | None = None
         self._stack = stack
         self._config = config
         self._preview = preview
@@ -140,20 +135,16 @@ class _Monitor(mocks.MockMonitor):
         return self._identity(parent, type_, name).urn
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
-        raise self._refuse(
-            UnplannedInvokeError(
-                f"{request.tok} was called. The program looks nothing up: what it needs to know is in its stack file."
-            )
+        raise UnplannedInvokeError(
+            f"{request.tok} was called. The program looks nothing up: what it needs to know is in its stack file."
         )
 
     Call = Invoke
 
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:  # noqa: N802
-        raise self._refuse(
-            UnplannedInvokeError(
-                f"{request.type} {request.name!r} is read from the cloud (id {request.id}). "
-                "The program looks nothing up: what it needs to know is in its stack file."
-            )
+        raise UnplannedInvokeError(
+            f"{request.type} {request.name!r} is read from the cloud (id {request.id}). "
+            "The program looks nothing up: what it needs to know is in its stack file."
         )
 
     def RegisterResource(  # noqa: N802
@@ -163,15 +154,13 @@ class _Monitor(mocks.MockMonitor):
         if request.type == urns.STACK_TYPE:
             return resource_pb2.RegisterResourceResponse(urn=identity.urn)
         if identity.urn in self._position:
-            raise self._refuse(
-                DuplicateNameError(
-                    f"{request.type} {request.name!r} is registered twice; both would be {identity.urn} in the state."
-                )
+            raise DuplicateNameError(
+                f"{request.type} {request.name!r} is registered twice; both would be {identity.urn} in the state."
             )
         inputs, secrets = _plain_properties(request.object, self.recording.secret_texts)
         problem = _misfit(request.type, inputs) if request.custom else None
         if problem:
-            raise self._refuse(UnknownArgumentError(f"{request.type} {request.name!r}: {problem}"))
+            raise UnknownArgumentError(f"{request.type} {request.name!r}: {problem}")
         return self._register(identity, request, inputs, secrets)
 
     def _register(
@@ -274,11 +263,6 @@ class _Monitor(mocks.MockMonitor):
 
     def _identity(self, parent: str, type_: str, name: str) -> urns.Identity:
         return urns.Identity(stack=self._stack, project=self._config.project, parent=parent, type=type_, name=name)
-
-    def _refuse(self, refusal: EngineRefusalError) -> EngineRefusalError:
-        """Remember the first refusal, so that no `except` in the program can make it unseen."""
-        self.refusal = self.refusal or refusal
-        return refusal
 
 
 def _below_stack(parent: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 import pytest
+from pulumi.runtime import settings
 
 from offline.engine import (
     DuplicateNameError,
@@ -215,6 +217,22 @@ class TestValues:
         assert template.secret_inputs == {"tagSpecifications"}
         assert template.inputs["tagSpecifications"] == [{"resourceType": "instance", "tags": {"key": "hush"}}]
 
+    def test_every_secret_text_of_a_run_is_known(self):
+        def program() -> None:
+            password = random.RandomPassword("password", length=20).result
+            aws.ec2.Vpc("vpc", tags={"plain": "seen", "key": pulumi.Output.secret("hush")})
+            pulumi.export("both", pulumi.Output.secret({"user": "someone", "list": ["deep"]}))
+            pulumi.export("dsn", pulumi.Output.concat("airflow:", password))
+
+        recording = recording_of(program)
+        password = recording.only("random:index/randomPassword:RandomPassword").outputs["result"]
+        assert {"hush", "someone", "deep", password, f"airflow:{password}"} <= recording.secret_texts
+        assert "seen" not in recording.secret_texts
+
+    def test_tags_that_are_secret_stay_so_when_they_are_merged(self):
+        vpc = recording_of(lambda: aws.ec2.Vpc("vpc", tags={"key": pulumi.Output.secret("hush")})).resources[0]
+        assert {"tags", "tagsAll"} <= vpc.secret_outputs
+
     def test_a_drawn_password_stays_secret_on_its_way(self):
         def program() -> None:
             password = random.RandomPassword("password", length=20)
@@ -356,6 +374,13 @@ class TestIsolation:
     def test_no_event_loop_is_left_behind(self):
         seen = deploy(asyncio.get_running_loop)[0]
         assert seen.is_closed()
+
+    def test_a_stack_that_somebody_else_left_open_is_not_in_its_way(self):
+        def program() -> None:
+            settings.ROOT.set(aws.Provider.__new__(aws.Provider))
+            assert recording_of(lambda: aws.s3.Bucket("logs")).only(BUCKET).name == "logs"
+
+        contextvars.copy_context().run(program)
 
     def test_the_preview_flag_does_not_reach_the_next_run(self):
         deploy(lambda: None, preview=True)
