@@ -92,17 +92,15 @@ class Groups:
     def _watch(self) -> None:
         while not self._closing.wait(SECONDS_BETWEEN_LOOKS if self._nodes else 0.0):
             try:
-                self._look()
+                self.look()
             except Exception as failure:  # noqa: BLE001 - whatever it is, the lab's main thread has to hear of it
                 self.failure = failure
                 return
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look once at the account, and at the nodes, and do what has to be done."""
         groups, instances = self._lab.fleet.groups(), self._lab.fleet.instances()
-        for instance in instances.values():
-            # An address is free again only when the node that had it is off.
-            if instance.id not in self._nodes and instance.address not in {n.instance.address for n in self._leaving}:
-                self._boot(instance)
+        newcomers = [instance for instance in instances.values() if instance.id not in self._nodes]
         for node in self.nodes():
             if node.instance.id not in instances:
                 self._remove(node)
@@ -112,6 +110,11 @@ class Groups:
                 self._replace(node, reason)
             else:
                 self._renew_credentials(node)
+        # An address is free again only when the node that had it is off.
+        taken = {node.instance.address for node in list(self._leaving)}
+        for instance in newcomers:
+            if instance.address not in taken:
+                self._boot(instance)
         self._announce(groups)
         for node in self.nodes():
             self._follow_boot(node, groups[node.instance.group])

@@ -1,0 +1,251 @@
+"""The lab's part of EC2 and Auto Scaling, with nodes and an account that are made up."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab import groups
+from lab.addresses import AddressPlan
+from lab.aws.fleet import Group
+from lab.groups import Groups, Surroundings
+from lab.instance import Instance, RoleCredentials
+from lab.load_balancer import Target
+
+MASTERS, POOL = "airflow-prod-masters", "airflow-prod-pool-heavy"
+
+
+def instance(number: int, group: str = MASTERS) -> Instance:
+    tags = {"airflow:role": "master"} if group == MASTERS else {"airflow:role": "worker", "airflow:pool": "heavy"}
+    return Instance(
+        id=f"i-{number}",
+        group=group,
+        address=IPv4Address(f"10.80.0.{number + 3}"),
+        zone="eu-west-1a",
+        region="eu-west-1",
+        account_id="111122223333",
+        instance_type="m7i.large",
+        image_id="ami-1",
+        profile_arn="arn",
+        role="airflow-prod-master",
+        user_data="",
+        tags=tags,
+    )
+
+
+@dataclass
+class FakeFleet:
+    """An account with the instances that a test puts there; a terminated one is replaced as moto does it."""
+
+    there: dict[str, Instance] = field(default_factory=dict)
+    unhealthy: frozenset[str] = frozenset()
+    replaces_unhealthy: bool = True
+    lifetime: timedelta = timedelta(hours=1)
+    handed_out: int = 0
+
+    def groups(self) -> dict[str, Group]:
+        graces = {MASTERS: timedelta(minutes=15), POOL: None}
+        return {
+            name: Group(name=name, grace=grace, unhealthy=self.unhealthy, replaces_unhealthy=self.replaces_unhealthy)
+            for name, grace in graces.items()
+        }
+
+    def instances(self) -> dict[str, Instance]:
+        return dict(self.there)
+
+    def terminate(self, instance_id: str) -> None:
+        gone = self.there.pop(instance_id)
+        new = replace(gone, id=f"{gone.id}-next")
+        self.there[new.id] = new
+
+    def credentials(self, _: Instance) -> RoleCredentials:
+        self.handed_out += 1
+        end = datetime.now(UTC) + self.lifetime
+        return RoleCredentials(access_key_id="ASIA", secret_access_key="s", session_token="t", expiration=end)
+
+
+class FakeNode:
+    """A node that does what the test says."""
+
+    def __init__(self, name: str, number: int, instance: Instance, *_: object) -> None:
+        self.name, self.number, self.instance = name, number, instance
+        self.running = True
+        self.powered_on = time.monotonic()
+        self.shut_down = threading.Event()
+        self.shut_down.set()
+        self.destroyed = threading.Event()
+
+    def stop(self) -> None:
+        self.shut_down.wait(10)
+        self.running = False
+
+    def kill(self) -> None:
+        self.running = False
+
+    def destroy(self) -> None:
+        self.destroyed.set()
+
+
+@dataclass
+class FakeTargets:
+    healthy: Sequence[IPv4Address] = ()
+    members: Sequence[IPv4Address] = ()
+
+    def listing(self) -> list[Target]:
+        return [Target(group="targets0", place=1, address=address, healthy=True) for address in self.healthy]
+
+    def set_members(self, addresses: Sequence[IPv4Address]) -> None:
+        self.members = list(addresses)
+
+
+@dataclass
+class FakeFirewall:
+    wearers: Mapping[str, Sequence[IPv4Address]] = field(default_factory=dict)
+
+    def set_nodes(self, nodes: Mapping[str, Sequence[IPv4Address]]) -> None:
+        self.wearers = nodes
+
+
+class Lab:
+    """The groups under test, one look at a time."""
+
+    def __init__(self, plan: AddressPlan, folder: Path) -> None:
+        self.fleet, self.targets, self.firewall = FakeFleet(), FakeTargets(), FakeFirewall()
+        self.metadata = folder
+        parts = SimpleNamespace(
+            namespace=None,
+            storage=None,
+            plan=plan,
+            fleet=self.fleet,
+            firewall=self.firewall,
+            targets=self.targets,
+            metadata=folder,
+            security_groups={MASTERS: ["sg-masters"], POOL: ["sg-workers"]},
+        )
+        self.groups = Groups(cast(Surroundings, parts), on_change=lambda _: None)
+
+    def look(self, *there: Instance) -> list[FakeNode]:
+        """Let the account hold these instances (or what it holds), look once, and return the nodes."""
+        if there:
+            self.fleet.there = {one.id: one for one in there}
+        self.groups.look()
+        return cast(list[FakeNode], self.groups.nodes())
+
+
+@pytest.fixture
+def lab(plan: AddressPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr(groups, "Node", FakeNode)
+    monkeypatch.setattr(groups, "read_steps", lambda _: ())
+    monkeypatch.setattr(groups, "ask_for_progress", lambda _: ("", None))
+    return Lab(plan, tmp_path)
+
+
+def test_every_instance_becomes_a_node_with_a_name_to_type(lab: Lab):
+    nodes = lab.look(instance(1), instance(2), instance(3, POOL))
+    assert [node.name for node in nodes] == ["master-1", "master-2", "heavy-1"]
+    assert len({node.number for node in nodes}) == 3
+
+
+def test_load_balancer_and_packet_filter_know_who_is_there(lab: Lab):
+    master, worker = instance(1), instance(2, POOL)
+    lab.look(master, worker)
+    assert lab.targets.members == [master.address], "nothing listens on a worker"
+    assert lab.firewall.wearers == {"sg-masters": [master.address], "sg-workers": [worker.address]}
+
+
+def test_a_node_that_is_powered_off_is_replaced(lab: Lab):
+    [node] = lab.look(instance(1))
+    node.running = False
+    assert lab.look() == []
+    lab.groups.close()  # which waits for what is on its way
+    assert node.destroyed.is_set()
+    assert [one.name for one in lab.look()] == ["master-2"]
+
+
+def test_a_node_that_was_reported_is_replaced_unless_the_group_is_told_to_wait(lab: Lab):
+    [node] = lab.look(instance(1, POOL))
+    lab.fleet.unhealthy = frozenset({node.instance.id})
+    lab.fleet.replaces_unhealthy = False
+    assert lab.look() == [node]
+    lab.fleet.replaces_unhealthy = True
+    assert node not in lab.look()
+
+
+def test_the_load_balancers_verdict_counts_after_the_grace_period(lab: Lab):
+    [node] = lab.look(instance(1))
+    assert lab.look() == [node], "it is young"
+    node.powered_on -= 16 * 60
+    lab.targets.healthy = [node.instance.address]
+    assert lab.look() == [node], "it serves"
+    lab.targets.healthy = []
+    assert node not in lab.look()
+
+
+def test_a_node_without_an_instance_is_told_stopped_and_destroyed(lab: Lab):
+    node, other = lab.look(instance(1), instance(2))
+    node.shut_down.clear()
+    assert lab.look(other.instance) == [other]
+    tree = json.loads((lab.metadata / f"{node.instance.address}.json").read_text())
+    assert tree["meta-data/autoscaling/target-lifecycle-state"] == "Terminated"
+    node.shut_down.set()
+    assert node.destroyed.wait(10)
+
+
+def test_an_address_is_used_again_only_when_its_last_node_is_off(lab: Lab):
+    [node] = lab.look(instance(1))
+    node.shut_down.clear()
+    lab.fleet.terminate(node.instance.id)
+    assert lab.look() == []
+    assert lab.look() == [], "two machines with one address would disturb each other"
+    node.shut_down.set()
+    lab.groups.close()
+    assert [one.name for one in lab.look()] == ["master-2"]
+
+
+def test_credentials_are_renewed_before_they_end(lab: Lab):
+    lab.look(instance(1))
+    lab.look()
+    assert lab.fleet.handed_out == 1
+    lab.fleet.lifetime = timedelta(minutes=20)
+    [node] = lab.look(instance(2))
+    lab.look()
+    assert lab.fleet.handed_out > 3, f"{node.name} has some that end in 20 minutes"
+
+
+def test_a_master_is_ready_when_it_passes_the_checks(lab: Lab):
+    [node] = lab.look(instance(1))
+    assert lab.groups.boots() == []
+    lab.targets.healthy = [node.instance.address]
+    lab.look()
+    assert [boot.node for boot in lab.groups.boots()] == ["master-1"]
+
+
+def test_a_worker_is_ready_when_it_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(groups, "ask_for_progress", lambda _: ("", 91.5))
+    lab.look(instance(1, POOL))
+    [boot] = lab.groups.boots()
+    assert (boot.node, boot.ready) == ("heavy-1", 91.5)
+
+
+def test_a_failure_of_the_watch_is_kept_for_those_who_wait(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    failure, failed = RuntimeError("the account is gone"), threading.Event()
+
+    def fail() -> Any:
+        failed.set()
+        raise failure
+
+    monkeypatch.setattr(lab.fleet, "groups", fail)
+    lab.groups.start()
+    assert failed.wait(10)
+    lab.groups.close()
+    assert lab.groups.failure is failure
