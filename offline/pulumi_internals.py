@@ -198,11 +198,7 @@ class _Monitor(mocks.MockMonitor):
                 secret_outputs=secret_outputs | secrets if request.custom else frozenset(),
                 options=self._options(identity, request),
                 dependencies=tuple(sorted(request.dependencies)),
-                property_dependencies={
-                    key: tuple(sorted(dependency.urns))
-                    for key, dependency in sorted(request.propertyDependencies.items())
-                    if dependency.urns
-                },
+                property_dependencies=_by_property(request),
             )
         )
         state = type(request.object)()
@@ -263,6 +259,11 @@ class _Monitor(mocks.MockMonitor):
 
     def _identity(self, parent: str, type_: str, name: str) -> urns.Identity:
         return urns.Identity(stack=self._stack, project=self._config.project, parent=parent, type=type_, name=name)
+
+
+def _by_property(request: resource_pb2.RegisterResourceRequest) -> dict[str, tuple[str, ...]]:
+    found = sorted(request.propertyDependencies.items(), key=itemgetter(0))
+    return {key: tuple(sorted(dependency.urns)) for key, dependency in found if dependency.urns}
 
 
 def _below_stack(parent: str) -> str:

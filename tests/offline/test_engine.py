@@ -19,24 +19,11 @@ from offline.engine import (
     deploy,
 )
 from offline.recording import UNKNOWN, Recording
+from tests.support.part import Part
 
 BUCKET = "aws:s3/bucket:Bucket"
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-
-
-class Part(pulumi.ComponentResource):
-    """A component with whatever children the test gives it."""
-
-    def __init__(
-        self,
-        name: str,
-        children: Callable[[str, pulumi.ResourceOptions], object],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("airflow:test:Part", name, None, opts)
-        children(name, pulumi.ResourceOptions(parent=self))
-        self.register_outputs({})
 
 
 def part_with_bucket(name: str, opts: pulumi.ResourceOptions | None = None) -> Part:
@@ -393,50 +380,3 @@ class TestIsolation:
                 aws.ec2.Subnet(zone, vpc_id=vpc.id, cidr_block="10.0.0.0/24", availability_zone=f"eu-west-1{zone}")
 
         assert recording_of(program).resources == recording_of(program).resources
-
-
-class TestQueries:
-    def test_only_says_what_there_is_instead(self):
-        recording = recording_of(lambda: [aws.s3.Bucket("one"), aws.s3.Bucket("two")])
-        with pytest.raises(AssertionError, match=r"2 match\. Registered: 'one', 'two'"):
-            recording.only(BUCKET)
-        with pytest.raises(
-            AssertionError, match=r"expected one x:y:Z; 0 match\. Registered: aws:s3/bucket:Bucket 'one'"
-        ):
-            recording.only("x:y:Z")
-
-    def test_named_finds_by_type_and_name(self):
-        recording = recording_of(lambda: [aws.s3.Bucket("one"), aws.s3.Bucket("two")])
-        assert recording.named(BUCKET, "two").name == "two"
-        with pytest.raises(AssertionError, match="named 'three'"):
-            recording.named(BUCKET, "three")
-
-
-class TestOrder:
-    def test_a_resource_comes_after_all_that_it_depends_on(self):
-        def program() -> None:
-            last = aws.s3.Bucket("a-policy-holder")
-            for name in ("z", "y"):
-                topic = aws.sns.Topic(name)
-                last = aws.s3.Bucket(f"a-{name}", tags={"topic": topic.arn, "last": last.arn})
-
-        for recording in (recording_of(program), recording_of(program, preview=True)):
-            seen: set[str] = set()
-            for resource in recording.resources:
-                assert set(resource.dependencies) <= seen
-                seen.add(resource.urn)
-
-    def test_components_keep_the_order_of_the_program_and_their_parts_go_by_name(self):
-        def children(own: str, child: pulumi.ResourceOptions) -> None:
-            for name in "ba":
-                aws.s3.Bucket(f"{own}-{name}", opts=child)
-
-        recording = recording_of(lambda: [Part("second", children), Part("first", children)])
-        assert [resource.name for resource in recording.resources] == [
-            "second",
-            "first",
-            "second-a",
-            "second-b",
-            "first-a",
-            "first-b",
-        ]
