@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -85,10 +84,7 @@ def _commit(revision: str, root: Path) -> str:
 
 def _extract(commit: str, root: Path, tree: Path) -> None:
     """Unpack the revision's files; of a repository that holds more, those below `root`."""
-    with (
-        subprocess.Popen(["git", "archive", "--format=tar", commit], cwd=root, stdout=subprocess.PIPE) as archive,
-        tarfile.open(fileobj=archive.stdout, mode="r|") as files,
-    ):
-        files.extractall(tree, filter="data")
-    if archive.returncode:
+    with subprocess.Popen(["git", "archive", "--format=tar", commit], cwd=root, stdout=subprocess.PIPE) as archive:
+        unpacked = subprocess.run(["tar", "-x", "-C", str(tree)], stdin=archive.stdout, check=False)
+    if archive.returncode or unpacked.returncode:
         raise RevisionError(f"git archive {commit} failed in {root}.")
