@@ -47,14 +47,14 @@ check: lint types unit ## Everything that needs neither root nor Debian
 
 lint: $(STAMP) ## Style of Python, shell and YAML
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
-	@git ls-files -z .ci/run 'node/rootfs/**' | xargs -0 grep -lE '^#!.*\b(ba)?sh\b' | xargs -r .venv/bin/shellcheck
+	@git grep -lE '^#!.*\b(ba)?sh\b' | xargs .venv/bin/shellcheck
 	@.venv/bin/yamllint --strict .
 
 format: $(STAMP) ## Put Python files into the project's format
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
 types: $(STAMP) ## Check the types
-	@.venv/bin/ty check . node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
+	@.venv/bin/ty check . bench/boot bench/plan node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
 
 unit: $(STAMP) ## Unit and node tests
 	@.venv/bin/pytest -q -n 2 -m "not lab"
@@ -77,10 +77,10 @@ bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselin
 	@$(PYTHON) bench/plan && $(PYTHON) bench/boot
 
 $(STAMP): requirements-dev.txt
-	@echo "Setting up the virtual environment in .venv (about a minute) ..."
+	@echo "Setting up the virtual environment in .venv (about a minute) ..." >&2
 	@python3 -c 'import sys; sys.exit("Python 3.11 or newer is needed; python3 is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@python3 -c 'import ensurepip' 2>/dev/null || apt-get install -y -q python3-venv \
-	  || { echo "python3 lacks the venv module; install python3-venv as root, then repeat."; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || apt-get install -y -q python3-venv >&2 \
+	  || { echo "python3 lacks the venv module; install python3-venv as root, then repeat." >&2; exit 1; }
 	@[ -x $(PYTHON) ] || python3 -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@

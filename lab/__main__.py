@@ -114,7 +114,7 @@ def dag(arguments: argparse.Namespace) -> None:
     """Copy a file into the DAGs' bucket, as a deployment would."""
     file: Path = arguments.file
     if not file.is_file():
-        raise LabError(f"There is no file {str(file)!r}. Say which one: make lab-dag FILE=path/to/my_dag.py")
+        raise LabError(f"FILE={file} is no file. Say which one: make lab-dag FILE=path/to/my_dag.py")
     lab = description.read()
     s3 = boto3.client(
         "s3",

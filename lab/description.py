@@ -78,4 +78,4 @@ def find_node(description: Description, name: str) -> NodeDescription:
         if name in (node.name, node.instance_id, node.address):
             return node
     known = ", ".join(node.name for node in description.nodes) or "none yet"
-    raise LabError(f"The lab has no node {name!r}. Nodes: {known}.")
+    raise LabError(f"NODE={name} is no node of the lab. Nodes: {known}.")
