@@ -16,6 +16,9 @@ from lab.progress import LabError
 
 BRIDGE = "vpc"
 METADATA_ADDRESS = "169.254.169.254"
+ROUTER_MAC = "06:00:00:00:00:01"
+"""A fixed one. A bridge without takes that of a port, another one as nodes come and go; every node then speaks to an
+address that is gone until its neighbour table has forgotten it."""
 # Link-local, as nothing but this one cable needs to know them.
 HOST_END, LAB_END = IPv4Address("169.254.77.1"), IPv4Address("169.254.77.2")
 
@@ -60,7 +63,7 @@ def make_router(namespace: Namespace, plan: AddressPlan) -> None:
         *(f"{server}/32" for server in plan.servers),
         f"{METADATA_ADDRESS}/32",
     ]
-    _ip(namespace, f"link add {BRIDGE} type bridge\nlink set {BRIDGE} up")
+    _ip(namespace, f"link add {BRIDGE} address {ROUTER_MAC} type bridge\nlink set {BRIDGE} up")
     _ip(namespace, "\n".join(f"address add {address} dev {BRIDGE}" for address in addresses))
     sysctls = {
         "net.ipv4.ip_forward": 1,

@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,16 +19,23 @@ SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 
 def _secrets(cluster: Cluster) -> Iterator[str]:
-    """Each value, and of a URL its password, plain and encoded. The pointer to the admin's secret is none itself."""
+    """Of each value the last sixteen letters and digits, which no quoting changes, in whatever file or language.
+
+    The lab's hostile passwords end on such; so does the password within a URL. The pointer to the admin's secret is no
+    secret itself.
+    """
     for version in cluster.recording.of_type(SECRET_VERSION):
         if version.name.endswith("database-admin-value"):
             continue
         value = version.inputs["secretString"]
-        yield value
-        password = urlsplit(value).password if "://" in value else None
-        if password:
-            yield from (password, unquote(password))
-    yield cluster.infrastructure.database.admin_password
+        yield _tail(urlsplit(value).password or value if "://" in value else value)
+    yield _tail(cluster.infrastructure.database.admin_password)
+
+
+def _tail(value: str) -> str:
+    tail = value.rstrip("=")[-16:]
+    assert re.fullmatch(r"[\w-]{16}", tail), "the search needs an end that no quoting changes"
+    return tail
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +49,12 @@ def _files(node: Node) -> Iterator[Path]:
     return (path for path in node.disk.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def test_the_search_would_find_what_is_there(cluster: Cluster) -> None:
-    [node] = cluster.nodes(pool="heavy")
-    known = re.compile(rb"NODE_CLUSTER")
-    assert any(known.search(path.read_bytes()) for path in _files(node) if path.name == "airflow.env")
-    assert "Airflow" in node.journal()
+def test_the_search_finds_each_secret_where_it_has_to_be(cluster: Cluster, needle: re.Pattern[bytes]) -> None:
+    for role, count in {"master": 6, "worker": 3}.items():
+        for node in cluster.nodes(role=role):
+            held = node.exec("cat /run/airflow/secrets.env").stdout
+            assert len(set(needle.findall(held.encode()))) == count, node.name
+    assert any(path.name == "airflow.env" for path in _files(cluster.nodes()[0])), "the search must see the disk"
 
 
 def test_no_secret_stands_in_user_data(cluster: Cluster, needle: re.Pattern[bytes]) -> None:
@@ -93,7 +101,7 @@ def test_no_secret_stands_in(cluster: Cluster, needle: re.Pattern[bytes], look: 
 
 def test_the_database_admins_password_is_gone_once_the_database_is_prepared(cluster: Cluster) -> None:
     for node in cluster.nodes(role="master"):
-        admin = cluster.infrastructure.database.admin_password
+        admin = _tail(cluster.infrastructure.database.admin_password)
         environments = node.exec("cat /run/airflow/*.env /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'").stdout
         assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in environments, "the look itself must work"
         assert admin not in environments, node.name

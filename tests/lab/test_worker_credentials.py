@@ -52,7 +52,10 @@ def test_the_buckets_of_dags_and_artifacts_are_closed_to_a_worker(doors: dict[st
         assert doors[door] == "AccessDenied", f"{door}: {doors[door]}"
 
 
-def test_a_workers_own_environment_holds_no_secret_of_the_masters(cluster: Cluster) -> None:
+def test_a_workers_own_environment_holds_no_secret_of_the_masters(cluster: Cluster, doors: dict[str, str]) -> None:
+    seen_by_the_task = doors["in the environment"].split(",")
+    assert "AIRFLOW__CELERY__BROKER_URL" in seen_by_the_task, "the look itself must work"
+    assert not {"AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"} & set(seen_by_the_task)
     for node in cluster.nodes(role="worker"):
         held = node.exec("cat /run/airflow/*.env /etc/airflow/airflow.env").stdout
         assert "AIRFLOW__CELERY__BROKER_URL" in held, "the look itself must work"

@@ -13,7 +13,9 @@ def everything():
     @task
     def settings() -> dict[str, str]:
         connection = Connection.get("lab_connection")
-        return {"password": connection.password, "word": Variable.get("lab_word")}
+        found = {"password": connection.password, "word": Variable.get("lab_word")}
+        print("the Connection and the Variable are there")
+        return found
 
     @task
     def square(number: int) -> int:
