@@ -84,6 +84,7 @@ def _commit(revision: str, root: Path) -> str:
 
 def _extract(commit: str, root: Path, tree: Path) -> None:
     """Unpack the revision's files; of a repository that holds more, those below `root`."""
+    tree.mkdir()
     with subprocess.Popen(["git", "archive", "--format=tar", commit], cwd=root, stdout=subprocess.PIPE) as archive:
         unpacked = subprocess.run(["tar", "-x", "-C", str(tree)], stdin=archive.stdout, check=False)
     if archive.returncode or unpacked.returncode:
