@@ -1,0 +1,45 @@
+"""Whoever kills the lab finds the machine as it was. Runs before the cluster that the other tests share is up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import host
+from lab.namespace import CGROUP, HOST_LINK
+from lab.progress import LabError
+from tests.lab.airflow_api import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _running() -> set[str]:
+    """The processes of all nodes and servers."""
+    lists = [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}/**/cgroup.procs")]
+    lists += Path("/sys/fs/cgroup").glob(f"{CGROUP}/**/cgroup.procs")
+    found = subprocess.run(["pgrep", "--full", r"lab\.aws\.moto_server|lab\.imds"], capture_output=True, text=True)
+    return {pid for listed in lists for pid in listed.read_text().split()} | set(found.stdout.split())
+
+
+def test_a_killed_lab_leaves_nothing_running() -> None:
+    try:
+        host.check_machine()
+    except LabError as unfit:
+        pytest.skip(f"left out: {unfit}")
+    lab = subprocess.Popen([sys.executable, "-m", "lab", "up"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert lab.stderr is not None
+    said = []
+    for line in lab.stderr:
+        said.append(line)
+        if "powered on" in line:
+            break
+    assert any("powered on" in line for line in said), "".join(said)
+    assert _running(), "the look itself must work"
+    lab.kill()
+    lab.wait()
+    wait_until(lambda: not _running(), 20, "the lab's processes to end", lambda: str(_running()))
+    assert not Path("/sys/class/net", HOST_LINK).exists(), "the cable to the lab's network should be gone"
+    assert "airflow-lab" not in Path("/proc/mounts").read_text()
