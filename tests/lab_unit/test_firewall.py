@@ -51,6 +51,12 @@ def test_name_server_and_metadata_service_need_no_rule(recording: Recording, pla
     assert chain(ruleset(recording, plan), "out")[0] == f"ip daddr {{ {plan.resolver}, 169.254.169.254 }} return"
 
 
+def test_nodes_get_their_addresses_before_any_rule_counts(recording: Recording, plan: AddressPlan):
+    rules = chain(ruleset(recording, plan), "decide")
+    jumps = [at for at, rule in enumerate(rules) if "jump" in rule]
+    assert rules.index("udp dport { 67, 68 } accept") < min(jumps), "AWS filters no DHCP"
+
+
 def test_servers_wear_the_groups_the_program_gave_them(recording: Recording, plan: AddressPlan):
     members = servers(recording, plan)
     assert members[group(recording, "database")] == [plan.database]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.imds import LIFETIME_HEADER, TOKEN_HEADER, USER_DATA, Handler, look_up
+from lab.imds import LIFETIME_HEADER, TOKEN_HEADER, USER_DATA, Handler, Tokens, look_up
 
 TREE = {
     "meta-data/instance-id": "i-1",
@@ -60,6 +60,18 @@ def imds(tmp_path: Path) -> Iterator[Client]:
 def test_without_a_token_there_is_no_answer(imds: Client):
     assert imds.ask("GET", "/latest/meta-data/instance-id")[0] == 401, "version 1 of the service is off"
     assert imds.ask("GET", "/latest/meta-data/instance-id", **{TOKEN_HEADER: "invented"})[0] == 401
+
+
+def test_a_token_is_good_for_the_instance_it_was_given_to():
+    tokens = Tokens()
+    token = tokens.issue("10.80.0.4", 60)
+    assert tokens.accepts("10.80.0.4", token)
+    assert not tokens.accepts("10.80.0.5", token)
+
+
+def test_a_token_ends():
+    tokens = Tokens()
+    assert not tokens.accepts("10.80.0.4", tokens.issue("10.80.0.4", 0))
 
 
 @pytest.mark.parametrize("lifetime", ["", "0", "21601", "soon"])

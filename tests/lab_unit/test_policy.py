@@ -32,6 +32,15 @@ def test_action_and_resource_may_use_wildcards():
     assert is_allowed(request(), [policy(Action="s3:Get*", Resource="arn:aws:s3:::dag?/*")])
 
 
+def test_actions_have_no_case_and_resources_have():
+    assert is_allowed(request("S3:getobject"), [READ_DAGS])
+    assert not is_allowed(request(resource=f"{DAGS}/A.py".upper()), [READ_DAGS])
+
+
+def test_a_name_is_matched_as_a_whole():
+    assert not is_allowed(request("s3:GetObjectAcl"), [READ_DAGS])
+
+
 def test_characters_of_regular_expressions_mean_themselves():
     assert not is_allowed(request(resource="arn:aws:s3:::dagsXa"), [policy(Action="*", Resource="arn:aws:s3:::dags.a")])
 
