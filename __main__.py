@@ -11,14 +11,14 @@ from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from components.network import Network, NetworkArgs
 from components.network_access import NetworkAccess, NetworkAccessArgs
 from components.node_identity import NodeIdentity, NodeIdentityArgs
-from components.node_template import masters_group_name, pool_group_name
-from components.node_user_data import NodeSurroundings, master_user_data, worker_user_data
 from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from components.secrets import Secrets, SecretsArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
+from node.cluster_names import masters_group_name, pool_group_name
 from node.roles import Role
+from node.user_data import user_data
 from settings import load_settings
 
 settings = load_settings()
@@ -132,12 +132,6 @@ identities = {
         Role.WORKER: [pool_group_name(cluster, pool) for pool in settings.worker_pools],
     }.items()
 }
-surroundings = NodeSurroundings(
-    web_url=web.url,
-    task_logs_bucket=buckets.task_logs.name,
-    dags_bucket=buckets.dags.name,
-    artifacts_bucket=buckets.artifacts.name,
-)
 # What a booting node needs and no argument mentions. The groups wait for it; launch templates are settings alone.
 boot_needs = [access, *secrets.ready, *buckets.ready]
 
@@ -147,7 +141,7 @@ masters = Masters(
         cluster=cluster,
         settings=settings.masters,
         image_id=settings.node_image.image_id(settings.masters.architecture),
-        user_data=master_user_data(settings, surroundings),
+        user_data=user_data(settings.node_environment()),
         subnet_ids=network.private_subnet_ids,
         security_group_id=access.masters,
         instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
@@ -164,7 +158,7 @@ pools = {
             pool=pool,
             settings=pool_settings,
             image_id=settings.node_image.image_id(pool_settings.architecture),
-            user_data=worker_user_data(settings, surroundings, pool),
+            user_data=user_data(settings.node_environment(pool)),
             subnet_ids=network.private_subnet_ids,
             security_group_id=access.workers,
             instance_profile_arn=identities[Role.WORKER].instance_profile_arn,

@@ -17,7 +17,8 @@ from pydantic.alias_generators import to_camel
 
 from aws_facts import database_classes, instance_types, limits
 from aws_facts.instance_types import Architecture
-from setting_rules import connections, schema
+from node.environment import NodeEnvironment
+from setting_rules import connections, node_environments, schema
 from setting_rules.acceptance import Encrypted, accept
 from setting_rules.faults import FaultyValue
 from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
@@ -338,6 +339,10 @@ class Settings(Section):
         setting_rules/connections.py has the sum.
         """
         return connections.budget(self).total
+
+    def node_environment(self, pool: str | None = None) -> NodeEnvironment:
+        """What a worker of the pool is told about the cluster, or a master where no pool is given."""
+        return node_environments.environment(self, pool)
 
 
 def load_settings() -> Settings:

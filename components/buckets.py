@@ -12,6 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from node.artifacts import Artifact
+from node.cluster_names import bucket_name
 from settings import RetentionSettings
 
 NONCURRENT_DAYS = 30
@@ -89,18 +90,18 @@ class Buckets(pulumi.ComponentResource):
 
     def _bucket(self, name: str, args: BucketsArgs, purpose: _Purpose) -> Bucket:
         label = f"{name}-{purpose.suffix}"
-        bucket_name = f"{args.cluster}-{args.account_id}-{args.region}-{purpose.suffix}"
+        physical_name = bucket_name(args.cluster, args.account_id, args.region, purpose.suffix)
         bucket = aws.s3.Bucket(
             label,
-            bucket=bucket_name,
+            bucket=physical_name,
             force_destroy=not args.protect,
             opts=self._child(protect=args.protect and purpose.stateful),
         )
         self._encrypt(label, bucket)
         versioning = self._keep_versions(label, bucket) if purpose.versioned else None
         self._expire(label, bucket, purpose, versioning)
-        policy = self._close(label, bucket, bucket_policy(bucket_name, purpose.suffix, args.account_id))
-        return Bucket(name=bucket_name, arn=bucket.arn, name_with_policy=policy.bucket)
+        policy = self._close(label, bucket, bucket_policy(physical_name, purpose.suffix, args.account_id))
+        return Bucket(name=physical_name, arn=bucket.arn, name_with_policy=policy.bucket)
 
     def _encrypt(self, label: str, bucket: aws.s3.Bucket) -> None:
         """With S3's own keys: load balancers write their logs to no other, and nodes need no rights on a key."""
@@ -193,12 +194,12 @@ def lifecycle_rules(keep_days: int | None, *, versioned: bool) -> list[aws.s3.Bu
     ]
 
 
-def bucket_policy(bucket_name: str, purpose: str, account_id: str) -> str:
+def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
     """Refuses requests without TLS, or with a version below 1.2.
 
     The access logs bucket also admits the load balancers' log delivery.
     """
-    resources = [f"arn:aws:s3:::{bucket_name}", f"arn:aws:s3:::{bucket_name}/*"]
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     statements: list[dict[str, Any]] = [
         {
             "Sid": "TlsOnly",
@@ -225,7 +226,7 @@ def bucket_policy(bucket_name: str, purpose: str, account_id: str) -> str:
                 "Effect": "Allow",
                 "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
                 "Action": "s3:PutObject",
-                "Resource": f"arn:aws:s3:::{bucket_name}/*/AWSLogs/{account_id}/*",
+                "Resource": f"arn:aws:s3:::{bucket}/*/AWSLogs/{account_id}/*",
             }
         )
     return json.dumps({"Version": "2012-10-17", "Statement": statements})

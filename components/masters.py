@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.node_template import GROUP_METRICS, group_tags, launch_template, masters_group_name, node_tags
+from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags
+from node.cluster_names import masters_group_name
 from settings import MasterSettings
 
 # A master's first boot installs Airflow, waits its turn for the database step and starts four services at once. Minutes

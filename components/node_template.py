@@ -25,16 +25,6 @@ GROUP_METRICS = (
 )
 
 
-def masters_group_name(cluster: str) -> str:
-    """The physical name of the masters' group: typed by operators, named in policies and known to the nodes."""
-    return f"{cluster}-masters"
-
-
-def pool_group_name(cluster: str, pool: str) -> str:
-    """The physical name of a pool's group."""
-    return f"{cluster}-pool-{pool}"
-
-
 def node_tags(tags: Mapping[str, str], *, cluster: str, role: str, pool: str | None = None) -> dict[str, str]:
     """The stack's tags, and those by which a person finds a node in the console."""
     parts = [cluster, role] + ([pool] if pool else [])

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from node.cluster_names import API_SERVER_PORT, private_zone_name, web_url
 from settings import WebSettings
-
-API_SERVER_PORT = 8080
 
 # TLS 1.3, and 1.2 with forward secrecy and authenticated encryption only.
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
@@ -53,16 +52,6 @@ class WebEntrypointArgs:
     public_security_group_id: pulumi.Input[str] | None
     access_logs_bucket: pulumi.Input[str]
     protect: bool
-
-
-def private_zone_name(cluster: str) -> str:
-    """The name under which nodes reach the api-servers: known before anything is created, and for ever the same."""
-    return f"{cluster}.internal"
-
-
-def web_url(cluster: str, domain: str | None) -> str:
-    """Where a browser finds Airflow."""
-    return f"https://{domain}" if domain else f"http://{private_zone_name(cluster)}:{API_SERVER_PORT}"
 
 
 @dataclass(frozen=True)

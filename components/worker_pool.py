@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags, pool_group_name
+from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags
+from node.cluster_names import pool_group_name
 from settings import WorkerPoolSettings
 
 # From launch to the moment when a worker takes tasks: image boot, installation, service start.

@@ -9,6 +9,7 @@ import re
 
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
 from node.node_file import files_for
+from node.roles import Role
 
 # EC2 counts the bytes before base64:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
@@ -46,15 +47,16 @@ _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 class UserDataTooLarge(ValueError):  # noqa: N818 - reads as a fact where it is caught
     """The packed user data is over EC2's limit."""
 
+    def __init__(self, role: Role, size: int) -> None:
+        self.size = size
+        super().__init__(f"user data for {role} is {size:,} bytes gzipped; EC2 takes {LIMIT_BYTES:,}")
+
 
 def user_data(environment: NodeEnvironment) -> str:
     """The launch template's user data: base64 of a gzipped cloud-config. Equal settings give equal bytes."""
     packed = gzip.compress(cloud_config(environment).encode(), compresslevel=9, mtime=0)
     if len(packed) > LIMIT_BYTES:
-        raise UserDataTooLarge(
-            f"user data for {environment.role} is {len(packed):,} bytes gzipped; EC2 takes {LIMIT_BYTES:,}. "
-            "Shorten airflow:config, or move files of node/rootfs out of /etc, into the artifact."
-        )
+        raise UserDataTooLarge(environment.role, len(packed))
     return base64.b64encode(packed).decode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from setting_rules import account, airflow_config, connections, names, network, nodes, storage, web
+from setting_rules import account, airflow_config, connections, names, network, node_environments, nodes, storage, web
 from setting_rules.faults import Fault, FaultyValue
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     airflow_config.options_are_not_managed,
     airflow_config.options_hold_no_secrets,
     airflow_config.pool_options_are_limits,
+    node_environments.user_data_fits,
 )
 
 

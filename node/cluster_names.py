@@ -1,0 +1,30 @@
+"""Names of a cluster's parts that follow from its settings alone, so that nodes know them before anything is made."""
+
+from __future__ import annotations
+
+API_SERVER_PORT = 8080
+
+
+def masters_group_name(cluster: str) -> str:
+    """The physical name of the masters' group: typed by operators, named in policies and known to the nodes."""
+    return f"{cluster}-masters"
+
+
+def pool_group_name(cluster: str, pool: str) -> str:
+    """The physical name of a pool's group."""
+    return f"{cluster}-pool-{pool}"
+
+
+def bucket_name(cluster: str, account_id: str, region: str, purpose: str) -> str:
+    """The name of a bucket: with account and region in it, for bucket names are unique in the world."""
+    return f"{cluster}-{account_id}-{region}-{purpose}"
+
+
+def private_zone_name(cluster: str) -> str:
+    """The name under which nodes reach the api-servers: known before anything is created, and for ever the same."""
+    return f"{cluster}.internal"
+
+
+def web_url(cluster: str, domain: str | None) -> str:
+    """Where a browser finds Airflow."""
+    return f"https://{domain}" if domain else f"http://{private_zone_name(cluster)}:{API_SERVER_PORT}"

@@ -1,0 +1,84 @@
+"""What of the settings lands on a node, and whether EC2 takes it as user data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from node import airflow_options
+from node.cluster_names import bucket_name, masters_group_name, pool_group_name, web_url
+from node.environment import NodeEnvironment, config_text
+from node.roles import Role
+from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
+from setting_rules.faults import Fault
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+
+def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
+    """What a worker of the pool is told, or a master where `pool` is None.
+
+    Settings alone decide it: user data is whole in a preview, and equal settings give equal bytes. Nothing that AWS
+    decides at creation belongs here; addresses come with the values of the secrets.
+    """
+    cluster, region, pools = settings.cluster.name, settings.region, settings.worker_pools
+    account_id = settings.cluster.account_id
+    return NodeEnvironment(
+        role=Role.MASTER if pool is None else Role.WORKER,
+        cluster=cluster,
+        region=region,
+        group_name=masters_group_name(cluster) if pool is None else pool_group_name(cluster, pool),
+        pool=pool,
+        queues=() if pool is None else pools[pool].queues,
+        concurrency=None if pool is None else pools[pool].concurrency,
+        # Schedulers alone read it. On a worker it would roll every pool when one of them changes its size.
+        task_slots=sum(each.max_size * each.concurrency for each in pools.values()) if pool is None else None,
+        web_url=web_url(cluster, settings.web.domain),
+        secure_cookies=settings.web.domain is not None,
+        vpc_cidr=settings.network.vpc_cidr,
+        task_logs_bucket=bucket_name(cluster, account_id, region, "task-logs"),
+        dags_bucket=bucket_name(cluster, account_id, region, "dags"),
+        artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
+        config=settings.config,
+    )
+
+
+def user_data_fits(settings: Settings) -> Iterator[Fault]:
+    """The user data of masters and workers, with all of `airflow:config` and a pool's queues in it, is no larger than
+    EC2 takes (16 KiB, compressed)."""
+    for pool in (None, *settings.worker_pools):
+        told = environment(settings, pool)
+        # Options that do not exist are faults themselves, and no node will carry them.
+        told = replace(told, config=_existing_options(told))
+        try:
+            user_data(told)
+        except UserDataTooLarge as too_large:
+            yield _too_large(told, too_large.size)
+            return  # the same options make the others too large
+
+
+def _existing_options(told: NodeEnvironment) -> dict[str, dict[str, str | int | float | bool]]:
+    return {
+        section: {name: value for name, value in options.items() if airflow_options.exists(section, name)}
+        for section, options in told.config.items()
+    }
+
+
+def _too_large(told: NodeEnvironment, size: int) -> Fault:
+    lengths = {
+        f"airflow:config.{section}.{option}": len(config_text(value))
+        for section, options in told.config.items()
+        for option, value in options.items()
+    }
+    queues = {f"airflow:workerPools.{told.pool}.queues": len(",".join(told.queues))} if told.queues else {}
+    longest = sorted((lengths | queues).items(), key=lambda entry: entry[1], reverse=True)[:3]
+    of_config = sum(lengths.values()) >= sum(queues.values())
+    nodes = "masters" if told.pool is None else f"workers of {told.pool}"
+    return Fault(
+        key="airflow:config" if of_config else next(iter(queues)),
+        given=f"so much that the user data of the {nodes} is {size:,} bytes, compressed",
+        allowed=f"as much as fits: EC2 takes {LIMIT_BYTES:,} bytes of user data, and all options are in it",
+        remedy="shorten the longest: " + ", ".join(f"{key} ({length:,} characters)" for key, length in longest),
+    )
