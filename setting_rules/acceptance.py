@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from setting_rules import schema
-from setting_rules.faults import Fault, SettingsError, shown
+from setting_rules.faults import Fault, FaultyValue, SettingsError, shown
 from setting_rules.schema import Path
 from setting_rules.values import nearest
 
@@ -24,6 +24,22 @@ _KINDS = {
     "model_type": ("a section with keys", "indent its keys below it; {} where there is none to set"),
     "dict_type": ("a map of names to values", "write one `name: value` on each line below it"),
 }
+
+
+class ReadableMap(dict[str, Any]):
+    """A map without its entries at fault; asking for one of these raises FaultyValue."""
+
+    def __init__(self, entries: Mapping[str, Any], faulty: Collection[str]) -> None:
+        super().__init__(entries)
+        self._faulty = frozenset(faulty)
+
+    def __missing__(self, key: str) -> Any:
+        raise FaultyValue(key) if key in self._faulty else KeyError(key)
+
+    def get(self, key: str, default: Any = None, /) -> Any:  # dict's own passes __missing__ by
+        if key in self._faulty:
+            raise FaultyValue(key)
+        return super().get(key, default)
 
 
 class Encrypted:
@@ -65,10 +81,30 @@ def _readable_part(model: type[Model], given: Any, faulty: Collection[Path], at:
                 if schema.holds_a_map(field.annotation)
                 else _readable_part(section, given[key], faulty, path)
             )
+        elif schema.holds_a_map(field.annotation) and isinstance(given.get(key), Mapping):
+            read = _value(field, _without(given[key], faulty, path))
+            values[name] = _readable_map(read, faulty, path)
     part = model.model_construct(_fields_set={name for key, (name, _) in keys.items() if key in given})
     part.__dict__.clear()  # model_construct fills in defaults, which would hide that the given value is at fault
     part.__dict__.update(values)
     return part
+
+
+def _without(given: Mapping[str, Any], faulty: Collection[Path], at: Path) -> dict[str, Any]:
+    """A map of the operator's own words, without the entries at fault."""
+    return {
+        word: _without(value, faulty, (*at, word)) if isinstance(value, Mapping) else value
+        for word, value in given.items()
+        if (*at, word) not in faulty
+    }
+
+
+def _readable_map(read: Mapping[str, Any], faulty: Collection[Path], at: Path) -> ReadableMap:
+    entries = {
+        word: _readable_map(value, faulty, (*at, word)) if isinstance(value, Mapping) else value
+        for word, value in read.items()
+    }
+    return ReadableMap(entries, {str(path[-1]) for path in faulty if path[:-1] == at})
 
 
 def _value(field: FieldInfo, given: Any) -> Any:

@@ -30,6 +30,38 @@ def test_options_are_written_in_lower_case():
     assert the_fault({"airflow:config": {"Core": {"Parallelism": 64}}}).remedy == "did you mean core.parallelism?"
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [64], None, "6\n4"])
+def test_an_option_of_the_wrong_kind_hides_no_other_fault(value: object):
+    options = {
+        "core": {"parallelism": value, "paralelism": 1, "fernet_key": "x"},
+        "celery": {"worker_concurrency": 8},
+        "api": {"workers": 100},
+    }
+    assert {fault.key for fault in faults_of({"airflow:config": options})} == {
+        "airflow:config.core.parallelism",
+        "airflow:config.core.paralelism",
+        "airflow:config.core.fernet_key",
+        "airflow:config.celery.worker_concurrency",
+        "airflow:database.instanceClass",
+    }, "a hundred api-server processes on each master need more connections than the database has"
+
+
+def test_a_section_of_the_wrong_kind_hides_no_other_fault():
+    faults = faults_of({"airflow:config": {"core": "fast", "api": {"workers": 0}}})
+    assert [fault.key for fault in faults] == ["airflow:config.core", "airflow:config.api.workers"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"database": {"sql_alchemy_pool_size": []}}, {"operators": {"default_queue": []}}, {"operators": 1}]
+)
+def test_a_rule_is_silent_about_an_option_that_is_at_fault_itself(options: dict[str, object]):
+    changes = {"airflow:config": options, "airflow:workerPools.default.queues": ["light"]}
+    if "database" in options:
+        changes = {"airflow:config": options, "airflow:workerPools.default.maxSize": 40}
+    (section,) = options
+    assert the_fault(changes).key.startswith(f"airflow:config.{section}")
+
+
 def test_a_password_for_an_option_that_does_not_exist_is_sent_to_a_connection():
     fault = the_fault({"airflow:config": {"smtp": {"smtp_password": "hunter2"}}})
     assert "an Airflow connection" in fault.remedy
