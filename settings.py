@@ -149,7 +149,7 @@ class DatabaseSettings(Section):
 
     instance_class: DatabaseClass
     """CPU, memory, and by its memory the number of connections: masters and workers that need more than it holds are
-    refused. Changing it restarts the database: a failover of a minute or two with Multi-AZ, longer without."""
+    refused. Changing it restarts the database at once: a failover of a minute or two with Multi-AZ, longer without."""
 
     engine_version: EngineVersion = "17"
     """PostgreSQL version, in quotes. `"17"`: RDS creates it with its default minor version and applies new ones in the
@@ -169,6 +169,10 @@ class DatabaseSettings(Section):
     backup_retention_days: Annotated[Number, whole_number(*limits.DATABASE_BACKUP_RETENTION_DAYS, "days")] = 14
     """Days back to which the database can be restored, to the second. 0 switches backups off, and is refused while
     `cluster.protectData` holds. RDS keeps at most 35."""
+
+    final_snapshot: Flag = True
+    """A last snapshot when the database is deleted, and backups that outlive it. Without it, `pulumi destroy` leaves
+    nothing to come back to."""
 
     @property
     def max_connections(self) -> int:
@@ -369,7 +373,7 @@ def _stack_file() -> dict[str, Any]:
             given |= {"tags" if word == "tags" else f"{full_key}.{word}": part for word, part in tagging.items()}
         elif full_key in schema.PROVIDER_KEYS.values():
             given[key] = value
-        elif nearest(namespace, ["airflow"]):
+        elif nearest(namespace, ["airflow"]) or (namespace == "aws" and schema.misspelt_provider_key(key)):
             given[full_key] = value
     return given
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_random as random
 
 from settings import DatabaseSettings
 
@@ -41,9 +42,8 @@ class MetadataDatabase(pulumi.ComponentResource):
     The instance starts with no database of ours: a master makes the databases and their roles, with the admin's
     password that RDS keeps in Secrets Manager and that no state file of Pulumi ever holds.
 
-    When protected, it survives `pulumi destroy` (refused by Pulumi, and again by AWS), and it is not deleted without a
-    last snapshot. Changes that restart a protected instance wait for its maintenance window; an unprotected one takes
-    them at once.
+    When protected, it survives `pulumi destroy` (refused by Pulumi, and again by AWS). When that is lifted, it still is
+    not deleted without a last snapshot, and its backups outlive it, unless the stack file does without both.
     """
 
     address: pulumi.Output[str]
@@ -106,14 +106,15 @@ class MetadataDatabase(pulumi.ComponentResource):
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
             deletion_protection=args.protect,
-            skip_final_snapshot=not args.protect,
-            final_snapshot_identifier=f"{_identifier(args)}-final" if args.protect else None,
-            delete_automated_backups=not args.protect,
+            skip_final_snapshot=not args.settings.final_snapshot,
+            final_snapshot_identifier=self._final_snapshot(name, args) if args.settings.final_snapshot else None,
+            delete_automated_backups=not args.settings.final_snapshot,
             # A minor version in the stack file is a pin; Pulumi would try to undo an upgrade, which RDS refuses.
             auto_minor_version_upgrade="." not in args.settings.engine_version,
             maintenance_window=MAINTENANCE_WINDOW,
-            # A restart costs every scheduler its connection, so a cluster that matters has it at night.
-            apply_immediately=not args.protect,
+            # `pulumi up` is the change window. A larger class that waited for Sunday would come after the nodes whose
+            # connections it is for, and every update until then would want to make the same change again.
+            apply_immediately=True,
             performance_insights_enabled=True,
             performance_insights_retention_period=FREE_INSIGHTS_DAYS,
             monitoring_interval=60,
@@ -121,6 +122,11 @@ class MetadataDatabase(pulumi.ComponentResource):
             enabled_cloudwatch_logs_exports=list(LOG_EXPORTS),
             opts=self._child(protect=args.protect, depends_on=[monitoring_policy, *log_groups]),
         )
+
+    def _final_snapshot(self, name: str, args: MetadataDatabaseArgs) -> pulumi.Output[str]:
+        """A name of its own for each database: AWS refuses a second snapshot of the same name."""
+        mark = random.RandomId(f"{name}-final-snapshot-mark", byte_length=4, opts=self._child())
+        return pulumi.Output.concat(f"{_identifier(args)}-final-", mark.hex)
 
     def _subnets(self, name: str, args: MetadataDatabaseArgs) -> aws.rds.SubnetGroup:
         return aws.rds.SubnetGroup(
@@ -160,9 +166,15 @@ class MetadataDatabase(pulumi.ComponentResource):
 def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupParameterArgs]:
     """What differs from RDS's defaults, or must not change when they do."""
     hours = 60 * 60 * 1000
-    immediate = {
+    at_start = {
+        # PostgreSQL reads it at its start only; AWS refuses any other way of applying it.
+        "max_connections": str(max_connections),
+        # RDS's defaults, held fast. AWS keeps "pending-reboot" for a parameter that is set to its default, so any other
+        # method here would be a change in each `pulumi up` (terraform-provider-aws#39252).
         "rds.force_ssl": "1",
         "timezone": "UTC",
+    }
+    immediate = {
         # `airflow db migrate` keeps its lock in a transaction that idles while the migration runs, so this is no place
         # for minutes. RDS's own default, 24 h, lets one lost client keep vacuum from the busiest tables for a day.
         "idle_in_transaction_session_timeout": str(4 * hours),
@@ -175,8 +187,7 @@ def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupPa
     }
     parameter = aws.rds.ParameterGroupParameterArgs
     return [
-        # PostgreSQL reads it at its start only; AWS refuses any other way of applying it.
-        parameter(name="max_connections", value=str(max_connections), apply_method="pending-reboot"),
+        *(parameter(name=key, value=value, apply_method="pending-reboot") for key, value in at_start.items()),
         *(parameter(name=key, value=value, apply_method="immediate") for key, value in immediate.items()),
     ]
 

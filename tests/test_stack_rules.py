@@ -77,6 +77,7 @@ PLUMBING = {
     "aws:rds/subnetGroup:SubnetGroup",
     "aws:route53/record:Record",
     "aws:route53/zone:Zone",
+    "random:index/randomId:RandomId",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketObjectv2:BucketObjectv2",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
@@ -258,7 +259,7 @@ def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: 
     assert {r.name for r in recording.resources if r.options.protect} == (expected if protect else set())
     database = recording.only(DATABASE).inputs
     assert database["deletionProtection"] is protect
-    assert database["skipFinalSnapshot"] is not protect
+    assert database["skipFinalSnapshot"] is not settings_of(variant).database.final_snapshot
     assert all(b.inputs["enableDeletionProtection"] is protect for b in recording.of_type(LOAD_BALANCER))
     assert all(b.inputs["forceDestroy"] is not protect for b in recording.of_type(BUCKET))
 

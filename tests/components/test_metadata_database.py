@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
-def build(*, protect: bool = True, engine_version: str = "17", max_connections: int = 400) -> MetadataDatabase:
+def build(
+    *, protect: bool = True, max_connections: int = 400, engine_version: str = "17", final_snapshot: bool = True
+) -> MetadataDatabase:
     settings = DatabaseSettings(
+        final_snapshot=final_snapshot,
         instance_class="db.m7g.large",
         engine_version=engine_version,
         allocated_storage_gib=100,
@@ -65,26 +69,35 @@ def test_no_admin_password_enters_the_state():
     assert not {"password", "passwordWo"} & inputs.keys()
 
 
-def test_a_protected_database_outlives_a_careless_destroy():
-    found = instance(protect=True)
-    assert found.options.protect
-    assert found.inputs["deletionProtection"] is True
-    assert found.inputs["skipFinalSnapshot"] is False
-    assert found.inputs["finalSnapshotIdentifier"] == "airflow-prod-metadata-final"
-    assert found.inputs["deleteAutomatedBackups"] is False, "point-in-time restore must survive the instance"
-
-
-def test_an_unprotected_database_can_be_destroyed_and_leaves_nothing():
-    found = instance(protect=False)
-    assert not found.options.protect
-    assert found.inputs["deletionProtection"] is False
-    assert found.inputs["skipFinalSnapshot"] is True
-    assert found.inputs["deleteAutomatedBackups"] is True
+@pytest.mark.parametrize("protect", [True, False])
+def test_protection_is_pulumis_and_awss(protect: bool):
+    found = instance(protect=protect)
+    assert found.options.protect is protect
+    assert found.inputs["deletionProtection"] is protect
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_restarts_of_a_protected_database_wait_for_its_window(protect: bool):
-    assert instance(protect=protect).inputs["applyImmediately"] is not protect
+def test_a_deleted_database_leaves_a_snapshot_and_its_backups(protect: bool):
+    found = instance(protect=protect)
+    assert found.inputs["skipFinalSnapshot"] is False, "lifting the protection is the way to destroy, not to lose"
+    assert re.fullmatch("airflow-prod-metadata-final-[0-9a-f]{8}", found.inputs["finalSnapshotIdentifier"])
+    assert found.inputs["deleteAutomatedBackups"] is False, "point-in-time restore must survive the instance"
+
+
+def test_a_stack_that_asks_for_no_snapshot_leaves_nothing():
+    found = instance(final_snapshot=False)
+    assert found.inputs["skipFinalSnapshot"] is True
+    assert "finalSnapshotIdentifier" not in found.inputs
+    assert found.inputs["deleteAutomatedBackups"] is True
+
+
+def test_a_larger_class_is_there_before_the_nodes_that_need_it():
+    assert instance().inputs["applyImmediately"] is True
+
+
+@pytest.mark.parametrize("name", ["rds.force_ssl", "timezone"])
+def test_a_parameter_held_at_its_default_is_no_change_in_every_update(name: str):
+    assert parameters()[name]["applyMethod"] == "pending-reboot", "AWS keeps no other method for a default"
 
 
 def test_the_parameter_group_follows_the_engines_major_version():
