@@ -91,8 +91,9 @@ class CeleryBroker(pulumi.ComponentResource):
             at_rest_encryption_enabled=True,
             snapshot_retention_limit=args.settings.snapshot_retention_days,
             snapshot_window=SNAPSHOT_WINDOW if snapshots else None,
-            final_snapshot_identifier=f"{_identifier(args)}-final" if args.protect else None,
-            auto_minor_version_upgrade=True,
+            # The version above is the one there is. A server that AWS had taken further would be replaced by the next
+            # update, since it cannot go back, and its queues with it.
+            auto_minor_version_upgrade=False,
             maintenance_window=MAINTENANCE_WINDOW,
             # AWS refuses to change the token or the delivery of logs in any other way.
             apply_immediately=True,

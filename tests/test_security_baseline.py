@@ -182,6 +182,7 @@ WAIVERS: Mapping[str, str] = {
     "RDS.10 IAM authentication": "its tokens live 15 minutes; Airflow opens connections at any time, from a fixed DSN",
     "RDS.20 events are announced": "belongs to the alarms, which the program does not have yet",
     "RDS.23 another port than the default": "a port hides nothing from who is inside; the groups decide who that is",
+    "ElastiCache.2 minor upgrades": "a version ahead of the program's would be replaced by the next update",
     "EC2.10 interface endpoint for EC2": "a choice of the stack file (network.interfaceEndpoints): 7 USD a month each",
     "CKV_AWS_382 no egress to anywhere": "tasks call the systems of the DAG authors, which no list can name",
     "AutoScaling.6 several types": "masters are few and alike; pools take as many types as the stack file lists",

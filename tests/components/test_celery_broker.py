@@ -78,12 +78,12 @@ def test_a_replica_takes_over_from_a_lost_primary(replicas: int, servers: int, f
 
 
 def test_a_protected_broker_outlives_a_careless_destroy():
-    found = group(protect=True)
-    assert found.options.protect
-    assert found.inputs["finalSnapshotIdentifier"] == "airflow-prod-broker-final"
-    unprotected = group(protect=False)
-    assert not unprotected.options.protect
-    assert "finalSnapshotIdentifier" not in unprotected.inputs
+    assert group(protect=True).options.protect
+    assert not group(protect=False).options.protect
+
+
+def test_the_version_is_the_programs_alone():
+    assert group().inputs["autoMinorVersionUpgrade"] is False, "an older version in the program replaces the group"
 
 
 def test_a_broker_without_snapshots_has_no_window_for_them():
