@@ -52,7 +52,7 @@ class NodeIdentity(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             f"{name}-role",
-            name=f"{args.cluster}-{args.role}",
+            name=_name(args),
             description=f"The {args.role} nodes of {args.cluster}",
             assume_role_policy=pulumi.Output.json_dumps(assumed_by_ec2()),
             opts=child,
@@ -63,12 +63,15 @@ class NodeIdentity(pulumi.ComponentResource):
             policy=pulumi.Output.json_dumps(node_policy(args)),
             opts=child,
         )
-        profile = aws.iam.InstanceProfile(
-            f"{name}-profile", name=f"{args.cluster}-{args.role}", role=role.name, opts=child
-        )
+        profile = aws.iam.InstanceProfile(f"{name}-profile", name=_name(args), role=role.name, opts=child)
         self.instance_profile_arn = profile.arn
         self.role_name = role.name
         self.register_outputs({"instance_profile_arn": self.instance_profile_arn, "role_name": self.role_name})
+
+
+def _name(args: NodeIdentityArgs) -> str:
+    """With the region: IAM's names are the account's, and clusters of one name may stand in two regions."""
+    return f"{args.cluster}-{args.region}-{args.role}"
 
 
 def assumed_by_ec2() -> dict[str, Any]:

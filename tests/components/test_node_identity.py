@@ -121,6 +121,6 @@ def test_only_instances_take_the_role_on(role: Role):
 def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
     recording = identity(role)
     name = recording.only("aws:iam/role:Role").outputs["name"]
-    assert name == f"airflow-prod-{role}"
+    assert name == f"airflow-prod-eu-west-1-{role}"
     assert recording.only("aws:iam/instanceProfile:InstanceProfile").inputs["role"] == name
     assert recording.only("aws:iam/rolePolicy:RolePolicy").inputs["role"] == name
