@@ -13,8 +13,19 @@ if TYPE_CHECKING:
 
 Options = Mapping[tuple[str, str], str]
 
-# Connections that a failover of the database has cut are noticed before use.
-RESULT_BACKEND_ENGINE = {"pool_pre_ping": True, "pool_recycle": 1800}
+# Connections that a failover of the database has cut are noticed before use, and within a minute where the other end
+# went without a word. Names and units of the arguments are libpq's; node_database.py has the metadata engines' own.
+RESULT_BACKEND_ENGINE = {
+    "pool_pre_ping": True,
+    "pool_recycle": 1800,
+    "connect_args": {
+        "connect_timeout": 15,
+        "keepalives_idle": 30,
+        "keepalives_interval": 5,
+        "keepalives_count": 5,
+        "tcp_user_timeout": 60_000,
+    },
+}
 
 
 def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
@@ -82,6 +93,7 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     return {
         ("scheduler", "enable_health_check"): "True",
         ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
+        ("database", "sql_alchemy_connect_args_async"): "node_database.ASYNC_CONNECT_ARGS",
         ("fab", "config_file"): "/etc/airflow/webserver_config.py",
         ("fab", "cookie_secure"): str(environment.secure_cookies),
         # The database step does it, once and under its lock; two api-servers at a time would collide.

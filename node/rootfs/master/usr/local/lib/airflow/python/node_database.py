@@ -10,3 +10,6 @@ CONNECT_ARGS = {
     "keepalives_count": 5,
     "tcp_user_timeout": 60_000,
 }
+
+# The same for the api-server's asynchronous engine, in seconds; names are asyncpg's.
+ASYNC_CONNECT_ARGS = {"timeout": 15, "command_timeout": 60}
