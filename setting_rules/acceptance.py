@@ -36,7 +36,7 @@ class ReadableMap(dict[str, Any]):
     def __missing__(self, key: str) -> Any:
         raise FaultyValue(key) if key in self._faulty else KeyError(key)
 
-    def get(self, key: str, default: Any = None, /) -> Any:  # dict's own passes __missing__ by
+    def get(self, key: Any, default: Any = None, /) -> Any:  # dict's own passes __missing__ by
         if key in self._faulty:
             raise FaultyValue(key)
         return super().get(key, default)
@@ -154,12 +154,15 @@ def _shown(path: Path, given: Any) -> str:
 
 def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
     """A key that nobody reads; its value is not shown, for it may be anything."""
-    word = str(path[-1]).rpartition(":")[2]
+    namespace, _, word = str(path[-1]).rpartition(":")
     known = list(schema.fields_by_key(schema.section_at(model, path)))
     if len(path) == 1:
         known = [key for key in known if key not in schema.PROVIDER_KEYS]
     alike = nearest(word, known)
-    if len(path) == 1 and word in schema.PROVIDER_KEYS:
+    meant = schema.misspelt_provider_key(word) if namespace == "aws" and len(path) == 1 else None
+    if meant:
+        known, remedy = [*schema.PROVIDER_KEYS.values(), "other options of the provider"], f"did you mean {meant}?"
+    elif len(path) == 1 and word in schema.PROVIDER_KEYS:
         remedy = f"write {schema.PROVIDER_KEYS[word]}"
     elif word.startswith("defaultTags."):
         known, remedy = ["tags"], f"move {word.removeprefix('defaultTags.')} below tags:, or the provider passes it by"

@@ -9,7 +9,8 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from setting_rules.values import Allowed
+from aws_facts.provider_options import PROVIDER_OPTIONS
+from setting_rules.values import Allowed, nearest
 
 # Keys whose place is Pulumi's AWS provider: the program reads what the provider is told, so that both agree.
 PROVIDER_KEYS: Mapping[str, str] = {
@@ -17,6 +18,8 @@ PROVIDER_KEYS: Mapping[str, str] = {
     "tags": "aws:defaultTags.tags",
     "allowedAccountIds": "aws:allowedAccountIds",
 }
+# Those of them as the provider spells them.
+_PROVIDER_WORDS = tuple(where.partition(":")[2].partition(".")[0] for where in PROVIDER_KEYS.values())
 Path = tuple[str | int, ...]
 
 
@@ -87,6 +90,15 @@ def _marks(annotation: Any) -> Sequence[Any]:
     own = getattr(annotation, "__metadata__", ())
     optional = get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is Union else ()
     return own or [mark for part in optional for mark in _marks(part)]
+
+
+def misspelt_provider_key(word: str) -> str | None:
+    """The key of `aws:` that the program reads and this one must have been meant for; None for what is not ours to
+    judge: the provider's other options, and whatever is nearer to one of these."""
+    if word in PROVIDER_OPTIONS:
+        return None
+    meant = nearest(word, PROVIDER_OPTIONS)
+    return f"aws:{meant}" if meant in _PROVIDER_WORDS else None
 
 
 def key_of(path: Path) -> str:

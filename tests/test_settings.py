@@ -8,6 +8,7 @@ import pulumi
 import pytest
 from pydantic import ValidationError
 
+from aws_facts.provider_options import PROVIDER_OPTIONS
 from setting_rules.faults import SettingsError
 from settings import NodeImageSettings, PublicWeb
 from tests.stack_file import REMOVED, changed, content, faults_of, load, the_fault
@@ -110,6 +111,26 @@ def test_a_misspelt_namespace_is_seen():
     fault = the_fault({"airlfow:retention": {"taskLogsDays": 1}})
     assert fault.key == "airlfow:retention"
     assert fault.remedy == "did you mean airflow:retention?"
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("aws:allowedAccountId", "aws:allowedAccountIds"),
+        ("aws:allowed_account_ids", "aws:allowedAccountIds"),
+        ("aws:defaultTag", "aws:defaultTags"),
+        ("aws:Region", "aws:region"),
+    ],
+)
+def test_a_misspelt_key_of_the_provider_is_answered_with_the_one_we_read(misspelt: str, meant: str):
+    fault = the_fault({misspelt: ["111122223333"]})
+    assert fault.key == misspelt
+    assert fault.remedy == f"did you mean {meant}?", "the provider passes by what it does not know"
+
+
+@pytest.mark.parametrize("option", sorted(set(PROVIDER_OPTIONS) - {"region", "allowedAccountIds", "defaultTags"}))
+def test_an_option_of_the_provider_that_we_do_not_read_is_left_alone(option: str):
+    assert faults_of({f"aws:{option}": "x"}) == ()
 
 
 def test_a_key_of_the_provider_in_our_namespace_is_sent_there():
