@@ -133,10 +133,11 @@ class NetworkSettings(Section):
 
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services that the nodes reach inside the VPC instead of through NAT, for example `secretsmanager`. Each costs
-    about 8 USD a month and zone. S3 has its own gateway endpoint, always, at no charge."""
+    about 8 USD a month and zone. S3 has its own gateway endpoint, always, at no charge. Not beside `existing`: an
+    endpoint takes over its service's name for everybody in the VPC."""
 
     existing: ExistingNetwork | None = None
-    """Ids of a VPC to use. Then `cidr`, `zones` and `natGateways` have nothing to say and are refused."""
+    """Ids of a VPC to use. Then all other keys of `network` have nothing to say and are refused."""
 
     @property
     def vpc_cidr(self) -> str:

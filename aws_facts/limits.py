@@ -51,4 +51,5 @@ RULES_PER_SECURITY_GROUP = 60
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 TAG_KEY_LENGTH = 128
 TAG_VALUE_LENGTH = 256
-TAGS_PER_RESOURCE = 50
+TAGS_PER_OBJECT = 10
+"""In S3, which takes fewer than anything else: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html"""

@@ -167,10 +167,6 @@ class Buckets(pulumi.ComponentResource):
             content_base64=base64.b64encode(artifact.content).decode(),
             # S3 compares it at the upload and keeps it with the object.
             checksum_algorithm="SHA256",
-            # An object takes ten tags, and a stack file may give every resource more than that.
-            override_provider=aws.s3.BucketObjectv2OverrideProviderArgs(
-                default_tags=aws.s3.BucketObjectv2OverrideProviderDefaultTagsArgs(tags={})
-            ),
             # New content has a new key. The old object stays for nodes that still boot from the launch template before.
             opts=self._child(retain_on_delete=True),
         )

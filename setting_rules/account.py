@@ -12,10 +12,8 @@ from setting_rules.faults import Fault, shown
 if TYPE_CHECKING:
     from settings import Settings
 
-# What the program puts on nodes besides the stack's tags (Name, airflow:cluster, airflow:role, airflow:pool), and the
-# one that an autoscaling group adds to its instances (aws:autoscaling:groupName, not counted by AWS but left room for).
-_TAGS_OF_OURS = 5
-MOST_TAGS = limits.TAGS_PER_RESOURCE - _TAGS_OF_OURS
+# The artifacts are S3 objects, and carry the stack's tags like every resource.
+MOST_TAGS = limits.TAGS_PER_OBJECT
 
 
 def account_is_allowed(settings: Settings) -> Iterator[Fault]:
@@ -31,13 +29,13 @@ def account_is_allowed(settings: Settings) -> Iterator[Fault]:
 
 
 def tags_fit(settings: Settings) -> Iterator[Fault]:
-    """Tags leave room for the program's own, do not use its keys, and differ by more than capitals, as IAM demands."""
+XX
     tags = settings.tags
     if len(tags) > MOST_TAGS:
         yield Fault(
             key="aws:defaultTags.tags",
             given=f"{len(tags)} tags",
-            allowed=f"at most {MOST_TAGS}: AWS allows {limits.TAGS_PER_RESOURCE} on a resource, the program adds some",
+            allowed=f"at most {MOST_TAGS}: the nodes' artifacts carry them too, and S3 takes no more on an object",
             remedy=f"drop {len(tags) - MOST_TAGS}",
         )
     spellings = defaultdict(list)

@@ -28,12 +28,14 @@ def own_or_existing(settings: Settings) -> Iterator[Fault]:
             ("zones", "zones"),
             ("natGateways", "nat_gateways"),
             ("flowLogRetentionDays", "flow_log_retention_days"),
+            # An endpoint takes over its service's name in the whole VPC, and ours would turn away all but our nodes.
+            ("interfaceEndpoints", "interface_endpoints"),
         ):
             if field in network.model_fields_set:
                 yield Fault(
                     key=f"airflow:network.{key}",
                     given="a value, and airflow:network.existing beside it",
-                    allowed="nothing: a VPC that exists has its range, zones, NAT and flow logs already",
+                    allowed="nothing: a VPC that exists has its range, zones, NAT, flow logs and endpoints already",
                     remedy=f"remove {key}, or remove existing to have a VPC made",
                 )
         return

@@ -146,12 +146,6 @@ def test_a_new_artifact_leaves_the_one_that_older_nodes_boot_from():
     assert buckets().only(OBJECT).options.retain_on_delete
 
 
-def test_an_artifact_carries_no_default_tags():
-    assert buckets().only(OBJECT).inputs["overrideProvider"] == {"defaultTags": {"tags": {}}}, (
-        "S3 refuses an object with more than ten tags"
-    )
-
-
 def test_bucket_names_are_known_before_anything_is_made():
     made, _ = deploy(build, preview=True)
     assert made.dags.name == "airflow-prod-111122223333-eu-west-1-dags"

@@ -31,6 +31,7 @@ def test_an_existing_network_together_with_a_range_and_zones_is_refused_key_by_k
                 "zones": ["eu-west-1a"],
                 "natGateways": "single",
                 "flowLogRetentionDays": 90,
+                "interfaceEndpoints": ["secretsmanager"],
             }
         }
     )
@@ -39,7 +40,8 @@ def test_an_existing_network_together_with_a_range_and_zones_is_refused_key_by_k
         "airflow:network.zones",
         "airflow:network.natGateways",
         "airflow:network.flowLogRetentionDays",
-    ], "each of these would have no effect"
+        "airflow:network.interfaceEndpoints",
+    ], "each of these would have no effect, or one on everybody else in the VPC"
 
 
 def test_a_bad_range_beside_an_existing_network_is_told_to_go_as_well():
