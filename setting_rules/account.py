@@ -29,7 +29,7 @@ def account_is_allowed(settings: Settings) -> Iterator[Fault]:
 
 
 def tags_fit(settings: Settings) -> Iterator[Fault]:
-XX
+    """The tags are no more than an S3 object takes, none of the program's own, and differ by more than capitals."""
     tags = settings.tags
     if len(tags) > MOST_TAGS:
         yield Fault(
