@@ -26,8 +26,20 @@ IDLE_TIMEOUT_SECONDS = 60
 EXECUTION_API_PATHS = ("/execution", "/execution/*")
 
 # The api-server decodes a path before it routes it, load balancer rules may compare the raw one: /%65xecution/ and
-# /e%78ecution/ have to be refused as well. No page of Airflow has a percent sign in a path that begins like these.
-DISGUISED_EXECUTION_API_PATHS = ("/%*", "/e*%*")
+# /e%78ecution/ have to be refused as well. It neither joins slashes nor resolves dots, so the other two lines are for
+# whatever may one day do so on the way. No page of Airflow looks like any of these; their percent signs come later.
+# Regular expressions, because AWS knows no percent sign in its plain patterns. They match a whole path, so that it does
+# not matter whether AWS searches or compares, and stop at a `?`, should AWS hand them the query too.
+DISGUISED_EXECUTION_API_PATHS = (
+    "^/+[^/?]*%.*$",  # a percent sign in the first segment
+    "^//.*$",
+    "^[^?]*/([.]|%2[eE]){1,2}(/.*)?$",  # a segment of one or two dots, whichever way they are written
+)
+
+# Refusals come before what is let through. The steps leave room for a rule in between.
+EXECUTION_API_PRIORITY = 10
+DISGUISES_PRIORITY = 20
+PAGES_PRIORITY = 30
 
 HSTS_ONE_YEAR = "max-age=31536000"
 
@@ -72,7 +84,8 @@ class WebEntrypoint(pulumi.ComponentResource):
     """One internal load balancer for people and nodes, and by choice a public one for people alone.
 
     Without a domain the web interface is plain HTTP inside the network. With one it is HTTPS, and port 8080 serves the
-    execution API alone. From the internet it is HTTPS or nothing, and the execution API is refused.
+    execution API alone. From the internet it is HTTPS or nothing, and the execution API is refused: nothing is let
+    through there before every refusal is in place.
     """
 
     url: str
@@ -110,8 +123,14 @@ class WebEntrypoint(pulumi.ComponentResource):
     ) -> None:
         certificate_arn = self._certificate(name, domain)
         plain = self._plain_listener(name, internal, _redirect_to_https(domain.name))
-        self._execution_api_rule(f"{name}-internal-execution-api", plain, EXECUTION_API_PATHS, _rule_forward(targets))
-        self._https_listener(f"{name}-internal-https", internal, certificate_arn, targets)
+        self._rule(
+            f"{name}-internal-execution-api",
+            plain,
+            EXECUTION_API_PRIORITY,
+            _paths(EXECUTION_API_PATHS),
+            _rule_forward(targets),
+        )
+        self._https_listener(f"{name}-internal-https", internal, certificate_arn, _forward(targets))
         public_group = args.public_security_group_id
         entrance = internal if public_group is None else self._public(name, args, public_group, certificate_arn)
         self._alias(f"{name}-record", domain.zone_id, domain.name, entrance)
@@ -133,10 +152,32 @@ class WebEntrypoint(pulumi.ComponentResource):
         )
         targets = self._target_group(f"{name}-public-targets", args.vpc_id)
         self.target_group_arns.append(targets.arn)
-        listener = self._https_listener(f"{name}-public-https", balancer, certificate_arn, targets)
-        refused = EXECUTION_API_PATHS + DISGUISED_EXECUTION_API_PATHS
-        self._execution_api_rule(f"{name}-public-execution-api", listener, refused, _REFUSED)
+        # The default refuses: a listener that forwards by default is open from its own creation to that of its rules,
+        # and stays open if AWS takes none of them.
+        listener = self._https_listener(f"{name}-public-https", balancer, certificate_arn, _CLOSED)
+        self._public_rules(f"{name}-public", listener, targets)
         return balancer
+
+    def _public_rules(self, name: str, listener: aws.lb.Listener, targets: aws.lb.TargetGroup) -> None:
+        """Refuse the execution API in every spelling, and only then let the rest through."""
+        refusals = [
+            self._rule(
+                f"{name}-execution-api", listener, EXECUTION_API_PRIORITY, _paths(EXECUTION_API_PATHS), _REFUSED
+            ),
+            # A rule of its own: a condition holds plain patterns or regular expressions, never both.
+            self._rule(
+                f"{name}-disguises",
+                listener,
+                DISGUISES_PRIORITY,
+                aws.lb.ListenerRuleConditionPathPatternArgs(regex_values=list(DISGUISED_EXECUTION_API_PATHS)),
+                _REFUSED,
+            ),
+        ]
+        # Waits for both, or the execution API is open until they exist, and for good if one fails. When the stack is
+        # destroyed, this rule is the first to go.
+        self._rule(
+            f"{name}-pages", listener, PAGES_PRIORITY, _paths(["/*"]), _rule_forward(targets), depends_on=refusals
+        )
 
     def _load_balancer(
         self,
@@ -230,7 +271,9 @@ class WebEntrypoint(pulumi.ComponentResource):
             # ACM asks for the same record for every certificate of a name: a second stack, or a certificate made by
             # hand before, must not stop this one.
             allow_overwrite=True,
-            opts=self._child,
+            # For the same reason the record outlives the stack: ACM looks it up again at every renewal, so to delete it
+            # with one stack would let the certificate of the other one expire.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         validation = aws.acm.CertificateValidation(
             f"{name}-certificate-validation",
@@ -258,7 +301,7 @@ class WebEntrypoint(pulumi.ComponentResource):
         logical_name: str,
         load_balancer: aws.lb.LoadBalancer,
         certificate_arn: pulumi.Input[str],
-        targets: aws.lb.TargetGroup,
+        action: aws.lb.ListenerDefaultActionArgs,
     ) -> aws.lb.Listener:
         return aws.lb.Listener(
             logical_name,
@@ -267,30 +310,29 @@ class WebEntrypoint(pulumi.ComponentResource):
             port=443,
             ssl_policy=TLS_POLICY,
             certificate_arn=certificate_arn,
-            default_actions=[_forward(targets)],
+            default_actions=[action],
             routing_http_response_server_enabled=False,
             routing_http_response_strict_transport_security_header_value=HSTS_ONE_YEAR,
             opts=self._child,
         )
 
-    def _execution_api_rule(
+    def _rule(
         self,
         logical_name: str,
         listener: aws.lb.Listener,
-        paths: Sequence[str],
+        priority: int,
+        path_pattern: aws.lb.ListenerRuleConditionPathPatternArgs,
         action: aws.lb.ListenerRuleActionArgs,
-    ) -> None:
-        aws.lb.ListenerRule(
+        *,
+        depends_on: Sequence[pulumi.Resource] = (),
+    ) -> aws.lb.ListenerRule:
+        return aws.lb.ListenerRule(
             logical_name,
             listener_arn=listener.arn,
-            priority=10,
-            conditions=[
-                aws.lb.ListenerRuleConditionArgs(
-                    path_pattern=aws.lb.ListenerRuleConditionPathPatternArgs(values=list(paths))
-                )
-            ],
+            priority=priority,
+            conditions=[aws.lb.ListenerRuleConditionArgs(path_pattern=path_pattern)],
             actions=[action],
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )
 
 
@@ -300,6 +342,18 @@ _REFUSED = aws.lb.ListenerRuleActionArgs(
         content_type="text/plain", message_body="The execution API is for the cluster's own workers.", status_code="403"
     ),
 )
+
+
+_CLOSED = aws.lb.ListenerDefaultActionArgs(
+    type="fixed-response",
+    fixed_response=aws.lb.ListenerDefaultActionFixedResponseArgs(
+        content_type="text/plain", message_body="Nothing is served here.", status_code="403"
+    ),
+)
+
+
+def _paths(patterns: Sequence[str]) -> aws.lb.ListenerRuleConditionPathPatternArgs:
+    return aws.lb.ListenerRuleConditionPathPatternArgs(values=list(patterns))
 
 
 def _forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerDefaultActionArgs:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ def _listener(recording: Recording, listener: Resource, number: int, plan: Addre
     rules = [rule for rule in recording.of_type(LISTENER_RULE) if rule.inputs["listenerArn"] == listener.outputs["arn"]]
     for rule in sorted(rules, key=lambda rule: rule.inputs["priority"]):
         yield from _action(recording, rule.inputs["actions"][0], _condition(rule.inputs["conditions"]))
-    yield from _action(recording, given["defaultActions"][0], "")
+    default = given["defaultActions"][0]
+    yield from _action(recording, default, "" if default["type"] == "forward" else _unless_forwarded(rules))
 
 
 def _action(recording: Recording, action: Mapping[str, Any], condition: str) -> Iterator[str]:
@@ -130,9 +132,8 @@ def _action(recording: Recording, action: Mapping[str, Any], condition: str) -> 
     elif action["type"] == "redirect":
         to = action["redirect"]
         target = f"{to['protocol'].lower()}://{to['host']}%[capture.req.uri]"
-        # Rules come first in the file, so whatever has a backend by then is not redirected.
         code = to["statusCode"].removeprefix("HTTP_")
-        yield f"  http-request redirect location {target} code {code}{condition or _unless_forwarded(recording)}"
+        yield f"  http-request redirect location {target} code {code}{condition}"
     else:
         fixed = action["fixedResponse"]
         body = fixed.get("messageBody", "").replace('"', '\\"')
@@ -140,18 +141,29 @@ def _action(recording: Recording, action: Mapping[str, Any], condition: str) -> 
         yield f"  http-request return {answer}{condition}"
 
 
-def _unless_forwarded(recording: Recording) -> str:
-    """HAProxy redirects before it chooses a backend: paths that a rule forwards have to be left out by name."""
-    forwarding = [rule for rule in recording.of_type(LISTENER_RULE) if rule.inputs["actions"][0]["type"] == "forward"]
+def _unless_forwarded(rules: Sequence[Resource]) -> str:
+    """HAProxy answers by itself before it chooses a backend: a default answer has to leave out by name what the
+    listener's rules forward.
+    """
+    forwarding = [rule for rule in rules if rule.inputs["actions"][0]["type"] == "forward"]
     conditions = [_condition(rule.inputs["conditions"]).removeprefix(" if ") for rule in forwarding]
     return f" unless {' || '.join(conditions)}" if conditions else ""
 
 
 def _condition(conditions: Sequence[Mapping[str, Any]]) -> str:
-    """A rule's path patterns, in which `*` is any text and `?` one character."""
-    patterns = [pattern for condition in conditions for pattern in condition["pathPattern"]["values"]]
-    regular = ["^" + re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".") + "$" for pattern in patterns]
-    return f" if {{ path -m reg {' '.join(regular)} }}"
+    """A rule's paths: regular expressions, or patterns in which `*` is any text and `?` one character."""
+    regular = [
+        expression
+        for condition in conditions
+        for expression in condition["pathPattern"].get("regexValues")
+        or map(_regular, condition["pathPattern"]["values"])
+    ]
+    # Quoted, or HAProxy takes the backslashes for its own.
+    return f" if {{ path -m reg {' '.join(map(shlex.quote, regular))} }}"
+
+
+def _regular(pattern: str) -> str:
+    return "^" + re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".") + "$"
 
 
 def _target_group(recording: Recording, group: Resource, plan: AddressPlan) -> Iterator[str]:

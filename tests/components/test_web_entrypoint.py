@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from components.web_entrypoint import (
@@ -57,7 +61,13 @@ def listeners(recording: Recording, balancer: Resource) -> dict[int, Resource]:
 
 
 def rules(recording: Recording, listener: Resource) -> list[Resource]:
-    return [rule for rule in recording.of_type(RULE) if rule.inputs["listenerArn"] == listener.outputs["arn"]]
+    """In the order in which the load balancer evaluates them."""
+    own = [rule for rule in recording.of_type(RULE) if rule.inputs["listenerArn"] == listener.outputs["arn"]]
+    return sorted(own, key=lambda rule: rule.inputs["priority"])
+
+
+def public_listener(recording: Recording) -> Resource:
+    return recording.named(LISTENER, "web-public-https")
 
 
 def targets_of(listener: Resource) -> str:
@@ -135,6 +145,12 @@ def test_https_waits_until_the_certificate_is_issued():
     assert validation.urn in https.property_dependencies["certificateArn"], "AWS refuses a certificate that is pending"
 
 
+def test_the_proof_for_acm_outlives_the_stack():
+    recording = entrypoint(DOMAIN)
+    kept = {record.name for record in recording.of_type(RECORD) if record.options.retain_on_delete}
+    assert kept == {"web-certificate-record"}, "another stack's certificate of the same name is renewed by this record"
+
+
 def test_a_preview_registers_the_same_resources_as_an_update():
     def registered(*, preview: bool) -> set[tuple[str, str]]:
         _, recording = deploy(lambda: build(PUBLIC), preview=preview)
@@ -166,7 +182,12 @@ def test_public_access_has_its_own_target_group():
     recording = entrypoint(PUBLIC)
     internal, public = balancer(recording, "web-internal"), balancer(recording, "web-public")
     inside = targets_of(listeners(recording, internal)[443])
-    outside = targets_of(listeners(recording, public)[443])
+    [outside] = [
+        action["targetGroupArn"]
+        for rule in rules(recording, listeners(recording, public)[443])
+        for action in rule.inputs["actions"]
+        if action["type"] == "forward"
+    ]
     assert inside != outside, "AWS lets a target group belong to one load balancer only"
 
 
@@ -180,11 +201,41 @@ def test_the_masters_get_every_target_group():
 
 def test_the_internet_cannot_reach_the_execution_api():
     recording = entrypoint(PUBLIC)
-    [rule] = rules(recording, recording.named(LISTENER, "web-public-https"))
-    [action] = rule.inputs["actions"]
-    assert action["fixedResponse"]["statusCode"] == "403"
-    [condition] = rule.inputs["conditions"]
-    assert set(EXECUTION_API_PATHS + DISGUISED_EXECUTION_API_PATHS) <= set(condition["pathPattern"]["values"])
+    plain, disguised, _ = rules(recording, public_listener(recording))
+    for rule in (plain, disguised):
+        [action] = rule.inputs["actions"]
+        assert action["fixedResponse"]["statusCode"] == "403"
+    assert plain.inputs["conditions"] == [{"pathPattern": {"values": list(EXECUTION_API_PATHS)}}]
+    assert disguised.inputs["conditions"] == [{"pathPattern": {"regexValues": list(DISGUISED_EXECUTION_API_PATHS)}}]
+
+
+def test_the_public_listener_refuses_what_no_rule_lets_through():
+    [default] = public_listener(entrypoint(PUBLIC)).inputs["defaultActions"]
+    assert default["type"] == "fixed-response", "a listener without its rules would be open"
+    assert default["fixedResponse"]["statusCode"] == "403"
+
+
+def test_nothing_is_let_through_before_every_refusal_is_in_place():
+    recording = entrypoint(PUBLIC)
+    *refusals, last = rules(recording, public_listener(recording))
+    assert [action["type"] for action in last.inputs["actions"]] == ["forward"]
+    assert set(last.options.depends_on) == {refusal.urn for refusal in refusals}
+    assert {refusal.name for refusal in refusals} == {"web-public-execution-api", "web-public-disguises"}
+
+
+def test_aws_takes_the_conditions_of_the_public_rules():
+    recording = entrypoint(PUBLIC)
+    for rule in rules(recording, public_listener(recording)):
+        [condition] = rule.inputs["conditions"]
+        [(kind, patterns)] = condition["pathPattern"].items()
+        assert len(patterns) <= 3, "AWS compares a condition with three values"
+        assert sum(pattern.count("*") for pattern in patterns) <= 5, "AWS takes five wildcards in a rule"
+        assert all(len(pattern) <= 128 for pattern in patterns), "AWS takes 128 characters in a value"
+        if kind == "values":
+            allowed = re.compile(r"""[A-Za-z0-9_.$/~"'@:+&*?-]+""")
+            assert all(allowed.fullmatch(pattern) for pattern in patterns), "AWS takes no other characters"
+        else:
+            assert not any("(?" in pattern for pattern in patterns), "AWS knows no lookaround"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +248,13 @@ def test_the_internet_cannot_reach_the_execution_api():
         "/e%78ecution/health",
         "/executio%6E/health",
         "/%65%78%65%63%75%74%69%6f%6e/health",
+        "/%2Fexecution/health",
+        "//execution/health",
+        "//%65xecution/health",
+        "/./execution/health",
+        "/dags/../execution/health",
+        "/dags/%2E%2e/execution/health",
+        "/dags/.%2e/execution/health",
     ],
 )
 def test_no_spelling_of_the_execution_api_passes_the_public_rule(path: str):
@@ -205,19 +263,36 @@ def test_no_spelling_of_the_execution_api_passes_the_public_rule(path: str):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/dags/etl/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00", "/events", "/api/v2/version", "/auth/login"],
+    [
+        "/",
+        "/dags/etl/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00",
+        "/dags/etl.v2/tasks/...",
+        "/events",
+        "/api/v2/version",
+        "/auth/login",
+        "/auth/login?next=https%3A%2F%2Fairflow.example.com%2F",
+        "/dags?search=/../",
+    ],
 )
 def test_the_pages_of_airflow_pass_the_public_rule(path: str):
     assert not refused_in_public(path)
 
 
 def refused_in_public(path: str) -> bool:
+    """Whether the first rule that matches, or else the default, is something other than a forward."""
     recording = entrypoint(PUBLIC)
-    [rule] = rules(recording, recording.named(LISTENER, "web-public-https"))
-    patterns = rule.inputs["conditions"][0]["pathPattern"]["values"]
-    assert len(patterns) <= 5, "AWS takes five values in a rule's conditions"
-    assert sum(pattern.count("*") for pattern in patterns) <= 5, "AWS takes five wildcards in a rule"
-    return any(load_balancer_matches(pattern, path) for pattern in patterns)
+    listener = public_listener(recording)
+    for rule in rules(recording, listener):
+        [condition] = rule.inputs["conditions"]
+        if path_matches(condition["pathPattern"], path):
+            return rule.inputs["actions"][0]["type"] != "forward"
+    return listener.inputs["defaultActions"][0]["type"] != "forward"
+
+
+def path_matches(condition: Mapping[str, Any], path: str) -> bool:
+    if "regexValues" in condition:
+        return any(re.fullmatch(expression, path) for expression in condition["regexValues"])
+    return any(load_balancer_matches(pattern, path) for pattern in condition["values"])
 
 
 def load_balancer_matches(pattern: str, path: str) -> bool:

@@ -76,11 +76,27 @@ def test_with_a_domain_plain_http_serves_the_execution_api_and_redirects_the_res
 def test_the_public_load_balancer_refuses_the_execution_api(public: Recording):
     plan = plan_addresses(public)
     lines = listener(configuration(public, plan), f"{address_of(public, internal=False)}:443")
-    [refusal] = [line for line in lines if line.startswith("http-request return status 403")]
-    patterns = shlex.split(refusal)[shlex.split(refusal).index("reg") + 1 : -1]
+    refusals = [line for line in lines if line.startswith("http-request return status 403") and " if " in line]
+    patterns = [pattern for refusal in refusals for pattern in expressions(refusal)]
     for path in ("/execution", "/execution/task-instances/1/run", "/%65xecution/x"):
         assert any(re.search(pattern, path) for pattern in patterns), path
     assert not any(re.search(pattern, "/dags") for pattern in patterns)
+
+
+def test_the_public_load_balancer_refuses_what_no_rule_forwards(public: Recording):
+    plan = plan_addresses(public)
+    lines = listener(configuration(public, plan), f"{address_of(public, internal=False)}:443")
+    [use] = [line for line in lines if line.startswith("use_backend")]
+    [default] = [line for line in lines if line.startswith("http-request return status 403") and " unless " in line]
+    assert default.partition(" unless ")[2] == use.partition(" if ")[2], "HAProxy would refuse before it forwards"
+    assert expressions(use) == ["^/.*$"]
+    assert not any(line.startswith("default_backend") for line in lines)
+
+
+def expressions(line: str) -> list[str]:
+    """The regular expressions of a line's condition, as HAProxy reads them."""
+    words = shlex.split(line)
+    return words[words.index("reg") + 1 : -1]
 
 
 def test_moto_itself_is_out_of_the_nodes_reach(recording: Recording, plan: AddressPlan):
