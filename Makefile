@@ -71,7 +71,7 @@ requirements: $(STAMP) ## Lock the program's own requirements
 	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
 
 docs: $(STAMP) ## Rebuild the pages that are made from the program
-	@$(PYTHON) -m docs.settings_reference > docs/settings.md
+	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselines
 	@$(PYTHON) bench/plan && $(PYTHON) bench/boot

@@ -177,6 +177,23 @@ pulumi.export(
     f" --output text --region {region}",
 )
 pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
+# `pulumi up` starts the masters' refresh and does not wait for it; a refresh that failed has to be started again by hand.
+pulumi.export(
+    "mastersRefreshCommands",
+    {
+        "watch": pulumi.Output.concat(
+            "aws autoscaling describe-instance-refreshes --auto-scaling-group-name ",
+            masters.autoscaling_group_name,
+            f" --region {region}",
+        ),
+        "repeat": pulumi.Output.concat(
+            "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
+            masters.autoscaling_group_name,
+            f" --region {region} --preferences"
+            ' \'{"SkipMatching":true,"MinHealthyPercentage":100,"MaxHealthyPercentage":110}\'',
+        ),
+    },
+)
 pulumi.export(
     "replaceWorkersCommands",
     {

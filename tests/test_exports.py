@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import pytest
@@ -41,6 +42,17 @@ def test_every_pool_says_how_to_replace_its_workers():
     assert set(exports["replaceWorkersCommands"]) == set(settings_of("prod").worker_pools)
     for pool, command in exports["replaceWorkersCommands"].items():
         assert exports["autoscalingGroups"]["workerPools"][pool] in shlex.split(command)
+
+
+def test_a_failed_refresh_of_the_masters_is_repeated_as_the_program_does_it():
+    recording = recorded("prod")
+    [group] = [g for g in recording.of_type("aws:autoscaling/group:Group") if g.name == "masters-group"]
+    command = shlex.split(recording.exports["mastersRefreshCommands"]["repeat"])
+    wanted = group.inputs["instanceRefresh"]["preferences"]
+    given = json.loads(command[command.index("--preferences") + 1])
+    assert given["MinHealthyPercentage"] == wanted["minHealthyPercentage"]
+    assert given["MaxHealthyPercentage"] == wanted["maxHealthyPercentage"]
+    assert group.outputs["name"] in command
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
