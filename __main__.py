@@ -177,7 +177,7 @@ pulumi.export(
     f" --output text --region {region}",
 )
 pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
-# `pulumi up` starts the masters' refresh and does not wait for it; a refresh that failed has to be started again by hand.
+# `pulumi up` starts the masters' refresh and does not wait for it; one that failed has to be started again by hand.
 pulumi.export(
     "mastersRefreshCommands",
     {
