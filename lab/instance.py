@@ -96,7 +96,15 @@ def metadata(
         **{f"tags/instance/{key}": value for key, value in instance.tags.items() if instance.readable_tags},
         **_interface(instance, plan),
     }
-    identity = {
+    return {
+        **{f"meta-data/{key}": value for key, value in data.items()},
+        "dynamic/instance-identity/document": _identity(instance),
+        USER_DATA: instance.user_data,
+    }
+
+
+def _identity(instance: Instance) -> str:
+    document = {
         "accountId": instance.account_id,
         # The nodes' architecture is this machine's, whatever the instance type would have.
         "architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
@@ -108,11 +116,7 @@ def metadata(
         "region": instance.region,
         "version": "2017-09-30",
     }
-    return {
-        **{f"meta-data/{key}": value for key, value in data.items()},
-        "dynamic/instance-identity/document": json.dumps(identity),
-        USER_DATA: instance.user_data,
-    }
+    return json.dumps(document)
 
 
 def _interface(instance: Instance, plan: AddressPlan) -> dict[str, str]:
