@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -16,7 +17,19 @@ PLACEHOLDER_ACCOUNT = "123456789012"
 SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a stand-in, because the value itself stays encrypted
 """What the program sees in place of a value that only the stack's secrets provider can decrypt."""
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BOOLEAN = "tag:yaml.org,2002:bool"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML as the CLI reads it: yes, no, on and off are words there, not booleans."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 class StackFileError(Exception):
@@ -61,9 +74,7 @@ def read_stack_config(root: Path, stack: str) -> StackConfig:
         )
     config = _mapping(path).get("config") or {}
     if not isinstance(config, dict):
-        raise StackFileError(
-            f"{path.name}: `config` is {type(config).__name__}; a mapping of keys to values is needed."
-        )
+        raise StackFileError(f"{path.name}: `config` is {_kind(config)}; a mapping of keys to values is needed.")
     name = str(project.get("name") or "")
     if not name:
         raise StackFileError(f"{root / 'Pulumi.yaml'} gives the project no `name`.")
@@ -82,16 +93,55 @@ def stack_config(project: str, values: Mapping[str, Any]) -> StackConfig:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 a safe loader either way
+        content, repeated = _load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StackFileError(f"There is no {path.name} in {path.parent}; a Pulumi program starts with one.") from None
     except UnicodeDecodeError as error:
         raise StackFileError(f"{path} is not UTF-8: {error}") from None
     except yaml.YAMLError as error:
         raise StackFileError(f"{path} is not valid YAML: {error}") from None
+    if repeated:
+        raise StackFileError(f"{path} gives keys twice: {'; '.join(repeated)}. Keep one of each.")
     if not isinstance(content, dict):
-        raise StackFileError(f"{path} holds {type(content).__name__}; a mapping is needed.")
+        raise StackFileError(f"{path} holds {_kind(content)}; a mapping of keys to values is needed.")
     return content
+
+
+def _load(text: str) -> tuple[Any, list[str]]:
+    """The document, and each key that stands twice in one mapping: the CLI refuses those, PyYAML takes the last."""
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        return (loader.construct_document(root), list(_repeated_keys(root))) if root else (None, [])
+    finally:
+        loader.dispose()
+
+
+def _repeated_keys(root: yaml.Node) -> Iterator[str]:
+    waiting, seen = [(root, "")], set()
+    while waiting:
+        node, place = waiting.pop()
+        if id(node) in seen:  # an alias may lead back to what holds it
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(item, f"{place}[{index}]") for index, item in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[tuple[str, str], int] = {}
+            for key, value in node.value:
+                name = str(key.value) if node is root else f"{place}.{key.value}"
+                if isinstance(key, yaml.ScalarNode):
+                    line, known = key.start_mark.line + 1, (key.tag, key.value)
+                    if known in lines:
+                        yield f"{name}, in line {line} and in line {lines[known]}"
+                    lines.setdefault(known, line)
+                waiting.append((value, name))
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return {dict: "a mapping", list: "a list", str: "a text"}.get(type(value), "a single value")
 
 
 def _project_defaults(project: Mapping[str, Any]) -> dict[str, Any]:

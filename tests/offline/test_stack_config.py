@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -56,15 +57,45 @@ def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
 @pytest.mark.parametrize(
     ("stack_file", "said"),
     [
-        ("config: [1]", "`config` is list; a mapping of keys"),
-        ("- a", "holds list; a mapping is needed"),
+        ("config: [1]", "`config` is a list; a mapping of keys"),
+        ("- a", "holds a list; a mapping of keys to values is needed"),
         ("config: {a", "is not valid YAML"),
-        ("", "holds NoneType"),
+        ("", "holds nothing; a mapping"),
     ],
 )
 def test_a_stack_file_that_is_none_says_why(tmp_path: Path, stack_file: str, said: str):
     with pytest.raises(StackFileError, match=said):
         read_stack_config(project(tmp_path, stack_file), "test")
+
+
+@pytest.mark.parametrize(
+    ("stack_file", "said"),
+    [
+        ("config:\n  a: 1\n  b: 2\n  a: 1\n", "config.a, in line 4 and in line 2. Keep one of each."),
+        ("config:\n  airflow:masters:\n    count: 1\n    count: 2\n", "config.airflow:masters.count, in line 4"),
+        ("config: {}\nconfig: {}\n", "gives keys twice: config, in line 2"),
+        ("config:\n  a: [{b: 1, b: 1}]\n", "config.a[0].b, in line 2"),
+    ],
+)
+def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path: Path, stack_file: str, said: str):
+    with pytest.raises(StackFileError, match=re.escape(said)):
+        read_stack_config(project(tmp_path, stack_file), "test")
+
+
+def test_keys_of_two_sections_and_aliases_are_no_repetition(tmp_path: Path):
+    root = project(tmp_path, "config:\n  a: &pool {x: 1}\n  b: *pool\n  c: {x: 1, '1': 1, 1: 1}\n")
+    assert read_stack_config(root, "test").values["airflow:b"] == '{"x": 1}'
+
+
+@pytest.mark.parametrize("word", ["yes", "no", "on", "off", "Yes", "NO"])
+def test_a_word_that_the_cli_takes_for_text_is_text(tmp_path: Path, word: str):
+    config = read_stack_config(project(tmp_path, f"config: {{airflow:database: {{multiAz: {word}}}}}"), "test")
+    assert config.values["airflow:database"] == f'{{"multiAz": "{word}"}}'
+
+
+def test_true_and_false_are_booleans(tmp_path: Path):
+    config = read_stack_config(project(tmp_path, "config: {a: [true, False, t, truest]}"), "test")
+    assert config.values["airflow:a"] == '[true, false, "t", "truest"]'
 
 
 def test_a_stack_file_without_config_is_an_empty_one(tmp_path: Path):
