@@ -17,8 +17,6 @@ DATABASE_IDENTIFIER_LENGTH = 63
 AUTOSCALING_GROUP_NAME_LENGTH = 255
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html
 LAUNCH_TEMPLATE_NAME_LENGTH = 128
-# https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html: one label of a DNS name
-DNS_LABEL_LENGTH = 63
 # https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html: the first domain name
 CERTIFICATE_NAME_LENGTH = 64
 

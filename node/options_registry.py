@@ -41,7 +41,7 @@ def to_json(registry: Mapping[str, Any]) -> str:
 
 
 def _facts(option: Mapping[str, Any]) -> dict[str, bool]:
-    return {"default": option.get("default") is not None, "sensitive": bool(option.get("sensitive"))}
+    return {"sensitive": bool(option.get("sensitive"))}
 
 
 def _version(site: Path) -> str:

@@ -42,11 +42,11 @@ def test_the_registry_holds_core_and_providers(tmp_path: Path):
     assert registry["airflow"] == "9.8.7"
     assert registry["options"] == {
         "core": {
-            "executor": {"default": True, "sensitive": False},
-            "fernet_key": {"default": True, "sensitive": True},
-            "instance_name": {"default": False, "sensitive": False},
+            "executor": {"sensitive": False},
+            "fernet_key": {"sensitive": True},
+            "instance_name": {"sensitive": False},
         },
-        "example": {"token": {"default": False, "sensitive": True}},
+        "example": {"token": {"sensitive": True}},
     }
 
 
@@ -65,4 +65,4 @@ def test_the_file_has_one_option_per_line_so_that_a_diff_is_readable(tmp_path: P
     registry = extract(_site(tmp_path))
     text = to_json(registry)
     assert json.loads(text) == registry
-    assert '   "executor": {"default": true, "sensitive": false},\n' in text
+    assert '   "executor": {"sensitive": false},\n' in text
