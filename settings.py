@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 from aws_facts import database_classes, instance_types, limits
 from aws_facts.instance_types import Architecture
 from node.environment import NodeEnvironment
-from setting_rules import connections, node_environments, schema
+from setting_rules import node_environments, schema
 from setting_rules.acceptance import Encrypted, accept
 from setting_rules.faults import FaultyValue
 from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
@@ -250,7 +250,10 @@ class WorkerPoolSettings(Section):
 
 
 class PublicWeb(Section):
-    """A second, internet-facing ALB: HTTPS only, without the execution API."""
+    """A second, internet-facing ALB: HTTPS only, without the execution API. The domain's record then leads everybody to
+    it, people in `web.allowedCidrs` as well: its own `allowedCidrs` have to hold the public addresses they come from.
+    The internal load balancer still takes those people on 443, but no name that its certificate holds for leads to it,
+    unless a DNS of yours answers the domain with it."""
 
     allowed_cidrs: Annotated[tuple[Cidr, ...], at_least(1, "network")] = ("0.0.0.0/0",)
     """Public IPv4 networks that may reach it on port 443. The default is the whole internet: then Airflow's login is
@@ -331,19 +334,6 @@ class Settings(Section):
     config: Mapping[str, Mapping[str, OptionValue]] = Field(default_factory=dict)
     """Airflow options by section, as in airflow.cfg: `core: {parallelism: 64}`. Checked against the pinned version's
     list. Refused are options that hold secrets and those the program itself sets."""
-
-    @property
-    def database_connections_needed(self) -> int:
-        """The most connections that the cluster can hold open at a time; has to fit `database.max_connections`.
-
-        Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
-        overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process
-        has an async engine's pool of 15 beside it; the scheduler reads Celery's results as well. Each worker, at the
-        pool's maximal size, holds a connection for every task slot and one for its main process. A reserve is for
-        migrations, people, monitoring, and what PostgreSQL and RDS keep for administrators.
-        setting_rules/connections.py has the sum.
-        """
-        return connections.budget(self).total
 
     def node_environment(self, pool: str | None = None) -> NodeEnvironment:
         """What a worker of the pool is told about the cluster, or a master where no pool is given."""

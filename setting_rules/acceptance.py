@@ -26,6 +26,17 @@ _KINDS = {
 }
 
 
+# Of an option only this is told: the value may be a password put there by mistake.
+_IN_WORDS = {
+    str: "a text, not shown",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a map",
+}
+
+
 class ReadableMap(dict[str, Any]):
     """A map without its entries at fault; asking for one of these raises FaultyValue."""
 
@@ -134,22 +145,32 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
         nested = schema.section_of(field.annotation) if field else None
         what = of_field.sentence if of_field else "a section" if nested else "a value"
         return Fault(key=key, given="nothing", allowed=what, remedy="add it; the program has no default for it")
+    if given is None:
+        sentence = of_field.sentence if of_field else _KINDS[kind][0] if kind in _KINDS else "a value"
+        return Fault(key=key, given="nothing", allowed=sentence, remedy=_remedy_for_nothing(model, path))
     if kind == "not_allowed":
         context = error.get("ctx", {})
         return Fault(key=key, given=_shown(path, given), allowed=context["allowed"], remedy=context["remedy"])
     if kind == "literal_error":
         return Fault(key=key, given=_shown(path, given), allowed=error["ctx"]["expected"], remedy="write one of these")
     what, remedy = _KINDS.get(kind, (error["msg"], "see docs/settings.md"))
-    if given is None:
-        remedy = "give it a value, or leave the key out to take the default"
     return Fault(key=key, given=_shown(path, given), allowed=of_field.sentence if of_field else what, remedy=remedy)
 
 
 def _shown(path: Path, given: Any) -> str:
     """What was given; of Airflow's options only the kind, because one may be a password put there by mistake."""
     if path[0] == "config":
-        return f"a {type(given).__name__}"
-    return "nothing" if given is None else shown(given)
+        return _IN_WORDS.get(type(given), "a value")
+    return shown(given)
+
+
+def _remedy_for_nothing(model: type[BaseModel], path: Path) -> str:
+    field = schema.field_at(model, path)
+    if schema.is_entry(model, path):
+        return "give it a value, or remove it"
+    if field is not None and field.is_required():
+        return "give it a value; the program has no default for it"
+    return "give it a value, or leave the key out to take the default"
 
 
 def _unknown_key(model: type[BaseModel], path: Path) -> Fault:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS
+from setting_rules import schema
 from setting_rules.faults import Fault, shown
 
 if TYPE_CHECKING:
@@ -41,17 +42,34 @@ def options_exist(settings: Settings) -> Iterator[Fault]:
     for section, option in _options(settings):
         if airflow_options.exists(section, option):
             continue
-        nearest = airflow_options.nearest(section.lower(), option.lower())
-        if any(word in option.lower() for word in _SECRET_WORDS):
-            remedy = "remove it: a secret's place is an Airflow connection, which the database keeps encrypted"
-        else:
-            remedy = f"did you mean {'.'.join(nearest)}?" if nearest else "remove it"
         yield Fault(
-            key=f"airflow:config.{section}.{option}",
+            key=schema.key_of(("config", section, option)),
             given="an option that does not exist",
             allowed="options of the Airflow that the nodes install, and of its providers (node/airflow_options.json)",
-            remedy=remedy,
+            remedy=_remedy_for_unknown(section, option),
         )
+
+
+def _remedy_for_unknown(section: str, option: str) -> str:
+    if any(word in option.lower() for word in _SECRET_WORDS):
+        return "remove it: a secret's place is an Airflow connection, which the database keeps encrypted"
+    nearest = airflow_options.nearest(section.lower(), option.lower())
+    if nearest is None:
+        return "remove it"
+    meant = ".".join(nearest)
+    if nearest in MANAGED_OPTIONS:
+        return f"if {meant} was meant: {_managed_advice(*nearest)}"
+    if airflow_options.sensitive(*nearest):
+        return f"if {meant} was meant: {_secret_advice(nearest[0])}"
+    return f"did you mean {meant}?"
+
+
+def _managed_advice(section: str, option: str) -> str:
+    return _INSTEAD.get((section, option), "leave it out; the program gives it the value that fits")
+
+
+def _secret_advice(section: str) -> str:
+    return _SECRET_ADVICE.get(section, "leave it out; keep the secret in an Airflow connection")
 
 
 def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
@@ -59,10 +77,10 @@ def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
     for section, option in _options(settings):
         if (section, option) in MANAGED_OPTIONS:
             yield Fault(
-                key=f"airflow:config.{section}.{option}",
+                key=schema.key_of(("config", section, option)),
                 given="an option that the program sets itself",
                 allowed="options on which no other part of the cluster relies",
-                remedy=_INSTEAD.get((section, option), "leave it out; the program gives it the value that fits"),
+                remedy=_managed_advice(section, option),
             )
 
 
@@ -71,10 +89,10 @@ def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
     for section, option in _options(settings):
         if airflow_options.sensitive(section, option) and (section, option) not in MANAGED_OPTIONS:
             yield Fault(
-                key=f"airflow:config.{section}.{option}",
+                key=schema.key_of(("config", section, option)),
                 given="a value, not shown: the option is for a secret",
                 allowed="options that Airflow does not count as sensitive: what stands here is readable on every node",
-                remedy=_SECRET_ADVICE.get(section, "leave it out; keep the secret in an Airflow connection"),
+                remedy=_secret_advice(section),
             )
 
 
@@ -84,10 +102,12 @@ def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
         value = settings.config.get(section, {}).get(option, least)
         if not is_number(value) or int(value) < least:
             yield Fault(
-                key=f"airflow:config.{section}.{option}",
+                key=schema.key_of(("config", section, option)),
                 given=shown(value),
                 allowed=f"a whole number from {least} up: the database's connections are reckoned with it",
-                remedy=f"set it to {least} or more; -1 and 0 would mean without limit",
+                remedy=f"set it to {least} or more; less would mean without limit, or none at all"
+                if is_number(value)
+                else "write it in digits",
             )
 
 

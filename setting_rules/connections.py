@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aws_facts import database_classes
 from setting_rules.airflow_config import POOL_OPTIONS, is_number
-from setting_rules.faults import Fault, FaultyValue, shown
+from setting_rules.faults import Fault, FaultyValue, counted, shown
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -42,13 +42,20 @@ class ConnectionBudget:
 
     def __str__(self) -> str:
         return (
-            f"{self.masters} masters and one more while they are replaced: {(self.masters + 1) * self.of_one_master}, "
-            f"workers: {self.workers}, reserve: {_RESERVE}"
+            f"{counted(self.masters, 'master')} and one more during a replacement: "
+            f"{(self.masters + 1) * self.of_one_master}, workers: {self.workers}, reserve: {_RESERVE}"
         )
 
 
 def budget(settings: Settings) -> ConnectionBudget:
-    """The budget at the pools' maximal sizes. Options that size the connection pools are honoured."""
+    """The most connections that the cluster can hold open at a time; they have to fit `database.max_connections`.
+
+    Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
+    overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process has an
+    async engine's pool of 15 beside it; the scheduler reads Celery's results as well. Each worker, at the pool's
+    maximal size, holds a connection for every task slot and one for its main process. A reserve is for migrations,
+    people, monitoring, and what PostgreSQL and RDS keep for administrators.
+    """
     pool = _option(settings, "database", "sql_alchemy_pool_size", _POOL_SIZE)
     pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
     api_servers = _option(settings, "api", "workers", 1)

@@ -46,6 +46,11 @@ class SettingsError(pulumi.RunError):
         )
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 master`, `2 masters`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def shown(value: Any) -> str:
     """A value from the stack file, as one would write it there, cut where it gets long."""
     text = json.dumps(value, ensure_ascii=False, default=str)

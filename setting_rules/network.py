@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aws_facts import limits, regions
-from setting_rules.faults import Fault, shown
+from setting_rules.faults import Fault, counted, shown
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -90,8 +90,8 @@ def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
         yield Fault(
             key="airflow:network.cidr",
             given=f"{shown(own.cidr)}, which leaves {free:,} addresses to nodes in {len(own.zones)} zones",
-            allowed=f"a range for {nodes:,} nodes: {settings.masters.count} masters, one more while they are replaced, "
-            f"{workers:,} workers at most",
+            allowed=f"a range for {nodes:,} nodes: {counted(settings.masters.count, 'master')}, one more during a "
+            f"replacement, {counted(workers, 'worker')} at most",
             remedy="take a larger range, or lower maxSize of the pools",
         )
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aws_facts import instance_types
-from setting_rules.faults import Fault, FaultyValue, shown
+from setting_rules.faults import Fault, FaultyValue, counted, shown
 
 if TYPE_CHECKING:
     from settings import Settings, WorkerPoolSettings
@@ -93,7 +93,7 @@ def _memory_for_the_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]
     fitting = int((sizes[smallest] - _WORKER_GIB) / _GIB_PER_TASK)
     yield Fault(
         key=f"{key}.concurrency",
-        given=f"{pool.concurrency} tasks on {smallest}, {sizes[smallest]:g} GiB of memory",
+        given=f"{counted(pool.concurrency, 'task')} on {smallest}, {sizes[smallest]:g} GiB of memory",
         allowed=f"memory for {needed:.1f} GiB: {_WORKER_GIB} for the worker, {_GIB_PER_TASK} for each task before it "
         "imports anything",
         remedy=f"lower concurrency to at most {fitting}, or take larger instance types"

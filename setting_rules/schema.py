@@ -65,6 +65,11 @@ def _walk(model: type[BaseModel], path: Path) -> tuple[FieldInfo | None, int]:
     return field, below
 
 
+def is_entry(model: type[BaseModel], path: Path) -> bool:
+    """Whether a path leads to an entry of a list or of a map, which nothing but the operator's own word put there."""
+    return _walk(model, path)[1] > 0
+
+
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     """The section in which the key at this path stands."""
     field = field_at(model, path[:-1])

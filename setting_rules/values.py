@@ -154,6 +154,15 @@ def _vpc_cidr_remedy(text: str) -> str:
     return f"take {wider}: AWS has no VPC larger than a /16, and none of the subnets may be smaller than a /28"
 
 
+def _instance_type_remedy(text: str) -> str:
+    if instance_types.is_well_formed(text.lower()):
+        return f"write {text.lower()}"
+    family, dot, _ = text.lower().partition(".")
+    if dot and instance_types.is_well_formed(f"{family}.large"):
+        return "take a size that AWS has: nano to large, xlarge, 2xlarge and so on, metal"
+    return "write family, dot, size, for example m7i.large; Apple's machines do not run Linux"
+
+
 def _log_retention_remedy(days: int) -> str:
     longer = [accepted for accepted in limits.LOG_GROUP_RETENTION_DAYS if accepted >= days]
     if not longer:
@@ -277,7 +286,7 @@ InstanceType = Annotated[
     Allowed(
         "an EC2 instance type that runs Linux, for example m7i.large",
         instance_types.is_well_formed,
-        "write family, dot, size in lower case",
+        _instance_type_remedy,
     ),
 ]
 LogRetentionDays = Annotated[

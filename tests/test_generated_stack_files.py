@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import json
 import runpy
 import string
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aws_facts import broker_nodes, database_classes, endpoint_services, limits, regions
-from offline.engine import deploy
-from setting_rules import schema
+from node import airflow_options
+from node.environment import MANAGED_OPTIONS
+from offline.engine import DEFAULT_CONFIG, deploy
+from setting_rules import airflow_config, schema
+from setting_rules.account import MOST_TAGS
+from setting_rules.connections import budget
 from setting_rules.faults import SettingsError
 from settings import Settings
 from tests.stack_file import ROOT, content, load
@@ -23,6 +29,26 @@ _SUBNETS = st.integers(0, 16**17 - 1).map(lambda number: f"subnet-{number:017x}"
 _AMD64 = ("m7i.xlarge", "m7a.xlarge", "m6i.2xlarge", "c7i-flex.2xlarge", "r7i.large", "g5.xlarge")
 _ARM64 = ("m7g.xlarge", "m8g.xlarge", "c7gn.2xlarge", "r8g.large", "x2gd.large")
 _LARGE_CLASSES = [name for name in database_classes.MEMORY_GIB if database_classes.max_connections(name) >= 3000]
+_OPTIONS = sorted(
+    (section, option)
+    for section, options in json.loads(airflow_options.REGISTRY.read_text())["options"].items()
+    for option in options
+)
+_POOL_OPTIONS = sorted(airflow_config.POOL_OPTIONS)
+_FREE_OPTIONS = [
+    pair
+    for pair in _OPTIONS
+    if pair not in MANAGED_OPTIONS
+    and pair not in _POOL_OPTIONS
+    and pair != ("operators", "default_queue")
+    and not airflow_options.sensitive(*pair)
+]
+_OPTION_VALUES = (
+    st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=200).filter(str.isprintable)
+)
 _ROUGH = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
@@ -40,19 +66,18 @@ def _networks(draw: st.DrawFn, *, prefixes: tuple[int, int]) -> str:
 
 @st.composite
 def _network(draw: st.DrawFn, region: str) -> dict[str, Any]:
-    endpoints = draw(_lists(st.sampled_from(endpoint_services.SERVICES), least=0))
     if draw(st.booleans()):
         subnets = draw(_lists(_SUBNETS, least=6, most=6))
         tiers = ("publicSubnetIds", "privateSubnetIds", "dataSubnetIds")
         existing: dict[str, Any] = {"vpcId": "vpc-0123456789abcdef0", "cidr": draw(_networks(prefixes=(16, 28)))}
         existing |= {tier: subnets[2 * place : 2 * place + 2] for place, tier in enumerate(tiers)}
-        return {"existing": existing, "interfaceEndpoints": endpoints}
+        return {"existing": existing}
     return {
         "cidr": draw(_networks(prefixes=(16, 20))),
         "zones": draw(_lists(st.sampled_from(regions.zones(region)), least=2)),
         "natGateways": draw(st.sampled_from(["perZone", "single"])),
         "flowLogRetentionDays": draw(st.sampled_from(limits.LOG_GROUP_RETENTION_DAYS)),
-        "interfaceEndpoints": endpoints,
+        "interfaceEndpoints": draw(_lists(st.sampled_from(endpoint_services.SERVICES), least=0)),
     }
 
 
@@ -83,6 +108,21 @@ def _web(draw: st.DrawFn) -> dict[str, Any]:
     return web
 
 
+def _by_section(options: dict[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for (section, option), value in options.items():
+        sections.setdefault(section, {})[option] = value
+    return sections
+
+
+@st.composite
+def _config(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    """Options of any section, with whatever fits on a line; those that size connection pools stay small."""
+    options = draw(st.dictionaries(st.sampled_from(_FREE_OPTIONS), _OPTION_VALUES, max_size=8))
+    sizes = st.integers(1, 3) | st.integers(1, 3).map(str)
+    return _by_section(options | draw(st.dictionaries(st.sampled_from(_POOL_OPTIONS), sizes)))
+
+
 @st.composite
 def valid_stack_files(draw: st.DrawFn) -> dict[str, Any]:
     """A stack file without a fault, anywhere between its bounds."""
@@ -93,7 +133,7 @@ def valid_stack_files(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "aws:region": region,
         "aws:allowedAccountIds": [account],
-        "aws:defaultTags": {"tags": draw(st.dictionaries(_WORDS, _WORDS, max_size=12))},
+        "aws:defaultTags": {"tags": draw(st.dictionaries(_WORDS, _WORDS, max_size=MOST_TAGS))},
         "airflow:cluster": {"name": draw(_WORDS), "accountId": account, "protectData": protected},
         "airflow:network": draw(_network(region)),
         "airflow:database": {
@@ -115,7 +155,7 @@ def valid_stack_files(draw: st.DrawFn) -> dict[str, Any]:
         },
         "airflow:workerPools": draw(_pools()),
         "airflow:web": draw(_web()),
-        "airflow:config": draw(st.sampled_from([{}, {"core": {"parallelism": 64}}, {"api": {"workers": "2"}}])),
+        "airflow:config": draw(_config()),
     }
 
 
@@ -138,10 +178,19 @@ def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path for key, part in entries for path in ((*at, key), *_places(part, (*at, key)))]
 
 
+_DAMAGED_OPTIONS = st.dictionaries(
+    st.sampled_from(_OPTIONS) | st.tuples(_WORDS | st.text(max_size=10), _WORDS | st.text(max_size=10)),
+    _ANYTHING | _OPTION_VALUES,
+    max_size=5,
+).map(_by_section)
+
+
 @st.composite
 def damaged_stack_files(draw: st.DrawFn) -> dict[str, Any]:
     """A valid stack file with a few things removed, replaced or added."""
     config = copy.deepcopy(draw(st.just(content("prod")) | valid_stack_files()))
+    if draw(st.booleans()):
+        config["airflow:config"] = draw(_DAMAGED_OPTIONS)
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(_places(config) or [("airflow:cluster",)]))
         place = config
@@ -176,7 +225,7 @@ def test_a_valid_stack_file_makes_a_whole_cluster(config: dict[str, Any]):
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=config)
     groups = recording.of_type("aws:autoscaling/group:Group")
     assert len(groups) == 1 + len(settings_read.worker_pools), "one group of masters, and one for each pool"
-    assert settings_read.database_connections_needed <= settings_read.database.max_connections
+    assert budget(settings_read).total <= settings_read.database.max_connections
 
 
 @settings(_ROUGH, max_examples=50)
@@ -201,3 +250,22 @@ def test_whatever_stands_in_the_sections_is_answered_with_named_faults(config: d
         load(config)
     except SettingsError as error:
         _assert_named(error)
+
+
+@settings(_ROUGH, max_examples=10)
+@given(damaged_stack_files())
+def test_a_damaged_stack_file_registers_nothing(config: dict[str, Any]):
+    config = {**DEFAULT_CONFIG, **config}  # as deploy fills it up
+    try:
+        load(config)
+    except SettingsError:
+        pass
+    else:
+        return  # what little damage left whole is another test's
+
+    def refused() -> None:
+        with pytest.raises(SettingsError):
+            runpy.run_path(str(ROOT / "__main__.py"))
+
+    _, recording = deploy(refused, config=config)
+    assert recording.resources == [], "what is registered by then is already being created"

@@ -177,6 +177,27 @@ def test_a_key_without_a_value_is_not_taken_for_its_default():
     assert fault.remedy == "give it a value, or leave the key out to take the default"
 
 
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("airflow:cluster.name", "give it a value; the program has no default for it"),
+        ("airflow:cluster", "give it a value; the program has no default for it"),
+        ("airflow:workerPools.heavy", "give it a value, or remove it"),
+        ("airflow:config.core", "give it a value, or remove it"),
+        ("airflow:config.core.parallelism", "give it a value, or remove it"),
+        ("aws:defaultTags.tags.Team", "give it a value, or remove it"),
+    ],
+)
+def test_a_key_without_a_value_is_offered_a_default_only_where_there_is_one(path: str, remedy: str):
+    fault = the_fault({path: None})
+    assert (fault.key, fault.given, fault.remedy) == (path, "nothing", remedy)
+
+
+@pytest.mark.parametrize(("value", "words"), [("fast", "a text, not shown"), ([], "a list"), (1, "a number")])
+def test_an_option_is_told_by_its_kind_in_the_words_of_the_page(value: object, words: str):
+    assert the_fault({"airflow:config.core": value}).given == words
+
+
 def test_an_encrypted_value_is_refused_unseen():
     with pytest.raises(SettingsError) as refusal:
         load(changed({"airflow:config": {"core": {"fernet_key": "c2VjcmV0"}}}), secret_keys=["airflow:config"])

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from setting_rules import schema
+from setting_rules.connections import budget
 from settings import Settings
 from tests.stack_file import ROOT, changed, content, load
 
@@ -52,7 +53,7 @@ def test_the_connections_told_in_a_stack_file_are_right(stack: str):
     text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
     told = re.findall(r"([\d,]+) connections, of which this sheet needs ([\d,]+)", text)
     settings = load(content(stack))
-    assert told == [(str(settings.database.max_connections), str(settings.database_connections_needed))]
+    assert told == [(str(settings.database.max_connections), str(budget(settings).total))]
 
 
 def test_the_tasks_told_in_the_prod_file_are_right():

@@ -23,7 +23,22 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest_one():
 
 
 def test_an_option_of_an_older_airflow_is_answered_with_where_it_went():
-    assert the_fault({"airflow:config": {"webserver": {"base_url": "x"}}}).remedy == "did you mean api.base_url?"
+    assert the_fault({"airflow:config": {"webserver": {"base_url": "x"}}}).remedy == (
+        "if api.base_url was meant: set airflow:web.domain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "remedy"),
+    [
+        ("core", "execter", "if core.executor was meant: leave it out; the program gives it the value that fits"),
+        ("celery", "worker_concurency", "if celery.worker_concurrency was meant: set concurrency of the pool in "),
+        ("core", "fernet_keyy", "if core.fernet_key was meant: leave it out; keep the secret in an Airflow connection"),
+        ("database", "sql_alchemy_con", "if database.sql_alchemy_conn was meant: leave it out: the program makes"),
+    ],
+)
+def test_no_option_is_offered_that_would_be_refused_as_well(section: str, option: str, remedy: str):
+    assert the_fault({f"airflow:config.{section}": {option: "x"}}).remedy.startswith(remedy)
 
 
 def test_options_are_written_in_lower_case():
@@ -93,11 +108,15 @@ def test_a_secret_of_a_service_is_refused_unseen(variable: str):
 
 
 @pytest.mark.parametrize(("section", "option"), sorted(airflow_config.POOL_OPTIONS))
-@pytest.mark.parametrize("value", [-1, "many", 2.5, True])
-def test_a_pool_of_connections_has_a_limit(section: str, option: str, value: object):
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [(-1, "or more; less would mean without limit"), *((value, "write it in digits") for value in ("five", 2.5, True))],
+)
+def test_a_pool_of_connections_has_a_limit(section: str, option: str, value: object, remedy: str):
     fault = the_fault({"airflow:config": {section: {option: value}}})
     assert fault.key == f"airflow:config.{section}.{option}"
     assert "a whole number from" in fault.allowed
+    assert remedy in fault.remedy
 
 
 def test_the_largest_overflow_may_be_none():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from setting_rules.connections import budget
 from tests.stack_file import changed, content, faults_of, load, the_fault
 
 
@@ -12,8 +13,8 @@ def test_the_budget_of_the_prod_stack_adds_up():
     # Two masters and one more during a refresh: 4 services x (5 + 10), the api-server's async engine, 8 result readers.
     masters = 3 * (4 * 15 + 15 + 8)
     workers = 8 * (16 + 1) + 4 * (4 + 1)
-    assert settings.database_connections_needed == masters + workers + 25
-    assert settings.database_connections_needed <= settings.database.max_connections
+    assert budget(settings).total == masters + workers + 25
+    assert budget(settings).total <= settings.database.max_connections
 
 
 def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_would():
@@ -21,9 +22,14 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
     assert fault.key == "airflow:database.instanceClass"
     assert fault.given == '"db.m7g.large", which holds 809 connections'
     assert fault.allowed == (
-        "a class for 974 connections (2 masters and one more while they are replaced: 249, workers: 700, reserve: 25)"
+        "a class for 974 connections (2 masters and one more during a replacement: 249, workers: 700, reserve: 25)"
     )
     assert fault.remedy.startswith("take db.m7g.xlarge; or lower maxSize")
+
+
+def test_a_single_master_is_told_as_one():
+    fault = the_fault({"airflow:masters.count": 1, "airflow:workerPools.default.maxSize": 45})
+    assert "(1 master and one more during a replacement: 166, " in fault.allowed
 
 
 def test_past_the_largest_class_the_cluster_has_to_shrink():
@@ -46,6 +52,6 @@ def test_past_the_largest_class_the_cluster_has_to_shrink():
     ],
 )
 def test_options_that_size_the_pools_count(section: str, option: str, value: int | str, more: int):
-    without = load(content()).database_connections_needed
-    with_option = load(changed({f"airflow:config.{section}.{option}": value})).database_connections_needed
+    without = budget(load(content())).total
+    with_option = budget(load(changed({f"airflow:config.{section}.{option}": value}))).total
     assert with_option == without + more

@@ -51,6 +51,8 @@ _EXISTING = {
         ("airflow:masters.count", 0, "from 1 to 10 (nodes)", "raise it to at least 1"),
         ("airflow:masters.instanceType", "m7i-large", "an EC2 instance type that runs Linux", "family, dot, size"),
         ("airflow:masters.instanceType", "mac2.metal", "that runs Linux", "family, dot, size"),
+        ("airflow:masters.instanceType", "zz9.huge", "that runs Linux", "take a size that AWS has"),
+        ("airflow:masters.instanceType", "M7i.Large", "that runs Linux", "write m7i.large"),
         ("airflow:masters.rootVolumeGib", 8, "from 16 to 16,384 (GiB)", "raise it to at least 16"),
         ("airflow:workerPools.default.concurrency", 0, "from 1 to 1,000 (tasks)", "raise it to at least 1"),
         (
