@@ -95,6 +95,7 @@ HIGHLIGHTS: Mapping[str, tuple[str, ...]] = {
     "aws:s3/bucketVersioning:BucketVersioning": ("versioningConfiguration.status",),
     "aws:secretsmanager/secret:Secret": ("name", "recoveryWindowInDays"),
     "random:index/randomBytes:RandomBytes": ("length",),
+    "random:index/randomId:RandomId": ("byteLength",),
     "random:index/randomPassword:RandomPassword": ("length",),
 }
 
