@@ -141,7 +141,9 @@ def _mirror() -> str:
     files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     text = "\n".join(file.read_text() for file in files if file.suffix in (".list", ".sources") and file.is_file())
     found = re.search(r"(https?://\S+?)/debian/?(?:\s|$)", text)
-    return found[1] if found else "http://deb.debian.org"
+    if not found:
+        raise LabError("The images come from the Debian mirror that this machine uses, and apt's sources name none.")
+    return found[1]
 
 
 def _apt_settings() -> list[str]:
