@@ -56,10 +56,17 @@ def _only_modules_of(root: Path) -> Generator[None]:
 
 
 def _loaded(root: Path) -> dict[str, ModuleType]:
-    """The loaded modules whose names the program would look for in its own folder first."""
-    own = {entry.stem for entry in root.iterdir() if entry.suffix == ".py" or _is_package(entry)}
+    """The loaded modules of the names that the program has in its own folder, or that this checkout's program has.
+
+    Those of this checkout too: a program that lacks one of them must not be given one that happens to be loaded.
+    """
+    own = _names(root) | (_names(_OURS.parent) - {"lab", "tests"})
     own -= {"__main__", _OURS.name}
     return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in own}
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or _is_package(entry)}
 
 
 def _is_package(folder: Path) -> bool:
