@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from importlib.machinery import SourceFileLoader
@@ -17,12 +18,18 @@ def program_path(name: str) -> Path:
     return found
 
 
+def module(name: str) -> ModuleType:
+    """A module of the programs, the very one that they import: `worker_board`, `scaling.pool`."""
+    for library in ROOTFS.glob(f"*{PROGRAMS}"):
+        _make_importable(library)
+    return importlib.import_module(name)
+
+
 def load(name: str) -> ModuleType:
     """The program as a module. As on the node, it imports what stands beside it."""
-    library = str(program_path("boot_step.py").parent)
-    if library not in sys.path:
-        sys.path.insert(0, library)
     path = program_path(name)
+    _make_importable(program_path("boot_step.py").parent)
+    _make_importable(path.parent)
     loader = SourceFileLoader(f"node_program_{name.replace('-', '_')}", str(path))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     if spec is None:
@@ -32,3 +39,8 @@ def load(name: str) -> ModuleType:
     sys.modules[loader.name] = module
     loader.exec_module(module)
     return module
+
+
+def _make_importable(library: Path) -> None:
+    if str(library) not in sys.path:
+        sys.path.insert(0, str(library))

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.node import redis_server
+from tests.node.programs import module
+
+worker_board = module("worker_board")
+Group = module("scaling.pool").Group
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[redis_server.Server]:
+    path = redis_server.program()
+    if path is None:
+        pytest.skip("neither redis-server nor valkey-server is installed here")
+    with redis_server.running(path) as running:
+        yield running
+
+
+@pytest.fixture
+def store(server: redis_server.Server) -> Iterator[redis.Redis]:
+    """The board's database, empty."""
+    with server.client(worker_board.BOARD_DATABASE) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def board(server: redis_server.Server, store: redis.Redis) -> Iterator[worker_board.WorkerBoard]:
+    assert store.dbsize() == 0
+    found = worker_board.WorkerBoard.connect(server.url, timeout_seconds=5)
+    yield found
+    found.close()
+
+
+def report(instance: str = "i-1", pool: str = "default", **changes: object) -> worker_board.Report:
+    """A worker at work."""
+    values = {"state": "working", "slots": 4, "active": 1, "idle_seconds": 0.0}
+    return worker_board.Report(instance=instance, pool=pool, **values | changes)
+
+
+def test_the_masters_read_what_the_workers_report(board: worker_board.WorkerBoard):
+    reports = [report("i-1"), report("i-2", state="retired", active=0, idle_seconds=7.5)]
+    for one in reversed(reports):
+        board.report(one)
+    board.report(report("i-3", "heavy"))
+    assert board.reports("default") == reports
+    assert [one.instance for one in board.reports()] == ["i-1", "i-2", "i-3"]
+
+
+def test_a_pool_whose_name_begins_like_anothers_is_another(board: worker_board.WorkerBoard):
+    board.report(report("i-1", "heavy-gpu"))
+    assert board.reports("heavy") == []
+
+
+def test_a_worker_that_falls_silent_is_off_the_board(board: worker_board.WorkerBoard, store: redis.Redis):
+    board.report(report("i-1"))
+    assert 0 < store.ttl("worker:default:i-1") <= 30
+
+
+def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, store: redis.Redis):
+    pipeline = store.pipeline(transaction=False)
+    for number in range(10_000):
+        text = json.dumps(
+            {"instance": f"i-{number}", "pool": "p", "state": "working", "slots": 1, "active": 0, "idle_seconds": 1}
+        )
+        pipeline.set(f"worker:p:i-{number}", text)
+    pipeline.execute()
+    assert len({one.instance for one in board.reports("p")}) == 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "[]",
+        "{}",
+        json.dumps({"instance": "i-1", "pool": "default", "state": "odd", "slots": 1, "active": 0, "idle_seconds": 0}),
+        json.dumps(
+            {"instance": "i-1", "pool": "default", "state": "working", "slots": -1, "active": 0, "idle_seconds": 0}
+        ),
+        json.dumps(
+            {"instance": "i-1", "pool": "default", "state": "working", "slots": "4", "active": 0, "idle_seconds": 0}
+        ),
+        json.dumps(
+            {"instance": "i-9", "pool": "default", "state": "working", "slots": 1, "active": 0, "idle_seconds": 0}
+        ),
+    ],
+)
+def test_a_forged_report_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str):
+    store.set("worker:default:i-1", text)
+    board.report(report("i-2"))
+    assert [one.instance for one in board.reports()] == ["i-2"]
+
+
+def test_a_worker_is_retired_until_it_is_recalled(board: worker_board.WorkerBoard):
+    board.retire("default", ["i-1", "i-2"])
+    assert board.is_retired("default", "i-1")
+    assert not board.is_retired("heavy", "i-1")
+    board.recall("default", ["i-1"])
+    assert not board.is_retired("default", "i-1")
+    assert board.is_retired("default", "i-2")
+
+
+def test_a_forgotten_worker_goes_back_to_work(board: worker_board.WorkerBoard, store: redis.Redis):
+    board.retire("default", ["i-1"])
+    assert 30 < store.ttl("retire:default:i-1") <= 60, "several passes of the masters, and not for ever"
+
+
+def test_nobody_to_retire_or_recall_is_no_fault(board: worker_board.WorkerBoard):
+    board.retire("default", [])
+    board.recall("default", [])
+
+
+def test_the_workers_learn_their_groups_sizes(board: worker_board.WorkerBoard, store: redis.Redis):
+    assert board.group("default") is None
+    group = Group(minimum=1, maximum=8, desired=3)
+    board.publish_group("default", group)
+    assert board.group("default") == group
+    assert 0 < store.ttl("group:default") <= 60, "old sizes must not let a worker leave"
+
+
+def test_the_boot_time_is_the_median_of_the_last_twenty(board: worker_board.WorkerBoard):
+    assert board.boot_seconds("default") is None
+    for _ in range(20):
+        board.note_boot("default", 500)
+    for seconds in range(1, 21):
+        board.note_boot("default", seconds)
+    assert board.boot_seconds("default") == 10.5
+
+
+def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, server: redis_server.Server):
+    with server.client(0) as broker:
+        broker.lpush("default", "a message", "another")
+    assert board.queue_length("default") == 2
+    assert board.queue_length("heavy") == 0
+
+
+def test_a_broker_that_refuses_is_an_error_that_callers_can_name(server: redis_server.Server):
+    board = worker_board.WorkerBoard.connect(server.url.replace("p%25", "q%25"), timeout_seconds=5)
+    with pytest.raises(redis.RedisError):
+        board.reports()
+
+
+def test_a_broker_that_does_not_answer_costs_a_time_out():
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"redis://:x@127.0.0.1:{mute.getsockname()[1]}/0"
+        board = worker_board.WorkerBoard.connect(url, timeout_seconds=0.2)
+        started = time.monotonic()
+        with pytest.raises(redis.RedisError):
+            board.is_retired("default", "i-1")
+    assert time.monotonic() - started < 2
+
+
+def test_a_connection_that_was_cut_is_opened_anew(board: worker_board.WorkerBoard, store: redis.Redis):
+    board.report(report("i-1"))
+    store.client_kill_filter(_type="normal", skipme=True)
+    assert [one.instance for one in board.reports()] == ["i-1"]
+
+
+def test_a_brokers_certificate_is_checked():
+    board = worker_board.WorkerBoard.connect("rediss://:x@broker.example:6379/0", timeout_seconds=1)
+    options = board._board.connection_pool.connection_kwargs
+    assert options["ssl_cert_reqs"] == "required"
+    assert options["db"] == worker_board.BOARD_DATABASE
