@@ -4,6 +4,10 @@ from __future__ import annotations
 
 API_SERVER_PORT = 8080
 
+# The groups' lifecycle hooks: registered by the program, and named by the nodes when they answer to them.
+LAUNCHING_HOOK = "role-is-ready"
+TERMINATING_HOOK = "worker-is-drained"
+
 
 def masters_group_name(cluster: str) -> str:
     """The physical name of the masters' group: typed by operators, named in policies and known to the nodes."""
@@ -25,6 +29,11 @@ def private_zone_name(cluster: str) -> str:
     return f"{cluster}.internal"
 
 
+def api_server_url(cluster: str) -> str:
+    """Where nodes find the api-servers, without a slash at its end."""
+    return f"http://{private_zone_name(cluster)}:{API_SERVER_PORT}"
+
+
 def web_url(cluster: str, domain: str | None) -> str:
     """Where a browser finds Airflow."""
-    return f"https://{domain}" if domain else f"http://{private_zone_name(cluster)}:{API_SERVER_PORT}"
+    return f"https://{domain}" if domain else api_server_url(cluster)

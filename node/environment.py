@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.artifacts import artifacts_for
+from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
 from node.options import Options, default_options, managed_options
+from node.pool_sketch import PoolSketch, for_masters
 from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
 
 ENVIRONMENT_FILE = "/etc/airflow/airflow.env"
@@ -24,9 +26,8 @@ class NodeEnvironment:
     """Everything that differs between nodes, clusters and stacks. All of it is known from the stack file.
 
     Attributes:
-        pool: the worker pool; None on a master.
-        queues: the Celery queues that the pool consumes; empty on a master.
-        concurrency: tasks at a time on one worker; None on a master.
+        pool: the worker's own pool; None on a master.
+        pools: every pool, which the masters scale; empty on a worker, or a new pool would replace all others' workers.
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         web_url: where browsers find the UI.
         secure_cookies: whether that is HTTPS only.
@@ -38,9 +39,8 @@ class NodeEnvironment:
     cluster: str
     region: str
     group_name: str
-    pool: str | None = None
-    queues: tuple[str, ...] = ()
-    concurrency: int | None = None
+    pool: PoolSketch | None = None
+    pools: tuple[PoolSketch, ...] = ()
     task_slots: int | None = None
     web_url: str
     secure_cookies: bool
@@ -79,6 +79,7 @@ class NodeEnvironment:
             "NODE_ROLE": self.role.value,
             "NODE_CLUSTER": self.cluster,
             "NODE_GROUP": self.group_name,
+            "NODE_LAUNCHING_HOOK": LAUNCHING_HOOK,
             "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
             "NODE_ARTIFACTS": " ".join(artifact.key for artifact in artifacts_for(self.role)),
             "NODE_SECRETS": self._secret_list(SECRETS[self.role]),
@@ -86,8 +87,9 @@ class NodeEnvironment:
         if BOOTSTRAP_SECRETS[self.role]:
             names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(BOOTSTRAP_SECRETS[self.role])
         if self.pool is not None:
-            names["NODE_POOL"] = self.pool
-            names["NODE_QUEUES"] = ",".join(self.queues)
+            names |= self.pool.worker_variables() | {"NODE_TERMINATING_HOOK": TERMINATING_HOOK}
+        else:
+            names["NODE_POOLS"] = for_masters(self.pools)
         return names
 
     def _secret_list(self, secrets: Mapping[str, str]) -> str:
@@ -137,13 +139,24 @@ def assignment(name: str, value: str) -> str:
 def _managed() -> frozenset[tuple[str, str]]:
     """The managed options of both roles; which they are depends on nothing but the role."""
     names: set[tuple[str, str]] = set()
+    pool = PoolSketch(
+        name="sample",
+        group="sample",
+        queues=("sample",),
+        concurrency=1,
+        idle_seconds=1,
+        drain_limit_seconds=1,
+        heartbeat_seconds=1,
+        boot_lead_seconds=1,
+        workers_ahead=0,
+    )
     for role in Role:
         sample = NodeEnvironment(
             role=role,
             cluster="sample",
             region="sample",
             group_name="sample",
-            concurrency=1,
+            pool=pool if role is Role.WORKER else None,
             web_url="sample",
             secure_cookies=False,
             vpc_cidr="sample",

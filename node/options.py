@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from node.roles import Role
+from node.cluster_names import API_SERVER_PORT, api_server_url
 
 if TYPE_CHECKING:
     from node.environment import NodeEnvironment
+    from node.pool_sketch import PoolSketch
 
 Options = Mapping[tuple[str, str], str]
 
@@ -61,11 +62,11 @@ def managed_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     shared = {
         ("core", "executor"): "CeleryExecutor",
         ("core", "auth_manager"): "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
-        ("core", "execution_api_server_url"): f"http://{environment.cluster}.internal:8080/execution/",
+        ("core", "execution_api_server_url"): f"{api_server_url(environment.cluster)}/execution/",
         # Live logs are read from the node's address: nothing depends on names that DNS may not have.
         ("core", "hostname_callable"): "node_address.private_address",
         ("api", "base_url"): environment.web_url,
-        ("api", "port"): "8080",
+        ("api", "port"): str(API_SERVER_PORT),
         ("celery", "ssl_active"): "True",
         ("celery", "ssl_mutual_tls"): "False",
         ("logging", "remote_logging"): "True",
@@ -78,7 +79,7 @@ def managed_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("dag_processor", "dag_bundle_config_list"): json.dumps([_dag_bundle(environment)]),
         ("dag_processor", "dag_bundle_storage_path"): "/var/lib/airflow/bundles",
     }
-    return shared | (_master_options(environment) if environment.role is Role.MASTER else _worker_options(environment))
+    return shared | (_master_options(environment) if environment.pool is None else _worker_options(environment.pool))
 
 
 def _dag_bundle(environment: NodeEnvironment) -> dict[str, object]:
@@ -101,5 +102,5 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     }
 
 
-def _worker_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
-    return {("celery", "worker_concurrency"): str(environment.concurrency)}
+def _worker_options(pool: PoolSketch) -> dict[tuple[str, str], str]:
+    return {("celery", "worker_concurrency"): str(pool.concurrency)}

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 
+from node import drain_limit
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
 from node.node_file import files_for
 from node.roles import Role
@@ -89,4 +90,7 @@ def _escape(found: re.Match[str]) -> str:
 
 def _written_files(environment: NodeEnvironment) -> list[tuple[str, int, str]]:
     fixed = [(file.path, file.mode, file.content.decode()) for file in files_for(environment.role) if file.in_user_data]
-    return sorted([*fixed, (ENVIRONMENT_FILE, 0o644, environment.render())])
+    rendered = {ENVIRONMENT_FILE: environment.render()}
+    if environment.pool is not None:
+        rendered[drain_limit.DROP_IN] = drain_limit.render(environment.pool.drain_limit_seconds)
+    return sorted([*fixed, *((path, 0o644, content) for path, content in rendered.items())])

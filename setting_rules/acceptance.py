@@ -19,6 +19,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _KINDS = {
     "string_type": ("a text", "put it in quotes"),
     "int_type": ("a whole number", "write digits only, without quotes"),
+    "float_type": ("a number", "write digits, with a dot before a fraction, without quotes"),
     "bool_type": ("true or false", "write true or false, without quotes"),
     "tuple_type": ("a list", "write it as a list: [first, second]"),
     "model_type": ("a section with keys", "indent its keys below it; {} where there is none to set"),

@@ -62,7 +62,7 @@ def budget(settings: Settings) -> ConnectionBudget:
     return ConnectionBudget(
         of_one_master=api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS,
         masters=settings.masters.count,
-        workers=sum(pool.max_size * (pool.concurrency + 1) for pool in settings.worker_pools.values()),
+        workers=sum(pool.max_size * (pool.task_slots + 1) for pool in settings.worker_pools.values()),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from node import airflow_options
 from node.cluster_names import bucket_name, masters_group_name, pool_group_name, web_url
 from node.environment import NodeEnvironment, config_text
+from node.pool_sketch import PoolSketch
 from node.roles import Role
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
 from setting_rules.faults import Fault
@@ -23,18 +24,17 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
     Settings alone decide it: user data is whole in a preview, and equal settings give equal bytes. Nothing that AWS
     decides at creation belongs here; addresses come with the values of the secrets.
     """
-    cluster, region, pools = settings.cluster.name, settings.region, settings.worker_pools
+    cluster, region = settings.cluster.name, settings.region
     account_id = settings.cluster.account_id
     return NodeEnvironment(
         role=Role.MASTER if pool is None else Role.WORKER,
         cluster=cluster,
         region=region,
         group_name=masters_group_name(cluster) if pool is None else pool_group_name(cluster, pool),
-        pool=pool,
-        queues=() if pool is None else pools[pool].queues,
-        concurrency=None if pool is None else pools[pool].concurrency,
-        # Schedulers alone read it. On a worker it would roll every pool when one of them changes its size.
-        task_slots=sum(each.max_size * each.concurrency for each in pools.values()) if pool is None else None,
+        pool=None if pool is None else _sketch(settings, pool),
+        # Masters alone read the following two. On a worker they would roll every pool when one of them changes.
+        pools=tuple(_sketch(settings, each) for each in settings.worker_pools) if pool is None else (),
+        task_slots=_all_task_slots(settings) if pool is None else None,
         web_url=web_url(cluster, settings.web.domain),
         secure_cookies=settings.web.domain is not None,
         vpc_cidr=settings.network.vpc_cidr,
@@ -43,6 +43,25 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
         artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
         config=settings.config,
     )
+
+
+def _sketch(settings: Settings, name: str) -> PoolSketch:
+    pool = settings.worker_pools[name]
+    return PoolSketch(
+        name=name,
+        group=pool_group_name(settings.cluster.name, name),
+        queues=pool.queues,
+        concurrency=pool.task_slots,
+        idle_seconds=pool.idle_seconds,
+        drain_limit_seconds=pool.drain_limit_seconds,
+        heartbeat_seconds=pool.heartbeat_seconds,
+        boot_lead_seconds=pool.boot_lead_seconds,
+        workers_ahead=pool.most_workers_ahead,
+    )
+
+
+def _all_task_slots(settings: Settings) -> int:
+    return sum(pool.max_size * pool.task_slots for pool in settings.worker_pools.values())
 
 
 def user_data_fits(settings: Settings) -> Iterator[Fault]:
@@ -72,12 +91,13 @@ def _too_large(told: NodeEnvironment, size: int) -> Fault:
         for section, options in told.config.items()
         for option, value in options.items()
     }
-    queues = {f"airflow:workerPools.{told.pool}.queues": len(",".join(told.queues))} if told.queues else {}
+    served = (told.pool,) if told.pool else told.pools
+    queues = {f"airflow:workerPools.{pool.name}.queues": len(",".join(pool.queues)) for pool in served}
     longest = sorted((lengths | queues).items(), key=lambda entry: entry[1], reverse=True)[:3]
     of_config = sum(lengths.values()) >= sum(queues.values())
-    nodes = "masters" if told.pool is None else f"workers of {told.pool}"
+    nodes = "masters" if told.pool is None else f"workers of {told.pool.name}"
     return Fault(
-        key="airflow:config" if of_config else next(iter(queues)),
+        key="airflow:config" if of_config else max(queues, key=queues.__getitem__),
         given=f"so much that the user data of the {nodes} is {size:,} bytes, compressed",
         allowed=f"as much as fits: EC2 takes {LIMIT_BYTES:,} bytes of user data, and all options are in it",
         remedy="shorten the longest: " + ", ".join(f"{key} ({length:,} characters)" for key, length in longest),

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aws_facts import instance_types
+from setting_rules import task_slots
 from setting_rules.faults import Fault, FaultyValue, counted, shown
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 # The four services hold 1.1 GiB before the first DAG is there; with Debian and one DAG's parsing 2 GiB are too few.
 _MASTER_GIB = 4
-# Debian, the idle worker's processes, then each slot's process and its task's supervisor, importing nothing large.
-_WORKER_GIB = 0.5
-_GIB_PER_TASK = 0.1
 _DEFAULT_QUEUE = "default"
 
 
@@ -46,12 +44,15 @@ def there_is_a_pool(settings: Settings) -> Iterator[Fault]:
 
 
 def pools_are_sound(settings: Settings) -> Iterator[Fault]:
-    """In each pool `minSize` is not above `maxSize`, the instance types share an architecture, and the smallest of them
-    has memory for `concurrency` tasks."""
+    """In each pool `minSize`, `onDemandBase` and `workersAhead` are not above `maxSize`, the instance types share an
+    architecture, and either `concurrency` or `taskMemoryGib` says what the smallest of them has memory for."""
     rules: tuple[Callable[[str, WorkerPoolSettings], Iterator[Fault]], ...] = (
         _sizes_are_ordered,
         _one_architecture,
+        _one_measure_of_tasks,
         _memory_for_the_tasks,
+        _task_memory_fits,
+        _shares_within_max_size,
     )
     for name, pool in settings.worker_pools.items():
         for rule in rules:
@@ -84,22 +85,81 @@ def _one_architecture(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
         )
 
 
+def _one_measure_of_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    told = [word for word, value in _measures(pool).items() if value is not None]
+    if len(told) == 1:
+        return
+    given = " and ".join(f"{word}: {value:g}" for word, value in _measures(pool).items() if value is not None)
+    yield Fault(
+        key=f"{key}.concurrency",
+        given=given or "nothing, and no taskMemoryGib either",
+        allowed="concurrency (tasks at a time on one worker), or taskMemoryGib (GiB that one task may need)",
+        remedy="remove one of them" if told else "add one of them",
+    )
+
+
+def _measures(pool: WorkerPoolSettings) -> dict[str, float | None]:
+    return {"concurrency": pool.concurrency, "taskMemoryGib": pool.task_memory_gib}
+
+
 def _memory_for_the_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
-    sizes = {kind: memory for kind in pool.instance_types if (memory := instance_types.memory_gib(kind)) is not None}
-    needed = _WORKER_GIB + _GIB_PER_TASK * pool.concurrency
-    if not sizes or min(sizes.values()) >= needed:
+    sizes = task_slots.known_memory(pool.instance_types)
+    if pool.concurrency is None or not sizes:
         return
     smallest = min(sizes, key=sizes.__getitem__)
-    fitting = int((sizes[smallest] - _WORKER_GIB) / _GIB_PER_TASK)
+    needed = task_slots.WORKER_GIB + task_slots.GIB_PER_TASK * pool.concurrency
+    if sizes[smallest] >= needed:
+        return
+    fitting = task_slots.fitting(sizes[smallest], task_slots.GIB_PER_TASK)
     yield Fault(
         key=f"{key}.concurrency",
         given=f"{counted(pool.concurrency, 'task')} on {smallest}, {sizes[smallest]:g} GiB of memory",
-        allowed=f"memory for {needed:.1f} GiB: {_WORKER_GIB} for the worker, {_GIB_PER_TASK} for each task before it "
-        "imports anything",
+        allowed=f"memory for {needed:.1f} GiB: {task_slots.WORKER_GIB} for the worker, {task_slots.GIB_PER_TASK} for "
+        "each task before it imports anything",
         remedy=f"lower concurrency to at most {fitting}, or take larger instance types"
         if fitting
         else "take larger instance types",
     )
+
+
+def _task_memory_fits(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    if pool.task_memory_gib is None:
+        return
+    sizes = task_slots.known_memory(pool.instance_types)
+    unknown = [kind for kind in pool.instance_types if kind not in sizes]
+    if unknown:
+        yield Fault(
+            key=f"{key}.taskMemoryGib",
+            given=f"{pool.task_memory_gib:g}, with {', '.join(unknown)}",
+            allowed="types of the c, m, r and t families: the memory of others does not follow from their names",
+            remedy="set concurrency instead of taskMemoryGib, or take other types",
+        )
+        return
+    smallest = min(sizes, key=sizes.__getitem__)
+    fitting = task_slots.fitting(sizes[smallest], pool.task_memory_gib)
+    if 1 <= fitting <= task_slots.MOST_SLOTS:
+        return
+    most = sizes[smallest] - task_slots.WORKER_GIB
+    yield Fault(
+        key=f"{key}.taskMemoryGib",
+        given=f"{pool.task_memory_gib:g} on {smallest}, {sizes[smallest]:g} GiB of memory: {counted(fitting, 'task')}",
+        allowed=f"1 to {counted(task_slots.MOST_SLOTS, 'task')} at a time in {most:g} GiB; "
+        f"{task_slots.WORKER_GIB} GiB are the worker's",
+        remedy="take smaller instance types, or raise taskMemoryGib"
+        if fitting
+        else (f"lower taskMemoryGib to at most {most:g}, or take larger instance types"),
+    )
+
+
+def _shares_within_max_size(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    for word, number in (("onDemandBase", pool.on_demand_base), ("workersAhead", pool.workers_ahead)):
+        if number is not None and number > pool.max_size:
+            yield Fault(
+                key=f"{key}.{word}",
+                given=f"{number}, above maxSize {pool.max_size}",
+                allowed=f"0 to maxSize ({pool.max_size})",
+                remedy=f"lower {word} or raise maxSize",
+            )
 
 
 def queues_have_one_pool(settings: Settings) -> Iterator[Fault]:

@@ -49,6 +49,15 @@ def whole_number(low: int, high: int | None, unit: str = "") -> Allowed:
     )
 
 
+def number(low: float, high: float, unit: str) -> Allowed:
+    """A number from `low` to `high`, both included, which may have a fraction."""
+    return Allowed(
+        f"a number from {low:,g} to {high:,g} ({unit})",
+        lambda given: low <= given <= high,
+        lambda given: f"lower it to at most {high:,g}" if given > high else f"raise it to at least {low:,g}",
+    )
+
+
 def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
     """A list with no entry twice and so many entries; `what` names them."""
     most = f", at most {at_most}" if at_most else ""
@@ -173,6 +182,7 @@ def _log_retention_remedy(days: int) -> str:
 _BY_NAME = "the table is aws_facts/{}.py; add a line there if AWS has brought it out since"
 
 Number = Annotated[int, Strict()]
+Amount = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 Region = Annotated[
     str, _one_of("a region of the commercial partition", regions.ZONE_LETTERS, _BY_NAME.format("regions"))

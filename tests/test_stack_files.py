@@ -59,7 +59,7 @@ def test_the_connections_told_in_a_stack_file_are_right(stack: str):
 def test_the_tasks_told_in_the_prod_file_are_right():
     told = re.search(r"Tasks at a time: (.*)\.", (ROOT / "Pulumi.prod.yaml").read_text())
     sums = [
-        f"{pool.max_size} x {pool.concurrency} = {pool.max_size * pool.concurrency} in {name}"
+        f"{pool.max_size} x {pool.task_slots} = {pool.max_size * pool.task_slots} in {name}"
         for name, pool in load(content("prod")).worker_pools.items()
     ]
     assert told is not None

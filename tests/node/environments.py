@@ -6,13 +6,26 @@ import dataclasses
 from typing import Any
 
 from node.environment import NodeEnvironment
+from node.pool_sketch import PoolSketch
 from node.roles import Role
 
+POOL = PoolSketch(
+    name="default",
+    group="airflow-prod-pool-default",
+    queues=("default", "reports"),
+    concurrency=16,
+    idle_seconds=180,
+    drain_limit_seconds=12 * 3600,
+    heartbeat_seconds=480,
+    boot_lead_seconds=180,
+    workers_ahead=8,
+)
 MASTER = NodeEnvironment(
     role=Role.MASTER,
     cluster="airflow-prod",
     region="eu-west-1",
     group_name="airflow-prod-masters",
+    pools=(POOL,),
     web_url="http://airflow-prod.internal:8080",
     secure_cookies=False,
     vpc_cidr="10.80.0.0/16",
@@ -23,10 +36,9 @@ MASTER = NodeEnvironment(
 WORKER = dataclasses.replace(
     MASTER,
     role=Role.WORKER,
-    group_name="airflow-prod-pool-default",
-    pool="default",
-    queues=("default", "reports"),
-    concurrency=16,
+    group_name=POOL.group,
+    pool=POOL,
+    pools=(),
 )
 BOTH = (MASTER, WORKER)
 

@@ -91,7 +91,7 @@ def test_more_queues_than_user_data_holds_are_the_pools_fault():
     queues = ["heavy", *(text[start : start + 200] for start in range(0, len(text), 200))]
     fault = the_fault({"airflow:workerPools.heavy.queues": queues})
     assert fault.key == "airflow:workerPools.heavy.queues"
-    assert "the user data of the workers of heavy is" in fault.given
+    assert "the user data of the masters is" in fault.given, "they are told of every pool"
 
 
 def test_an_option_that_does_not_exist_is_not_reckoned_with():

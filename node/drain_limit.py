@@ -1,0 +1,16 @@
+"""How long a stop of the worker's unit waits for its tasks: the one setting of a unit that the stack file decides."""
+
+from __future__ import annotations
+
+DROP_IN = "/etc/systemd/system/airflow-worker.service.d/20-drain-limit.conf"
+
+# Tasks that reach the limit are ended, and report that they were: systemd must not be faster.
+MARGIN_SECONDS = 120
+
+
+def render(drain_limit_seconds: int) -> str:
+    """The drop-in's text."""
+    return (
+        "# Rendered from the pool's drainLimitHours, and two minutes for what comes after the last task.\n"
+        f"[Service]\nTimeoutStopSec={drain_limit_seconds + MARGIN_SECONDS}\n"
+    )
