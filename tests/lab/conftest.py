@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from lab import host
+from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.progress import LabError, say
-from tests.lab.airflow_api import AirflowApi
 
 DAGS = Path(__file__).with_name("dags")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lab import host
+from lab.airflow_api import wait_until
 from lab.namespace import CGROUP, HOST_LINK
 from lab.progress import LabError
-from tests.lab.airflow_api import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

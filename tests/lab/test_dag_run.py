@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lab.airflow_api import AirflowApi, wait_until
 from lab.cluster import Cluster
-from tests.lab.airflow_api import AirflowApi, wait_until
 from tests.lab.conftest import FinishedRun
 
 

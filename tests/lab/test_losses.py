@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lab.airflow_api import AirflowApi, wait_until
 from lab.cluster import Cluster
 from lab.node import Node
-from tests.lab.airflow_api import AirflowApi, wait_until
 from tests.lab.conftest import FinishedRun
 
 LAST_WORDS = {

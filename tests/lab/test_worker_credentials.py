@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
+from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
-from tests.lab.airflow_api import AirflowApi
 
 MASTERS_SECRETS = ("database-dsn", "fernet-key", "jwt-secret", "admin-password", "database-admin")
 MASTERS_OPTIONS = ("DATABASE__SQL_ALCHEMY_CONN", "CORE__FERNET_KEY", "API_AUTH__JWT_SECRET")

@@ -62,9 +62,10 @@ class AirflowApi:
 
         wait_until(parsed, timeout, f"DAG {dag_id} to be parsed")
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        run = self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
-        return run["dag_run_id"]
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> str:
+        """Start a run, under a name of the caller's choice or of Airflow's; returns the name."""
+        given = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
+        return self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", given)["dag_run_id"]
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return self.get(f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}")["state"]
@@ -117,5 +118,5 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str, state: 
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:.0f} s in vain for {what}. {state()}")
+            raise TimeoutError(f"waited {timeout:.0f} s in vain for {what}. {state()}")
         time.sleep(0.5)

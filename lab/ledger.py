@@ -1,0 +1,39 @@
+"""What the load's tasks wrote down about themselves: each execution of each try, whatever Airflow knows of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "ledger/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One try of one task. A ledger that holds it twice tells of a try that was executed twice."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+
+
+def read(s3: Any, bucket: str) -> Counter[Execution]:
+    """How often each try was begun, by the objects in the bucket of the task logs."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
+    return parse(entry["Key"] for page in pages for entry in page.get("Contents", ()))
+
+
+def parse(keys: Iterable[str]) -> Counter[Execution]:
+    """Count the executions that the objects' keys tell of: `ledger/<dag>/<run>/<task>/<map index>/<try>/<unique>`."""
+    return Counter(_execution(key) for key in keys)
+
+
+def _execution(key: str) -> Execution:
+    dag_id, run_id, task_id, map_index, try_number, _ = key.removeprefix(PREFIX).split("/")
+    return Execution(
+        dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=int(map_index), try_number=int(try_number)
+    )

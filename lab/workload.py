@@ -1,0 +1,128 @@
+"""Work for the cluster: tasks of a chosen kind, length and queue, and how the cluster fares with them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lab.airflow_api import AirflowApi
+from lab.cluster import Cluster
+
+UNFINISHED = frozenset({None, "scheduled", "queued", "running", "restarting", "up_for_retry", "deferred"})
+COLUMNS = (
+    "run_id, dag_id, state, try_number, coalesce(hostname, ''), queued_dttm, start_date, end_date,"
+    " external_executor_id IS NOT NULL"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task as the metadata database has it now.
+
+    Attributes:
+        run: the name of its run, by which it was started.
+        state: Airflow's; None before the scheduler has seen it.
+        address: of the worker that runs it, or ran its last try; empty before.
+        sent: whether the broker has been given its message.
+    """
+
+    run: str
+    dag: str
+    state: str | None
+    tries: int
+    address: str
+    queued: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    sent: bool
+
+    @property
+    def kind(self) -> str:
+        """`python` or `bash`."""
+        return self.dag.partition("_")[0]
+
+
+class Workload:
+    """Starts tasks of the DAGs in `load.py` and looks after them."""
+
+    def __init__(self, cluster: Cluster, api: AirflowApi, *, name: str) -> None:
+        """`name` starts the names of all runs: it tells one workload from another in the same database."""
+        self._cluster = cluster
+        self._api = api
+        self._names = (f"{name}-{number:04}" for number in itertools.count(1))
+        self._known: set[str] = set()
+
+    def start(
+        self, queue: str, seconds: int, *, number: int = 1, kind: str = "python", again: int | None = None
+    ) -> list[str]:
+        """Start `number` tasks; returns the names of their runs.
+
+        `again` is how long a later try takes, in seconds; as long as the first without it.
+        """
+        dag = f"{kind}_{queue}"
+        if dag not in self._known:
+            self._api.wait_for_dag(dag)
+            self._known.add(dag)
+        conf = {"seconds": seconds} | ({} if again is None else {"again": again})
+        return [self._api.trigger(dag, conf, run_id=next(self._names)) for _ in range(number)]
+
+    def tasks(self, runs: Collection[str]) -> list[Task]:
+        """The tasks of these runs, as far as the scheduler has seen them."""
+        names = ", ".join(f"'{run}'" for run in runs)
+        # The names are made in here.
+        query = f"SELECT {COLUMNS} FROM task_instance WHERE run_id IN ({names}) ORDER BY run_id"  # noqa: S608
+        return [_task(row) for row in self._cluster.psql(query)]
+
+    def wait(self, runs: Collection[str], until: Callable[[Task], bool], what: str, *, timeout: float) -> list[Task]:
+        """Ask until every task of these runs is as wanted, and return them.
+
+        TimeoutError tells how they stand after `timeout` seconds.
+        """
+
+        def all_so() -> list[Task]:
+            found = self.tasks(runs)
+            return found if len(found) == len(runs) and all(map(until, found)) else []
+
+        try:
+            return self._cluster.wait(all_so, what, timeout=timeout)
+        except TimeoutError as late:
+            raise TimeoutError(f"{late}; they stand so:\n{describe(self.tasks(runs))}") from None
+
+    def wait_running(self, runs: Collection[str], *, timeout: float = 180) -> list[Task]:
+        """Until each of them runs on a worker."""
+        return self.wait(runs, lambda task: task.state == "running" and bool(task.address), "to run", timeout=timeout)
+
+    def wait_ended(self, runs: Collection[str], *, timeout: float = 300) -> list[Task]:
+        """Until none of them has anything left to do."""
+        return self.wait(runs, lambda task: task.state not in UNFINISHED, "to end", timeout=timeout)
+
+
+def describe(tasks: Iterable[Task]) -> str:
+    """A line for each task."""
+    return "\n".join(
+        f"  {task.run} {task.dag}: {task.state}, try {task.tries}, on {task.address or 'no worker'},"
+        f" queued {_clock(task.queued)}, started {_clock(task.started)}, ended {_clock(task.ended)}"
+        for task in tasks
+    )
+
+
+def _clock(moment: datetime | None) -> str:
+    return f"{moment:%H:%M:%S}" if moment else "never"
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    run, dag, state, tries, address, queued, started, ended, sent = row
+    return Task(
+        run=run,
+        dag=dag,
+        state=state,
+        tries=tries,
+        address=address,
+        queued=queued,
+        started=started,
+        ended=ended,
+        sent=sent,
+    )

@@ -1,0 +1,63 @@
+"""Tasks of a chosen kind, length and queue, one to a run, which write down each of their executions.
+
+Run conf: `seconds`, how long the task takes; `again`, how long its later tries take (default: as long as the first).
+Each execution puts an object `ledger/<dag>/<run>/<task>/<map index>/<try>/<unique>` into the bucket of the task logs,
+the one place where a worker may write.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+QUEUES = ("default", "heavy", "nowhere")
+"""The last is a queue that no pool serves."""
+
+
+def _enter(ti) -> None:
+    """Write this execution into the ledger."""
+    import boto3
+
+    bucket = os.environ["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"].removeprefix("s3://").split("/")[0]
+    execution = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.try_number}"
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"ledger/{execution}/{uuid.uuid4()}", Body=b"")
+
+
+def _seconds(ti, dag_run) -> int:
+    first = dag_run.conf["seconds"]
+    return first if ti.try_number == 1 else dag_run.conf.get("again", first)
+
+
+def _dag(kind: str, queue: str, body) -> None:
+    """One DAG: a single task, tried again at once when its node was lost."""
+    options = {"retries": 2, "retry_delay": timedelta(seconds=1), "queue": queue}
+    limits = {"max_active_runs": 500, "max_active_tasks": 500}
+
+    @dag(dag_id=f"{kind}_{queue}", schedule=None, catchup=False, default_args=options, **limits)
+    def load():
+        body()
+
+    load()
+
+
+@task(task_id="work")
+def python(ti=None, dag_run=None) -> None:
+    _enter(ti)
+    seconds = _seconds(ti, dag_run)
+    print(f"at work for {seconds} s", flush=True)
+    time.sleep(seconds)
+
+
+@task.bash(task_id="work")
+def bash(ti=None, dag_run=None) -> str:
+    _enter(ti)
+    return f"sleep {_seconds(ti, dag_run)} && echo done"
+
+
+for queue in QUEUES:
+    _dag("python", queue, python)
+    _dag("bash", queue, bash)
