@@ -1,0 +1,124 @@
+"""Ends the tasks of this node's Celery worker so that Airflow retries them at once.
+
+Below the worker's main process are Celery's pool processes. One that runs a task is the task's supervisor: it forked a
+process for it, tells the API how that ended, and uploads the log. So the supervisors must live. Of the task's own
+process Airflow wants SIGTERM to stop what it has started elsewhere or as a shell (the operator's `on_kill`); Python
+code goes on after it. SIGKILL ends that, too, and to the supervisor it is a failure like any other: `up_for_retry`,
+where a retry is left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GRACE_SECONDS = 10.0
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process as /proc shows it. The start time (in the kernel's ticks) tells it from a later one with its number."""
+
+    pid: int
+    parent: int
+    started: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningTask:
+    """A task that runs, and its own process."""
+
+    name: str
+    process: Process
+
+
+def running_tasks(main_pid: int, last_state: Mapping[str, Any] | None) -> list[RunningTask]:
+    """The tasks that run below the worker's main process.
+
+    The names come from the last state that the worker wrote (state.json): during its shutdown that may be an old one,
+    and a task that is not in it is called by the number of its process.
+    """
+    processes = _processes()
+    supervisors = {process.pid for process in processes if process.parent == main_pid}
+    names = _names(last_state)
+    return [
+        RunningTask(name=names.get(process.parent, f"unknown (process {process.pid})"), process=process)
+        for process in processes
+        if process.parent in supervisors
+    ]
+
+
+def end_tasks(
+    main_pid: int, last_state: Mapping[str, Any] | None, *, grace_seconds: float = GRACE_SECONDS
+) -> list[str]:
+    """End the tasks below the worker's main process; their names.
+
+    Each has `grace_seconds` after SIGTERM; the call takes no longer than that. Afterwards the supervisors need another
+    few seconds to report and to upload the logs.
+    """
+    tasks = running_tasks(main_pid, last_state)
+    # Also what has left the tree since: a shell's children belong to nobody once the shell is gone.
+    found = _with_descendants(task.process for task in tasks)
+    _signal(found, signal.SIGTERM)
+    deadline = time.monotonic() + grace_seconds
+    while time.monotonic() < deadline and any(_lives(task.process) for task in tasks):
+        time.sleep(LOOK_SECONDS)
+    _signal(_with_descendants(process for process in found if _lives(process)), signal.SIGKILL)
+    return [task.name for task in tasks]
+
+
+def _names(last_state: Mapping[str, Any] | None) -> dict[int, str]:
+    """The tasks' names by supervisor. A file of another's making has to be read with care."""
+    names: dict[int, str] = {}
+    with suppress(TypeError, KeyError, AttributeError):
+        for active in (last_state or {})["active"]:
+            names[active["pid"]] = str(active["task"])
+    return names
+
+
+def _with_descendants(roots: Iterable[Process]) -> list[Process]:
+    """The processes, each before those it has started."""
+    children: dict[int, list[Process]] = {}
+    for process in _processes():
+        children.setdefault(process.parent, []).append(process)
+    found = list(roots)
+    for process in found:
+        found.extend(child for child in children.get(process.pid, []) if child not in found)
+    return found
+
+
+def _signal(processes: Iterable[Process], number: signal.Signals) -> None:
+    for process in processes:
+        if _lives(process):
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _lives(process: Process) -> bool:
+    now = _read(process.pid)
+    return now is not None and now.started == process.started
+
+
+def _processes() -> list[Process]:
+    found = (_read(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return sorted((process for process in found if process is not None), key=lambda process: process.pid)
+
+
+def _read(pid: int) -> Process | None:
+    """The process, unless it has ended (a dead one whose parent has not asked yet counts as ended)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is a name in brackets, which may hold anything.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in ("Z", "X"):
+        return None
+    return Process(pid=pid, parent=int(fields[1]), started=int(fields[19]))
