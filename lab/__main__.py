@@ -87,7 +87,7 @@ def _asked_to_end() -> Generator[None]:
 def nodes(_: argparse.Namespace) -> None:
     """List the nodes."""
     for node in description.read().nodes:
-        print(f"{node.name:12} {node.instance_id:20} {node.address:15} {node.zone}")
+        print(f"{node.name:12} {node.instance_id:20} {node.address:15} {node.zone:12} {node.state}")
 
 
 def shell(arguments: argparse.Namespace) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,11 +16,14 @@ import psycopg
 from lab import boot_times, description, firewall, forwarding, host, hosts_file, image, namespace
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
+from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
+from lab.departures import Departure
 from lab.description import Description
 from lab.groups import Groups, Surroundings
 from lab.infrastructure import Infrastructure
 from lab.node import Node
+from lab.outages import BrokerSwitch, DatabaseSwitch
 from lab.progress import LabError, step
 from lab.stack import record
 
@@ -67,7 +71,10 @@ class Cluster:
         self.url: str = self.recording.exports["url"]
         balancer = self.infrastructure.plan.load_balancers
         hosts_file.add(urlsplit(self.url).hostname or "", next(iter(balancer.values())))
-        self._describe([])
+        self.broker = BrokerSwitch(self.infrastructure.root, self.infrastructure.broker)
+        self.database = DatabaseSwitch(self.infrastructure.root)
+        self._describe([], {})
+        self._fleet = self._new_fleet()
         self.groups = Groups(self._surroundings(), on_change=self._describe)
         self.groups.start()
 
@@ -143,21 +150,65 @@ class Cluster:
         ) as connection:
             return connection.execute(query.encode()).fetchall()
 
+    def lifecycle_state(self, node: Node) -> str:
+        """`Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating:Retained` or `gone`, at this moment."""
+        return self._fleet.lifecycle_state(node.instance.id)
+
+    @property
+    def departures(self) -> list[Departure]:
+        """The nodes that went, in that order, and how."""
+        return self.groups.departures()
+
+    def interrupt(self, node: Node, seconds: float = 120) -> None:
+        """Let EC2 reclaim a node: it is told at once, and loses its power after `seconds`. Returns at once."""
+        self.groups.interrupt(node, seconds)
+
+    def recommend_rebalance(self, node: Node) -> None:
+        """Let EC2 find a node at risk; a group that rebalances its capacity replaces it."""
+        self.groups.recommend_rebalance(node)
+
+    def refresh(self, pool: str) -> None:
+        """Replace a pool's workers one by one: the next is in service before one is terminated. Returns at once."""
+        self.boto3("autoscaling").start_instance_refresh(AutoScalingGroupName=self._group_of(pool))
+
+    @contextlib.contextmanager
+    def no_capacity(self, pool: str, message: str) -> Generator[None]:
+        """Let launches of a pool fail, with this message in the group's activities."""
+        self._fleet.refuse_launches(self._group_of(pool), message)
+        try:
+            yield
+        finally:
+            self._fleet.refuse_launches(self._group_of(pool), None)
+
     def put_dag(self, name: str, content: str) -> None:
         """Put a file into the DAGs' bucket."""
         bucket = self.recording.exports["buckets"]["dags"]
         self.boto3("s3").put_object(Bucket=bucket, Key=name, Body=content.encode())
 
     def _all_ready(self) -> bool:
-        wanted = sum(group["DesiredCapacity"] for group in self._described_groups())
-        return len(self.nodes()) == wanted and not self._unready()
+        """Every group has its size in service, nothing is on its way, and whoever is in service does its work.
+
+        Nodes that wait for their end are no part of it.
+        """
+        groups = self._fleet.groups().values()
+        states = [state for group in groups for state in group.states.values()]
+        settled = not any(state.startswith("Pending") for state in states)
+        wanted = sum(group.desired for group in groups)
+        return settled and states.count(IN_SERVICE) == wanted == len(self._in_service()) and not self._unready()
+
+    def _in_service(self) -> list[Node]:
+        states = {id_: state for group in self._fleet.groups().values() for id_, state in group.states.items()}
+        return [node for node in self.nodes() if states.get(node.instance.id) == IN_SERVICE]
 
     def _unready(self) -> list[str]:
+        """Nodes that do not do their work yet, or that their group still waits for."""
         ready = {boot.node for boot in self.groups.boots()}
-        return [node.name for node in self.nodes() if node.name not in ready]
-
-    def _described_groups(self) -> list[dict[str, Any]]:
-        return self.boto3("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+        states = {id_: state for group in self._fleet.groups().values() for id_, state in group.states.items()}
+        return [
+            f"{node.name} ({states.get(node.instance.id, GONE)})"
+            for node in self.nodes()
+            if not states.get(node.instance.id, GONE).startswith("Terminating") and node.name not in ready
+        ]
 
     def _surroundings(self) -> Surroundings:
         parts = self.infrastructure
@@ -165,14 +216,21 @@ class Cluster:
             namespace=parts.namespace,
             storage=parts.storage,
             plan=parts.plan,
-            fleet=Fleet(parts.client, region=parts.region, account_id=parts.account_id),
+            fleet=self._fleet,
             firewall=parts.firewall,
             targets=parts.targets,
             metadata=parts.metadata,
             security_groups=firewall.worn_by_nodes(self.recording),
         )
 
-    def _describe(self, nodes: Sequence[Node]) -> None:
+    def _new_fleet(self) -> Fleet:
+        parts = self.infrastructure
+        return Fleet(parts.client, region=parts.region, account_id=parts.account_id)
+
+    def _group_of(self, pool: str) -> str:
+        return self.recording.exports["autoscalingGroups"]["workerPools"][pool]
+
+    def _describe(self, nodes: Sequence[Node], states: Mapping[str, str]) -> None:
         parts = self.infrastructure
         description.write(
             Description(
@@ -183,7 +241,7 @@ class Cluster:
                 access_key_id=parts.operator.id,
                 secret_access_key=parts.operator.secret,
                 dags_bucket=self.recording.exports["buckets"]["dags"],
-                nodes=description.describe_nodes(nodes),
+                nodes=description.describe_nodes(nodes, states),
             )
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,13 +15,19 @@ from lab.progress import LabError
 
 @dataclass(frozen=True, kw_only=True)
 class NodeDescription:
-    """How to find and enter one node. `leader` is its PID 1 as this machine numbers it."""
+    """How to find and enter one node.
+
+    Attributes:
+        leader: its PID 1 as this machine numbers it.
+        state: where it is in its group's life: `Pending:Wait`, `InService`, `Terminating:Wait`, ...
+    """
 
     name: str
     instance_id: str
     address: str
     zone: str
     leader: int
+    state: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +47,8 @@ class Description:
 FILE = host.STATE / "lab.json"
 
 
-def describe_nodes(nodes: Sequence[Node]) -> tuple[NodeDescription, ...]:
-    """The nodes as the file lists them."""
+def describe_nodes(nodes: Sequence[Node], states: Mapping[str, str]) -> tuple[NodeDescription, ...]:
+    """The nodes as the file lists them; `states` by instance id."""
     return tuple(
         NodeDescription(
             name=node.name,
@@ -50,6 +56,7 @@ def describe_nodes(nodes: Sequence[Node]) -> tuple[NodeDescription, ...]:
             address=str(node.instance.address),
             zone=node.instance.zone,
             leader=node.leader,
+            state=states[node.instance.id],
         )
         for node in nodes
     )

@@ -1,32 +1,31 @@
-"""EC2's and Auto Scaling's part: every instance of the account runs as a node, and what is unhealthy is replaced."""
+"""EC2's part: every instance of the account runs as a node, and a node that ends is an instance that has ended."""
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from lab.addresses import AddressPlan
 from lab.aws.fleet import Fleet, Group
-from lab.boot_times import Boot, ask_for_progress, read_steps
+from lab.aws.lifecycle import IN_SERVICE, PENDING, target_of
+from lab.boot_times import Boot
+from lab.boot_watch import BootWatch, passes_checks
+from lab.departures import Departure, depart
 from lab.firewall import Firewall
-from lab.instance import Instance, metadata
+from lab.instance import Instance, Notices
 from lab.load_balancer import Targets
+from lab.metadata_files import MetadataFiles
 from lab.namespace import Namespace
 from lab.node import Node, NodeStorage
 from lab.progress import say
 
 SECONDS_BETWEEN_LOOKS = 1.0
-# Credentials last an hour, and clients ask for new ones a quarter of an hour before the end.
-REFRESH_BEFORE_END = timedelta(minutes=30)
-# A question costs the node a process or two; it has better things to do during its boot.
-SECONDS_BETWEEN_QUESTIONS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,28 +48,40 @@ class Surroundings:
 
 
 class Groups:
-    """Keeps nodes and instances the same, once a second, until it is closed."""
+    """Keeps nodes and instances the same, once a second, until it is closed.
 
-    def __init__(self, surroundings: Surroundings, on_change: Callable[[Sequence[Node]], None]) -> None:
+    `on_change` is called with the nodes and their lifecycle states, by instance id, when something about them is new.
+    """
+
+    def __init__(
+        self, surroundings: Surroundings, on_change: Callable[[Sequence[Node], Mapping[str, str]], None]
+    ) -> None:
         self._lab = surroundings
         self._on_change = on_change
         self._nodes: dict[str, Node] = {}
         self._leaving: set[Node] = set()
-        self._boots: dict[str, Boot] = {}
-        self._credentials_end: dict[str, datetime] = {}
+        self._departures: list[Departure] = []
+        self._risks: dict[str, Notices] = {}
+        self._cuts: dict[str, float] = {}
+        self._in_service: dict[str, float] = {}
+        self._behind_load_balancer: set[str] = set()
         self._births: dict[str, int] = {}
-        self._steps: dict[str, str] = {}
-        self._next_question: dict[str, float] = {}
-        self._announced: list[IPv4Address] | None = None
+        self._announced: object = None
+        self._metadata = MetadataFiles(surroundings.metadata, surroundings.fleet, surroundings.plan)
+        self._boots = BootWatch(surroundings.targets)
         self._closing = threading.Event()
         self._stopping = ThreadPoolExecutor(max_workers=8, thread_name_prefix="stop-node")
-        self._thread = threading.Thread(target=self._watch, name="groups", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(what,), name=what.__name__, daemon=True)
+            for what in (self.look, self.follow_boots)
+        ]
         self.failure: Exception | None = None
         """What ended the watch; the lab is of no use then."""
 
     def start(self) -> None:
         """Boot the first nodes, and go on watching."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def nodes(self) -> list[Node]:
         """The nodes that are there, in the order of their birth."""
@@ -78,21 +89,40 @@ class Groups:
 
     def boots(self) -> list[Boot]:
         """The boots of all nodes that became ready, also of those that are gone."""
-        return list(self._boots.values())
+        return self._boots.boots()
+
+    def departures(self) -> list[Departure]:
+        """The nodes that went, in that order."""
+        return list(self._departures)
+
+    def interrupt(self, node: Node, seconds: float) -> None:
+        """Let EC2 take a node away: it is told now, and loses its power after `seconds`."""
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        self._risks[node.instance.id] = replace(self._risks.get(node.instance.id, Notices()), interruption=end)
+        self._cuts[node.instance.id] = time.monotonic() + seconds
+        self.recommend_rebalance(node)  # EC2 sends it along with the notice at the latest
+
+    def recommend_rebalance(self, node: Node) -> None:
+        """Let EC2 see a node at risk; a group that rebalances its capacity launches another and ends this one."""
+        known = self._risks.get(node.instance.id, Notices())
+        if known.rebalance is None:
+            self._risks[node.instance.id] = replace(known, rebalance=datetime.now(UTC))
+            self._lab.fleet.recommend_rebalance(node.instance.id)
 
     def close(self) -> None:
         """Stop watching and power all nodes off."""
         self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join(30)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(30)
         for node in self.nodes():
             self._stopping.submit(node.kill)
         self._stopping.shutdown(wait=True)
 
-    def _watch(self) -> None:
-        while not self._closing.wait(SECONDS_BETWEEN_LOOKS if self._nodes else 0.0):
+    def _repeat(self, what: Callable[[], None]) -> None:
+        while not self._closing.wait(SECONDS_BETWEEN_LOOKS if self._nodes else 0.2):
             try:
-                self.look()
+                what()
             except Exception as failure:  # noqa: BLE001 - whatever it is, the lab's main thread has to hear of it
                 self.failure = failure
                 return
@@ -100,28 +130,35 @@ class Groups:
     def look(self) -> None:
         """Look once at the account, and at the nodes, and do what has to be done."""
         groups, instances = self._lab.fleet.groups(), self._lab.fleet.instances()
-        newcomers = [instance for instance in instances.values() if instance.id not in self._nodes]
+        self._behind_load_balancer = {group.name for group in groups.values() if group.grace is not None}
         for node in self.nodes():
             if node.instance.id not in instances:
-                self._remove(node)
+                self._remove(node, depart(node, self._lab.fleet.ending(node.instance)))
+            elif time.monotonic() >= self._cuts.get(node.instance.id, float("inf")):
+                node.kill()
+                self._lose(node, "EC2 reclaimed the spot instance")
             elif not node.running:
-                self._replace(node, "is powered off")
-            elif reason := self._complaint(node, groups[node.instance.group]):
-                self._replace(node, reason)
+                self._lose(node, "the node was found without power")
             else:
-                self._renew_credentials(node)
+                self._keep(node, groups[node.instance.group])
         # An address is free again only when the node that had it is off.
         taken = {node.instance.address for node in list(self._leaving)}
-        for instance in newcomers:
-            if instance.address not in taken:
+        for instance in instances.values():
+            if instance.id not in self._nodes and instance.address not in taken:
                 self._boot(instance)
         self._announce(groups)
-        for node in self.nodes():
-            self._follow_boot(node, groups[node.instance.group])
+
+    def follow_boots(self) -> None:
+        """Look once at the nodes that are not ready yet."""
+        nodes = self.nodes()
+        for node in nodes:
+            if node.running:
+                self._boots.follow(node, behind_load_balancer=node.instance.group in self._behind_load_balancer)
+        self._boots.forget(nodes)
 
     def _boot(self, instance: Instance) -> None:
         name, number = self._name(instance)
-        self._write_metadata(instance, "InService")
+        self._metadata.tell(instance, Notices())
         node = Node(name, number, instance, self._lab.namespace, self._lab.storage)
         self._nodes[instance.id] = node
         say(f"{name}: powered on as {instance.id}, {instance.address} in {instance.zone}")
@@ -132,40 +169,42 @@ class Groups:
         self._births[kind] = self._births.get(kind, 0) + 1
         return f"{kind}-{self._births[kind]}", sum(self._births.values())
 
-    def _write_metadata(self, instance: Instance, lifecycle_state: str) -> None:
-        credentials = self._lab.fleet.credentials(instance)
-        self._credentials_end[instance.id] = credentials.expiration
-        tree = metadata(instance, credentials, self._lab.plan, lifecycle_state=lifecycle_state)
-        file = self._lab.metadata / f"{instance.address}.json"
-        file.with_suffix(".new").write_text(json.dumps(tree))
-        file.with_suffix(".new").rename(file)
+    def _keep(self, node: Node, group: Group) -> None:
+        """Tell a running node what it has to know, and its group what the load balancer thinks of it."""
+        id_ = node.instance.id
+        state = group.states.get(id_, PENDING)
+        if state == IN_SERVICE:
+            self._in_service.setdefault(id_, time.monotonic())
+        self._metadata.tell(node.instance, replace(self._risks.get(id_, Notices()), target_state=target_of(state)))
+        if state == IN_SERVICE and group.replaces_unhealthy and id_ not in group.unhealthy and self._fails(node, group):
+            say(f"{node.name}: does not pass the load balancer's health check; its group replaces it")
+            self._lab.fleet.report_unhealthy(id_)
 
-    def _renew_credentials(self, node: Node) -> None:
-        if self._credentials_end[node.instance.id] - datetime.now(UTC) < REFRESH_BEFORE_END:
-            self._write_metadata(node.instance, "InService")
+    def _fails(self, node: Node, group: Group) -> bool:
+        """Whether the load balancer's verdict counts, and is a bad one."""
+        if group.grace is None:
+            return False
+        age = time.monotonic() - self._in_service[node.instance.id]
+        return age > group.grace.total_seconds() and not passes_checks(self._lab.targets, node.instance.address)
 
-    def _complaint(self, node: Node, group: Group) -> str | None:
-        """Why the group has to replace a running node, if it has to."""
-        if not group.replaces_unhealthy:
-            return None
-        if node.instance.id in group.unhealthy:
-            return "was reported as unhealthy"
-        age = time.monotonic() - node.powered_on
-        if group.grace is not None and age > group.grace.total_seconds() and not self._passes_checks(node):
-            return "does not pass the load balancer's health check"
-        return None
-
-    def _replace(self, node: Node, reason: str) -> None:
-        say(f"{node.name}: {reason}; its group replaces it")
+    def _lose(self, node: Node, cause: str) -> None:
+        """The node is off while its instance is there: EC2 ends the instance, whatever hook waits for it."""
+        how = "power cut" if node.was_cut else "powered off"
+        say(f"{node.name}: {how}; its group replaces it")
         self._lab.fleet.terminate(node.instance.id)
-        self._remove(node)
+        self._remove(node, depart(node, None, cause=cause, how=how))
 
-    def _remove(self, node: Node) -> None:
+    def _remove(self, node: Node, departure: Departure) -> None:
         """The instance is terminated: tell the node, press its power button, and forget it."""
-        del self._nodes[node.instance.id]
+        id_ = node.instance.id
+        self._departures.append(departure)
         self._leaving.add(node)
+        del self._nodes[id_]
+        risks = self._risks.pop(id_, Notices())
+        self._cuts.pop(id_, None)
+        self._in_service.pop(id_, None)
         if node.running:
-            self._write_metadata(node.instance, "Terminated")
+            self._metadata.tell(node.instance, replace(risks, target_state="Terminated"))
         self._stopping.submit(self._end, node)
 
     def _end(self, node: Node) -> None:
@@ -173,46 +212,29 @@ class Groups:
             if node.running:
                 node.stop()
             node.destroy()
-            (self._lab.metadata / f"{node.instance.address}.json").unlink(missing_ok=True)
+            self._metadata.forget(node.instance)
         finally:
             self._leaving.discard(node)
         say(f"{node.name}: terminated")
 
     def _announce(self, groups: Mapping[str, Group]) -> None:
-        """Tell load balancers and packet filter who is there now."""
+        """Tell load balancers, packet filter and who else wants to know who is there now, and in which state."""
         nodes = self.nodes()
-        addresses = [node.instance.address for node in nodes]
-        if addresses == self._announced:
+        states = {node.instance.id: groups[node.instance.group].states.get(node.instance.id, PENDING) for node in nodes}
+        leaving = list(self._leaving)
+        if (states, leaving) == self._announced:
             return
-        self._lab.targets.set_members([n.instance.address for n in nodes if groups[n.instance.group].grace is not None])
+        self._lab.targets.set_members(
+            [
+                node.instance.address
+                for node in nodes
+                if node.instance.group in self._behind_load_balancer and states[node.instance.id] == IN_SERVICE
+            ]
+        )
         wearers: dict[str, list[IPv4Address]] = {}
-        for node in nodes:
+        for node in [*nodes, *leaving]:  # who shuts down still has its network
             for group in self._lab.security_groups[node.instance.group]:
                 wearers.setdefault(group, []).append(node.instance.address)
         self._lab.firewall.set_nodes(wearers)
-        self._announced = addresses
-        self._on_change(nodes)
-
-    def _follow_boot(self, node: Node, group: Group) -> None:
-        """Tell how far a young node is, and note when it does its work."""
-        if node.instance.id in self._boots:
-            return
-        if group.grace is not None and self._passes_checks(node):
-            self._note_ready(node, time.monotonic() - node.powered_on)
-            return
-        if time.monotonic() < self._next_question.get(node.name, 0.0):
-            return
-        self._next_question[node.name] = time.monotonic() + SECONDS_BETWEEN_QUESTIONS
-        step, ready = ask_for_progress(node)
-        if ready is not None:
-            self._note_ready(node, ready)
-        elif step and step != self._steps.get(node.name):
-            self._steps[node.name] = step
-            say(f"{node.name}: {step}")
-
-    def _passes_checks(self, node: Node) -> bool:
-        return any(t.healthy and t.address == node.instance.address for t in self._lab.targets.listing())
-
-    def _note_ready(self, node: Node, ready: float) -> None:
-        self._boots[node.instance.id] = Boot(node=node.name, steps=read_steps(node), ready=ready)
-        say(f"{node.name}: ready {ready:.1f} s after power-on")
+        self._announced = states, leaving
+        self._on_change(nodes, states)

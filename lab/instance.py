@@ -18,6 +18,7 @@ class Instance:
     """What the API says of one instance.
 
     Attributes:
+        life_cycle: how it was bought: `on-demand` or `spot`.
         user_data: base64, byte for byte as the launch template holds it.
         readable_tags: whether the instance may read its own tags.
     """
@@ -29,6 +30,7 @@ class Instance:
     region: str
     account_id: str
     instance_type: str
+    life_cycle: str = "on-demand"
     image_id: str
     profile_arn: str
     role: str
@@ -71,20 +73,44 @@ class RoleCredentials:
         )
 
 
-def metadata(
-    instance: Instance, credentials: RoleCredentials, plan: AddressPlan, *, lifecycle_state: str
-) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    """What EC2 and Auto Scaling let an instance know about its future.
+
+    Attributes:
+        target_state: where it is on its way to.
+        rebalance: when EC2 saw it at risk: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
+        interruption: when EC2 will take a spot instance away:
+            https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+    """
+
+    target_state: str = "InService"
+    rebalance: datetime | None = None
+    interruption: datetime | None = None
+
+    def values(self) -> dict[str, str]:
+        """As the metadata service tells of them; what is not there is not found."""
+        told = {"autoscaling/target-lifecycle-state": self.target_state}
+        if self.rebalance is not None:
+            told["events/recommendations/rebalance"] = json.dumps({"noticeTime": _timestamp(self.rebalance)})
+        if self.interruption is not None:
+            end = _timestamp(self.interruption)
+            told["spot/instance-action"] = json.dumps({"action": "terminate", "time": end})
+            told["spot/termination-time"] = end
+        return told
+
+
+def metadata(instance: Instance, credentials: RoleCredentials, plan: AddressPlan, notices: Notices) -> dict[str, str]:
     """The tree below `/latest/` that the instance sees."""
     data = {
         "ami-id": instance.image_id,
         "ami-launch-index": "0",
-        "autoscaling/target-lifecycle-state": lifecycle_state,
         "hostname": instance.host_name,
         "iam/info": json.dumps({"Code": "Success", "InstanceProfileArn": instance.profile_arn}),
         f"iam/security-credentials/{instance.role}": credentials.document(),
         "instance-action": "none",
         "instance-id": instance.id,
-        "instance-life-cycle": "on-demand",
+        "instance-life-cycle": instance.life_cycle,
         "instance-type": instance.instance_type,
         "local-hostname": instance.host_name,
         "local-ipv4": str(instance.address),
@@ -95,6 +121,7 @@ def metadata(
         "services/partition": "aws",
         **{f"tags/instance/{key}": value for key, value in instance.tags.items() if instance.readable_tags},
         **_interface(instance, plan),
+        **notices.values(),
     }
     return {
         **{f"meta-data/{key}": value for key, value in data.items()},

@@ -43,6 +43,8 @@ class Node:
         self.name = name
         self.instance = instance
         self.powered_on = time.monotonic()
+        self.was_cut = False
+        """Whether it lost its power instead of shutting down."""
         self._namespace = namespace
         self._port = f"port{number}"
         self._inside = storage.disks / name
@@ -123,6 +125,7 @@ class Node:
 
     def kill(self) -> None:
         """The machine is lost from one moment to the next."""
+        self.was_cut = True
         self._signal(signal.SIGKILL)
         self._process.wait(20)
 

@@ -19,6 +19,7 @@ BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
 POSTGRES = Path("/usr/lib/postgresql/17/bin")
 DATA = "/var/lib/postgresql/lab"
 BROKER_HOME = "/var/lib/lab-broker"
+BROKER_PID = f"{BROKER_HOME}/valkey.pid"
 SOCKET = "/run/lab-postgresql"
 SUPERUSER = "rdsadmin"
 """RDS's own, which nobody but AWS can be."""
@@ -110,11 +111,16 @@ def start_database(root: ServerRoot, database: Database, clients: list[IPv4Netwo
     }
     for name, text in files.items():
         root.write(f"{DATA}/{name}", text, owner="postgres:postgres")
+    run_database(root)
+    psql = (POSTGRES / "psql", "-XqU", SUPERUSER, "-h", SOCKET, "-d", "postgres", "-v", "ON_ERROR_STOP=1")
+    root.run("postgres", *psql, text=role_statements(database))
+
+
+def run_database(root: ServerRoot) -> None:
+    """Let PostgreSQL run with the data that are there, and wait until it answers."""
     root.start("postgresql", "postgres", POSTGRES / "postgres", "-D", DATA)
     ask = f"{POSTGRES}/pg_isready --quiet --username={SUPERUSER} --dbname=postgres --host={SOCKET}"
     root.run("postgres", "sh", "-c", f"for _ in $(seq 150); do {ask} && exit; sleep 0.1; done; exit 1")
-    psql = (POSTGRES / "psql", "-XqU", SUPERUSER, "-h", SOCKET, "-d", "postgres", "-v", "ON_ERROR_STOP=1")
-    root.run("postgres", *psql, text=role_statements(database))
 
 
 def database_settings(database: Database) -> list[str]:
@@ -181,6 +187,11 @@ def start_broker(root: ServerRoot, broker: Broker, ca: CertificateAuthority) -> 
     files = {"server.crt": certificate, "server.key": key, "valkey.conf": "\n".join(broker_settings(broker)) + "\n"}
     for name, text in files.items():
         root.write(f"{BROKER_HOME}/{name}", text, owner="valkey:valkey")
+    run_broker(root)
+
+
+def run_broker(root: ServerRoot) -> None:
+    """Let Valkey run with what it finds in its directory."""
     root.start("valkey", "valkey", "valkey-server", f"{BROKER_HOME}/valkey.conf")
 
 
@@ -198,6 +209,7 @@ def broker_settings(broker: Broker) -> list[str]:
         'save ""',
         "appendonly no",
         f"dir {BROKER_HOME}",
+        f"pidfile {BROKER_PID}",
         *(f"{key} {value}" for key, value in broker.parameters.items()),
     ]
 

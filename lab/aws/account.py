@@ -16,6 +16,8 @@ Client = Callable[[str], Any]
 OPERATOR = "lab-operator"
 """The user that plays the operator, EC2 and the autoscaling service."""
 
+HOOK_PROPERTIES = ("lifecycleTransition", "heartbeatTimeout", "defaultResult")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AccessKey:
@@ -175,6 +177,7 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str]) -> N
             VPCZoneIdentifier=",".join(ids[subnet] for subnet in given["vpcZoneIdentifiers"]),
             HealthCheckType=given["healthCheckType"],
             Tags=[{**_capitals(tag), "ResourceId": group.outputs["name"]} for tag in given.get("tags", [])],
+            **dict(_lifecycle_of(given)),
             **template,
         )
         # At creation moto takes 0 for "not given" and makes it 300; an update without a template takes that away.
@@ -182,6 +185,35 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str]) -> N
         autoscaling.update_auto_scaling_group(
             AutoScalingGroupName=group.outputs["name"], HealthCheckGracePeriod=grace, **template
         )
+    # Resources of their own come after their group: its first instances know nothing of them.
+    for hook in recording.of_type("aws:autoscaling/lifecycleHook:LifecycleHook"):
+        given = {key: value for key, value in hook.inputs.items() if key in HOOK_PROPERTIES}
+        autoscaling.put_lifecycle_hook(
+            AutoScalingGroupName=hook.inputs["autoscalingGroupName"],
+            LifecycleHookName=hook.outputs["name"],
+            **_capitals(given),
+        )
+
+
+def _lifecycle_of(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What decides how the group's instances come and go, as far as it is given."""
+    if policies := given.get("terminationPolicies"):
+        yield "TerminationPolicies", policies
+    yield "CapacityRebalance", given.get("capacityRebalance", False)
+    if hooks := given.get("initialLifecycleHooks"):
+        yield (
+            "LifecycleHookSpecificationList",
+            [
+                {
+                    "LifecycleHookName": hook["name"],
+                    **_capitals({key: hook[key] for key in HOOK_PROPERTIES if key in hook}),
+                }
+                for hook in hooks
+            ],
+        )
+    if policy := given.get("instanceLifecyclePolicy"):
+        triggers = _capitals(policy.get("retentionTriggers", {}))
+        yield "InstanceLifecyclePolicy", {"RetentionTriggers": triggers}
 
 
 def _template_of(given: Mapping[str, Any], ids: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

@@ -10,9 +10,14 @@ from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
 
+from lab.aws.lifecycle import GONE
 from lab.instance import Instance, RoleCredentials
 from lab.progress import LabError
 
+NO_CAPACITY_TAG = "lab:no-capacity"
+"""A group with this tag cannot launch; the value is the message of the failed activities."""
+REBALANCE_TAG = "lab:rebalance-recommended"
+"""EC2 recommends to replace an instance that has this tag."""
 GROUP_TAG = "aws:autoscaling:groupName"
 
 
@@ -22,14 +27,27 @@ class Group:
 
     Attributes:
         grace: how long the load balancer's verdict on a new instance does not count; None for a group without one.
+        desired: the desired capacity.
+        states: the lifecycle state of each instance, by its id.
         unhealthy: ids of the instances that somebody reported as such.
         replaces_unhealthy: false while somebody has suspended that process, to look at a failing node.
     """
 
     name: str
     grace: timedelta | None
+    desired: int
+    states: Mapping[str, str]
     unhealthy: frozenset[str]
     replaces_unhealthy: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How Auto Scaling let an instance go: see `lab.aws.lifecycle.Member.how`; `waited` in seconds."""
+
+    cause: str
+    how: str
+    waited: float
 
 
 class Fleet:
@@ -68,13 +86,47 @@ class Fleet:
         )
 
     def terminate(self, instance_id: str) -> None:
-        """Terminate an instance; its group replaces it at once."""
+        """EC2 ends an instance, whatever hooks wait; its group replaces it at once."""
         self._ec2.terminate_instances(InstanceIds=[instance_id])
+
+    def report_unhealthy(self, instance_id: str) -> None:
+        """The load balancer's word: the group sends the instance through its hooks, and replaces it."""
+        self._autoscaling.set_instance_health(
+            InstanceId=instance_id, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
+        )
+
+    def recommend_rebalance(self, instance_id: str) -> None:
+        """EC2 sees a spot instance at risk; its group hears of it too."""
+        tag = {"Key": REBALANCE_TAG, "Value": "yes"}
+        self._ec2.create_tags(Resources=[instance_id], Tags=[tag])
+
+    def refuse_launches(self, group: str, message: str | None) -> None:
+        """Let the group's launches fail with this message; None lets them succeed again."""
+        tag = {"ResourceId": group, "ResourceType": "auto-scaling-group", "Key": NO_CAPACITY_TAG}
+        if message is None:
+            self._autoscaling.delete_tags(Tags=[tag])
+        else:
+            self._autoscaling.create_or_update_tags(Tags=[tag | {"Value": message, "PropagateAtLaunch": False}])
+
+    def lifecycle_state(self, instance_id: str) -> str:
+        """The state of an instance at this moment; `gone` when no group has it."""
+        found = self._autoscaling.describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
+        return found[0]["LifecycleState"] if found else GONE
+
+    def ending(self, instance: Instance) -> Ending | None:
+        """How an instance went, if Auto Scaling had a part in it."""
+        told = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=instance.group)["Activities"]
+        for activity in told:
+            details = json.loads(activity["Details"])
+            if activity["Description"] == f"Terminating EC2 instance: {instance.id}" and "How" in details:
+                return Ending(cause=activity["Cause"], how=details["How"], waited=details["Waited"])
+        return None
 
     def _instance(self, described: Mapping[str, Any]) -> Instance:
         tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}
         group = tags.get(GROUP_TAG, "")
-        template = self._template(group) if group else {}
+        launched_from = tags.get("aws:ec2launchtemplate:id", ""), tags.get("aws:ec2launchtemplate:version", "")
+        template = self._template(*launched_from) if group else {}
         profile = template.get("IamInstanceProfile", {}).get("Arn", "")
         return Instance(
             id=described["InstanceId"],
@@ -84,6 +136,7 @@ class Fleet:
             region=self._region,
             account_id=self._account_id,
             instance_type=described["InstanceType"],
+            life_cycle=described.get("InstanceLifecycle", "on-demand"),
             image_id=described["ImageId"],
             profile_arn=profile,
             role=self._role_of(profile)["RoleName"] if profile else "",
@@ -92,18 +145,12 @@ class Fleet:
             readable_tags=template.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled",
         )
 
-    def _template(self, group: str) -> Mapping[str, Any]:
-        """The data of the launch template version that the group launches."""
-        described = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][
-            0
-        ]
-        policy = described.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-        given = described.get("LaunchTemplate") or policy["LaunchTemplateSpecification"]
-        key = given["LaunchTemplateId"], given["Version"]
-        if key not in self._templates:
-            versions = self._ec2.describe_launch_template_versions(LaunchTemplateId=key[0], Versions=[key[1]])
-            self._templates[key] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
-        return self._templates[key]
+    def _template(self, id_: str, version: str) -> Mapping[str, Any]:
+        """The data of a launch template's version."""
+        if (id_, version) not in self._templates:
+            versions = self._ec2.describe_launch_template_versions(LaunchTemplateId=id_, Versions=[version])
+            self._templates[id_, version] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        return self._templates[id_, version]
 
     def _look_up_role(self, profile_arn: str) -> Mapping[str, Any]:
         """The role of an instance profile; EC2 can take it on only if the role trusts EC2."""
@@ -125,6 +172,8 @@ def _group(described: Mapping[str, Any]) -> Group:
     return Group(
         name=described["AutoScalingGroupName"],
         grace=grace if described["HealthCheckType"] == "ELB" else None,
+        desired=described["DesiredCapacity"],
+        states={member["InstanceId"]: member["LifecycleState"] for member in described["Instances"]},
         unhealthy=frozenset(
             member["InstanceId"] for member in described["Instances"] if member["HealthStatus"] != "Healthy"
         ),

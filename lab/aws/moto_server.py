@@ -15,12 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from moto import settings as moto_settings
-from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
+from moto.autoscaling.models import autoscaling_backends
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core import authorization
 from moto.core.exceptions import JsonRESTError
-from moto.core.responses import ActionResult, EmptyResult
-from moto.core.utils import utcnow
 from moto.iam.access_control import IAMRequestBase, PermissionResult, S3IAMRequest
 from moto.iam.models import Policy
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -31,6 +29,7 @@ from moto.secretsmanager.utils import SecretsManagerSecretIdentifier
 from moto.utilities.id_generator import moto_id_manager
 from werkzeug.serving import run_simple
 
+from lab.aws import autoscaling
 from lab.aws.policy import Document, Request, is_allowed
 
 ADDRESS, PORT = "127.0.0.1", 5000
@@ -41,9 +40,6 @@ TLS_VERSION_HEADER = "X-Lab-Tls-Version"
 
 # Operations that are allowed by a permission of another name.
 S3_PERMISSIONS = {"HeadBucket": "ListBucket"}
-
-_launch = FakeAutoScalingGroup.replace_autoscaling_group_instances
-_set_instance_health = AutoScalingResponse.set_instance_health
 
 
 def check_permission(self: IAMRequestBase, resource: str) -> None:
@@ -96,32 +92,6 @@ def group_arn(self: AutoScalingResponse) -> str:
     return "*"
 
 
-def respect_grace_period(self: AutoScalingResponse) -> ActionResult:
-    """Leave an instance healthy that is younger than its group's grace period, unless the caller wants it otherwise."""
-    instance = self._get_param("InstanceId")
-    states = [
-        state for group in self.autoscaling_backend.autoscaling_groups.values() for state in group.instance_states
-    ]
-    group, born = next((s.auto_scaling_group, s.instance.launch_time) for s in states if s.instance_id == instance)
-    young = (utcnow() - born).total_seconds() < (group.health_check_grace_period or 0)
-    if young and self._get_bool_param("ShouldRespectGracePeriod", True):
-        return EmptyResult()
-    return _set_instance_health(self)
-
-
-def spread_over_subnets(self: FakeAutoScalingGroup, count_needed: int, propagated_tags: dict[str, str]) -> None:
-    """Launch each instance in the group's emptiest subnet, as EC2 does; moto puts all of them into the first."""
-    subnets = (self.vpc_zone_identifier or "").split(",")
-    original = self.vpc_zone_identifier
-    for _ in range(count_needed):
-        taken = [state.instance.subnet_id for state in self.instance_states]
-        self.vpc_zone_identifier = min(subnets, key=taken.count)
-        try:
-            _launch(self, 1, dict(propagated_tags))
-        finally:
-            self.vpc_zone_identifier = original
-
-
 def keep_secret_arns(account_id: str, region: str, arns: Mapping[str, str]) -> None:
     """Let secrets get the ARNs the program was answered, with which its policies name them."""
     for name, arn in arns.items():
@@ -129,12 +99,10 @@ def keep_secret_arns(account_id: str, region: str, arns: Mapping[str, str]) -> N
 
 
 # Whose attribute of which name is replaced by what.
-HOOKS: tuple[tuple[type, str, Callable[..., Any]], ...] = (
+REPLACED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (IAMRequestBase, "check_action_permitted", check_permission),
     (SecretsManagerResponse, "_determine_resource", secret_arn),
     (AutoScalingResponse, "_determine_resource", group_arn),
-    (AutoScalingResponse, "set_instance_health", respect_grace_period),
-    (FakeAutoScalingGroup, "replace_autoscaling_group_instances", spread_over_subnets),
     # Bucket policies are part of the decision above; moto's look at them knows no conditions.
     (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
 )
@@ -171,7 +139,7 @@ def main(file: Path) -> None:
 
     MOTO_ACCOUNT_ID has to name the account as well, since moto reads it when it is imported.
     """
-    for owner, name, replacement in HOOKS:
+    for owner, name, replacement in (*REPLACED, *autoscaling.REPLACED):
         setattr(owner, name, replacement)
     given = json.loads(file.read_text())
     keep_secret_arns(given["account_id"], given["region"], given["secret_arns"])

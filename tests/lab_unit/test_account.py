@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -164,11 +165,25 @@ def test_every_artifact_is_in_its_bucket_under_its_hash(aws: Aws, recording: Rec
 def test_a_node_reports_the_health_of_its_own_group_alone(aws: Aws):
     own, other = aws.instance("worker"), aws.instance("master")
     autoscaling = aws.of_node("worker", "autoscaling")
-    autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Unhealthy")
-    assert own.id in aws.fleet.groups()[own.group].unhealthy
     said = refusal(lambda: autoscaling.set_instance_health(InstanceId=other.id, HealthStatus="Unhealthy"))
     assert "AccessDenied" in said
-    autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Healthy")
+    with kept(aws, own):
+        autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Unhealthy")
+        assert own.id in aws.fleet.groups()[own.group].unhealthy
+        autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Healthy")
+
+
+@contextmanager
+def kept(aws: Aws, instance: Instance) -> Generator[None]:
+    """Let the instance's group keep what is unhealthy, as an operator does who wants to look at it."""
+    processes = {"AutoScalingGroupName": instance.group, "ScalingProcesses": ["ReplaceUnhealthy"]}
+    aws.client("autoscaling").suspend_processes(**processes)
+    assert not aws.fleet.groups()[instance.group].replaces_unhealthy
+    try:
+        yield
+    finally:
+        aws.client("autoscaling").resume_processes(**processes)
+    assert aws.fleet.groups()[instance.group].replaces_unhealthy
 
 
 def test_a_report_about_a_young_master_counts_only_when_it_says_so(aws: Aws):
@@ -177,8 +192,10 @@ def test_a_report_about_a_young_master_counts_only_when_it_says_so(aws: Aws):
     autoscaling = aws.of_node("master", "autoscaling")
     autoscaling.set_instance_health(**report)
     assert master.id not in aws.fleet.groups()[master.group].unhealthy, "its group's grace period has just begun"
-    autoscaling.set_instance_health(**report, ShouldRespectGracePeriod=False)
-    assert master.id in aws.fleet.groups()[master.group].unhealthy
+    with kept(aws, master):
+        autoscaling.set_instance_health(**report, ShouldRespectGracePeriod=False)
+        assert master.id in aws.fleet.groups()[master.group].unhealthy
+        autoscaling.set_instance_health(InstanceId=master.id, HealthStatus="Healthy")
 
 
 def test_a_key_that_nobody_gave_out_opens_nothing(aws: Aws):
@@ -188,7 +205,9 @@ def test_a_key_that_nobody_gave_out_opens_nothing(aws: Aws):
 
 def test_instances_carry_the_recorded_user_data_byte_for_byte(aws: Aws, recording: Recording):
     recorded = {template.inputs["userData"] for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")}
-    assert {instance.user_data for instance in aws.fleet.instances().values()} == recorded
+    given = {instance.user_data for instance in aws.fleet.instances().values()}
+    assert len(given) >= 2, "a master's and a worker's"
+    assert given <= recorded
 
 
 def test_a_groups_instances_are_spread_over_its_zones(aws: Aws):
@@ -202,13 +221,3 @@ def test_a_terminated_instance_is_replaced(aws: Aws):
     pool = [instance for instance in aws.fleet.instances().values() if instance.group == before.group]
     assert len(pool) == 1
     assert pool[0].id != before.id
-
-
-def test_a_suspended_group_keeps_its_unhealthy_instances(aws: Aws):
-    name = aws.instance("worker").group
-    processes = {"AutoScalingGroupName": name, "ScalingProcesses": ["ReplaceUnhealthy"]}
-    autoscaling = aws.client("autoscaling")
-    autoscaling.suspend_processes(**processes)
-    assert not aws.fleet.groups()[name].replaces_unhealthy
-    autoscaling.resume_processes(**processes)
-    assert aws.fleet.groups()[name].replaces_unhealthy

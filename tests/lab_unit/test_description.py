@@ -11,7 +11,9 @@ from lab import description
 from lab.description import Description, NodeDescription
 from lab.progress import LabError
 
-MASTER = NodeDescription(name="master-1", instance_id="i-1", address="10.80.0.4", zone="eu-west-1a", leader=4711)
+MASTER = NodeDescription(
+    name="master-1", instance_id="i-1", address="10.80.0.4", zone="eu-west-1a", leader=4711, state="InService"
+)
 LAB = Description(
     url="http://airflow-prod.internal:8080",
     aws_address="10.80.255.246",

@@ -10,7 +10,7 @@ import pytest
 
 from lab.addresses import AddressPlan
 from lab.imds import USER_DATA
-from lab.instance import Instance, RoleCredentials, metadata
+from lab.instance import Instance, Notices, RoleCredentials, metadata
 
 CREDENTIALS = RoleCredentials(
     access_key_id="ASIA1",
@@ -40,7 +40,7 @@ def instance(*, readable_tags: bool = False) -> Instance:
 
 @pytest.fixture
 def tree(plan: AddressPlan) -> dict[str, str]:
-    return metadata(instance(), CREDENTIALS, plan, lifecycle_state="InService")
+    return metadata(instance(), CREDENTIALS, plan, Notices())
 
 
 def test_the_roles_credentials_are_found_by_the_name_of_the_role(tree: dict[str, str]):
@@ -62,11 +62,11 @@ def test_user_data_is_what_the_template_holds(tree: dict[str, str]):
 
 
 def test_tags_are_readable_only_where_the_template_says_so(tree: dict[str, str], plan: AddressPlan):
-    readable = metadata(instance(readable_tags=True), CREDENTIALS, plan, lifecycle_state="InService")
+    readable = metadata(instance(readable_tags=True), CREDENTIALS, plan, Notices())
     assert readable["meta-data/tags/instance/Name"] == "airflow-prod-master"
     assert not [key for key in tree if "tags/instance" in key]
 
 
 def test_the_lifecycle_state_is_told(plan: AddressPlan):
-    tree = metadata(instance(), CREDENTIALS, plan, lifecycle_state="Terminated")
+    tree = metadata(instance(), CREDENTIALS, plan, Notices(target_state="Terminated"))
     assert tree["meta-data/autoscaling/target-lifecycle-state"] == "Terminated"

@@ -1,0 +1,323 @@
+"""Auto Scaling as the nodes meet it: moto's requests and answers, played by `lab.aws.scaling_group`.
+
+moto knows groups and templates, but no hook ever holds an instance in it, nothing is refused, and no activity is told.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from moto.autoscaling.exceptions import ValidationError
+from moto.autoscaling.models import ASG_NAME_TAG, AutoScalingBackend, FakeAutoScalingGroup, InstanceState
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult, EmptyResult
+
+from lab.aws.activities import Activity
+from lab.aws.fleet import NO_CAPACITY_TAG, REBALANCE_TAG
+from lab.aws.lifecycle import Hook, Member
+from lab.aws.scaling_group import CapacityError, Launched, RefusedError, ScalingGroup, Sizes
+
+SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT = 30, 7200
+"""https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html (HeartbeatTimeout)"""
+
+_lock = threading.RLock()
+_played: WeakKeyDictionary[FakeAutoScalingGroup, ScalingGroup] = WeakKeyDictionary()
+_retaining: set[str] = set()
+_create = AutoScalingResponse.create_auto_scaling_group
+_update = FakeAutoScalingGroup.update
+_call_action = AutoScalingResponse.call_action
+
+
+class MotoEc2:
+    """moto's EC2, launching what a group wants."""
+
+    def __init__(self, group: FakeAutoScalingGroup) -> None:
+        self._group = group
+
+    def launch(self, *, spot: bool) -> Launched:
+        """Start an instance in the group's emptiest subnet, of the template version that the group names."""
+        group = self._group
+        if refusal := next((tag["Value"] for tag in group.tags if tag["Key"] == NO_CAPACITY_TAG), ""):
+            raise CapacityError(refusal)
+        taken = [state.instance.subnet_id for state in group.instance_states]
+        template = group.ec2_launch_template
+        if template is None:
+            raise CapacityError("The group has no launch template.")
+        version = template.get_version(group.launch_template_version)
+        reservation = group.ec2_backend.run_instances(
+            version.image_id,
+            1,
+            version.user_data,
+            version.security_groups,
+            instance_type=version.instance_type,
+            tags={"instance": group.get_propagated_tags() | {ASG_NAME_TAG: group.name} | group.instance_tags},
+            placement=group.availability_zones[0],
+            launch_template={"LaunchTemplateId": template.id, "Version": str(version.number)},
+            subnet_id=min((group.vpc_zone_identifier or "").split(","), key=taken.count),
+            is_instance_type_default=False,
+            lifecycle="spot" if spot else None,
+        )
+        [instance] = reservation.instances
+        group.instance_states.append(InstanceState(instance, autoscaling_group=group))
+        return Launched(id=instance.id, zone=instance.placement.zone or "", version=str(version.number))
+
+    def terminate(self, instance: str) -> None:
+        """End an instance."""
+        self._group.ec2_backend.terminate_instances([instance])
+
+
+@contextmanager
+def played(group: FakeAutoScalingGroup) -> Generator[ScalingGroup]:
+    """The group as it is played: brought up to date with its settings before, and moto with what came of it after."""
+    with _lock:
+        if group not in _played:
+            sizes = Sizes(minimum=group.min_size or 0, maximum=group.max_size or 0, desired=0)
+            _played[group] = ScalingGroup(group.name, MotoEc2(group), sizes)
+        game = _played[group]
+        _read_settings(group, game)
+        try:
+            yield game
+        except RefusedError as refusal:
+            raise ValidationError(str(refusal)) from None
+        game.settle(time.time())
+        group.desired_capacity = game.sizes.desired
+        group.min_size, group.max_size = game.sizes.minimum, game.sizes.maximum
+        _show(group, game)
+
+
+def _read_settings(group: FakeAutoScalingGroup, game: ScalingGroup) -> None:
+    hooks = group.autoscaling_backend.describe_lifecycle_hooks(group.name)
+    game.rules.hooks = [
+        Hook(
+            name=hook.name,
+            transition=hook.lifecycle_transition or "",
+            heartbeat_timeout=hook.heartbeat_timeout,
+            default_result=hook.default_result,
+        )
+        for hook in hooks
+    ]
+    game.rules.retain = group.name in _retaining
+    game.termination_policies = group.termination_policies
+    game.replaces_unhealthy = all(one["ProcessName"] != "ReplaceUnhealthy" for one in group.suspended_processes)
+    distribution = (group.mixed_instances_policy or {}).get("InstancesDistribution", {})
+    game.sizes.on_demand_base = int(distribution.get("OnDemandBaseCapacity", 0))
+    game.sizes.on_demand_percent = int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
+    if group.capacity_rebalance:
+        for state in group.instance_states:
+            if state.instance_id in game.members and any(t["key"] == REBALANCE_TAG for t in state.instance.get_tags()):
+                game.rebalance(state.instance_id)
+
+
+def _show(group: FakeAutoScalingGroup, game: ScalingGroup) -> None:
+    """Let moto's answers tell of the members that are there."""
+    group.instance_states = [state for state in group.instance_states if state.instance_id in game.members]
+    for state in group.instance_states:
+        member: Member = game.members[state.instance_id]
+        state.lifecycle_state = member.state
+        state.health_status = "Healthy" if member.healthy else "Unhealthy"
+
+
+def group_of(backend: AutoScalingBackend, instance: str) -> FakeAutoScalingGroup:
+    """The group of an instance; ValidationError when there is none."""
+    for group in backend.autoscaling_groups.values():
+        if any(state.instance_id == instance for state in group.instance_states):
+            return group
+    raise ValidationError(f"Instance Id not found - No managed instance found for instance ID: {instance}")
+
+
+def group_named(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:
+    """A group; ValidationError when there is none."""
+    if name not in backend.autoscaling_groups:
+        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    return backend.autoscaling_groups[name]
+
+
+def call_action(self: AutoScalingResponse) -> Any:
+    """Answer a request after everything has been done that became due before it."""
+    with _lock:
+        for group in list(self.autoscaling_backend.autoscaling_groups.values()):
+            with played(group):
+                pass
+        return _call_action(self)
+
+
+def create_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
+    """Make the group with what moto leaves out: its hooks, there before its first instance, and what it retains."""
+    name = self._get_param("AutoScalingGroupName")
+    for hook in self._get_param("LifecycleHookSpecificationList", []):
+        _put_hook(self.autoscaling_backend, name, hook)
+    if self._get_param("InstanceLifecyclePolicy.RetentionTriggers.TerminateHookAbandon") == "retain":
+        _retaining.add(name)
+    return _create(self)
+
+
+def put_lifecycle_hook(self: AutoScalingResponse) -> ActionResult:
+    """Add a hook to a group; it holds the instances that come or go from now on."""
+    name = self._get_param("AutoScalingGroupName")
+    group_named(self.autoscaling_backend, name)
+    _put_hook(self.autoscaling_backend, name, self._get_params())
+    return EmptyResult()
+
+
+def _put_hook(backend: AutoScalingBackend, group: str, given: Mapping[str, Any]) -> None:
+    timeout = int(given.get("HeartbeatTimeout") or 3600)
+    if not SHORTEST_HEARTBEAT <= timeout <= LONGEST_HEARTBEAT:
+        raise ValidationError(
+            f"HeartbeatTimeout {timeout} is not between {SHORTEST_HEARTBEAT} and {LONGEST_HEARTBEAT} seconds"
+        )
+    hook = backend.create_lifecycle_hook(
+        name=given["LifecycleHookName"],
+        as_name=group,
+        transition=given["LifecycleTransition"],
+        timeout=timeout,
+        result=given.get("DefaultResult") or "ABANDON",
+    )
+    hook.global_timeout = min(172_800, 100 * timeout)
+
+
+def complete_lifecycle_action(self: AutoScalingResponse) -> ActionResult:
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CompleteLifecycleAction.html"""
+    result = self._get_param("LifecycleActionResult")
+    if result not in ("CONTINUE", "ABANDON"):
+        raise ValidationError(f"LifecycleActionResult {result} is neither CONTINUE nor ABANDON")
+    with played(group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))) as game:
+        game.complete(time.time(), self._get_param("LifecycleHookName"), result, **_action(self))
+    return ActionResult({})
+
+
+def record_lifecycle_action_heartbeat(self: AutoScalingResponse) -> ActionResult:
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RecordLifecycleActionHeartbeat.html"""
+    with played(group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))) as game:
+        game.heartbeat(time.time(), self._get_param("LifecycleHookName"), **_action(self))
+    return ActionResult({})
+
+
+def _action(request: AutoScalingResponse) -> dict[str, str | None]:
+    return {"instance": request._get_param("InstanceId"), "token": request._get_param("LifecycleActionToken")}
+
+
+def terminate_instance(self: AutoScalingResponse) -> ActionResult:
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TerminateInstanceInAutoScalingGroup.html"""
+    instance = self._get_param("InstanceId")
+    decrement = self._get_bool_param("ShouldDecrementDesiredCapacity", False)
+    group = group_of(self.autoscaling_backend, instance)
+    with played(group) as game:
+        activity = game.terminate(time.time(), instance, decrement=bool(decrement))
+    return ActionResult({"Activity": _told(activity, group.name)})
+
+
+def set_instance_health(self: AutoScalingResponse) -> ActionResult:
+    """Note a report; one about an instance in its grace period counts only if it says so.
+
+    The grace period begins when an instance enters service:
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-check-grace-period.html
+    """
+    instance, healthy = self._get_param("InstanceId"), self._get_param("HealthStatus") == "Healthy"
+    group = group_of(self.autoscaling_backend, instance)
+    with played(group) as game:
+        member, now = game.members[instance], time.time()
+        age = 0.0 if member.in_service_since is None else now - member.in_service_since
+        young = age < (group.health_check_grace_period or 0)
+        if not (young and self._get_bool_param("ShouldRespectGracePeriod", True)):
+            member.healthy = healthy
+    return EmptyResult()
+
+
+def set_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
+    """Take the place of moto's way to a size, which knows no hooks and no bounds."""
+    with played(self) as game:
+        game.set_desired(time.time(), game.sizes.minimum if new_capacity is None else new_capacity)
+
+
+def update(self: FakeAutoScalingGroup, **given: Any) -> None:
+    """Change what is given and nothing else; moto drops a mixed instances policy that is not given again."""
+    policy, version = self.mixed_instances_policy, getattr(self, "launch_template_version", None)
+    sizes = {key: given.pop(key) for key in ("min_size", "max_size", "desired_capacity")}
+    _update(self, min_size=None, max_size=None, desired_capacity=None, **given)
+    if given["mixed_instances_policy"] is None and not given["launch_template"]:
+        self.mixed_instances_policy, self.launch_template_version = policy, version or "$Default"
+    with played(self) as game:
+        game.resize(
+            time.time(), minimum=sizes["min_size"], maximum=sizes["max_size"], desired=sizes["desired_capacity"]
+        )
+
+
+def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]) -> None:
+    """EC2 has terminated instances that nobody asked Auto Scaling about."""
+    for group in list(self.autoscaling_groups.values()):
+        with played(group) as game:
+            for instance in instance_ids:
+                game.ended(time.time(), instance)
+
+
+def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_StartInstanceRefresh.html"""
+    group = group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
+    matching = self._get_bool_param("Preferences.SkipMatching", False)
+    template = group.ec2_launch_template
+    with played(group) as game:
+        same = str(template.get_version(group.launch_template_version).number) if matching and template else None
+        game.refresh(same)
+    return ActionResult({"InstanceRefreshId": f"refresh-of-{group.name}"})
+
+
+def describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeScalingActivities.html"""
+    name, records = self._get_param("AutoScalingGroupName"), self._get_int_param("MaxRecords", 100)
+    groups = self.autoscaling_backend.autoscaling_groups
+    wanted = [group_named(self.autoscaling_backend, name)] if name else list(groups.values())
+    begin = int(self._get_param("NextToken") or 0)
+    told = [_told(activity, group.name) for group in wanted for activity in _played[group].activities.listing()]
+    end = begin + records
+    return ActionResult({"Activities": told[begin:end], **({"NextToken": str(end)} if end < len(told) else {})})
+
+
+def _told(activity: Activity, group: str) -> dict[str, Any]:
+    times = {"StartTime": activity.began} | ({} if activity.ended is None else {"EndTime": activity.ended})
+    return {
+        "ActivityId": activity.id,
+        "AutoScalingGroupName": group,
+        "Description": activity.description,
+        "Cause": activity.cause,
+        **{key: datetime.fromtimestamp(moment, UTC) for key, moment in times.items()},
+        "StatusCode": activity.status,
+        **({"StatusMessage": activity.message} if activity.message else {}),
+        "Progress": 100 if activity.finished else 50,
+        "Details": json.dumps(activity.details),
+    }
+
+
+def instance_template(self: InstanceState) -> dict[str, Any]:
+    """The template version that an instance was launched from, whatever its group launches now."""
+    tags = {tag["key"]: tag["value"] for tag in self.instance.get_tags()}
+    template = self.auto_scaling_group.ec2_launch_template
+    return {
+        "LaunchTemplateId": tags["aws:ec2launchtemplate:id"],
+        "LaunchTemplateName": template.name if template else "",
+        "Version": tags["aws:ec2launchtemplate:version"],
+    }
+
+
+# Whose attribute of which name is replaced by what.
+REPLACED: tuple[tuple[type, str, Callable[..., Any] | property], ...] = (
+    (AutoScalingResponse, "call_action", call_action),
+    (AutoScalingResponse, "create_auto_scaling_group", create_auto_scaling_group),
+    (AutoScalingResponse, "put_lifecycle_hook", put_lifecycle_hook),
+    (AutoScalingResponse, "complete_lifecycle_action", complete_lifecycle_action),
+    (AutoScalingResponse, "record_lifecycle_action_heartbeat", record_lifecycle_action_heartbeat),
+    (AutoScalingResponse, "terminate_instance_in_auto_scaling_group", terminate_instance),
+    (AutoScalingResponse, "set_instance_health", set_instance_health),
+    (AutoScalingResponse, "start_instance_refresh", start_instance_refresh),
+    (AutoScalingResponse, "describe_scaling_activities", describe_scaling_activities),
+    (AutoScalingBackend, "notify_terminate_instances", notify_terminate_instances),
+    (FakeAutoScalingGroup, "set_desired_capacity", set_desired_capacity),
+    (FakeAutoScalingGroup, "update", update),
+    (InstanceState, "launch_template", property(instance_template)),
+)
