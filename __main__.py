@@ -11,6 +11,7 @@ from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from components.network import Network, NetworkArgs
 from components.network_access import NetworkAccess, NetworkAccessArgs
 from components.node_identity import NodeIdentity, NodeIdentityArgs
+from components.node_template import NodeLaunch, node_tags
 from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from components.secrets import Secrets, SecretsArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
@@ -111,6 +112,7 @@ web = WebEntrypoint(
     ),
 )
 
+pool_groups = [pool_group_name(cluster, pool) for pool in settings.worker_pools]
 identities = {
     role: NodeIdentity(
         f"{role}-identity",
@@ -120,6 +122,7 @@ identities = {
             account_id=account_id,
             region=region,
             group_names=groups,
+            scaled_group_names=pool_groups if role is Role.MASTER else [],
             secret_arns=secrets.arns,
             database_admin_secret_arn=database.admin_secret_arn if role is Role.MASTER else None,
             task_logs_arn=buckets.task_logs.arn,
@@ -127,10 +130,7 @@ identities = {
             artifacts_arn=buckets.artifacts.arn,
         ),
     )
-    for role, groups in {
-        Role.MASTER: [masters_group_name(cluster)],
-        Role.WORKER: [pool_group_name(cluster, pool) for pool in settings.worker_pools],
-    }.items()
+    for role, groups in {Role.MASTER: [masters_group_name(cluster)], Role.WORKER: pool_groups}.items()
 }
 # What a booting node needs and no argument mentions. The groups wait for it; launch templates are settings alone.
 boot_needs = [access, *secrets.ready, *buckets.ready]
@@ -140,14 +140,16 @@ masters = Masters(
     MastersArgs(
         cluster=cluster,
         settings=settings.masters,
-        image_id=settings.node_image.image_id(settings.masters.architecture),
-        user_data=user_data(settings.node_environment()),
-        subnet_ids=network.private_subnet_ids,
-        security_group_id=access.masters,
-        instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
+        launch=NodeLaunch(
+            image_id=settings.node_image.image_id(settings.masters.architecture),
+            user_data=user_data(settings.node_environment()),
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=access.masters,
+            instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
+            tags=node_tags(settings.tags, cluster=cluster, role="master"),
+            after=[*boot_needs, identities[Role.MASTER]],
+        ),
         target_group_arns=web.target_group_arns,
-        tags=settings.tags,
-        after=[*boot_needs, identities[Role.MASTER]],
     ),
 )
 pools = {
@@ -157,13 +159,15 @@ pools = {
             cluster=cluster,
             pool=pool,
             settings=pool_settings,
-            image_id=settings.node_image.image_id(pool_settings.architecture),
-            user_data=user_data(settings.node_environment(pool)),
-            subnet_ids=network.private_subnet_ids,
-            security_group_id=access.workers,
-            instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
-            tags=settings.tags,
-            after=[*boot_needs, identities[Role.WORKER]],
+            launch=NodeLaunch(
+                image_id=settings.node_image.image_id(pool_settings.architecture),
+                user_data=user_data(settings.node_environment(pool)),
+                subnet_ids=network.private_subnet_ids,
+                security_group_id=access.workers,
+                instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
+                tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
+                after=[*boot_needs, identities[Role.WORKER]],
+            ),
         ),
     )
     for pool, pool_settings in settings.worker_pools.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.trust import assumed_by
 from settings import DatabaseSettings
 
 PORT = 5432
@@ -151,7 +151,7 @@ class MetadataDatabase(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{name}-monitoring-role",
             description=f"Lets RDS report operating system metrics of {_identifier(args)}",
-            assume_role_policy=monitoring_trust(),
+            assume_role_policy=assumed_by("monitoring.rds"),
             opts=self._child(),
         )
         attachment = aws.iam.RolePolicyAttachment(
@@ -190,22 +190,6 @@ def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupPa
         *(parameter(name=key, value=value, apply_method="pending-reboot") for key, value in at_start.items()),
         *(parameter(name=key, value=value, apply_method="immediate") for key, value in immediate.items()),
     ]
-
-
-def monitoring_trust() -> str:
-    """Only RDS's enhanced monitoring may take the role."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "monitoring.rds.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        }
-    )
 
 
 def _identifier(args: MetadataDatabaseArgs) -> str:

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.subnet_layout import zone_subnets
+from components.trust import assumed_by
 from settings import NetworkSettings
 
 
@@ -231,22 +232,11 @@ class Network(pulumi.ComponentResource):
 
 def flow_logs_trust(account_id: str, region: str) -> str:
     """Only flow logs of this account may take the role, whoever names its ARN."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                    "Condition": {
-                        "StringEquals": {"aws:SourceAccount": account_id},
-                        "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:{region}:{account_id}:vpc-flow-log/*"},
-                    },
-                }
-            ],
-        }
-    )
+    of_this_account = {
+        "StringEquals": {"aws:SourceAccount": account_id},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:{region}:{account_id}:vpc-flow-log/*"},
+    }
+    return assumed_by("vpc-flow-logs", condition=of_this_account)
 
 
 def flow_logs_policy(log_group_arn: str) -> str:

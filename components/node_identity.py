@@ -9,10 +9,18 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.trust import assumed_by
 from node.roles import SECRET_KEYS_BY_ROLE, Role
 
 Arn = pulumi.Input[str]
 Statement = dict[str, Any]
+
+# What a node says of itself: that it is ready, still at work, done, or broken.
+OWN_STATE_ACTIONS = [
+    "autoscaling:CompleteLifecycleAction",
+    "autoscaling:RecordLifecycleActionHeartbeat",
+    "autoscaling:SetInstanceHealth",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +29,7 @@ class NodeIdentityArgs:
 
     Attributes:
         group_names: autoscaling groups whose nodes carry this identity.
+        scaled_group_names: autoscaling groups whose size the nodes decide.
         secret_arns: every secret of the cluster, by key; the role's own are picked from them.
         database_admin_secret_arn: the database's own admin secret, for the role that prepares the database.
     """
@@ -30,6 +39,7 @@ class NodeIdentityArgs:
     account_id: str
     region: str
     group_names: Sequence[str]
+    scaled_group_names: Sequence[str] = ()
     secret_arns: Mapping[str, Arn]
     database_admin_secret_arn: Arn | None = None
     task_logs_arn: Arn
@@ -41,7 +51,7 @@ class NodeIdentity(pulumi.ComponentResource):
     """The IAM role and instance profile of one kind of node.
 
     A worker runs other people's code, and whatever runs on a node can use its identity: so a worker's identity opens
-    no secret of the masters, and changes neither DAGs nor artifacts.
+    no secret of the masters, changes neither DAGs nor artifacts, and makes no group larger.
     """
 
     instance_profile_arn: pulumi.Output[str]
@@ -54,7 +64,7 @@ class NodeIdentity(pulumi.ComponentResource):
             f"{name}-role",
             name=_name(args),
             description=f"The {args.role} nodes of {args.cluster}",
-            assume_role_policy=pulumi.Output.json_dumps(assumed_by_ec2()),
+            assume_role_policy=assumed_by("ec2"),
             opts=child,
         )
         aws.iam.RolePolicy(
@@ -74,11 +84,6 @@ def _name(args: NodeIdentityArgs) -> str:
     return f"{args.cluster}-{args.region}-{args.role}"
 
 
-def assumed_by_ec2() -> dict[str, Any]:
-    """The trust policy: instances, and nobody else, take the role on."""
-    return _policy([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}])
-
-
 def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
     """Everything that a node of this role may do."""
     secrets = [args.secret_arns[key] for key in sorted(SECRET_KEYS_BY_ROLE[args.role])]
@@ -89,18 +94,34 @@ def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
             _allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], secrets),
             _allow("ListDags", ["s3:ListBucket"], [args.dags_arn]),
             _allow("ReadDags", ["s3:GetObject"], [_objects(args.dags_arn)]),
+            # To list a bucket is what makes S3 tell that an object is not there; without it, it may not be read.
+            _allow("FindArtifacts", ["s3:ListBucket"], [args.artifacts_arn]),
             _allow("ReadArtifacts", ["s3:GetObject"], [_objects(args.artifacts_arn)]),
             # Airflow appends to a log that is there already, and asks first whether it is. Nothing deletes logs but the
             # bucket's own lifecycle.
             _allow("FindTaskLogs", ["s3:ListBucket"], [args.task_logs_arn]),
             _allow("KeepTaskLogs", ["s3:GetObject", "s3:PutObject"], [_objects(args.task_logs_arn)]),
-            _allow(
-                "ReportOwnHealth",
-                ["autoscaling:SetInstanceHealth"],
-                [_group_arn(args.region, args.account_id, group) for group in args.group_names],
-            ),
+            _allow("ReportOwnState", OWN_STATE_ACTIONS, _group_arns(args, args.group_names)),
+            *(_of_masters(args) if args.role is Role.MASTER else _of_workers(args)),
         ]
     )
+
+
+def _of_masters(args: NodeIdentityArgs) -> list[Statement]:
+    return [
+        _allow("ScalePools", ["autoscaling:SetDesiredCapacity"], _group_arns(args, args.scaled_group_names)),
+        # AWS grants the two for all groups of an account or for none.
+        _allow("SeePools", ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"], ["*"]),
+        # What a master built once, other nodes unpack. The keys of the other artifacts start with their hashes.
+        _allow("PublishEnvironments", ["s3:PutObject"], [pulumi.Output.concat(args.artifacts_arn, "/environments/*")]),
+    ]
+
+
+def _of_workers(args: NodeIdentityArgs) -> list[Statement]:
+    # A worker ends itself. IAM knows no condition that would keep it from another worker of these groups.
+    return [
+        _allow("Leave", ["autoscaling:TerminateInstanceInAutoScalingGroup"], _group_arns(args, args.group_names)),
+    ]
 
 
 def _policy(statements: list[Statement]) -> dict[str, Any]:
@@ -115,6 +136,7 @@ def _objects(bucket_arn: Arn) -> pulumi.Output[str]:
     return pulumi.Output.concat(bucket_arn, "/*")
 
 
-def _group_arn(region: str, account_id: str, group: str) -> str:
-    """The group's name is ours; the id in front of it is AWS's choice at creation."""
-    return f"arn:aws:autoscaling:{region}:{account_id}:autoScalingGroup:*:autoScalingGroupName/{group}"
+def _group_arns(args: NodeIdentityArgs, groups: Sequence[str]) -> list[Arn]:
+    """The groups' names are ours; the id in front of each is AWS's choice at creation."""
+    prefix = f"arn:aws:autoscaling:{args.region}:{args.account_id}:autoScalingGroup:*:autoScalingGroupName"
+    return [f"{prefix}/{group}" for group in groups]

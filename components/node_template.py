@@ -1,8 +1,9 @@
-"""What the groups of nodes share: the launch template, the tags and the metrics, whatever the role."""
+"""What the groups of nodes share: how nodes are launched, the tags and the metrics, whatever the role."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -23,6 +24,31 @@ GROUP_METRICS = (
     aws.autoscaling.Metric.GROUP_TERMINATING_INSTANCES,
     aws.autoscaling.Metric.GROUP_TOTAL_INSTANCES,
 )
+
+
+# Launch before terminate. AWS rounds the upper bound up, so one node more than there are for groups of up to ten.
+MIN_HEALTHY_PERCENT = 100
+MAX_HEALTHY_PERCENT = 110
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeLaunch:
+    """How the nodes of a group come to be, whatever their role.
+
+    Attributes:
+        image_id: AMI id, or a `resolve:ssm:` name of a public parameter that EC2 resolves at each launch.
+        user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
+        tags: on the group, its instances and their volumes; the stack's and the nodes' own.
+        after: what a booting node needs and no input mentions, such as the values of its secrets.
+    """
+
+    image_id: str
+    user_data: str
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    instance_profile_arn: pulumi.Input[str]
+    tags: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
 
 
 def node_tags(tags: Mapping[str, str], *, cluster: str, role: str, pool: str | None = None) -> dict[str, str]:
@@ -47,27 +73,19 @@ def group_tags(tags: Mapping[str, str]) -> list[aws.autoscaling.GroupTagArgs]:
 
 def launch_template(
     name: str,
+    launch: NodeLaunch,
     *,
     instance_type: str,
-    image_id: str,
     root_volume_gib: int,
-    user_data: str,
-    security_group_id: pulumi.Input[str],
-    instance_profile_arn: pulumi.Input[str],
-    tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> aws.ec2.LaunchTemplate:
-    """Register the template.
-
-    `image_id` is an AMI id, or the `resolve:ssm:` name of a public parameter that EC2 resolves at each launch;
-    `user_data` is base64 already.
-    """
+    """Register the template of a group's nodes."""
     return aws.ec2.LaunchTemplate(
         name,
-        image_id=image_id,
+        image_id=launch.image_id,
         instance_type=instance_type,
-        user_data=user_data,
-        iam_instance_profile=aws.ec2.LaunchTemplateIamInstanceProfileArgs(arn=instance_profile_arn),
+        user_data=launch.user_data,
+        iam_instance_profile=aws.ec2.LaunchTemplateIamInstanceProfileArgs(arn=launch.instance_profile_arn),
         # A node that powers itself off is finished: it must not linger as a stopped instance with a paid disk.
         instance_initiated_shutdown_behavior="terminate",
         metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
@@ -84,13 +102,39 @@ def launch_template(
                 # Said here and not left to the subnet: an existing network's subnets may hand out public addresses.
                 associate_public_ip_address="false",
                 delete_on_termination="true",
-                security_groups=[security_group_id],
+                security_groups=[launch.security_group_id],
             )
         ],
         tag_specifications=[
-            aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=dict(tags)) for kind in TAGGED_AT_LAUNCH
+            aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=dict(launch.tags))
+            for kind in TAGGED_AT_LAUNCH
         ],
         opts=opts,
+    )
+
+
+def maintenance_policy() -> aws.autoscaling.GroupInstanceMaintenancePolicyArgs:
+    """Launch before terminate, whatever makes AWS replace a node."""
+    return aws.autoscaling.GroupInstanceMaintenancePolicyArgs(
+        min_healthy_percentage=MIN_HEALTHY_PERCENT, max_healthy_percentage=MAX_HEALTHY_PERCENT
+    )
+
+
+def rolling_refresh() -> aws.autoscaling.GroupInstanceRefreshArgs:
+    """Replace the nodes when the launch template changes; the provider starts it on its own for that property.
+
+    No automatic rollback: AWS refuses it for templates that name their image by a public parameter.
+    """
+    return aws.autoscaling.GroupInstanceRefreshArgs(
+        strategy="Rolling",
+        preferences=aws.autoscaling.GroupInstanceRefreshPreferencesArgs(
+            # Said again although the group's maintenance policy has them: the provider sends 90 and 100 when absent.
+            min_healthy_percentage=MIN_HEALTHY_PERCENT,
+            max_healthy_percentage=MAX_HEALTHY_PERCENT,
+            # A refresh that follows a cancelled one leaves alone what the first has replaced already, and one that was
+            # started by a change of the group alone replaces nothing.
+            skip_matching=True,
+        ),
     )
 
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from components.node_template import GROUP_METRICS, group_tags, launch_template, node_tags
+from components.lifecycle_hooks import first_launching_hook, launching_hook, terminating_hook
+from components.node_template import (
+    GROUP_METRICS,
+    NodeLaunch,
+    group_tags,
+    launch_template,
+    maintenance_policy,
+    rolling_refresh,
+)
 from node.cluster_names import pool_group_name
 from settings import WorkerPoolSettings
 
-# From launch to the moment when a worker takes tasks: image boot, installation, service start.
-WARMUP_SECONDS = 300
+# A worker in service takes tasks: the launching hook has waited for its boot. A refresh looks at it once more before it
+# goes on to the next.
+WARMUP_SECONDS = 30
+
+# Workers whose drain was never reported to its end:
+# https://docs.aws.amazon.com/autoscaling/ec2/userguide/manage-retained-instances.html
+RETAINED_WORKERS = "GroupTerminatingRetainedInstances"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,94 +35,137 @@ class WorkerPoolArgs:
 
     Attributes:
         pool: the pool's key in the stack file; part of its group's name.
-        image_id: AMI id, or a `resolve:ssm:` name that EC2 resolves at launch.
-        user_data: base64, as EC2 takes it. A change reaches nodes that are launched after it.
-        tags: the stack's tags; the nodes' own are added.
-        after: what a booting worker needs and no input mentions, such as the values of its secrets.
     """
 
     cluster: str
     pool: str
     settings: WorkerPoolSettings
-    image_id: str
-    user_data: str
-    subnet_ids: Sequence[pulumi.Input[str]]
-    security_group_id: pulumi.Input[str]
-    instance_profile_arn: pulumi.Input[str]
-    tags: Mapping[str, str]
-    after: Sequence[pulumi.Resource]
+    launch: NodeLaunch
 
 
 class WorkerPool(pulumi.ComponentResource):
-    """Workers of one kind, between the pool's bounds; nothing in here ends a worker that may be running tasks.
+    """Workers of one kind, between the pool's bounds; nothing in here ends a running task.
 
-    For that reason there is no instance refresh and no zone rebalancing: both end nodes without asking, and EC2
-    promises a node no time to shut down, however long its units would wait for their tasks. A changed launch template
-    is used by the nodes launched after the change; the older ones are the first to go when the pool shrinks, and
-    `aws autoscaling start-instance-refresh` replaces them at an hour of the operator's choice.
+    A worker comes into service when it takes tasks, and goes when its tasks are done, whatever sends it: it is held
+    until it says so itself. A changed launch template replaces all workers in turn; those that are busy stay beside
+    their successors for as long as they need. A worker that is never heard of again is kept, and an alarm tells.
     """
 
     autoscaling_group_name: pulumi.Output[str]
 
     def __init__(self, name: str, args: WorkerPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:WorkerPool", name, None, opts)
-        tags = node_tags(args.tags, cluster=args.cluster, role="worker", pool=args.pool)
+        child = pulumi.ResourceOptions(parent=self)
         template = launch_template(
             f"{name}-template",
+            args.launch,
             instance_type=args.settings.instance_types[0],
-            image_id=args.image_id,
             root_volume_gib=args.settings.root_volume_gib,
-            user_data=args.user_data,
-            security_group_id=args.security_group_id,
-            instance_profile_arn=args.instance_profile_arn,
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=child,
         )
-        group = self._group(name, args, template, tags)
+        group = self._group(name, args, template)
+        launching_hook(f"{name}-launching-hook", group, opts=child)
+        heartbeat_seconds = args.settings.heartbeat_seconds
+        terminating_hook(f"{name}-terminating-hook", group, heartbeat_seconds=heartbeat_seconds, opts=child)
+        self._retained_alarm(name, args, group)
         self.autoscaling_group_name = group.name
         self.register_outputs({"autoscaling_group_name": self.autoscaling_group_name})
 
-    def _group(
-        self, name: str, args: WorkerPoolArgs, template: aws.ec2.LaunchTemplate, tags: Mapping[str, str]
-    ) -> aws.autoscaling.Group:
-        return aws.autoscaling.Group(
+    def _group(self, name: str, args: WorkerPoolArgs, template: aws.ec2.LaunchTemplate) -> aws.autoscaling.Group:
+        return _Group(
             f"{name}-group",
             name=pool_group_name(args.cluster, args.pool),
             min_size=args.settings.min_size,
             max_size=args.settings.max_size,
             desired_capacity=args.settings.min_size,
-            vpc_zone_identifiers=args.subnet_ids,
-            mixed_instances_policy=_on_demand(template, args.settings.instance_types),
+            vpc_zone_identifiers=args.launch.subnet_ids,
+            mixed_instances_policy=_instances_policy(template, args.settings),
+            # A worker is moved off a spot instance that is about to be reclaimed, rather than ended with it.
+            capacity_rebalance=args.settings.spot_percent > 0,
             # EC2's own checks, and the node's word: a boot that fails reports itself. Nothing listens on a worker that
             # a load balancer could ask.
             health_check_type="EC2",
             # No grace: a booting node is not unhealthy for EC2, and a failed boot's report must count at once.
             health_check_grace_period=0,
             default_instance_warmup=WARMUP_SECONDS,
-            suspended_processes=["AZRebalance"],
-            termination_policies=["OldestLaunchTemplate", "OldestInstance"],
+            instance_maintenance_policy=maintenance_policy(),
+            instance_refresh=rolling_refresh(),
+            initial_lifecycle_hooks=[first_launching_hook()],
+            instance_lifecycle_policy=_retain_abandoned(),
+            # Only a person's smaller `maxSize` and the zones' balance let AWS choose: idle workers leave by name. Of
+            # those alike the newest has had the least time to gather long tasks, and is drained first.
+            termination_policies=["OldestLaunchTemplate", "NewestInstance"],
             # "0" = do not wait: see the masters' group. Here the size is not Pulumi's business either.
             wait_for_capacity_timeout="0",
-            enabled_metrics=GROUP_METRICS,
-            tags=group_tags(tags),
+            enabled_metrics=[*GROUP_METRICS, RETAINED_WORKERS],  # ty: ignore[invalid-argument-type] - see _Group
+            tags=group_tags(args.launch.tags),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=list(args.after),
+                depends_on=list(args.launch.after),
                 # After creation the size belongs to scaling: `pulumi up` must not send a busy pool back to its minimum.
-                ignore_changes=["desiredCapacity"],
+                ignore_changes=["desiredCapacity", "initialLifecycleHooks"],
             ),
         )
 
+    def _retained_alarm(self, name: str, args: WorkerPoolArgs, group: aws.autoscaling.Group) -> None:
+        """Somebody has to look: such a worker costs money, and is not counted by its group.
 
-def _on_demand(
-    template: aws.ec2.LaunchTemplate, instance_types: Sequence[str]
+        Not in its first quarter of an hour: one whose tasks end in that time ends itself.
+        """
+        aws.cloudwatch.MetricAlarm(
+            f"{name}-retained-alarm",
+            name=f"{pool_group_name(args.cluster, args.pool)}-retained",
+            alarm_description=(
+                f"A worker of pool {args.pool} was told to leave and has not reported that its tasks are done. "
+                "It still runs, outside of its group: docs/adr/0008-a-worker-that-is-not-heard-of-is-kept.md"
+            ),
+            namespace="AWS/AutoScaling",
+            metric_name=RETAINED_WORKERS,
+            dimensions={"AutoScalingGroupName": group.name},
+            statistic="Maximum",
+            period=300,
+            evaluation_periods=3,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            treat_missing_data="notBreaching",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+class _Group(aws.autoscaling.Group):
+    """The provider's group with metrics by any name: the SDK's list of them lacks those of retained instances, and it
+    refuses a name outside of it where the provider answers with one."""
+
+    @property
+    @pulumi.getter(name="enabledMetrics")
+    def enabled_metrics(  # ty: ignore[incompatible-property-override] - any name, where the SDK lists some
+        self,
+    ) -> pulumi.Output[Sequence[str] | None]:
+        """The group metrics that are sent to CloudWatch."""
+        return pulumi.get(self, "enabled_metrics")
+
+
+def _retain_abandoned() -> aws.autoscaling.GroupInstanceLifecyclePolicyArgs:
+    """Keep a worker whose drain was abandoned or timed out; its tasks may still be running."""
+    return aws.autoscaling.GroupInstanceLifecyclePolicyArgs(
+        retention_triggers=aws.autoscaling.GroupInstanceLifecyclePolicyRetentionTriggersArgs(
+            terminate_hook_abandon="retain"
+        )
+    )
+
+
+def _instances_policy(
+    template: aws.ec2.LaunchTemplate, settings: WorkerPoolSettings
 ) -> aws.autoscaling.GroupMixedInstancesPolicyArgs:
-    """On-demand nodes of the first type that the zone can give, in the order of the stack file."""
+    """On demand, the first type that the zone can give, in the order of the stack file; as spot, whichever is cheap and
+    least likely to be reclaimed."""
     policy = aws.autoscaling
     return policy.GroupMixedInstancesPolicyArgs(
         instances_distribution=policy.GroupMixedInstancesPolicyInstancesDistributionArgs(
             on_demand_allocation_strategy="prioritized",
-            on_demand_percentage_above_base_capacity=100,
+            on_demand_base_capacity=settings.on_demand_base,
+            on_demand_percentage_above_base_capacity=100 - settings.spot_percent,
+            spot_allocation_strategy="price-capacity-optimized",
         ),
         launch_template=policy.GroupMixedInstancesPolicyLaunchTemplateArgs(
             launch_template_specification=policy.GroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecificationArgs(
@@ -119,7 +175,7 @@ def _on_demand(
             ),
             overrides=[
                 policy.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs(instance_type=instance_type)
-                for instance_type in instance_types
+                for instance_type in settings.instance_types
             ],
         ),
     )

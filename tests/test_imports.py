@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.
-SHARED_BY_COMPONENTS = {"node_template", "subnet_layout"}
+SHARED_BY_COMPONENTS = {"lifecycle_hooks", "node_template", "subnet_layout", "trust"}
 
 # What a node runs is Debian's Python and the Airflow environment; neither has Pulumi.
 OUTSIDE_OF_NODE = {"pulumi", "pulumi_aws", "pulumi_random", "pulumi_kubernetes", "pydantic"}

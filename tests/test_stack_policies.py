@@ -21,8 +21,15 @@ NAMED = re.compile(
 )
 
 # Actions whose resource has a `*` in its name, and why AWS leaves no choice.
+_OWN_ID = "AWS puts an id of its own before the group's name, which is spelt out"
 WIDE_RESOURCES = {
-    "autoscaling:SetInstanceHealth": "AWS puts an id of its own before the group's name, which is spelt out",
+    "autoscaling:CompleteLifecycleAction": _OWN_ID,
+    "autoscaling:RecordLifecycleActionHeartbeat": _OWN_ID,
+    "autoscaling:SetDesiredCapacity": _OWN_ID,
+    "autoscaling:SetInstanceHealth": _OWN_ID,
+    "autoscaling:TerminateInstanceInAutoScalingGroup": _OWN_ID,
+    "autoscaling:DescribeAutoScalingGroups": "lists; IAM grants it for all groups of an account or for none",
+    "autoscaling:DescribeScalingActivities": "lists; IAM grants it for all groups of an account or for none",
     "logs:DescribeLogGroups": "lists; IAM grants it for all log groups of an account or for none",
 }
 

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
 from node.user_data import decode
 from tests.stack_queries import (
     BROKER,
@@ -14,6 +15,7 @@ from tests.stack_queries import (
     DATABASE,
     EGRESS,
     GROUP,
+    HOOK,
     INGRESS,
     LISTENER,
     LOAD_BALANCER,
@@ -57,11 +59,12 @@ LETS_IN_OR_OUT = {
     "aws:ec2/vpcEndpoint:VpcEndpoint",
     "aws:ec2/subnet:Subnet",
 }
-RUNS_CODE = {GROUP}
+RUNS_CODE = {GROUP, HOOK}
 # Parts of the above, and network plumbing that carries no data of its own.
 PLUMBING = {
     "aws:acm/certificate:Certificate",
     "aws:acm/certificateValidation:CertificateValidation",
+    "aws:cloudwatch/metricAlarm:MetricAlarm",
     "aws:ec2/eip:Eip",
     "aws:ec2/flowLog:FlowLog",
     "aws:ec2/internetGateway:InternetGateway",
@@ -95,6 +98,7 @@ LONGEST_NAMES = {
     ("aws:iam/role:Role", "name"): 64,
     ("aws:iam/instanceProfile:InstanceProfile", "name"): 128,
     (GROUP, "name"): 255,
+    ("aws:cloudwatch/metricAlarm:MetricAlarm", "name"): 255,
 }
 
 
@@ -227,6 +231,17 @@ def test_groups_name_a_version_of_their_launch_template(variant: str):
         mixed = group.inputs.get("mixedInstancesPolicy", {}).get("launchTemplate", {})
         template = group.inputs.get("launchTemplate") or mixed["launchTemplateSpecification"]
         assert re.fullmatch(r"\d+", template["version"]), f"{group.name}: no change would ever be seen"
+
+
+@every_stack
+def test_every_group_waits_for_the_word_of_its_nodes(variant: str):
+    recording = recorded(variant)
+    hooks = {(hook.inputs["autoscalingGroupName"], hook.inputs["name"]) for hook in recording.of_type(HOOK)}
+    groups = {group.outputs["name"] for group in recording.of_type(GROUP)}
+    assert {(group, LAUNCHING_HOOK) for group in groups} <= hooks, "a node would be in service before its role is ready"
+    drained = {(group, TERMINATING_HOOK) for group in groups if "-pool-" in group}
+    assert drained <= hooks, "a worker would be ended with its tasks"
+    assert all(hook.inputs["defaultResult"] == "ABANDON" for hook in recording.of_type(HOOK))
 
 
 @every_stack

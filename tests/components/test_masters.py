@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi_aws as aws
 import pytest
 
 from components.masters import HEALTH_GRACE_SECONDS, Masters, MastersArgs
+from node.cluster_names import LAUNCHING_HOOK
 from offline.engine import deploy
 from offline.recording import Recording, Resource
 from settings import MasterSettings
+from tests.components.launches import LAUNCH
 
+HOOK = "aws:autoscaling/lifecycleHook:LifecycleHook"
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
@@ -19,14 +24,8 @@ def build(count: int = 2) -> Masters:
         MastersArgs(
             cluster="airflow-prod",
             settings=MasterSettings(count=count, instance_type="m7i.large"),
-            image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",
-            user_data="I2Nsb3VkLWNvbmZpZwo=",
-            subnet_ids=["subnet-a", "subnet-b", "subnet-c"],
-            security_group_id="sg-masters",
-            instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-master",
+            launch=replace(LAUNCH, after=[secret]),
             target_group_arns=["arn:internal", "arn:public"],
-            tags={"Project": "airflow"},
-            after=[secret],
         ),
     )
 
@@ -67,11 +66,28 @@ def test_a_refresh_hears_the_load_balancer_before_it_goes_on():
     assert inputs["defaultInstanceWarmup"] > inputs["healthCheckGracePeriod"], "else a broken template takes every node"
 
 
-def test_a_master_that_stops_serving_is_replaced_but_not_while_it_boots():
+def test_a_master_that_stops_serving_is_replaced_but_not_while_it_is_new_to_the_load_balancer():
     inputs = group().inputs
     assert inputs["healthCheckType"] == "ELB"
     assert inputs["targetGroupArns"] == ["arn:internal", "arn:public"]
-    assert HEALTH_GRACE_SECONDS >= 600, "the first boot installs Airflow and prepares the database"
+    assert HEALTH_GRACE_SECONDS >= 60, "several checks have to agree"
+
+
+def test_a_master_is_in_service_when_its_services_are_up():
+    recording = masters()
+    hook = recording.only(HOOK)
+    assert hook.inputs["autoscalingGroupName"] == recording.only(GROUP).outputs["name"]
+    assert hook.inputs["name"] == LAUNCHING_HOOK
+    assert hook.inputs["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
+    assert hook.inputs["defaultResult"] == "ABANDON", "a node that never says so is replaced"
+
+
+def test_the_first_masters_do_not_slip_past_their_hook():
+    recording = masters()
+    [first] = recording.only(GROUP).inputs["initialLifecycleHooks"]
+    hook = recording.only(HOOK).inputs
+    assert first == {key: hook[key] for key in hook if key != "autoscalingGroupName"}
+    assert "initialLifecycleHooks" in recording.only(GROUP).options.ignore_changes, "a change would replace the group"
 
 
 def test_masters_wait_for_what_they_read_at_boot_and_their_template_does_not():
@@ -88,12 +104,12 @@ def test_pulumi_does_not_wait_for_boots():
 def test_the_group_and_its_nodes_are_tagged():
     tags = {tag["key"]: tag for tag in group().inputs["tags"]}
     assert tags["Project"]["value"] == "airflow", "default tags pass autoscaling groups by"
-    assert tags["airflow:role"]["value"] == "master"
+    assert tags["airflow:role"]["value"] == "node"
     assert all(tag["propagateAtLaunch"] for tag in tags.values())
 
 
 def test_the_group_spreads_over_every_subnet_and_reports_its_size():
     inputs = group().inputs
-    assert inputs["vpcZoneIdentifiers"] == ["subnet-a", "subnet-b", "subnet-c"]
+    assert inputs["vpcZoneIdentifiers"] == ["subnet-a", "subnet-b"]
     assert {"GroupInServiceInstances", "GroupDesiredCapacity"} <= set(inputs["enabledMetrics"])
     assert inputs["name"] == "airflow-prod-masters"

@@ -14,6 +14,8 @@ from offline.recording import Recording
 KEYS = sorted({key for keys in SECRET_KEYS_BY_ROLE.values() for key in keys})
 RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"
 
+POOLS = ["airflow-prod-pool-default", "airflow-prod-pool-heavy"]
+
 
 def arn(key: str) -> str:
     return f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow-prod/{key}-AbCdEf"
@@ -28,9 +30,8 @@ def identity(role: Role) -> Recording:
                 cluster="airflow-prod",
                 account_id="111122223333",
                 region="eu-west-1",
-                group_names=["airflow-prod-masters"]
-                if role is Role.MASTER
-                else ["airflow-prod-pool-default", "airflow-prod-pool-heavy"],
+                group_names=["airflow-prod-masters"] if role is Role.MASTER else POOLS,
+                scaled_group_names=POOLS if role is Role.MASTER else [],
                 secret_arns={key: pulumi.Output.from_input(arn(key)) for key in KEYS},
                 database_admin_secret_arn=RDS_SECRET if role is Role.MASTER else None,
                 task_logs_arn="arn:aws:s3:::task-logs",
@@ -72,14 +73,26 @@ def test_a_master_reads_the_database_s_own_admin_secret_too():
     assert secrets_of(Role.MASTER) == {arn(key) for key in SECRET_KEYS_BY_ROLE[Role.MASTER]} | {RDS_SECRET}
 
 
-@pytest.mark.parametrize("role", Role)
-def test_no_node_changes_dags_or_artifacts(role: Role):
+READ_BUCKETS = {
+    ("s3:ListBucket", "arn:aws:s3:::dags"),
+    ("s3:GetObject", "arn:aws:s3:::dags/*"),
+    ("s3:ListBucket", "arn:aws:s3:::artifacts"),
+    ("s3:GetObject", "arn:aws:s3:::artifacts/*"),
+}
+
+
+def on_dags_and_artifacts(role: Role) -> set[tuple[str, str]]:
     on_buckets = {(action, resource) for action, resource in allowed(role) if resource.startswith("arn:aws:s3:::")}
-    assert {pair for pair in on_buckets if "task-logs" not in pair[1]} == {
-        ("s3:ListBucket", "arn:aws:s3:::dags"),
-        ("s3:GetObject", "arn:aws:s3:::dags/*"),
-        ("s3:GetObject", "arn:aws:s3:::artifacts/*"),
-    }
+    return {pair for pair in on_buckets if "task-logs" not in pair[1]}
+
+
+def test_a_worker_changes_neither_dags_nor_artifacts():
+    assert on_dags_and_artifacts(Role.WORKER) == READ_BUCKETS
+
+
+def test_a_master_publishes_environments_and_changes_no_other_artifact():
+    published = ("s3:PutObject", "arn:aws:s3:::artifacts/environments/*")
+    assert on_dags_and_artifacts(Role.MASTER) == READ_BUCKETS | {published}
 
 
 @pytest.mark.parametrize("role", Role)
@@ -91,14 +104,34 @@ def test_a_node_writes_task_logs_and_deletes_none(role: Role):
     }
 
 
-@pytest.mark.parametrize(
-    ("role", "groups"),
-    [(Role.MASTER, {"airflow-prod-masters"}), (Role.WORKER, {"airflow-prod-pool-default", "airflow-prod-pool-heavy"})],
-)
-def test_a_node_reports_the_health_of_its_own_kind_only(role: Role, groups: set[str]):
+def scaling(role: Role) -> dict[str, set[str]]:
+    """What the role may do with which groups."""
     prefix = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScalingGroupName/"
-    assert {pair for pair in allowed(role) if pair[0].startswith("autoscaling:")} == {
-        ("autoscaling:SetInstanceHealth", prefix + group) for group in groups
+    groups: dict[str, set[str]] = {}
+    for action, resource in allowed(role):
+        if action.startswith("autoscaling:"):
+            groups.setdefault(action.partition(":")[2], set()).add(resource.removeprefix(prefix))
+    return groups
+
+
+def test_a_worker_speaks_and_leaves_for_its_own_pools_only():
+    assert scaling(Role.WORKER) == {
+        "CompleteLifecycleAction": set(POOLS),
+        "RecordLifecycleActionHeartbeat": set(POOLS),
+        "SetInstanceHealth": set(POOLS),
+        "TerminateInstanceInAutoScalingGroup": set(POOLS),
+    }, "whatever a task runs can use this identity: it may not launch machines"
+
+
+def test_a_master_speaks_for_its_own_group_and_scales_the_pools():
+    own = {"airflow-prod-masters"}
+    assert scaling(Role.MASTER) == {
+        "CompleteLifecycleAction": own,
+        "RecordLifecycleActionHeartbeat": own,
+        "SetInstanceHealth": own,
+        "SetDesiredCapacity": set(POOLS),
+        "DescribeAutoScalingGroups": {"*"},
+        "DescribeScalingActivities": {"*"},
     }
 
 
@@ -107,7 +140,8 @@ def test_every_statement_names_its_actions_and_resources(role: Role):
     for statement in statements(role):
         assert statement["Effect"] == "Allow"
         assert not any("*" in action for action in statement["Action"]), statement
-        assert all(resource.startswith("arn:aws:") for resource in statement["Resource"]), statement
+        describes = all(":Describe" in action for action in statement["Action"])
+        assert describes or all(resource.startswith("arn:aws:") for resource in statement["Resource"]), statement
 
 
 @pytest.mark.parametrize("role", Role)

@@ -5,19 +5,16 @@ import pulumi
 from components.node_template import launch_template, node_tags
 from offline.engine import deploy
 from offline.recording import Resource
+from tests.components.launches import LAUNCH
 
 
 def template() -> Resource:
     _, recording = deploy(
         lambda: launch_template(
             "masters-template",
+            LAUNCH,
             instance_type="m7i.large",
-            image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",
             root_volume_gib=30,
-            user_data="I2Nsb3VkLWNvbmZpZwo=",
-            security_group_id="sg-masters",
-            instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-master",
-            tags={"Project": "airflow"},
             opts=pulumi.ResourceOptions(),
         )
     )
@@ -42,16 +39,14 @@ def test_a_node_has_no_public_address_whatever_its_subnet_says():
     inputs = template().inputs
     [interface] = inputs["networkInterfaces"]
     assert interface["associatePublicIpAddress"] == "false"
-    assert interface["securityGroups"] == ["sg-masters"]
+    assert interface["securityGroups"] == ["sg-nodes"]
     assert "vpcSecurityGroupIds" not in inputs, "AWS refuses groups in both places"
 
 
 def test_instances_and_volumes_carry_the_stack_s_tags():
     tagged = {spec["resourceType"]: spec["tags"] for spec in template().inputs["tagSpecifications"]}
     assert set(tagged) == {"instance", "volume"}
-    assert all(tags == {"Project": "airflow"} for tags in tagged.values()), (
-        "default tags do not reach what a group starts"
-    )
+    assert all(tags == LAUNCH.tags for tags in tagged.values()), "default tags do not reach what a group starts"
 
 
 def test_a_node_that_powers_off_is_gone():

@@ -1,47 +1,60 @@
 from __future__ import annotations
 
-import pulumi_aws as aws
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
+import pulumi_aws as aws
+import pytest
+
+from components.lifecycle_hooks import LAUNCHING_SECONDS
 from components.worker_pool import WorkerPool, WorkerPoolArgs
+from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
 from offline.engine import deploy
 from offline.recording import Recording, Resource
 from settings import WorkerPoolSettings
+from tests.components.launches import LAUNCH
 
 GROUP = "aws:autoscaling/group:Group"
+HOOK = "aws:autoscaling/lifecycleHook:LifecycleHook"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+SETTINGS = WorkerPoolSettings(
+    queues=("heavy",), instance_types=("r7i.xlarge", "r7a.xlarge"), concurrency=4, min_size=1, max_size=4
+)
 
 
-def build() -> WorkerPool:
+def build(**changes: Any) -> WorkerPool:
     secret = aws.secretsmanager.SecretVersion("broker-value", secret_id="airflow-prod/broker-url", secret_string="x")
     return WorkerPool(
         "pool-heavy",
         WorkerPoolArgs(
             cluster="airflow-prod",
             pool="heavy",
-            settings=WorkerPoolSettings(
-                queues=("heavy",), instance_types=("r7i.xlarge", "r7a.xlarge"), concurrency=4, min_size=1, max_size=4
-            ),
-            image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",
-            user_data="I2Nsb3VkLWNvbmZpZwo=",
-            subnet_ids=["subnet-a", "subnet-b"],
-            security_group_id="sg-workers",
-            instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-worker",
-            tags={"Project": "airflow"},
-            after=[secret],
+            settings=SETTINGS.model_copy(update=changes),
+            launch=replace(LAUNCH, after=[secret]),
         ),
     )
 
 
-def pool(*, outputs: dict | None = None) -> Recording:
-    return deploy(build, outputs=outputs)[1]
+def pool(*, outputs: dict | None = None, **changes: Any) -> Recording:
+    return deploy(lambda: build(**changes), outputs=outputs)[1]
 
 
-def group() -> Resource:
-    return pool().only(GROUP)
+def group(**changes: Any) -> Resource:
+    return pool(**changes).only(GROUP)
+
+
+def hook(name: str, **changes: Any) -> Mapping[str, Any]:
+    return pool(**changes).named(HOOK, f"pool-heavy-{name}-hook").inputs
+
+
+def distribution(**changes: Any) -> Mapping[str, Any]:
+    return group(**changes).inputs["mixedInstancesPolicy"]["instancesDistribution"]
 
 
 def test_pulumi_up_leaves_the_size_of_a_busy_pool_alone():
-    assert group().options.ignore_changes == ("desiredCapacity",)
+    assert "desiredCapacity" in group().options.ignore_changes
     assert group().inputs["desiredCapacity"] == 1, "a new pool starts at its minimum"
 
 
@@ -49,17 +62,79 @@ def test_a_pool_stays_within_its_bounds():
     assert (group().inputs["minSize"], group().inputs["maxSize"]) == (1, 4)
 
 
-def test_nothing_ends_a_worker_that_may_be_running_tasks():
+def test_a_worker_is_held_until_its_tasks_are_done():
+    terminating = hook("terminating")
+    assert terminating["name"] == TERMINATING_HOOK
+    assert terminating["autoscalingGroupName"] == "airflow-prod-pool-heavy"
+    assert terminating["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
+
+
+@pytest.mark.parametrize(("hours", "heartbeat"), [(1, 300), (12, 480), (24, 960), (47, 1728)])
+def test_the_longer_the_drain_limit_the_longer_the_heartbeat(hours: int, heartbeat: int):
+    assert hook("terminating", drain_limit_hours=hours)["heartbeatTimeout"] == heartbeat
+
+
+def test_a_worker_whose_drain_is_abandoned_keeps_its_tasks_and_is_told_of():
+    recording = pool()
+    inputs = recording.only(GROUP).inputs
+    assert hook("terminating")["defaultResult"] == "ABANDON", "CONTINUE ends the node, whatever still runs on it"
+    assert inputs["instanceLifecyclePolicy"] == {"retentionTriggers": {"terminateHookAbandon": "retain"}}
+    alarm = recording.only(ALARM).inputs
+    assert alarm["metricName"] in inputs["enabledMetrics"], "a metric that is not enabled raises no alarm"
+    assert alarm["dimensions"] == {"AutoScalingGroupName": "airflow-prod-pool-heavy"}
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("GreaterThanThreshold", 0)
+
+
+def test_a_worker_is_in_service_when_it_takes_tasks():
+    launching = hook("launching")
+    assert launching["name"] == LAUNCHING_HOOK
+    assert launching["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
+    assert launching["defaultResult"] == "ABANDON", "a node that never says so is replaced"
+    assert LAUNCHING_SECONDS > 45 * 60, "the node itself gives up after 45 minutes, and says why"
+
+
+def test_the_first_workers_do_not_slip_past_their_hook():
+    recording = pool()
+    [first] = recording.only(GROUP).inputs["initialLifecycleHooks"]
+    launching = hook("launching")
+    assert first == {key: launching[key] for key in launching if key != "autoscalingGroupName"}
+    assert "initialLifecycleHooks" in recording.only(GROUP).options.ignore_changes, "a change would replace the group"
+
+
+def test_a_changed_template_replaces_the_workers_a_new_one_before_an_old_one_goes():
     inputs = group().inputs
-    assert "instanceRefresh" not in inputs, "a refresh ends nodes without asking what they run"
-    assert inputs["suspendedProcesses"] == ["AZRebalance"], "so does rebalancing over the zones"
-    assert "maxInstanceLifetime" not in inputs
-    assert not inputs.get("capacityRebalance")
-    assert not inputs.get("forceDelete")
+    preferences = inputs["instanceRefresh"]["preferences"]
+    assert preferences["minHealthyPercentage"] == 100
+    assert preferences["maxHealthyPercentage"] > 100
+    assert preferences["skipMatching"], "a change of the group's size must replace nobody"
+    assert not preferences.get("autoRollback"), "AWS refuses it for an image named by a parameter"
+    assert inputs["instanceMaintenancePolicy"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 110}
 
 
-def test_workers_of_an_old_template_are_the_first_to_go():
-    assert group().inputs["terminationPolicies"][0] == "OldestLaunchTemplate"
+def test_zones_are_kept_in_balance():
+    assert "suspendedProcesses" not in group().inputs, "a worker that is moved finishes its tasks first"
+
+
+def test_no_worker_is_ended_for_its_age_and_none_without_its_hook():
+    assert "maxInstanceLifetime" not in group().inputs
+    assert not group().inputs.get("forceDelete")
+
+
+def test_workers_of_an_old_template_are_the_first_to_go_and_then_those_with_the_fewest_long_tasks():
+    assert group().inputs["terminationPolicies"] == ["OldestLaunchTemplate", "NewestInstance"]
+
+
+def test_a_pool_is_on_demand_unless_it_says_otherwise():
+    assert distribution()["onDemandPercentageAboveBaseCapacity"] == 100
+    assert group().inputs["capacityRebalance"] is False
+
+
+def test_spot_workers_are_cheap_ones_that_last_and_move_before_they_are_reclaimed():
+    spot = distribution(spot_percent=70, on_demand_base=2)
+    assert spot["onDemandBaseCapacity"] == 2
+    assert spot["onDemandPercentageAboveBaseCapacity"] == 30
+    assert spot["spotAllocationStrategy"] == "price-capacity-optimized", "the cheapest are the first to be reclaimed"
+    assert group(spot_percent=70).inputs["capacityRebalance"] is True
 
 
 def test_the_pool_takes_the_first_type_that_the_zone_has():
@@ -69,9 +144,6 @@ def test_the_pool_takes_the_first_type_that_the_zone_has():
         "r7a.xlarge",
     ]
     assert policy["instancesDistribution"]["onDemandAllocationStrategy"] == "prioritized"
-    assert policy["instancesDistribution"]["onDemandPercentageAboveBaseCapacity"] == 100, (
-        "no spot nodes without a drain"
-    )
 
 
 def test_the_pool_names_a_version_of_its_template():
@@ -99,8 +171,7 @@ def test_pulumi_does_not_wait_for_boots():
     assert group().inputs["waitForCapacityTimeout"] == "0"
 
 
-def test_a_node_shows_its_pool():
+def test_the_group_is_named_after_its_pool_and_tagged():
     tags = {tag["key"]: tag["value"] for tag in group().inputs["tags"]}
-    assert tags["airflow:pool"] == "heavy"
-    assert tags["Project"] == "airflow"
+    assert tags == LAUNCH.tags
     assert group().inputs["name"] == "airflow-prod-pool-heavy"

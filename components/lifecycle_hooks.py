@@ -1,0 +1,61 @@
+"""Where a group of nodes waits for its nodes' own word: before they come into service, and before they go."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
+
+# A first boot reports itself as failed after 45 minutes; a node that cannot even do that is let go by then.
+LAUNCHING_SECONDS = 3600
+
+_LAUNCHING: Literal["autoscaling:EC2_INSTANCE_LAUNCHING"] = "autoscaling:EC2_INSTANCE_LAUNCHING"
+_TERMINATING: Literal["autoscaling:EC2_INSTANCE_TERMINATING"] = "autoscaling:EC2_INSTANCE_TERMINATING"
+
+
+def first_launching_hook() -> aws.autoscaling.GroupInitialLifecycleHookArgs:
+    """The launching hook as part of a group that is created: so the first nodes do not slip past it.
+
+    The provider reads it at creation only, and would replace a whole group for a change to it: the group has to ignore
+    changes of `initialLifecycleHooks`. What a group has from then on is `launching_hook`, of the same name.
+    """
+    return aws.autoscaling.GroupInitialLifecycleHookArgs(
+        name=LAUNCHING_HOOK,
+        lifecycle_transition=_LAUNCHING,
+        heartbeat_timeout=LAUNCHING_SECONDS,
+        default_result="ABANDON",
+    )
+
+
+def launching_hook(
+    name: str, group: aws.autoscaling.Group, *, opts: pulumi.ResourceOptions
+) -> aws.autoscaling.LifecycleHook:
+    """Keep a node out of service until its role is ready. A node that never says so is replaced."""
+    return aws.autoscaling.LifecycleHook(
+        name,
+        name=LAUNCHING_HOOK,
+        autoscaling_group_name=group.name,
+        lifecycle_transition=_LAUNCHING,
+        heartbeat_timeout=LAUNCHING_SECONDS,
+        default_result="ABANDON",
+        opts=opts,
+    )
+
+
+def terminating_hook(
+    name: str, group: aws.autoscaling.Group, *, heartbeat_seconds: int, opts: pulumi.ResourceOptions
+) -> aws.autoscaling.LifecycleHook:
+    """Hold a node until its tasks are done. ABANDON, for a group that retains such nodes: CONTINUE would end their
+    tasks."""
+    return aws.autoscaling.LifecycleHook(
+        name,
+        name=TERMINATING_HOOK,
+        autoscaling_group_name=group.name,
+        lifecycle_transition=_TERMINATING,
+        heartbeat_timeout=heartbeat_seconds,
+        default_result="ABANDON",
+        opts=opts,
+    )

@@ -1,0 +1,16 @@
+"""A launch of nodes to test groups with."""
+
+from __future__ import annotations
+
+from components.node_template import NodeLaunch
+
+LAUNCH = NodeLaunch(
+    image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",
+    user_data="I2Nsb3VkLWNvbmZpZwo=",
+    subnet_ids=["subnet-a", "subnet-b"],
+    security_group_id="sg-nodes",
+    instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-node",
+    tags={"Project": "airflow", "airflow:role": "node"},
+    after=[],
+)
+"""How nodes are launched; tests override what matters to them with dataclasses.replace."""

@@ -1,0 +1,84 @@
+"""A drain's limits, from the setting over the unit to the hook: each one outlasts those inside it."""
+
+from __future__ import annotations
+
+import configparser
+import runpy
+from functools import cache
+
+import pytest
+
+from node import drain_limit
+from node.cluster_names import TERMINATING_HOOK, pool_group_name
+from node.environment import ENVIRONMENT_FILE
+from node.user_data import decode
+from offline.engine import deploy
+from offline.recording import Recording
+from tests.node.environment_file import parse
+from tests.stack_file import ROOT, changed
+from tests.stack_queries import HOOK, TEMPLATE
+
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html: GlobalTimeout
+HEARTBEATS, LONGEST_SECONDS = 100, 48 * 3600
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html: HeartbeatTimeout
+SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT = 30, 7200
+
+limits = pytest.mark.parametrize("hours", [1, 12, 24, 45, 47])
+
+
+@cache
+def program(hours: int) -> Recording:
+    config = changed({"airflow:workerPools.heavy.drainLimitHours": hours})
+    return deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=config)[1]
+
+
+def files(hours: int) -> dict[str, str]:
+    return decode(program(hours).named(TEMPLATE, "pool-heavy-template").inputs["userData"])
+
+
+def environment(hours: int) -> dict[str, str]:
+    return parse(files(hours)[ENVIRONMENT_FILE])
+
+
+def stop_seconds(hours: int) -> int:
+    """How long systemd waits for the worker's unit to stop."""
+    drop_in = configparser.ConfigParser()
+    drop_in.optionxform = str  # ty: ignore[invalid-assignment] - systemd's words have capitals
+    drop_in.read_string(files(hours)[drain_limit.DROP_IN])
+    return int(drop_in["Service"]["TimeoutStopSec"])
+
+
+def heartbeat_timeout(hours: int) -> int:
+    """What the hook itself carries."""
+    [hook] = [
+        hook.inputs
+        for hook in program(hours).of_type(HOOK)
+        if hook.inputs["name"] == TERMINATING_HOOK
+        and hook.inputs["autoscalingGroupName"] == pool_group_name("airflow-prod", "heavy")
+    ]
+    return hook["heartbeatTimeout"]
+
+
+@limits
+def test_a_worker_may_drain_for_as_long_as_the_stack_file_says(hours: int):
+    assert int(environment(hours)["NODE_DRAIN_LIMIT_SECONDS"]) == hours * 3600
+
+
+@limits
+def test_systemd_waits_longer_than_the_drain(hours: int):
+    assert stop_seconds(hours) > int(environment(hours)["NODE_DRAIN_LIMIT_SECONDS"])
+
+
+@limits
+def test_the_hook_waits_longer_than_systemd(hours: int):
+    held = min(HEARTBEATS * heartbeat_timeout(hours), LONGEST_SECONDS)
+    assert stop_seconds(hours) < held, "the node would be retained in the middle of its drain"
+    assert HEARTBEATS * heartbeat_timeout(hours) <= LONGEST_SECONDS, "AWS would let go sooner than the heartbeats say"
+
+
+@limits
+def test_the_node_is_told_the_pace_that_its_hook_asks_for(hours: int):
+    told = environment(hours)
+    assert int(told["NODE_HEARTBEAT_SECONDS"]) == heartbeat_timeout(hours)
+    assert told["NODE_TERMINATING_HOOK"] == TERMINATING_HOOK
+    assert SHORTEST_HEARTBEAT <= heartbeat_timeout(hours) <= LONGEST_HEARTBEAT
