@@ -45,6 +45,16 @@ class Task:
         return self.dag.partition("_")[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """A try that was not a task's last."""
+
+    run: str
+    number: int
+    address: str
+    ended: datetime | None
+
+
 class Workload:
     """Starts tasks of the DAGs in `load.py` and looks after them."""
 
@@ -71,10 +81,17 @@ class Workload:
 
     def tasks(self, runs: Collection[str]) -> list[Task]:
         """The tasks of these runs, as far as the scheduler has seen them."""
-        names = ", ".join(f"'{run}'" for run in runs)
-        # The names are made in here.
-        query = f"SELECT {COLUMNS} FROM task_instance WHERE run_id IN ({names}) ORDER BY run_id"  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM task_instance WHERE run_id IN ({_names(runs)}) ORDER BY run_id"  # noqa: S608
         return [_task(row) for row in self._cluster.psql(query)]
+
+    def earlier_tries(self, runs: Collection[str]) -> list[Try]:
+        """The tries of these runs that were followed by another."""
+        columns = "run_id, try_number, coalesce(hostname, ''), end_date"
+        query = f"SELECT {columns} FROM task_instance_history WHERE run_id IN ({_names(runs)}) ORDER BY run_id"  # noqa: S608
+        return [
+            Try(run=run, number=number, address=address, ended=ended)
+            for run, number, address, ended in self._cluster.psql(query)
+        ]
 
     def wait(self, runs: Collection[str], until: Callable[[Task], bool], what: str, *, timeout: float) -> list[Task]:
         """Ask until every task of these runs is as wanted, and return them.
@@ -107,6 +124,11 @@ def describe(tasks: Iterable[Task]) -> str:
         f" queued {_clock(task.queued)}, started {_clock(task.started)}, ended {_clock(task.ended)}"
         for task in tasks
     )
+
+
+def _names(runs: Iterable[str]) -> str:
+    """As a list in SQL. The names are made in here."""
+    return ", ".join(f"'{run}'" for run in runs)
 
 
 def _clock(moment: datetime | None) -> str:

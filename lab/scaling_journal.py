@@ -1,0 +1,49 @@
+"""What the masters' scaling service and the workers' lifecycle service wrote: a JSON object in each line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lab.cluster import Cluster
+from lab.node import Node
+
+SCALING, LIFECYCLE = "airflow-scaling.service", "airflow-lifecycle.service"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line. `facts` is all of it."""
+
+    at: datetime
+    name: str
+    facts: dict[str, Any]
+
+
+def decisions(cluster: Cluster, pool: str) -> list[Event]:
+    """What was decided for a pool, by either master, in the order of time."""
+    found = [event for master in cluster.nodes(role="master") for event in events(master, SCALING)]
+    of_pool = [event for event in found if event.name == "decision" and event.facts["pool"] == pool]
+    return sorted(of_pool, key=lambda event: event.at)
+
+
+def events(node: Node, unit: str) -> list[Event]:
+    """The events in a unit's journal, the oldest first; lines of other programs are left out."""
+    shown = node.exec("journalctl", "--boot", "--quiet", "--no-pager", "--output=json", f"--unit={unit}")
+    return list(parse(shown.stdout))
+
+
+def parse(journal: str) -> Iterator[Event]:
+    """The events in the output of `journalctl --output=json`."""
+    for line in journal.splitlines():
+        entry = json.loads(line)
+        try:
+            facts = json.loads(entry["MESSAGE"])
+        except (TypeError, ValueError):  # another program's line, or one that is no text
+            continue
+        if isinstance(facts, dict) and "event" in facts:
+            at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, UTC)
+            yield Event(at=at, name=facts["event"], facts=facts)
