@@ -30,8 +30,10 @@ def task(*, state: str = "success", tries: int = 1) -> Task:
 
 
 def executions(*tries: int) -> Counter[Execution]:
-    work = {"dag_id": "python_heavy", "run_id": "soak-1", "task_id": "work", "map_index": -1}
-    return Counter(Execution(**work, try_number=number) for number in tries)
+    return Counter(
+        Execution(dag_id="python_heavy", run_id="soak-1", task_id="work", map_index=-1, try_number=number)
+        for number in tries
+    )
 
 
 def reckoned(tasks: list[Task], ledger: Counter[Execution], *, earlier: tuple[Try, ...] = ()) -> Accounts:
