@@ -1,0 +1,95 @@
+"""A worker pool as the program describes it, its Auto Scaling group, and its workers as they report themselves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+# A worker that has stopped consuming but still could be taken back.
+RETIRED = "retired"
+WORKING = "working"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """One pool of the stack file.
+
+    Attributes:
+        group: name of its Auto Scaling group.
+        queues: Celery queues that its workers consume.
+        concurrency: tasks that one worker runs at a time; at least 1.
+        idle_seconds: how long a worker without tasks stays.
+        boot_lead_seconds: assumed time from a launch to a worker that consumes, until boots were measured.
+        workers_ahead: workers that the schedule alone may add; 0 switches scaling ahead of it off.
+    """
+
+    name: str
+    group: str
+    queues: tuple[str, ...]
+    concurrency: int
+    idle_seconds: float
+    boot_lead_seconds: float
+    workers_ahead: int
+
+    def workers_for(self, tasks: int) -> int:
+        """How many workers so many tasks fill."""
+        return -(-tasks // self.concurrency)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Sizes of an Auto Scaling group, in instances."""
+
+    minimum: int
+    maximum: int
+    desired: int
+
+    def within(self, size: int) -> int:
+        """The size, or the nearest one that the group may have."""
+        return max(self.minimum, min(self.maximum, size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A worker that has reported within the last half minute.
+
+    Attributes:
+        state: "starting", "working", "retired" (consumes nothing more), "draining" or "leaving".
+        slots: tasks that it can run at a time.
+        active: tasks that it runs or has reserved.
+        idle_seconds: how long it has had none.
+    """
+
+    instance: str
+    state: str
+    slots: int
+    active: int
+    idle_seconds: float
+
+
+def parse_pools(text: str) -> tuple[Pool, ...]:
+    """The pools of NODE_POOLS, in their order. Raises ValueError with a sentence for the operator."""
+    try:
+        described: dict[str, dict[str, Any]] = json.loads(text)
+        return tuple(_pool(name, values) for name, values in described.items())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"NODE_POOLS describes no worker pools ({type(error).__name__}: {error}); it is rendered with the node's "
+            "user data, so deploy the stack again"
+        ) from None
+
+
+def _pool(name: str, values: dict[str, Any]) -> Pool:
+    pool = Pool(
+        name=name,
+        group=str(values["group"]),
+        queues=tuple(values["queues"]),
+        concurrency=int(values["concurrency"]),
+        idle_seconds=float(values["idleSeconds"]),
+        boot_lead_seconds=float(values["bootLeadSeconds"]),
+        workers_ahead=int(values["workersAhead"]),
+    )
+    if pool.concurrency < 1:
+        raise ValueError(f"concurrency of {name} is {pool.concurrency}, at least 1 is needed")
+    return pool
