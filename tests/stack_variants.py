@@ -38,6 +38,16 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             "airflow:workerPools.heavy.instanceTypes": ["r7g.xlarge", "r6g.xlarge"],
         }
     ),
+    "spot": changed(
+        {
+            "airflow:workerPools.default.concurrency": REMOVED,
+            "airflow:workerPools.default.taskMemoryGib": 1.5,
+            "airflow:workerPools.default.onDemandBase": 2,
+            "airflow:workerPools.default.spotPercent": 75,
+            "airflow:workerPools.heavy.drainLimitHours": 47,
+            "airflow:workerPools.heavy.workersAhead": 0,
+        }
+    ),
     "endpoints": changed({"airflow:network.interfaceEndpoints": ["secretsmanager", "autoscaling"]}),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),

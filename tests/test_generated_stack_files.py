@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws_facts import broker_nodes, database_classes, endpoint_services, limits, regions
+from aws_facts import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS
 from offline.engine import DEFAULT_CONFIG, deploy
@@ -85,17 +85,32 @@ def _network(draw: st.DrawFn, region: str) -> dict[str, Any]:
 def _pools(draw: st.DrawFn) -> dict[str, Any]:
     names = draw(_lists(_WORDS))
     queues = draw(_lists(_WORDS.filter(lambda word: word != "default"), least=len(names) - 1, most=len(names) - 1))
-    pools = {}
+    pools: dict[str, Any] = {}
     for name, queue in zip(names, ["default", *queues], strict=True):
         low = draw(st.integers(0, 20))
         pools[name] = {
             "queues": [queue],
             "instanceTypes": draw(_lists(st.sampled_from(draw(st.sampled_from([_AMD64, _ARM64]))))),
-            "concurrency": draw(st.integers(1, 20)),
             "minSize": low,
             "maxSize": draw(st.integers(max(1, low), 20)),
+            "spotPercent": draw(st.integers(0, 100)),
+            "idleSeconds": draw(st.integers(10, 86_400)),
+            "drainLimitHours": draw(st.integers(1, limits.HOOK_HOURS - 1)),
+            "bootLeadSeconds": draw(st.integers(10, 3600)),
         }
+        pools[name] |= draw(_measures(pools[name]["instanceTypes"]))
+        pools[name]["onDemandBase"] = draw(st.integers(0, pools[name]["maxSize"]))
+        if draw(st.booleans()):
+            pools[name]["workersAhead"] = draw(st.integers(0, pools[name]["maxSize"]))
     return pools
+
+
+def _measures(types: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """How many tasks run on a worker: by number, or by memory where the types tell theirs."""
+    by_number = st.integers(1, 20).map(lambda tasks: {"concurrency": tasks})
+    if any(instance_types.memory_gib(kind) is None for kind in types):
+        return by_number
+    return by_number | st.floats(2, 7).map(lambda gib: {"taskMemoryGib": gib})
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import runpy
 from typing import Any
 
@@ -30,10 +31,73 @@ def test_a_worker_knows_its_own_pool_and_queues():
     assert told["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "4"
 
 
-def test_a_master_knows_its_group_and_no_pool():
+def test_a_worker_knows_how_its_pool_lets_it_leave():
+    told = load(content()).node_environment("heavy").variables()
+    assert told["NODE_CONCURRENCY"] == "4"
+    assert told["NODE_IDLE_SECONDS"] == "60"
+    assert told["NODE_DRAIN_LIMIT_SECONDS"] == "86400"
+    assert told["NODE_HEARTBEAT_SECONDS"] == "960"
+    assert (told["NODE_LAUNCHING_HOOK"], told["NODE_TERMINATING_HOOK"]) == ("role-is-ready", "worker-is-drained")
+    assert "NODE_POOLS" not in told, "a change of another pool would replace this one's workers"
+
+
+def test_a_master_knows_its_group_and_how_to_scale_every_pool():
     told = load(content()).node_environment().variables()
     assert told["NODE_GROUP"] == "airflow-prod-masters"
-    assert "NODE_POOL" not in told
+    assert told["NODE_LAUNCHING_HOOK"] == "role-is-ready"
+    assert not {"NODE_POOL", "NODE_TERMINATING_HOOK"} & told.keys()
+    assert json.loads(told["NODE_POOLS"]) == {
+        "default": {
+            "group": "airflow-prod-pool-default",
+            "queues": ["default"],
+            "concurrency": 16,
+            "idleSeconds": 180,
+            "bootLeadSeconds": 180,
+            "workersAhead": 8,
+        },
+        "heavy": {
+            "group": "airflow-prod-pool-heavy",
+            "queues": ["heavy"],
+            "concurrency": 4,
+            "idleSeconds": 60,
+            "bootLeadSeconds": 180,
+            "workersAhead": 4,
+        },
+    }
+
+
+def test_the_order_of_the_pools_in_the_stack_file_replaces_nobody():
+    config = content()
+    config["airflow:workerPools"] = dict(reversed(config["airflow:workerPools"].items()))
+    assert user_data(load(config).node_environment()) == user_data(load(content()).node_environment())
+
+
+NEW_POOL = {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "changed_workers"),
+    [
+        ({"airflow:workerPools.gpu": NEW_POOL}, set()),
+        ({"airflow:workerPools.heavy.minSize": 1}, set()),
+        ({"airflow:workerPools.heavy.maxSize": 5}, set()),
+        ({"airflow:workerPools.heavy.workersAhead": 0}, set()),
+        ({"airflow:workerPools.heavy.bootLeadSeconds": 60}, set()),
+        ({"airflow:workerPools.heavy.spotPercent": 50}, set()),
+        ({"airflow:workerPools.heavy.concurrency": 5}, {"heavy"}),
+        ({"airflow:workerPools.heavy.idleSeconds": 61}, {"heavy"}),
+        ({"airflow:workerPools.heavy.drainLimitHours": 25}, {"heavy"}),
+        ({"airflow:workerPools.heavy.queues": ["heavy", "more"]}, {"heavy"}),
+    ],
+)
+def test_a_change_of_a_pool_replaces_only_its_own_workers(change: dict[str, Any], changed_workers: set[str]):
+    before, after = load(content()), load(changed(change))
+    pools = [
+        pool
+        for pool in before.worker_pools
+        if user_data(before.node_environment(pool)) != user_data(after.node_environment(pool))
+    ]
+    assert set(pools) == changed_workers
 
 
 @pytest.mark.parametrize(
@@ -51,10 +115,9 @@ def test_a_change_elsewhere_leaves_the_nodes_alone(change: dict[str, Any]):
         assert user_data(before.node_environment(pool)) == user_data(after.node_environment(pool))
 
 
-def test_a_larger_pool_rolls_the_masters_that_fill_it_and_no_other_pool():
-    before, after = load(content()), load(changed({"airflow:workerPools.heavy.maxSize": 5}))
-    assert before.node_environment() != after.node_environment()
-    assert before.node_environment("default") == after.node_environment("default")
+def test_a_new_pool_is_told_to_the_masters_that_scale_it():
+    before, after = load(content()), load(changed({"airflow:workerPools.gpu": NEW_POOL}))
+    assert user_data(before.node_environment()) != user_data(after.node_environment())
 
 
 def test_the_buckets_that_nodes_are_told_are_those_that_are_made():

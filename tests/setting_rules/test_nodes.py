@@ -41,6 +41,77 @@ def test_types_whose_memory_their_name_does_not_tell_are_accepted():
     assert faults_of({"airflow:workerPools.default.instanceTypes": ["g5.xlarge"]}) == ()
 
 
+def by_memory(gib: object, *types: str) -> dict[str, object]:
+    """A change of the default pool to tasks of this memory on types of these names."""
+    changes: dict[str, object] = {
+        "airflow:workerPools.default.concurrency": REMOVED,
+        "airflow:workerPools.default.taskMemoryGib": gib,
+    }
+    return changes | ({"airflow:workerPools.default.instanceTypes": list(types)} if types else {})
+
+
+def test_tasks_are_measured_by_number_or_by_memory_and_not_by_both():
+    fault = the_fault({"airflow:workerPools.default.taskMemoryGib": 1.5})
+    assert fault.key == "airflow:workerPools.default.concurrency"
+    assert fault.given == "concurrency: 16 and taskMemoryGib: 1.5"
+    assert fault.remedy == "remove one of them"
+    assert faults_of(by_memory(1.5)) == ()
+
+
+def test_tasks_are_measured_by_number_or_by_memory_and_not_by_neither():
+    fault = the_fault({"airflow:workerPools.default.concurrency": REMOVED})
+    assert fault.key == "airflow:workerPools.default.concurrency"
+    assert fault.given == "nothing, and no taskMemoryGib either"
+    assert fault.remedy == "add one of them"
+
+
+def test_a_tasks_memory_fits_the_smallest_type():
+    fault = the_fault(by_memory(8, "m7i.xlarge", "t3.large"))
+    assert fault.key == "airflow:workerPools.default.taskMemoryGib"
+    assert fault.given == "8 on t3.large, 8 GiB of memory: 0 tasks"
+    assert fault.remedy == "lower taskMemoryGib to at most 7.5, or take larger instance types"
+    assert faults_of(by_memory(7.5, "m7i.xlarge", "t3.large")) == ()
+
+
+def test_memory_counts_tasks_only_where_the_types_tell_theirs():
+    fault = the_fault(by_memory(2, "m7i.xlarge", "g5.xlarge"))
+    assert fault.key == "airflow:workerPools.default.taskMemoryGib"
+    assert fault.given == "2, with g5.xlarge"
+    assert fault.remedy == "set concurrency instead of taskMemoryGib, or take other types"
+
+
+def test_a_tasks_memory_is_not_so_little_that_a_worker_runs_a_crowd():
+    fault = the_fault(by_memory(0.1, "m7i.24xlarge"))
+    assert fault.given == "0.1 on m7i.24xlarge, 384 GiB of memory: 3,835 tasks"
+    assert fault.remedy == "take smaller instance types, or raise taskMemoryGib"
+
+
+@pytest.mark.parametrize("key", ["onDemandBase", "workersAhead"])
+def test_a_part_of_the_workers_is_not_more_than_all_of_them(key: str):
+    fault = the_fault({f"airflow:workerPools.default.{key}": 9})
+    assert fault.key == f"airflow:workerPools.default.{key}"
+    assert fault.given == "9, above maxSize 8"
+    assert faults_of({f"airflow:workerPools.default.{key}": 8}) == ()
+
+
+def test_all_faults_of_a_pool_that_scales_badly_are_told_at_once():
+    scaling = {
+        "concurrency": 0,
+        "minSize": 9,
+        "drainLimitHours": 48,
+        "idleSeconds": 9,
+        "spotPercent": 101,
+        "onDemandBase": 9,
+        "workersAhead": 9,
+        "queues": [],
+        "instanceTypes": ["m7i.xlarge", "m7g.xlarge"],
+    }
+    faults = faults_of({f"airflow:workerPools.default.{key}": value for key, value in scaling.items()})
+    of_pool = {fault.key.removeprefix("airflow:workerPools.default.") for fault in faults}
+    assert scaling.keys() <= of_pool
+    assert all(fault.given and fault.allowed and fault.remedy for fault in faults)
+
+
 def test_a_master_has_memory_for_its_services():
     fault = the_fault({"airflow:masters.instanceType": "t3.small"})
     assert fault.key == "airflow:masters.instanceType"

@@ -1,0 +1,26 @@
+"""The pace at which a leaving worker says that it is still at work."""
+
+from __future__ import annotations
+
+import pytest
+
+from aws_facts import limits
+from setting_rules.draining import heartbeat_seconds
+
+LONGEST_WAIT = limits.HOOK_HOURS * 3600
+
+
+@pytest.mark.parametrize("hours", range(1, limits.HOOK_HOURS))
+def test_the_hook_outlasts_every_drain_limit_that_the_settings_take(hours: int):
+    heartbeat = heartbeat_seconds(hours * 3600)
+    held = heartbeat * limits.HOOK_HEARTBEATS
+    assert hours * 3600 + 15 * 60 <= held <= LONGEST_WAIT, "there is time for what comes after the last task"
+    assert limits.HOOK_HEARTBEAT_SECONDS[0] <= heartbeat <= limits.HOOK_HEARTBEAT_SECONDS[1]
+
+
+def test_a_short_drain_is_not_lost_to_a_short_fault():
+    assert heartbeat_seconds(3600) == 300
+
+
+def test_a_longer_heartbeat_is_in_whole_minutes():
+    assert [heartbeat_seconds(hours * 3600) for hours in (12, 24, 36)] == [480, 960, 1380]
