@@ -11,7 +11,7 @@ from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from components.network import Network, NetworkArgs
 from components.network_access import NetworkAccess, NetworkAccessArgs
 from components.node_identity import NodeIdentity, NodeIdentityArgs
-from components.node_template import NodeLaunch, node_tags
+from components.node_template import NodeLaunch, node_tags, refresh_commands
 from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from components.secrets import Secrets, SecretsArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
@@ -181,32 +181,11 @@ pulumi.export(
     f" --output text --region {region}",
 )
 pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
-# `pulumi up` starts the masters' refresh and does not wait for it; one that failed has to be started again by hand.
 pulumi.export(
-    "mastersRefreshCommands",
+    "refreshCommands",
     {
-        "watch": pulumi.Output.concat(
-            "aws autoscaling describe-instance-refreshes --auto-scaling-group-name ",
-            masters.autoscaling_group_name,
-            f" --region {region}",
-        ),
-        "repeat": pulumi.Output.concat(
-            "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
-            masters.autoscaling_group_name,
-            f" --region {region} --preferences"
-            ' \'{"SkipMatching":true,"MinHealthyPercentage":100,"MaxHealthyPercentage":110}\'',
-        ),
-    },
-)
-pulumi.export(
-    "replaceWorkersCommands",
-    {
-        pool: pulumi.Output.concat(
-            "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
-            group.autoscaling_group_name,
-            f" --region {region}",
-        )
-        for pool, group in pools.items()
+        "masters": refresh_commands(masters.autoscaling_group_name, region),
+        "workerPools": {pool: refresh_commands(group.autoscaling_group_name, region) for pool, group in pools.items()},
     },
 )
 pulumi.export(

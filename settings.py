@@ -6,20 +6,18 @@ value may be stands at its field; what several values have to agree on stands in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pulumi
-from pulumi.runtime.config import CONFIG
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from aws_facts import database_classes, instance_types, limits
 from aws_facts.instance_types import Architecture
 from node.environment import NodeEnvironment
-from setting_rules import draining, node_environments, schema, task_slots
-from setting_rules.acceptance import Encrypted, accept
+from setting_rules import draining, node_environments, stack_file, task_slots
+from setting_rules.acceptance import accept
 from setting_rules.faults import FaultyValue
 from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
 from setting_rules.rules import broken_rules
@@ -52,7 +50,6 @@ from setting_rules.values import (
     VpcId,
     Zone,
     at_least,
-    nearest,
     number,
     whole_number,
 )
@@ -394,40 +391,8 @@ class Settings(Section):
 
 
 def load_settings() -> Settings:
-    """The stack's settings. The only reader of Pulumi's configuration.
+    """The stack's settings.
 
     Raises SettingsError with every fault of the stack file at once; nothing is registered by then.
     """
-    return accept(Settings, _stack_file(), rules=broken_rules, stack=pulumi.get_stack())
-
-
-def _stack_file() -> dict[str, Any]:
-    """What the stack file says, by the keys of the sections; keys that nobody reads keep their namespace.
-
-    pulumi.Config answers for one key that is known; a misspelt section is only seen among all of them.
-    """
-    given: dict[str, Any] = {}
-    for full_key in {**pulumi.runtime.get_config_env(), **CONFIG.get()}:
-        namespace, _, key = full_key.rpartition(":")
-        value = _value(full_key)
-        if namespace == "airflow":
-            given[full_key if key in schema.PROVIDER_KEYS else key] = value
-        elif full_key == "aws:defaultTags":
-            tagging = value if isinstance(value, dict) else {"tags": value}
-            given |= {"tags" if word == "tags" else f"{full_key}.{word}": part for word, part in tagging.items()}
-        elif full_key in schema.PROVIDER_KEYS.values():
-            given[key] = value
-        elif nearest(namespace, ["airflow"]) or (namespace == "aws" and schema.misspelt_provider_key(key)):
-            given[full_key] = value
-    return given
-
-
-def _value(full_key: str) -> Any:
-    # The engine names encrypted keys in the environment, tests and the offline plan by set_all_config.
-    if pulumi.runtime.is_config_secret(full_key) or full_key in pulumi.runtime.get_config_secret_keys_env():
-        return Encrypted()
-    text = pulumi.runtime.get_config(full_key)
-    try:
-        return json.loads(text)  # the engine hands over sections and lists as JSON, single values as they are
-    except ValueError:
-        return text
+    return accept(Settings, stack_file.given(), rules=broken_rules, stack=pulumi.get_stack())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from node.cluster_names import API_SERVER_PORT
 from settings import WebSettings
 
 HTTPS = 443
@@ -24,9 +25,9 @@ class Row:
 
 
 TABLE = (
-    Row("workers", "internal-web", 8080, "Execution API: tasks report to the api-servers"),
-    Row("internal-web", "masters", 8080, "Requests and health checks of the internal load balancer"),
-    Row("public-web", "masters", 8080, "Requests and health checks of the public load balancer"),
+    Row("workers", "internal-web", API_SERVER_PORT, "Execution API: tasks report to the api-servers"),
+    Row("internal-web", "masters", API_SERVER_PORT, "Requests and health checks of the internal load balancer"),
+    Row("public-web", "masters", API_SERVER_PORT, "Requests and health checks of the public load balancer"),
     Row("masters", "workers", 8793, "Live logs of running tasks"),
     Row("masters", "masters", 8794, "Live logs of deferred tasks"),
     Row("masters", "database", 5432, "Airflow metadata"),
@@ -171,7 +172,7 @@ def _doors(web: WebSettings) -> Iterator[tuple[str, str, int]]:
     """(group, address range, port) for each way in from outside the cluster."""
     for cidr in web.allowed_cidrs:
         # With a domain 8080 stays open, to lead people who come by the old address to HTTPS.
-        yield "internal-web", cidr, 8080
+        yield "internal-web", cidr, API_SERVER_PORT
         if web.domain is not None:
             yield "internal-web", cidr, HTTPS
     if web.public is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -136,6 +137,23 @@ def rolling_refresh() -> aws.autoscaling.GroupInstanceRefreshArgs:
             skip_matching=True,
         ),
     )
+
+
+def refresh_commands(group_name: pulumi.Output[str], region: str) -> dict[str, pulumi.Output[str]]:
+    """How to see how far the group's refresh is, and how to start it again as the program does: `pulumi up` does not
+    wait for one, and AWS does not repeat one that failed."""
+    preferences = {
+        "SkipMatching": True,
+        "MinHealthyPercentage": MIN_HEALTHY_PERCENT,
+        "MaxHealthyPercentage": MAX_HEALTHY_PERCENT,
+    }
+    of_group = pulumi.Output.concat(" --auto-scaling-group-name ", group_name, f" --region {region}")
+    return {
+        "watch": pulumi.Output.concat("aws autoscaling describe-instance-refreshes", of_group),
+        "repeat": pulumi.Output.concat(
+            "aws autoscaling start-instance-refresh", of_group, f" --preferences '{json.dumps(preferences)}'"
+        ),
+    }
 
 
 def _root_volume(size_gib: int) -> aws.ec2.LaunchTemplateBlockDeviceMappingArgs:

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from tests.stack_variants import VARIANTS, recorded, settings_of
+from tests.stack_variants import VARIANTS, recorded
 
 
 def test_the_admin_password_is_one_command_away():
@@ -37,22 +37,30 @@ def test_the_url_opens_the_ui(variant: str, url: str):
     assert recorded(variant).exports["url"] == url
 
 
-def test_every_pool_says_how_to_replace_its_workers():
+def refresh_commands() -> dict[str, dict[str, str]]:
+    """Those of every group, by the group's name."""
     exports = recorded("prod").exports
-    assert set(exports["replaceWorkersCommands"]) == set(settings_of("prod").worker_pools)
-    for pool, command in exports["replaceWorkersCommands"].items():
-        assert exports["autoscalingGroups"]["workerPools"][pool] in shlex.split(command)
+    groups, commands = exports["autoscalingGroups"], exports["refreshCommands"]
+    pools = {groups["workerPools"][pool]: of_pool for pool, of_pool in commands["workerPools"].items()}
+    return {groups["masters"]: commands["masters"], **pools}
 
 
-def test_a_failed_refresh_of_the_masters_is_repeated_as_the_program_does_it():
-    recording = recorded("prod")
-    [group] = [g for g in recording.of_type("aws:autoscaling/group:Group") if g.name == "masters-group"]
-    command = shlex.split(recording.exports["mastersRefreshCommands"]["repeat"])
-    wanted = group.inputs["instanceRefresh"]["preferences"]
-    given = json.loads(command[command.index("--preferences") + 1])
-    assert given["MinHealthyPercentage"] == wanted["minHealthyPercentage"]
-    assert given["MaxHealthyPercentage"] == wanted["maxHealthyPercentage"]
-    assert group.outputs["name"] in command
+def test_a_failed_refresh_is_repeated_as_the_program_does_it():
+    groups = recorded("prod").of_type("aws:autoscaling/group:Group")
+    assert {group.outputs["name"] for group in groups} == refresh_commands().keys()
+    for group in groups:
+        command = shlex.split(refresh_commands()[group.outputs["name"]]["repeat"])
+        wanted = group.inputs["instanceRefresh"]["preferences"]
+        given = json.loads(command[command.index("--preferences") + 1])
+        assert given == {f"{key[0].upper()}{key[1:]}": value for key, value in wanted.items()}
+        assert group.outputs["name"] in command
+
+
+def test_every_refresh_can_be_watched():
+    for group, commands in refresh_commands().items():
+        command = shlex.split(commands["watch"])
+        assert command[:3] == ["aws", "autoscaling", "describe-instance-refreshes"]
+        assert command[command.index("--auto-scaling-group-name") + 1] == group
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,45 @@
+"""Reads what the stack file says. The only reader of Pulumi's configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+
+from setting_rules import schema
+from setting_rules.acceptance import Encrypted
+from setting_rules.values import nearest
+
+
+def given() -> dict[str, Any]:
+    """What the stack file says, by the keys of the sections; keys that nobody reads keep their namespace.
+
+    pulumi.Config answers for one key that is known; a misspelt section is only seen among all of them.
+    """
+    found: dict[str, Any] = {}
+    for full_key in {**pulumi.runtime.get_config_env(), **CONFIG.get()}:
+        namespace, _, key = full_key.rpartition(":")
+        value = _value(full_key)
+        if namespace == "airflow":
+            found[full_key if key in schema.PROVIDER_KEYS else key] = value
+        elif full_key == "aws:defaultTags":
+            tagging = value if isinstance(value, dict) else {"tags": value}
+            found |= {"tags" if word == "tags" else f"{full_key}.{word}": part for word, part in tagging.items()}
+        elif full_key in schema.PROVIDER_KEYS.values():
+            found[key] = value
+        elif nearest(namespace, ["airflow"]) or (namespace == "aws" and schema.misspelt_provider_key(key)):
+            found[full_key] = value
+    return found
+
+
+def _value(full_key: str) -> Any:
+    # The engine names encrypted keys in the environment, tests and the offline plan by set_all_config.
+    if pulumi.runtime.is_config_secret(full_key) or full_key in pulumi.runtime.get_config_secret_keys_env():
+        return Encrypted()
+    text = pulumi.runtime.get_config(full_key)
+    try:
+        return json.loads(text)  # the engine hands over sections and lists as JSON, single values as they are
+    except ValueError:
+        return text
