@@ -31,6 +31,10 @@ FIRST_BOOT_DEADLINE = (
     " --property=StandardOutput=journal+console /usr/bin/python3 /usr/local/lib/airflow/report-failed-boot --deadline"
 )
 
+# Which instance this is: cloud-init knows it when bootcmd runs. Written at each boot: an image may be made of a disk.
+INSTANCE_FILE = "/etc/airflow/instance.env"
+NOTE_INSTANCE = f'mkdir -p /etc/airflow && echo "NODE_INSTANCE_ID=$INSTANCE_ID" >{INSTANCE_FILE}'
+
 START = (
     "systemd-sysusers /etc/sysusers.d/airflow.conf",
     "systemd-tmpfiles --create /etc/tmpfiles.d/airflow.conf",
@@ -64,7 +68,7 @@ def user_data(environment: NodeEnvironment) -> str:
 def cloud_config(environment: NodeEnvironment) -> str:
     """The cloud-config, as JSON: cloud-init reads YAML, and JSON is the part of it that leaves no quoting to guess."""
     document = {
-        "bootcmd": [FIRST_BOOT_DEADLINE],
+        "bootcmd": [FIRST_BOOT_DEADLINE, NOTE_INSTANCE],
         "write_files": [
             {"path": path, "permissions": f"{mode:04o}", "content": content}
             for path, mode, content in _written_files(environment)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import random
 import shutil
 import string
@@ -14,7 +15,16 @@ import yaml
 
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
 from node.node_file import FIRST_PROGRAMS, files_for
-from node.user_data import FIRST_BOOT_DEADLINE, LIMIT_BYTES, UserDataTooLarge, cloud_config, decode, user_data
+from node.user_data import (
+    FIRST_BOOT_DEADLINE,
+    INSTANCE_FILE,
+    LIMIT_BYTES,
+    UserDataTooLarge,
+    cloud_config,
+    decode,
+    user_data,
+)
+from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, worker
 
 both = pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
@@ -91,6 +101,15 @@ def test_nothing_that_aws_decides_is_in_it():
 def test_the_deadline_of_the_first_boot_does_not_wait_for_what_waits_for_cloud_init():
     for option in ("--timer-property", "--property"):
         assert f" {option}=DefaultDependencies=no" in FIRST_BOOT_DEADLINE, "sysinit.target waits for cloud-init"
+
+
+@both
+def test_the_node_notes_which_instance_it_is(environment: NodeEnvironment, tmp_path: Path):
+    """cloud-init runs each line of bootcmd with INSTANCE_ID in its environment."""
+    (line,) = [line for line in _document(environment)["bootcmd"] if INSTANCE_FILE in line]
+    line = line.replace("/etc/airflow", str(tmp_path / "airflow"))
+    subprocess.run(["sh", "-c", line], env={"PATH": os.environ["PATH"], "INSTANCE_ID": "i-0123456789"}, check=True)
+    assert parse((tmp_path / "airflow/instance.env").read_text()) == {"NODE_INSTANCE_ID": "i-0123456789"}
 
 
 @pytest.mark.skipif(not shutil.which("cloud-init"), reason="cloud-init is not installed here; the lab's nodes run it")
