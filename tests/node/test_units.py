@@ -13,6 +13,7 @@ from node.environment import ENVIRONMENT_FILE
 from node.roles import Role
 from node.user_data import FIRST_BOOT_DEADLINE
 from tests.node import node_root
+from tests.node.programs import load
 
 STEPS = {
     Role.MASTER: ["artifacts", "ca-bundle", "install", "secrets", "database"],
@@ -181,6 +182,14 @@ def test_a_stopping_worker_lets_its_tasks_finish(roots: dict[Role, Path]):
     assert settings["KillMode"] == ["mixed"], "a signal to every process of the group kills the tasks"
     assert settings["KillSignal"] == ["SIGTERM"], "Celery's warm shutdown"
     assert settings["TimeoutStopSec"] == ["12h"]
+
+
+def test_a_worker_can_say_what_it_is_doing_for_as_long_as_it_runs(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.WORKER, "worker")
+    worker_report = load("python/worker_report.py")
+    assert [f"/run/{name}" for name in settings["RuntimeDirectory"]] == [str(worker_report.STATE_FILE.parent)]
+    assert "RuntimeDirectoryPreserve" not in settings, "what a killed worker said last must not look like a ready one"
+    assert "RuntimeDirectoryMode" not in settings, "others read it"
 
 
 @pytest.mark.parametrize(("role", "service"), [(Role.WORKER, "worker"), (Role.MASTER, "dag-processor")])

@@ -1,0 +1,148 @@
+"""Tells the node what its Celery worker is doing, and stops consuming while the node is retired.
+
+Celery imports it into the worker's main process, as one of its `imports`; a step of the consumer does the rest. State
+is written by a thread, so that it is fresh while the main thread waits for the broker or for the last tasks too.
+Consumers belong to the main thread's event loop and are changed nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import worker_init
+from celery.utils.log import get_logger
+from celery.worker import state as worker_state
+
+STATE_FILE = Path("/run/airflow-worker/state.json")
+RETIRED_FILE = Path("/run/airflow-lifecycle/retired")
+PERIOD_SECONDS = 1.0
+# An event loop that has not turned for so long hears nothing from the broker, whatever its connection says.
+DEAF_SECONDS = 10.0
+
+logger = get_logger(__name__)
+
+
+class WorkerReport(bootsteps.StartStopStep):
+    """The consumer's step: started with every connection to the broker, stopped when it is lost or given up."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        # The queues of the command line. Celery forgets a cancelled one when it connects anew.
+        self._home = dict(parent.app.amqp.queues.consume_from)
+        self._turned = float("-inf")
+        self._connected = False
+        self._timer: Any = None
+        self._writer: threading.Thread | None = None
+
+    def start(self, parent: Any) -> None:
+        """Before the first message is consumed on a new connection."""
+        self._connected = True
+        self._turn(parent)
+        self._timer = parent.timer.call_repeatedly(PERIOD_SECONDS, self._turn, (parent,))
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_for_ever, args=(parent,), daemon=True)
+            self._writer.start()
+
+    def stop(self, parent: Any) -> None:
+        """The connection is lost, or the worker shuts down."""
+        del parent
+        self._connected = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _turn(self, consumer: Any) -> None:
+        """Once per period in the event loop."""
+        self._turned = time.monotonic()
+        try:
+            self._obey(consumer)
+        except Exception:
+            # Whatever it was, the next turn tries again; an error here would end the worker's connection.
+            logger.exception("The consumers could not be changed.")
+
+    def _obey(self, consumer: Any) -> None:
+        consumed = [queue.name for queue in consumer.task_consumer.queues]
+        if RETIRED_FILE.exists():
+            for name in consumed:
+                consumer.cancel_task_queue(name)
+        elif not consumed:
+            for name, queue in self._home.items():
+                # Celery's own way back forgets the queue at the next connection.
+                consumer.app.amqp.queues.select_add(queue)
+                consumer.add_task_queue(name)
+
+    def _write_for_ever(self, consumer: Any) -> None:
+        while True:
+            try:
+                _replace(STATE_FILE, json.dumps(self._state(consumer)))
+            except Exception:
+                logger.exception("%s could not be written.", STATE_FILE)
+            time.sleep(PERIOD_SECONDS)
+
+    def _state(self, consumer: Any) -> dict[str, Any]:
+        connected = self._connected and time.monotonic() - self._turned < DEAF_SECONDS
+        active = _snapshot(worker_state.active_requests)
+        reserved = _snapshot(worker_state.reserved_requests)
+        return {
+            "at": time.time(),
+            "connected": connected,
+            "queues": _consumed(consumer) if connected else [],
+            "reserved": len(reserved.keys() - active.keys()),
+            "active": [
+                {"pid": request.worker_pid, "since": request.time_start, "task": task_name(request.args)}
+                for request in active.values()
+            ],
+        }
+
+
+def task_name(arguments: Any) -> str:
+    """What people call the task of a message: `<dag> <run> <task> [<map index>] try <number>`.
+
+    The only argument of Airflow's messages is a JSON text. Other workloads than tasks are called by their type.
+    """
+    try:
+        workload = json.loads(arguments[0])
+        instance = workload.get("ti")
+        if instance is None:
+            return str(workload["type"])
+        index = instance.get("map_index", -1)
+        mapped = f" [{index}]" if isinstance(index, int) and index >= 0 else ""
+        names = f"{instance['dag_id']} {instance['run_id']} {instance['task_id']}"
+        return f"{names}{mapped} try {instance['try_number']}"
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return "unknown"
+
+
+def _snapshot(requests: Any) -> dict[str, Any]:
+    """A set's requests by id. It changes in the main thread meanwhile, which Python answers with an error."""
+    while True:
+        try:
+            return {request.id: request for request in tuple(requests)}
+        except RuntimeError:
+            time.sleep(0)
+
+
+def _consumed(consumer: Any) -> list[str]:
+    tasks = consumer.task_consumer
+    return sorted(queue.name for queue in tasks.queues if tasks.consuming_from(queue.name))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Readers see the old text or the new one."""
+    part = file.with_suffix(".part")
+    part.write_text(text)
+    # For root without root's powers, too. The service's umask is narrower, for what tasks write.
+    part.chmod(0o644)
+    part.replace(file)
+
+
+@worker_init.connect
+def _install(sender: Any, **_: Any) -> None:
+    sender.app.steps["consumer"].add(WorkerReport)

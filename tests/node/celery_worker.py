@@ -1,0 +1,158 @@
+"""A Celery worker as a node runs it, on a broker of the test's own, with tasks that end when the test says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import celery
+
+from node.node_file import PROGRAMS, ROOTFS
+from tests.node.redis_server import Server
+
+PATIENCE_SECONDS = 30.0
+QUEUES = ("default", "reports")
+ARGUMENTS = (
+    *("-A", "application", "worker", "-O", "fair", "--concurrency", "2", "--queues", ",".join(QUEUES)),
+    *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
+)
+
+# What Airflow's own application sets, as far as it matters here.
+APPLICATION = """
+import pathlib, time
+import celery
+import worker_report
+
+folder = pathlib.Path({folder!r})
+worker_report.STATE_FILE = folder / "run" / "state.json"
+worker_report.RETIRED_FILE = folder / "retired"
+
+app = celery.Celery("test", broker={broker!r})
+app.conf.update(
+    imports=("worker_report",),
+    task_acks_late=True,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    worker_hijack_root_logger=False,
+    broker_connection_max_retries=None,
+    broker_transport_options={{"visibility_timeout": 604800, "health_check_interval": 10}},
+    task_default_queue="default",
+)
+
+@app.task(name="execute_workload")
+def execute_workload(text):
+    name = celery.current_task.request.id
+    with (folder / "ledger").open("a") as ledger:
+        ledger.write(name + "\\n")
+    while not (folder / ("end-" + name)).exists():
+        time.sleep(0.02)
+"""
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until it is true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"in {PATIENCE_SECONDS:.0f} s it did not come true that {what}"
+        time.sleep(0.02)
+    return found
+
+
+def workload(task: str, map_index: int = -1) -> str:
+    """What Airflow sends: the only argument of its messages."""
+    instance = {"dag_id": "etl", "run_id": "manual__1", "task_id": task, "map_index": map_index, "try_number": 2}
+    return json.dumps({"type": "ExecuteTask", "ti": instance, "token": "secret"})
+
+
+class CeleryWorker:
+    """A running worker with two slots."""
+
+    def __init__(self, broker: Server, folder: Path) -> None:
+        self._broker = broker
+        self._folder = folder
+        (folder / "run").mkdir(exist_ok=True)
+        (folder / "application.py").write_text(APPLICATION.format(folder=str(folder), broker=broker.url))
+        self._sender = celery.Celery("sender", broker=broker.url)
+        self._sender.conf.task_default_queue = "default"
+        with (folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "celery", *ARGUMENTS],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": f"{ROOTFS}/worker{PROGRAMS}/python"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                umask=0o027,
+            )
+
+    @property
+    def log(self) -> str:
+        """What the worker has said."""
+        return (self._folder / "log").read_text()
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What the worker says of itself; connected to nothing where it says nothing."""
+        file = self._folder / "run" / "state.json"
+        return json.loads(file.read_text()) if file.exists() else {"connected": False, "queues": [], "active": []}
+
+    @property
+    def consumes(self) -> tuple[str, ...]:
+        """The queues it consumes."""
+        return tuple(self.state["queues"])
+
+    @property
+    def started(self) -> list[str]:
+        """The tasks that have started, in their order."""
+        ledger = self._folder / "ledger"
+        return ledger.read_text().split() if ledger.exists() else []
+
+    def waiting(self, queue: str = "default") -> int:
+        """The messages that no worker has taken."""
+        with self._broker.client(0) as client:
+            return client.llen(queue)
+
+    def send(self, name: str, queue: str = "default", map_index: int = -1) -> None:
+        """Send a task."""
+        arguments = (workload(name, map_index),)
+        self._sender.send_task("execute_workload", arguments, task_id=name, queue=queue, ignore_result=True)
+
+    def finish(self, *names: str) -> None:
+        """Let tasks end."""
+        for name in names:
+            (self._folder / f"end-{name}").touch()
+
+    def retire(self) -> None:
+        """What the node does when it is retired."""
+        (self._folder / "retired").touch()
+
+    def recall(self) -> None:
+        """What the node does when it is taken back."""
+        (self._folder / "retired").unlink()
+
+    def end(self) -> None:
+        """End it and its tasks at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+@contextmanager
+def running(broker: Server, folder: Path) -> Generator[CeleryWorker]:
+    """A worker that is gone with the context."""
+    worker = CeleryWorker(broker, folder)
+    try:
+        yield worker
+    except BaseException:
+        sys.stderr.write(worker.log)
+        raise
+    finally:
+        worker.end()

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node import celery_worker, redis_server
+from tests.node.celery_worker import QUEUES, CeleryWorker, until, workload
+from tests.node.programs import load
+
+worker_report = load("python/worker_report.py")
+
+
+@pytest.fixture
+def broker() -> Iterator[redis_server.Server]:
+    path = redis_server.program()
+    if path is None:
+        pytest.skip("neither redis-server nor valkey-server is installed here")
+    with redis_server.running(path) as server:
+        yield server
+
+
+@pytest.fixture
+def worker(broker: redis_server.Server, tmp_path: Path) -> Iterator[CeleryWorker]:
+    with celery_worker.running(broker, tmp_path) as found:
+        until(lambda: found.consumes == QUEUES, "the worker consumes")
+        yield found
+
+
+def _runs(worker: CeleryWorker, name: str) -> bool:
+    return any(f" {name} " in active["task"] for active in worker.state["active"])
+
+
+def _restart(broker: redis_server.Server, worker: CeleryWorker) -> None:
+    """Cut the worker from its broker, and let it find an empty one."""
+    broker.stop()
+    until(lambda: not worker.state["connected"], "the worker says that it is cut off")
+    broker.start()
+    until(lambda: worker.state["connected"], "the worker says that it is connected again")
+
+
+def test_the_state_tells_what_runs(worker: CeleryWorker):
+    began = time.time()
+    worker.send("extract")
+    worker.send("load", "reports", map_index=3)
+    until(lambda: len(worker.state["active"]) == 2, "both run")
+    state = worker.state
+    assert (state["connected"], tuple(state["queues"]), state["reserved"]) == (True, QUEUES, 0)
+    tasks = {active["task"]: active for active in state["active"]}
+    assert tasks.keys() == {"etl manual__1 extract try 2", "etl manual__1 load [3] try 2"}
+    for active in tasks.values():
+        parent = Path(f"/proc/{active['pid']}/stat").read_text().rpartition(")")[2].split()[1]
+        assert int(parent) == worker.process.pid, "a pool process"
+        assert began - 1 <= active["since"] <= time.time() + 1
+
+
+def test_a_finished_task_leaves_the_state(worker: CeleryWorker):
+    worker.send("extract")
+    until(lambda: _runs(worker, "extract"), "it runs")
+    worker.finish("extract")
+    until(lambda: not worker.state["active"], "it is gone")
+
+
+def test_the_state_is_fresh_each_second(worker: CeleryWorker):
+    seen: set[float] = set()
+
+    def four() -> bool:
+        seen.add(worker.state["at"])
+        return len(seen) == 4
+
+    until(four, "it was written four times")
+    assert max(seen) - min(seen) < 10
+
+
+def test_whoever_is_on_the_node_may_read_the_state(worker: CeleryWorker, tmp_path: Path):
+    assert worker.state["connected"]
+    assert (tmp_path / "run/state.json").stat().st_mode & 0o777 == 0o644, "the unit's umask would hide it"
+
+
+def test_what_cannot_start_at_once_stays_in_the_queue(worker: CeleryWorker):
+    for name in ("one", "two", "three"):
+        worker.send(name)
+    until(lambda: len(worker.state["active"]) == 2, "both slots are taken")
+    assert worker.waiting() == 1, "another worker's to take"
+
+
+def test_a_retired_worker_takes_no_task_and_finishes_what_it_has(worker: CeleryWorker):
+    worker.send("old")
+    until(lambda: _runs(worker, "old"), "it runs")
+    worker.retire()
+    until(lambda: worker.consumes == (), "it consumes nothing")
+    worker.send("new")
+    worker.finish("old")
+    until(lambda: not worker.state["active"], "the old task has finished")
+    assert worker.state["connected"]
+    assert worker.started == ["old"]
+    assert worker.waiting() == 1, "nor has it swallowed a message"
+
+
+def test_a_recalled_worker_takes_tasks_again(worker: CeleryWorker):
+    worker.retire()
+    until(lambda: worker.consumes == (), "it consumes nothing")
+    for name, queue in zip(("one", "two"), QUEUES, strict=True):
+        worker.send(name, queue)
+    worker.recall()
+    until(lambda: sorted(worker.started) == ["one", "two"], "it takes from each of its queues")
+
+
+def test_a_worker_that_starts_retired_takes_no_task(broker: redis_server.Server, tmp_path: Path):
+    (tmp_path / "retired").touch()
+    with celery_worker.running(broker, tmp_path) as worker:
+        worker.send("new")
+        until(lambda: worker.state["connected"], "it is connected")
+        until(lambda: "ready." in worker.log, "it is ready")
+        at = worker.state["at"]
+        until(lambda: worker.state["at"] > at + 2, "some time has passed")
+        assert (worker.consumes, worker.started, worker.waiting()) == ((), [], 1)
+
+
+def test_a_retired_worker_that_connects_anew_takes_no_task(broker: redis_server.Server, worker: CeleryWorker):
+    worker.retire()
+    until(lambda: worker.consumes == (), "it consumes nothing")
+    _restart(broker, worker)
+    worker.send("new")
+    at = worker.state["at"]
+    until(lambda: worker.state["at"] > at + 2, "some time has passed")
+    assert (worker.consumes, worker.started, worker.waiting()) == ((), [], 1)
+
+
+def test_a_recalled_worker_that_connects_anew_takes_tasks(broker: redis_server.Server, worker: CeleryWorker):
+    worker.retire()
+    until(lambda: worker.consumes == (), "it consumes nothing")
+    worker.recall()
+    until(lambda: worker.consumes == QUEUES, "it consumes again")
+    _restart(broker, worker)
+    for name, queue in zip(("one", "two"), QUEUES, strict=True):
+        worker.send(name, queue)
+    until(lambda: sorted(worker.started) == ["one", "two"], "it takes from each of its queues")
+
+
+def test_the_state_is_written_while_the_broker_is_away(broker: redis_server.Server, worker: CeleryWorker):
+    worker.send("long")
+    until(lambda: _runs(worker, "long"), "it runs")
+    broker.stop()
+    until(lambda: not worker.state["connected"], "the worker says that it is cut off")
+    at = worker.state["at"]
+    until(lambda: worker.state["at"] > at + 2, "the state is written")
+    assert worker.consumes == ()
+    assert _runs(worker, "long"), "the task has not ended"
+
+
+def test_a_worker_that_shuts_down_tells_what_it_still_has(worker: CeleryWorker):
+    worker.send("last")
+    until(lambda: _runs(worker, "last"), "it runs")
+    os.kill(worker.process.pid, signal.SIGTERM)
+    until(lambda: not worker.state["connected"], "it consumes no more")
+    worker.send("new")
+    at = worker.state["at"]
+    until(lambda: worker.state["at"] > at + 2, "the state is written")
+    assert _runs(worker, "last")
+    worker.finish("last")
+    assert worker.process.wait(celery_worker.PATIENCE_SECONDS) == 0
+    assert (worker.started, worker.waiting()) == (["last"], 1)
+
+
+def test_a_state_that_cannot_be_written_does_not_disturb_the_work(worker: CeleryWorker, tmp_path: Path):
+    shutil.rmtree(tmp_path / "run")
+    until(lambda: "state.json could not be written" in worker.log, "the log tells")
+    worker.send("one")
+    worker.finish("one")
+    until(lambda: worker.started == ["one"], "it works")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ([workload("load")], "etl manual__1 load try 2"),
+        ([workload("load", 0)], "etl manual__1 load [0] try 2"),
+        ([json.dumps({"type": "ExecuteCallback", "callback": {}})], "ExecuteCallback"),
+        *[(arguments, "unknown") for arguments in (None, [], [7], ["no JSON"], ["[]"], ["{}"], ['{"ti": {}}'])],
+    ],
+)
+def test_a_task_is_called_as_people_know_it(arguments: object, name: str):
+    assert worker_report.task_name(arguments) == name
