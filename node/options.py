@@ -38,8 +38,13 @@ def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         # A dead worker's task fails after a minute instead of five. Workers take their heartbeat's pace from it too.
         ("scheduler", "task_instance_heartbeat_timeout"): "60",
         ("scheduler", "orphaned_tasks_check_interval"): "60",
-        # A task may wait this long for a free worker before it counts as lost, three times in all.
-        ("scheduler", "task_queued_timeout"): "7200",
+        # A task may wait a day for a free worker; the token it starts with lives as long. Afterwards it is queued anew,
+        # as often as it takes. Those whose messages the broker lost are found by requeue-lost-tasks.
+        ("scheduler", "task_queued_timeout"): "86400",
+        ("scheduler", "task_queued_timeout_check_interval"): "30",
+        ("scheduler", "num_stuck_in_queued_retries"): "1000",
+        # Attempts while the broker is away. Each is cut off after a second; then a task costs no try but waits.
+        ("celery", "task_publish_max_retries"): "1000000",
         # A message is redelivered after this time even if its task still runs: far above any task.
         ("celery_broker_transport_options", "visibility_timeout"): "604800",
         ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(RESULT_BACKEND_ENGINE),
@@ -95,6 +100,7 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("scheduler", "enable_health_check"): "True",
         ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
         ("database", "sql_alchemy_connect_args_async"): "node_database.ASYNC_CONNECT_ARGS",
+        ("celery", "celery_config_options"): "node_celery.CONFIG",
         ("fab", "config_file"): "/etc/airflow/webserver_config.py",
         ("fab", "cookie_secure"): str(environment.secure_cookies),
         # The database step does it, once and under its lock; two api-servers at a time would collide.
@@ -103,4 +109,7 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
 
 
 def _worker_options(pool: PoolSketch) -> dict[tuple[str, str], str]:
-    return {("celery", "worker_concurrency"): str(pool.concurrency)}
+    return {
+        ("celery", "celery_config_options"): "worker_celery.CONFIG",
+        ("celery", "worker_concurrency"): str(pool.concurrency),
+    }

@@ -14,6 +14,9 @@ import yaml
 
 Registry = dict[str, dict[str, dict[str, bool]]]
 
+# Options that Airflow reads and keeps out of its own reference, by the file that reads them.
+UNDOCUMENTED = {("scheduler", "num_stuck_in_queued_retries"): "airflow/jobs/scheduler_job_runner.py"}
+
 # An option is set by a variable of its name, so others are out of reach for a node.
 _SETTABLE = re.compile(r"[a-z0-9_]+")
 
@@ -27,6 +30,8 @@ def extract(site: Path) -> dict[str, Any]:
             for option, facts in content["options"].items():
                 if _SETTABLE.fullmatch(option.lower()):
                     options.setdefault(section.lower(), {})[option.lower()] = _facts(facts)
+    for section, option in _undocumented(site):
+        options.setdefault(section, {})[option] = _facts({})
     return {"airflow": _version(site), "options": options}
 
 
@@ -42,6 +47,14 @@ def to_json(registry: Mapping[str, Any]) -> str:
 
 def _facts(option: Mapping[str, Any]) -> dict[str, bool]:
     return {"sensitive": bool(option.get("sensitive"))}
+
+
+def _undocumented(site: Path) -> Iterator[tuple[str, str]]:
+    """Those that this Airflow still reads."""
+    for (section, option), reader in UNDOCUMENTED.items():
+        source = site / reader
+        if source.exists() and f'"{option}"' in source.read_text():
+            yield section, option
 
 
 def _version(site: Path) -> str:

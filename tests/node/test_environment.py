@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS, NodeEnvironment, assignment
+from node.node_file import files_for
 from node.roles import SECRETS, Role
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, master, worker
@@ -86,6 +87,29 @@ def test_workers_and_masters_share_the_pace_of_heartbeats():
 def test_a_task_may_run_longer_than_a_worker_waits_before_its_message_is_redelivered():
     seconds = int(WORKER.variables()["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
     assert seconds > 12 * 3600, "the worker's unit lets tasks finish for 12 hours"
+
+
+def test_a_task_may_wait_for_a_worker_as_long_as_the_longest_task_runs():
+    variables = MASTER.variables()
+    assert float(variables["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]) >= 24 * 3600, (
+        "the token that a task starts with lives as long: later the API refuses it, and the task has failed"
+    )
+    assert int(variables["AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES"]) >= 1000, "waiting is no failure"
+
+
+def test_a_task_whose_message_is_lost_is_queued_anew_within_a_minute():
+    seconds = float(MASTER.variables()["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL"])
+    assert seconds <= 60, "the scheduler's turn, once the message is known to be lost"
+
+
+def test_each_role_has_the_celery_configuration_that_it_can_import():
+    assert MASTER.variables()["AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"] == "node_celery.CONFIG"
+    assert WORKER.variables()["AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"] == "worker_celery.CONFIG"
+    for environment in BOTH:
+        module, _, name = environment.variables()["AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"].rpartition(".")
+        folder = environment.variables()["PYTHONPATH"]
+        (file,) = [file for file in files_for(environment.role) if file.path == f"{folder}/{module}.py"]
+        assert f"\n{name} = " in file.content.decode()
 
 
 def test_forwarding_headers_are_believed_from_the_vpc_only():

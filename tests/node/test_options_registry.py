@@ -66,3 +66,11 @@ def test_the_file_has_one_option_per_line_so_that_a_diff_is_readable(tmp_path: P
     text = to_json(registry)
     assert json.loads(text) == registry
     assert '   "executor": {"sensitive": false},\n' in text
+
+
+def test_an_option_that_airflow_keeps_to_itself_is_known_while_airflow_reads_it(tmp_path: Path):
+    site = _site(tmp_path)
+    assert "scheduler" not in extract(site)["options"]
+    (site / "airflow/jobs").mkdir()
+    (site / "airflow/jobs/scheduler_job_runner.py").write_text('conf.getint(key="num_stuck_in_queued_retries")')
+    assert extract(site)["options"]["scheduler"] == {"num_stuck_in_queued_retries": {"sensitive": False}}

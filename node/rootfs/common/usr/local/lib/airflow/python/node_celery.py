@@ -1,0 +1,33 @@
+"""What every node tells Celery besides Airflow's options, for Airflow's `celery_config_options`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Airflow is on the nodes only.
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG  # ty: ignore[import-not-found]
+
+# Seconds. A failover leaves connections whose peer is gone without a word: a worker's blocking read is given up after
+# one check's interval and a second, a command after its own time-out.
+BROKER_CONNECTION = {
+    "health_check_interval": 10,
+    "socket_connect_timeout": 10,
+    "socket_timeout": 15,
+    "socket_keepalive": True,
+}
+
+CONFIG: dict[str, Any] = {
+    **DEFAULT_CELERY_CONFIG,
+    # A broker that is away for hours must not end a worker for good; Celery's default ends it after 100 attempts.
+    "broker_connection_max_retries": None,
+    "broker_transport_options": BROKER_CONNECTION | DEFAULT_CELERY_CONFIG["broker_transport_options"],
+    # Without an end of its own, so that it is Airflow's operation_timeout that ends an attempt: such a task stays with
+    # the scheduler, which tries again. Celery's own end would count as a failure of the task.
+    "task_publish_retry_policy": {
+        **DEFAULT_CELERY_CONFIG.get("task_publish_retry_policy", {}),
+        "max_retries": None,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.2,
+    },
+}

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import celery.app.defaults
+import pytest
+
+from node.lock import LOCKS
+from tests.node.programs import load
+
+AIRFLOWS = "airflow.providers.celery.executors.default_celery"
+
+
+@contextmanager
+def _airflow(settings: dict[str, Any]) -> Generator[None]:
+    """An Airflow whose settings of Celery are these."""
+    parts = AIRFLOWS.split(".")
+    names = [".".join(parts[: count + 1]) for count in range(len(parts))]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setitem(sys.modules, name, ModuleType(name))
+        patch.setattr(sys.modules[AIRFLOWS], "DEFAULT_CELERY_CONFIG", settings, raising=False)
+        yield
+
+
+def _configuration(settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What every node tells Celery."""
+    airflows = {"broker_transport_options": {"visibility_timeout": 604800}} | (settings or {})
+    with _airflow(airflows):
+        return load("python/node_celery.py").CONFIG
+
+
+def _workers(settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a worker tells Celery."""
+    shared = ModuleType("node_celery")
+    shared.CONFIG = _configuration(settings)  # ty: ignore[missing-attribute]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "node_celery", shared)
+        return load("python/worker_celery.py").CONFIG
+
+
+def test_airflows_own_settings_stay():
+    found = _configuration({"task_acks_late": True})
+    assert found["task_acks_late"] is True
+    assert found["broker_transport_options"]["visibility_timeout"] == 604800
+
+
+def test_the_users_settings_of_the_connection_win():
+    found = _configuration({"broker_transport_options": {"socket_timeout": 99}})
+    assert found["broker_transport_options"]["socket_timeout"] == 99
+    assert found["broker_transport_options"]["socket_keepalive"] is True
+
+
+def test_a_worker_imports_what_watches_over_it_and_what_the_user_wants():
+    assert _workers()["imports"] == ("worker_report",)
+    assert _workers({"imports": ["mine"]})["imports"] == ("mine", "worker_report")
+
+
+def test_a_worker_takes_no_message_that_it_cannot_start():
+    assert _workers()["worker_disable_prefetch"] is True
+
+
+def test_a_node_is_not_deaf_for_longer_than_half_a_minute():
+    options = _configuration()["broker_transport_options"]
+    # Checked once per interval, and given up an interval and the blocking read's own second after it was sent.
+    assert 2 * options["health_check_interval"] + 1 < 30
+    assert options["socket_timeout"] < 30
+
+
+def test_celery_knows_every_setting():
+    unknown = _workers().keys() - celery.app.defaults.DEFAULTS.keys()
+    assert not unknown, "Celery ignores others without a word"
+
+
+class _Cut(BaseException):
+    """What Airflow's time-out of an operation raises."""
+
+
+@contextmanager
+def _cut_after(seconds: float) -> Generator[None]:
+    def cut(*_: object) -> None:
+        raise _Cut
+
+    before = signal.signal(signal.SIGALRM, cut)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_only_airflows_time_out_ends_an_attempt_to_publish():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    app = celery.Celery("test", config_source=_configuration({"broker_url": f"redis://127.0.0.1:{port}/0"}))
+    with pytest.raises(_Cut), _cut_after(1.5):
+        app.send_task("execute_workload", ("{}",), queue="default")
+
+
+def test_the_tests_run_the_nodes_celery():
+    assert f"celery=={celery.__version__} " in (LOCKS / "airflow.txt").read_text()
