@@ -7,8 +7,11 @@ from functools import cache
 import pytest
 
 from node.user_data import decode
+from offline.answers.answer import ANSWERS
 from offline.engine import REPOSITORY, run_program
 from offline.recording import UNKNOWN, Recording, Registration
+from tests.stack_variants import VARIANTS
+from tests.stack_variants import recorded as recorded_variant
 from tests.support.state_keys import GOLDEN, STACKS, golden, state_keys
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -107,3 +110,8 @@ def test_user_data_holds_no_secret(stack: str):
     for name, packed in user_data(recording).items():
         text = "\n".join(decode(packed).values())
         assert not [secret for secret in secrets if secret in text], f"{name} holds a secret"
+
+
+def test_no_answer_is_kept_for_what_no_stack_registers():
+    registered = {resource.type for variant in VARIANTS for resource in recorded_variant(variant).resources}
+    assert set(ANSWERS) <= registered, "an answer that nobody hears cannot be seen to be wrong"

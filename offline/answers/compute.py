@@ -1,9 +1,9 @@
-"""EC2 and Auto Scaling: launch templates and groups."""
+"""EC2 and Auto Scaling: launch templates, groups and their lifecycle hooks."""
 
 from __future__ import annotations
 
 from offline import identifiers
-from offline.answers.answer import Answer, answers, arn, name, text
+from offline.answers.answer import Answer, answers, arn, name
 from offline.recording import Registration
 
 
@@ -37,27 +37,7 @@ def _group(registration: Registration) -> Answer:
     )
 
 
-@answers("aws:autoscaling/policy:Policy")
-def _scaling_policy(registration: Registration) -> Answer:
-    called = name(registration)
-    group = text(registration, "autoscalingGroupName")
-    policy = f"scalingPolicy:{identifiers.uuid4(registration.urn)}:autoScalingGroupName/{group}:policyName/{called}"
-    return Answer(id=called, outputs={"arn": arn(registration, "autoscaling", policy)}, planned={"name": called})
-
-
 @answers("aws:autoscaling/lifecycleHook:LifecycleHook")
 def _lifecycle_hook(registration: Registration) -> Answer:
     called = name(registration)
     return Answer(id=called, planned={"name": called})
-
-
-@answers("aws:ec2/instance:Instance")
-def _instance(registration: Registration) -> Answer:
-    id_ = identifiers.ec2("i", registration.urn)
-    return Answer(id=id_, outputs={"arn": arn(registration, "ec2", f"instance/{id_}"), "instanceState": "running"})
-
-
-@answers("aws:ebs/volume:Volume")
-def _volume(registration: Registration) -> Answer:
-    id_ = identifiers.ec2("vol", registration.urn)
-    return Answer(id=id_, outputs={"arn": arn(registration, "ec2", f"volume/{id_}")})

@@ -1,4 +1,4 @@
-"""IAM, Secrets Manager, KMS and SSM: who may do what, and what is kept secret."""
+"""IAM and Secrets Manager: who may do what, and what is kept secret."""
 
 from __future__ import annotations
 
@@ -39,17 +39,6 @@ def _instance_profile(registration: Registration) -> Answer:
     )
 
 
-@answers("aws:iam/policy:Policy")
-def _policy(registration: Registration) -> Answer:
-    called = name(registration, longest=128)
-    policy = arn(registration, "iam", f"policy{registration.inputs.get('path', '/')}{called}", regional=False)
-    return Answer(
-        id=policy,
-        outputs={"arn": policy, "policyId": identifiers.iam("ANPA", registration.urn)},
-        planned={"name": called},
-    )
-
-
 @answers("aws:iam/rolePolicy:RolePolicy")
 def _role_policy(registration: Registration) -> Answer:
     called = name(registration, longest=128)
@@ -79,22 +68,3 @@ def _secret_version(registration: Registration) -> Answer:
         id=f"{secret}|{version}",
         outputs={"arn": secret, "versionId": version, "versionStages": ["AWSCURRENT"]},
     )
-
-
-@answers("aws:kms/key:Key")
-def _key(registration: Registration) -> Answer:
-    id_ = identifiers.uuid4(registration.urn)
-    return Answer(id=id_, outputs={"keyId": id_, "arn": arn(registration, "kms", f"key/{id_}")})
-
-
-@answers("aws:kms/alias:Alias")
-def _key_alias(registration: Registration) -> Answer:
-    called = registration.inputs.get("name") or f"alias/{name(registration, longest=256)}"
-    return Answer(id=called, outputs={"arn": arn(registration, "kms", called)}, planned={"name": called})
-
-
-@answers("aws:ssm/parameter:Parameter")
-def _parameter(registration: Registration) -> Answer:
-    called = name(registration, longest=1011)
-    parameter = arn(registration, "ssm", f"parameter/{called.lstrip('/')}")
-    return Answer(id=called, outputs={"arn": parameter, "version": 1}, planned={"name": called})

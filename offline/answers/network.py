@@ -11,15 +11,11 @@ _EC2_RESOURCES = {
     "aws:ec2/vpc:Vpc": ("vpc", "vpc"),
     "aws:ec2/subnet:Subnet": ("subnet", "subnet"),
     "aws:ec2/internetGateway:InternetGateway": ("igw", "internet-gateway"),
-    "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway": ("eigw", "egress-only-internet-gateway"),
     "aws:ec2/natGateway:NatGateway": ("nat", "natgateway"),
     "aws:ec2/routeTable:RouteTable": ("rtb", "route-table"),
-    "aws:ec2/networkAcl:NetworkAcl": ("acl", "network-acl"),
     "aws:ec2/flowLog:FlowLog": ("fl", "vpc-flow-log"),
-    "aws:ec2/vpcDhcpOptions:VpcDhcpOptions": ("dopt", "dhcp-options"),
     "aws:ec2/securityGroup:SecurityGroup": ("sg", "security-group"),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": ("sg", "security-group"),
-    "aws:ec2/managedPrefixList:ManagedPrefixList": ("pl", "prefix-list"),
 }
 
 

@@ -13,11 +13,9 @@ from offline.recording import Registration
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"  # the provider's own default
 
 
-@answers("random:index/randomPassword:RandomPassword", "random:index/randomString:RandomString")
-def _text(registration: Registration) -> Answer:
+@answers("random:index/randomPassword:RandomPassword")
+def _password(registration: Registration) -> Answer:
     result = _random_text(registration)
-    if registration.type.endswith("RandomString"):
-        return Answer(id=result, outputs={"result": result})
     salt = identifiers.characters(f"salt:{registration.urn}", 53, "./" + string.ascii_letters + string.digits)
     return Answer(id="none", outputs={"result": result, "bcryptHash": f"$2a$10${salt}"})
 
@@ -61,12 +59,6 @@ def _bytes(registration: Registration) -> Answer:
             "dec": f"{prefix}{int.from_bytes(drawn, 'big')}",
         },
     )
-
-
-@answers("random:index/randomUuid:RandomUuid")
-def _uuid(registration: Registration) -> Answer:
-    drawn = identifiers.uuid4(registration.urn)
-    return Answer(id=drawn, outputs={"result": drawn})
 
 
 def _stream(seed: str, length: int) -> bytes:

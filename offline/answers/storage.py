@@ -1,16 +1,15 @@
-"""S3 and CloudWatch: buckets, objects, log groups, alarms and where they report to."""
+"""S3 and CloudWatch: buckets, objects, log groups and alarms."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from offline import identifiers
 from offline.answers.answer import Answer, answers, arn, name, text
 from offline.recording import Registration
 
 
-@answers("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+@answers("aws:s3/bucket:Bucket")
 def _bucket(registration: Registration) -> Answer:
     called = name(registration, "bucket", longest=63)
     domain = f"{called}.s3.{registration.region}.amazonaws.com"
@@ -32,8 +31,6 @@ def _bucket(registration: Registration) -> Answer:
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-    "aws:s3/bucketLogging:BucketLogging",
-    "aws:s3/bucketNotification:BucketNotification",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
 )
@@ -41,7 +38,7 @@ def _bucket_setting(registration: Registration) -> Answer:
     return Answer(id=text(registration, "bucket"))
 
 
-@answers("aws:s3/bucketObject:BucketObject", "aws:s3/bucketObjectv2:BucketObjectv2")
+@answers("aws:s3/bucketObjectv2:BucketObjectv2")
 def _object(registration: Registration) -> Answer:
     path = f"{text(registration, 'bucket')}/{text(registration, 'key', registration.name)}"
     content = str(registration.inputs.get("content") or registration.inputs.get("contentBase64") or path)
@@ -69,11 +66,3 @@ def _alarm(registration: Registration) -> Answer:
     return Answer(
         id=called, outputs={"arn": arn(registration, "cloudwatch", f"alarm:{called}")}, planned={"name": called}
     )
-
-
-@answers("aws:sns/topic:Topic")
-def _topic(registration: Registration) -> Answer:
-    called = name(registration, longest=256)
-    topic = arn(registration, "sns", called)
-    owner: dict[str, Any] = {"arn": topic, "owner": registration.account_id}
-    return Answer(id=topic, outputs=owner, planned={"name": called})

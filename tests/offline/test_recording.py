@@ -39,8 +39,8 @@ class TestOrder:
         def program() -> None:
             last = aws.s3.Bucket("a-policy-holder")
             for name in ("z", "y"):
-                topic = aws.sns.Topic(name)
-                last = aws.s3.Bucket(f"a-{name}", tags={"topic": topic.arn, "last": last.arn})
+                group = aws.cloudwatch.LogGroup(name)
+                last = aws.s3.Bucket(f"a-{name}", tags={"group": group.arn, "last": last.arn})
 
         for recording in (recording_of(program), recording_of(program, preview=True)):
             seen: set[str] = set()

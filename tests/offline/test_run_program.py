@@ -96,9 +96,9 @@ def test_an_error_of_the_settings_passes_through(tmp_path: Path):
 
 
 def test_account_and_region_come_from_the_stack_file(tmp_path: Path):
-    program = tiny_program(tmp_path, "pulumi.export('arn', aws.sns.Topic('alerts', name='alerts').arn)")
+    program = tiny_program(tmp_path, "pulumi.export('arn', aws.cloudwatch.LogGroup('late', name='late').arn)")
     program.write("Pulumi.far.yaml", 'config: {aws:region: ap-south-1, aws:allowedAccountIds: ["999988887777"]}')
-    assert run_program("far", root=tmp_path).exports == {"arn": "arn:aws:sns:ap-south-1:999988887777:alerts"}
+    assert run_program("far", root=tmp_path).exports == {"arn": "arn:aws:logs:ap-south-1:999988887777:log-group:late"}
 
 
 def test_a_stack_without_a_file_is_named_with_those_that_have_one(tmp_path: Path):
