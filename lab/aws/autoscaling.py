@@ -23,6 +23,7 @@ from lab.aws.activities import Activity
 from lab.aws.fleet import NO_CAPACITY_TAG, REBALANCE_TAG
 from lab.aws.lifecycle import Hook, Member
 from lab.aws.scaling_group import CapacityError, Launched, RefusedError, ScalingGroup, Sizes
+from lab.aws.shutdowns import Shutdowns
 
 SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT = 30, 7200
 """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html (HeartbeatTimeout)"""
@@ -30,6 +31,7 @@ SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT = 30, 7200
 _lock = threading.RLock()
 _played: WeakKeyDictionary[FakeAutoScalingGroup, ScalingGroup] = WeakKeyDictionary()
 _retaining: set[str] = set()
+_shutdowns = Shutdowns()
 _create = AutoScalingResponse.create_auto_scaling_group
 _update = FakeAutoScalingGroup.update
 _call_action = AutoScalingResponse.call_action
@@ -47,6 +49,7 @@ class MotoEc2:
         if refusal := next((tag["Value"] for tag in group.tags if tag["Key"] == NO_CAPACITY_TAG), ""):
             raise CapacityError(refusal)
         taken = [state.instance.subnet_id for state in group.instance_states]
+        _shutdowns.settle(time.time())
         template = group.ec2_launch_template
         if template is None:
             raise CapacityError("The group has no launch template.")
@@ -54,7 +57,7 @@ class MotoEc2:
         reservation = group.ec2_backend.run_instances(
             version.image_id,
             1,
-            version.user_data,
+            None,  # nodes have theirs from their template: moto cannot take it from every version
             version.security_groups,
             instance_type=version.instance_type,
             tags={"instance": group.get_propagated_tags() | {ASG_NAME_TAG: group.name} | group.instance_tags},
@@ -71,6 +74,17 @@ class MotoEc2:
     def terminate(self, instance: str) -> None:
         """End an instance."""
         self._group.ec2_backend.terminate_instances([instance])
+        _shut_down(self._group, instance)
+
+
+def _shut_down(group: FakeAutoScalingGroup, instance: str) -> None:
+    """Let the address of a terminated instance be used again in time; in moto it would be lost."""
+
+    def release() -> None:
+        for interface in group.ec2_backend.get_instance(instance).nics.values():
+            interface.delete()
+
+    _shutdowns.begin(time.time(), release)
 
 
 @contextmanager
@@ -253,8 +267,9 @@ def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]
     """EC2 has terminated instances that nobody asked Auto Scaling about."""
     for group in list(self.autoscaling_groups.values()):
         with played(group) as game:
-            for instance in instance_ids:
+            for instance in set(instance_ids) & game.members.keys():
                 game.ended(time.time(), instance)
+                _shut_down(group, instance)
 
 
 def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:

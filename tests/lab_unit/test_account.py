@@ -1,111 +1,24 @@
-"""The program's resources in the lab's AWS, and what its policies let a node do: moto's server, asked over HTTP."""
+"""The program's resources in the lab's AWS, and what its policies let a node do."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from lab.aws import account
 from lab.aws.account import AccessKey
-from lab.aws.fleet import Fleet
-from lab.aws.moto_server import ADDRESS, TLS_VERSION_HEADER
-from lab.infrastructure import REPOSITORY
 from lab.instance import Instance
 from offline.recording import Recording
-
-REGION, ACCOUNT = "eu-west-1", "111122223333"
-DATABASE_ADMIN = {"username": "admin", "password": "p'\"$x"}
-
-
-class Aws:
-    """The running account. Clients come in as through the TLS front, unless they ask not to."""
-
-    def __init__(self, port: int) -> None:
-        self.endpoint = f"http://{ADDRESS}:{port}"
-        self.operator = AccessKey(id="unchecked", secret="unchecked")
-
-    def client(self, service: str, key: AccessKey | None = None, token: str = "", tls: str = "TLSv1.3") -> Any:
-        key = key or self.operator
-        made = boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id=key.id,
-            aws_secret_access_key=key.secret,
-            aws_session_token=token or None,
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
-        )
-
-        def pass_the_front(request: Any, **_: object) -> None:
-            request.headers["X-Forwarded-Proto"] = "https" if tls else "http"
-            request.headers[TLS_VERSION_HEADER] = tls or "-"
-
-        made.meta.events.register("before-send", pass_the_front)
-        return made
-
-    @property
-    def fleet(self) -> Fleet:
-        return Fleet(self.client, region=REGION, account_id=ACCOUNT)
-
-    def instance(self, role: str) -> Instance:
-        return next(instance for instance in self.fleet.instances().values() if instance.role.endswith(role))
-
-    def of_node(self, role: str, service: str, tls: str = "TLSv1.3") -> Any:
-        """A client with the credentials that a node of the role gets from its metadata service."""
-        given = self.fleet.credentials(self.instance(role))
-        key = AccessKey(id=given.access_key_id, secret=given.secret_access_key)
-        return self.client(service, key, given.session_token, tls)
+from tests.lab_unit.account_server import DATABASE_ADMIN, Aws, refusal, served
 
 
 @pytest.fixture(scope="module")
 def aws(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with socket.create_server((ADDRESS, 0)) as probe:
-        port = probe.getsockname()[1]
-    settings = tmp_path_factory.mktemp("moto") / "settings.json"
-    given = {"port": port, "region": REGION, "account_id": ACCOUNT, "secret_arns": account.secret_arns(recording)}
-    settings.write_text(json.dumps(given))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "lab.aws.moto_server", settings],
-        env={**os.environ, "MOTO_ACCOUNT_ID": ACCOUNT, "PYTHONPATH": str(REPOSITORY)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        log = server.stderr
-        assert log is not None
-        assert any("Running on" in line for line in log), "moto's server did not start"
-        threading.Thread(target=log.read, daemon=True).start()  # a full pipe would stop the server
-        yield _filled(Aws(port), recording)
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _filled(aws: Aws, recording: Recording) -> Aws:
-    aws.operator = account.fill(recording, aws.client, database_admin=DATABASE_ADMIN)
-    connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"), timeout=10)
-    connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
-    assert connection.getresponse().status == 200
-    return aws
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(ClientError) as caught:
-        call()
-    return str(caught.value)
+    with served(recording, tmp_path_factory.mktemp("moto")) as running:
+        yield running
 
 
 def test_secrets_have_the_arns_that_the_policies_name(aws: Aws, recording: Recording):
