@@ -6,6 +6,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.node import postgresql, redis_server
+from tests.node.metadata import Metadata
+
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
@@ -16,3 +19,34 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with mock_aws():
         yield boto3.Session()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgresql.Server]:
+    """PostgreSQL's server."""
+    found = postgresql.programs()
+    if found is None:
+        pytest.skip("PostgreSQL's server is not installed here")
+    with postgresql.running(found) as running:
+        yield running
+
+
+@pytest.fixture
+def metadata(server: postgresql.Server, monkeypatch: pytest.MonkeyPatch) -> Metadata:
+    """A metadata database without rows."""
+    # The tests' server speaks no TLS.
+    for variable in ("PGSSLMODE", "PGSSLROOTCERT"):
+        monkeypatch.delenv(variable, raising=False)
+    found = Metadata(server)
+    found.create()
+    return found
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[redis_server.Server]:
+    """The broker, which no test stops."""
+    path = redis_server.program()
+    if path is None:
+        pytest.skip("neither redis-server nor valkey-server is installed here")
+    with redis_server.running(path) as running:
+        yield running

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +21,6 @@ prepare_database = load("prepare-database")
 HOSTILE = "p%41@:/#?w& d'\"`$HOME\\é"
 ADMIN_PASSWORD = "adm%'\"\\ $x"
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[postgresql.Server]:
-    found = postgresql.programs()
-    if found is None:
-        pytest.skip("PostgreSQL's server is not installed here")
-    with postgresql.running(found) as running:
-        yield running
 
 
 @dataclass

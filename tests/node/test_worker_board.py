@@ -15,27 +15,18 @@ worker_board = module("worker_board")
 Group = module("scaling.pool").Group
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[redis_server.Server]:
-    path = redis_server.program()
-    if path is None:
-        pytest.skip("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as running:
-        yield running
-
-
 @pytest.fixture
-def store(server: redis_server.Server) -> Iterator[redis.Redis]:
+def store(broker: redis_server.Server) -> Iterator[redis.Redis]:
     """The board's database, empty."""
-    with server.client(worker_board.BOARD_DATABASE) as client:
+    with broker.client(worker_board.BOARD_DATABASE) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
-def board(server: redis_server.Server, store: redis.Redis) -> Iterator[worker_board.WorkerBoard]:
+def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[worker_board.WorkerBoard]:
     assert store.dbsize() == 0
-    found = worker_board.WorkerBoard.connect(server.url, timeout_seconds=5)
+    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
     yield found
     found.close()
 
@@ -136,15 +127,15 @@ def test_the_boot_time_is_the_median_of_the_last_twenty(board: worker_board.Work
     assert board.boot_seconds("default") == 10.5
 
 
-def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, server: redis_server.Server):
-    with server.client(0) as broker:
-        broker.lpush("default", "a message", "another")
+def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, broker: redis_server.Server):
+    with broker.client(0) as client:
+        client.lpush("default", "a message", "another")
     assert board.queue_length("default") == 2
     assert board.queue_length("heavy") == 0
 
 
-def test_a_broker_that_refuses_is_an_error_that_callers_can_name(server: redis_server.Server):
-    board = worker_board.WorkerBoard.connect(server.url.replace("p%25", "q%25"), timeout_seconds=5)
+def test_a_broker_that_refuses_is_an_error_that_callers_can_name(broker: redis_server.Server):
+    board = worker_board.WorkerBoard.connect(broker.url.replace("p%25", "q%25"), timeout_seconds=5)
     with pytest.raises(redis.RedisError):
         board.reports()
 

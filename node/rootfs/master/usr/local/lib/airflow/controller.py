@@ -1,0 +1,188 @@
+"""One pass after the other: look at everything, decide for each pool, and act."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+import redis
+from launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
+from launch_watch import LaunchWatch
+from metadata_database import MetadataDatabase
+from scaling.pool import Group, Pool
+from scaling.scaler import Decision, PoolScaler
+from scaling_log import ScalingLog
+from scaling_metrics import ScalingMetrics
+from situation import Lookout, PoolSituation, Situation
+from worker_board import WorkerBoard
+
+PERIOD_SECONDS = 10.0
+# A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.
+PASS_SECONDS = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the controller works with. The clock only goes forward, in seconds."""
+
+    database: MetadataDatabase
+    groups: LaunchGroups
+    board: WorkerBoard
+    log: ScalingLog = field(default_factory=ScalingLog)
+    metrics: ScalingMetrics = field(default_factory=ScalingMetrics)
+    clock: Callable[[], float] = time.monotonic
+
+
+class Controller:
+    """Scales the pools of one cluster. Whatever fails in a pass is logged once and tried again in the next one."""
+
+    def __init__(self, pools: Sequence[Pool], parts: Parts) -> None:
+        self._pools = pools
+        self._parts = parts
+        self._lookout = Lookout(pools, parts.groups, parts.board, self._note)
+        self._scalers = {pool.name: PoolScaler(pool) for pool in pools}
+        self._watches = {pool.name: LaunchWatch(pool.group) for pool in pools}
+        self._started = parts.clock()
+        self._has_board = False
+
+    def run_pass(self) -> None:
+        """Do one pass, unless another master is at one."""
+        self._started = self._parts.clock()
+        outcome = "failed"
+        try:
+            with self._parts.database.turn() as connection:
+                if connection is None:
+                    outcome = "skipped"
+                else:
+                    self._act(self._lookout.look(connection))
+                    outcome = "done"
+            self._note("the database", None)
+        except psycopg.Error as error:
+            self._note("the database", error)
+        except AutoScalingError as error:
+            self._note("Auto Scaling", error)
+        metrics = self._parts.metrics
+        metrics.passes.labels(outcome).inc()
+        if outcome == "done":
+            metrics.pass_seconds.set(self._seconds())
+            metrics.last_pass.set_to_current_time()
+
+    def _act(self, situation: Situation) -> None:
+        self._note("Auto Scaling", None)
+        self._has_board = situation.board is not None
+        for pool in self._pools:
+            group = situation.groups.get(pool.group)
+            self._note(f"the group {pool.group}", None if group else "Auto Scaling knows no such group")
+            if group:
+                self._scale(pool, group, situation.of(pool))
+        unserved = situation.demand.unserved(queue for pool in self._pools for queue in pool.queues)
+        self._parts.log.unserved(self._started, unserved)
+        self._parts.metrics.show_unserved(unserved)
+
+    def _scale(self, pool: Pool, group: LaunchGroup, found: PoolSituation) -> None:
+        failure = self._launch_failure(pool, group)
+        decision = self._scalers[pool.name].decide(
+            self._started,
+            group=group.sizes,
+            running=found.running,
+            queued=found.queued,
+            expected=found.expected,
+            workers=found.workers,
+            boot_seconds=found.boot_seconds,
+            launch_failure=failure,
+        )
+        desired = group.sizes.desired
+        if decision.desired > desired and self._raise(pool, decision.desired):
+            self._parts.metrics.raises.labels(pool.name, found.reason_for_more_than(desired, pool)).inc()
+            desired = decision.desired
+        self._tell_workers(pool, replace(group.sizes, minimum=decision.floor, desired=desired), decision)
+        self._parts.metrics.show_pool(pool.name, group, found, decision, desired, failure)
+        self._tell(pool, group, found, decision, desired, failure)
+
+    def _launch_failure(self, pool: Pool, group: LaunchGroup) -> str | None:
+        what = f"asking for the launches of {pool.group}"
+        try:
+            failure = self._watches[pool.name].failure(self._started, group, self._parts.groups)
+        except AutoScalingError as error:
+            self._note(what, error)
+            return None
+        self._note(what, None)
+        return failure
+
+    def _raise(self, pool: Pool, desired: int) -> bool:
+        """Raise the desired capacity; returns whether that was done."""
+        what = f"raising {pool.group}"
+        if self._seconds() > PASS_SECONDS:
+            self._note(what, "Auto Scaling answers too slowly; the next pass tries again")
+            return False
+        try:
+            self._parts.groups.raise_to(pool.group, desired)
+        except AutoScalingError as error:
+            self._note(what, error)
+            return False
+        self._note(what, None)
+        return True
+
+    def _tell_workers(self, pool: Pool, sizes: Group, decision: Decision) -> None:
+        """Renew what the board says, unless the broker has failed in this pass already.
+
+        Workers take the floor for the minimum: a worker that the next pass would launch again does not leave.
+        """
+        if not self._has_board:
+            return
+        board = self._parts.board
+        try:
+            board.publish_group(pool.name, sizes)
+            board.retire(pool.name, decision.retire)
+            board.recall(pool.name, decision.recall)
+        except redis.RedisError as error:
+            self._has_board = False
+            self._note("the worker board", error)
+
+    def _tell(
+        self,
+        pool: Pool,
+        group: LaunchGroup,
+        found: PoolSituation,
+        decision: Decision,
+        desired: int,
+        failure: str | None,
+    ) -> None:
+        facts: dict[str, Any] = {
+            "from": group.sizes.desired,
+            "to": desired,
+            "needed": decision.needed,
+            "minimum": group.sizes.minimum,
+            "maximum": group.sizes.maximum,
+            "floor": decision.floor,
+            "in_service": group.in_service,
+            "running": found.running,
+            "queued": found.queued,
+            "expected": found.expected,
+            "workers": found.count_by_state(),
+            "retire": decision.retire,
+            "recall": decision.recall,
+            "reason": decision.reason,
+            "seconds": round(self._seconds(), 3),
+        }
+        if failure:
+            facts["launch_failure"] = failure
+        changes = desired != group.sizes.desired or bool(decision.recall)
+        # What is new is told at once; a change is news each time.
+        news = (self._started if changes else None, decision.retire, failure)
+        self._parts.log.decision(self._started, pool.name, facts, news=news)
+
+    def _note(self, what: str, error: object | None) -> None:
+        """Log the beginning and the end of a failure, and count it."""
+        if error is None:
+            self._parts.log.worked(self._started, what)
+        else:
+            self._parts.log.failed(self._started, what, error)
+            self._parts.metrics.errors.labels(what).inc()
+
+    def _seconds(self) -> float:
+        """How long this pass has taken so far."""
+        return self._parts.clock() - self._started

@@ -1,0 +1,140 @@
+"""What the cluster will have to do soon: the DAG runs that are due, and how many tasks at a time the last ones had."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+from scaling.forecast import DueRun, peak_concurrency
+
+# More than this many DAGs that are due within minutes are not looked at in one pass.
+MOST_DAGS = 500
+# A run that is late by more than this is held up by something that workers cannot help.
+LATE_SECONDS = 300
+# Successful runs that tell a DAG's concurrency, out of so many of the newest.
+RUNS_ASKED = 3
+RUNS_SEEN = 20
+# What runs and tasks one pass may read; what is left is read in the next one.
+MOST_NEW_RUNS = 200
+MOST_TASKS_OF_A_RUN = 2_000
+# Tasks that get ready later than this after their run's start do not count: workers that were started for them with
+# the run would be idle until then, and leave.
+FIRST_SECONDS = 300
+
+# Airflow's own condition for a run that it would create, `DagModel.dags_needing_dagruns`, but earlier. The column
+# knows every timetable with a date; runs that assets trigger have none until they are there.
+DUE_DAGS = """
+SELECT dag_id, extract(epoch FROM next_dagrun_create_after - now())::float8, timetable_partitioned
+FROM dag
+WHERE next_dagrun_create_after > now() - %(late)s * interval '1 second'
+  AND next_dagrun_create_after <= now() + %(ahead)s * interval '1 second'
+  AND NOT is_paused AND NOT is_stale AND NOT exceeds_max_non_backfill AND has_import_errors IS NOT TRUE
+ORDER BY next_dagrun_create_after
+LIMIT %(most)s
+"""
+
+# By the order of (dag_id, logical_date), which has an index, so that a DAG with a hundred thousand runs costs no more
+# than another one. Runs of a partitioned timetable have no logical date; only theirs are sorted.
+LAST_RUNS = """
+SELECT last.dag_id, last.run_id, last.start_date
+FROM unnest(%(dags)s::text[], %(partitioned)s::bool[]) AS due (dag_id, partitioned)
+CROSS JOIN LATERAL (
+    SELECT seen.* FROM (
+        (SELECT * FROM dag_run
+         WHERE dag_run.dag_id = due.dag_id AND logical_date IS NOT NULL AND NOT due.partitioned
+         ORDER BY logical_date DESC LIMIT %(seen)s)
+        UNION ALL
+        (SELECT * FROM dag_run
+         WHERE dag_run.dag_id = due.dag_id AND logical_date IS NULL AND due.partitioned
+         ORDER BY run_after DESC LIMIT %(seen)s)
+    ) AS seen
+    WHERE seen.state = 'success' AND seen.run_type = 'scheduled' AND seen.start_date IS NOT NULL
+    ORDER BY seen.run_after DESC LIMIT %(asked)s
+) AS last
+"""
+
+TASKS = """
+SELECT run.dag_id, run.run_id, task.queue, task.began, task.ended
+FROM unnest(%(dags)s::text[], %(runs)s::text[], %(starts)s::timestamptz[]) AS run (dag_id, run_id, start_date)
+CROSS JOIN LATERAL (
+    SELECT queue, extract(epoch FROM ti.start_date)::float8 AS began, extract(epoch FROM ti.end_date)::float8 AS ended
+    FROM task_instance AS ti
+    WHERE ti.dag_id = run.dag_id AND ti.run_id = run.run_id
+      AND ti.queue IS NOT NULL AND ti.end_date > ti.start_date
+      AND coalesce(ti.queued_dttm, ti.start_date) <= run.start_date + %(first)s * interval '1 second'
+    LIMIT %(most)s
+) AS task
+"""
+
+
+class _Run(NamedTuple):
+    dag_id: str
+    run_id: str
+
+
+class DueRuns:
+    """Reads the schedule, and remembers what the runs of the DAGs that are due have reached."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[_Run, Mapping[str, int]] = {}
+
+    def read(self, connection: psycopg.Connection, ahead_seconds: float) -> list[DueRun]:
+        """The runs that are due within that time, by the database's clock, next first.
+
+        A DAG without a successful run has an empty peak: nobody knows what it will do.
+        """
+        limits = {"late": LATE_SECONDS, "ahead": ahead_seconds, "most": MOST_DAGS}
+        due = connection.execute(DUE_DAGS, limits).fetchall()
+        if not due:
+            self._peaks = {}
+            return []
+        last = _last_runs(connection, [dag_id for dag_id, _, _ in due], [partitioned for _, _, partitioned in due])
+        self._remember(connection, last)
+        peaks = self._peaks_by_dag()
+        return [
+            DueRun(dag_id=dag_id, starts_in_seconds=seconds, peak=peaks.get(dag_id, {})) for dag_id, seconds, _ in due
+        ]
+
+    def _remember(self, connection: psycopg.Connection, last: Mapping[_Run, datetime]) -> None:
+        """Keep the peaks of these runs, and no others."""
+        new = [run for run in last if run not in self._peaks][:MOST_NEW_RUNS]
+        known = {run: peak for run, peak in self._peaks.items() if run in last}
+        self._peaks = known | (_peaks(connection, new, [last[run] for run in new]) if new else {})
+
+    def _peaks_by_dag(self) -> dict[str, dict[str, int]]:
+        """The highest of each DAG's last runs, by queue."""
+        highest: dict[str, dict[str, int]] = defaultdict(dict)
+        for run, peak in self._peaks.items():
+            of_dag = highest[run.dag_id]
+            for queue, tasks in peak.items():
+                of_dag[queue] = max(of_dag.get(queue, 0), tasks)
+        return highest
+
+
+def _last_runs(connection: psycopg.Connection, dags: list[str], partitioned: list[bool]) -> dict[_Run, datetime]:
+    bounds = {"dags": dags, "partitioned": partitioned, "seen": RUNS_SEEN, "asked": RUNS_ASKED}
+    rows = connection.execute(LAST_RUNS, bounds).fetchall()
+    return {_Run(dag_id, run_id): start for dag_id, run_id, start in rows}
+
+
+def _peaks(
+    connection: psycopg.Connection, runs: Sequence[_Run], starts: Sequence[datetime]
+) -> dict[_Run, dict[str, int]]:
+    """The peak of each run, by queue; empty for a run without tasks."""
+    bounds = {
+        "dags": [run.dag_id for run in runs],
+        "runs": [run.run_id for run in runs],
+        "starts": list(starts),
+        "first": FIRST_SECONDS,
+        "most": MOST_TASKS_OF_A_RUN,
+    }
+    intervals: dict[_Run, dict[str, list[tuple[float, float]]]] = {run: defaultdict(list) for run in runs}
+    for dag_id, run_id, queue, began, ended in connection.execute(TASKS, bounds):
+        intervals[_Run(dag_id, run_id)][queue].append((began, ended))
+    return {
+        run: {queue: peak_concurrency(tasks) for queue, tasks in by_queue.items()}
+        for run, by_queue in intervals.items()
+    }

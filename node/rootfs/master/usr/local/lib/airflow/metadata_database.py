@@ -1,0 +1,85 @@
+"""The metadata database as the scaling service sees it: one connection, and turns that exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+# Advisory locks are numbers that mean something in one database only; this one stands for "scales the pools". Other
+# than the database step's, whose migration may take long.
+LOCK = 3_301_017_552
+CONNECT_SECONDS = 5
+# Milliseconds. The second frees the lock of a master that is gone without a word; it is longer than any pass.
+STATEMENT_TIMEOUT = 8_000
+IDLE_TIMEOUT = 90_000
+
+
+class MetadataDatabase:
+    """Reads Airflow's tables, and can write nothing. Every error is a `psycopg.Error`; the next turn connects anew."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: psycopg.Connection | None = None
+
+    @contextmanager
+    def turn(self) -> Generator[psycopg.Connection | None]:
+        """A transaction that no other master has at the same time; None if another one has it now."""
+        try:
+            connection = self._connected()
+            with connection.transaction():
+                yield connection if _has_lock(connection) else None
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._conninfo,
+                autocommit=True,
+                application_name="airflow-scaling",
+                connect_timeout=CONNECT_SECONDS,
+                # A failover may leave a connection whose peer is gone: noticed within seconds.
+                tcp_user_timeout=10_000,
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=2,
+                # Compiling takes longer than these queries.
+                options=f"-c statement_timeout={STATEMENT_TIMEOUT} -c jit=off"
+                f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
+            )
+            self._connection.read_only = True
+        return self._connection
+
+
+def connection_info(url: str) -> str:
+    """libpq's form of an SQLAlchemy URL, whose parts are percent-encoded in both.
+
+    ValueError if it is none. The message quotes nothing of it, for it holds a password.
+    """
+    scheme, separator, rest = url.partition("://")
+    conninfo = f"postgresql://{rest}"
+    try:
+        found = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        found = {}
+    if not (separator and scheme.startswith("postgresql") and found.get("host") and found.get("dbname")):
+        raise ValueError(
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN must be a postgresql:// URL that names a host and a database;"
+            " its user and password must be percent-encoded"
+        )
+    return conninfo
+
+
+def _has_lock(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone()
+    return row is not None and row[0]

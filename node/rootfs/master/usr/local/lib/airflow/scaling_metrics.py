@@ -1,0 +1,86 @@
+"""What the scaling service tells Prometheus. The figures are those of this master's last pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from launch_groups import LaunchGroup
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from scaling.scaler import Decision
+from situation import PoolSituation
+
+ADDRESS = "127.0.0.1"
+PORT = 9105
+
+
+class ScalingMetrics:
+    """The service's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.desired = self._pool_gauge("airflow_pool_desired_workers", "Desired capacity of the pool's group")
+        self.needed = self._pool_gauge("airflow_pool_needed_workers", "Workers that the pool's tasks need")
+        self.in_service = self._pool_gauge("airflow_pool_in_service_workers", "Instances in service")
+        self.maximum = self._pool_gauge("airflow_pool_maximum_workers", "Largest size of the pool's group")
+        self.running = self._pool_gauge("airflow_pool_running_tasks", "Tasks that run")
+        self.queued = self._pool_gauge("airflow_pool_queued_tasks", "Tasks that wait for a worker")
+        self.expected = self._pool_gauge("airflow_pool_expected_tasks", "Tasks that the schedule lets expect soon")
+        self.retired = self._pool_gauge("airflow_pool_retired_workers", "Workers that were told to take no more tasks")
+        self.launch_failing = self._pool_gauge("airflow_pool_launch_failing", "1 while the group's launches fail")
+        self.raises = Counter(
+            "airflow_pool_raises", "Times that the desired capacity was raised", ["pool", "why"], registry=self.registry
+        )
+        self.unserved = Gauge(
+            "airflow_unserved_queue_tasks",
+            "Tasks that wait in a queue that no pool consumes",
+            ["queue"],
+            registry=self.registry,
+        )
+        self.passes = Counter(
+            "airflow_scaling_passes",
+            "Passes; skipped: another master had its turn",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.errors = Counter("airflow_scaling_errors", "Failures, by what failed", ["what"], registry=self.registry)
+        self.pass_seconds = Gauge("airflow_scaling_pass_seconds", "How long the last pass took", registry=self.registry)
+        self.last_pass = Gauge(
+            "airflow_scaling_last_pass_timestamp_seconds", "When the last pass ended", registry=self.registry
+        )
+
+    def serve(self) -> None:
+        """Answer on this machine only. OSError if somebody else has the port."""
+        start_http_server(PORT, addr=ADDRESS, registry=self.registry)
+
+    def show_pool(
+        self,
+        pool: str,
+        group: LaunchGroup,
+        found: PoolSituation,
+        decision: Decision,
+        desired: int,
+        launch_failure: str | None,
+    ) -> None:
+        """Show what was found about a pool, and what it was answered with."""
+        figures = {
+            self.desired: desired,
+            self.needed: decision.needed,
+            self.in_service: group.in_service,
+            self.maximum: group.sizes.maximum,
+            self.running: found.running,
+            self.queued: found.queued,
+            self.expected: found.expected,
+            self.retired: len(decision.retire),
+            self.launch_failing: int(launch_failure is not None),
+        }
+        for gauge, value in figures.items():
+            gauge.labels(pool).set(value)
+
+    def show_unserved(self, tasks: Mapping[str, int]) -> None:
+        """Show these queues, and no others: DAG authors name them, so they come and go."""
+        self.unserved.clear()
+        for queue, count in tasks.items():
+            self.unserved.labels(queue).set(count)
+
+    def _pool_gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["pool"], registry=self.registry)

@@ -1,0 +1,145 @@
+"""What one pass finds: tasks, the schedule, groups and workers."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+import redis
+from demand import Demand, read_demand
+from due_runs import DueRuns
+from launch_groups import LaunchGroup, LaunchGroups
+from scaling.forecast import DueRun, expected_tasks, lead_seconds
+from scaling.pool import Pool, Worker
+from worker_board import WorkerBoard
+
+# Tasks of these workers end with them, or before: they are no reason to keep or launch another worker.
+ON_THEIR_WAY_OUT = ("draining", "leaving")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """What the worker board says, by pool."""
+
+    workers: Mapping[str, Sequence[Worker]]
+    boot_seconds: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSituation:
+    """One pool in one pass.
+
+    Attributes:
+        running: tasks that run, without those of workers on their way out.
+        queued: tasks that wait for a worker.
+        expected: tasks that the schedule lets expect before a new worker would be ready.
+        workers: none while the board is away.
+        boot_seconds: what its workers' boots take; None until some were measured.
+    """
+
+    running: int
+    queued: int
+    expected: int
+    workers: Sequence[Worker]
+    boot_seconds: float | None
+
+    def reason_for_more_than(self, workers: int, pool: Pool) -> str:
+        """Why it needs more workers: for `tasks` that are there, for the `schedule`, or else for its `minimum`."""
+        if self.running + self.queued > workers * pool.concurrency:
+            return "tasks"
+        return "schedule" if self.expected else "minimum"
+
+    def count_by_state(self) -> dict[str, int]:
+        """How many workers are in which state."""
+        return dict(sorted(Counter(worker.state for worker in self.workers).items()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """All of it. `board` is None while the broker is away."""
+
+    demand: Demand
+    due: Sequence[DueRun]
+    groups: Mapping[str, LaunchGroup]
+    board: Board | None
+
+    def of(self, pool: Pool) -> PoolSituation:
+        """One pool's part."""
+        workers = self.board.workers.get(pool.name, ()) if self.board else ()
+        boot_seconds = self.board.boot_seconds.get(pool.name) if self.board else None
+        taken_along = sum(worker.active for worker in workers if worker.state in ON_THEIR_WAY_OUT)
+        return PoolSituation(
+            running=max(0, self.demand.running_in(pool.queues) - taken_along),
+            queued=self.demand.queued_in(pool.queues),
+            expected=expected_tasks(self.due, pool.queues, lead_seconds(pool, boot_seconds)),
+            workers=workers,
+            boot_seconds=boot_seconds,
+        )
+
+
+class Lookout:
+    """Looks at everything once per pass."""
+
+    def __init__(
+        self,
+        pools: Sequence[Pool],
+        groups: LaunchGroups,
+        board: WorkerBoard,
+        on_failure: Callable[[str, Exception | None], None],
+    ) -> None:
+        """`on_failure` is told of each part that scaling can do without: what it is, and its error or None."""
+        self._pools = pools
+        self._groups = groups
+        self._board = board
+        self._due_runs = DueRuns()
+        self._on_failure = on_failure
+
+    def look(self, connection: psycopg.Connection) -> Situation:
+        """Raises AutoScalingError and psycopg.Error: without groups or tasks there is nothing to decide."""
+        groups = self._groups.describe([pool.group for pool in self._pools])
+        board = self._read_board()
+        return Situation(
+            demand=read_demand(connection),
+            due=self._read_schedule(connection, board),
+            groups=groups,
+            board=board,
+        )
+
+    def _read_board(self) -> Board | None:
+        try:
+            reports = self._board.reports()
+            boot_seconds = {pool.name: self._board.boot_seconds(pool.name) for pool in self._pools}
+        except redis.RedisError as error:
+            self._on_failure("the worker board", error)
+            return None
+        self._on_failure("the worker board", None)
+        workers: dict[str, list[Worker]] = defaultdict(list)
+        for report in reports:
+            workers[report.pool].append(
+                Worker(
+                    instance=report.instance,
+                    state=report.state,
+                    slots=report.slots,
+                    active=report.active,
+                    idle_seconds=report.idle_seconds,
+                )
+            )
+        return Board(workers=workers, boot_seconds=boot_seconds)
+
+    def _read_schedule(self, connection: psycopg.Connection, board: Board | None) -> list[DueRun]:
+        measured = board.boot_seconds if board else {}
+        leads = [lead_seconds(pool, measured.get(pool.name)) for pool in self._pools if pool.workers_ahead]
+        if not leads:
+            return []
+        try:
+            with connection.transaction():
+                due = self._due_runs.read(connection, max(leads))
+        except psycopg.Error as error:
+            if connection.broken or connection.closed:
+                raise
+            self._on_failure("the schedule", error)
+            return []
+        self._on_failure("the schedule", None)
+        return due

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.node import fake_groups, redis_server
+from tests.node.metadata import Metadata, Task
+from tests.node.programs import module
+
+controller = module("controller")
+launch_groups = module("launch_groups")
+metadata_database = module("metadata_database")
+scaling_log = module("scaling_log")
+scaling_metrics = module("scaling_metrics")
+worker_board = module("worker_board")
+Pool = module("scaling.pool").Pool
+
+GROUP = "pool-default"
+POOL = Pool(
+    name="default",
+    group=GROUP,
+    queues=("default",),
+    concurrency=4,
+    idle_seconds=60,
+    boot_lead_seconds=90,
+    workers_ahead=8,
+)
+
+
+@dataclass
+class Master:
+    """A master's controller, with a clock that the test moves."""
+
+    metadata: Metadata
+    board: worker_board.WorkerBoard
+    pools: tuple[Pool, ...] = (POOL,)
+    now: float = 1000.0
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.database = metadata_database.MetadataDatabase(metadata_database.connection_info(self.metadata.url))
+        self.groups = launch_groups.LaunchGroups()
+        self.metrics = scaling_metrics.ScalingMetrics()
+        self.controller = controller.Controller(
+            self.pools,
+            controller.Parts(
+                database=self.database,
+                groups=self.groups,
+                board=self.board,
+                log=scaling_log.ScalingLog(self.lines.append),
+                metrics=self.metrics,
+                clock=lambda: self.now,
+            ),
+        )
+
+    def do_passes(self, count: int = 1) -> None:
+        """Passes, ten seconds apart."""
+        for _ in range(count):
+            self.controller.run_pass()
+            self.now += controller.PERIOD_SECONDS
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """What was logged under that name."""
+        lines = [json.loads(line.removeprefix("<4>")) for line in self.lines]
+        return [line for line in lines if line["event"] == event]
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """One figure."""
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def board(broker: redis_server.Server) -> Iterator[worker_board.WorkerBoard]:
+    with broker.client(worker_board.BOARD_DATABASE) as client:
+        client.flushdb()
+    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def master(aws: boto3.Session, metadata: Metadata, board: worker_board.WorkerBoard) -> Iterator[Master]:
+    """A master of a cluster with one pool, which has no worker and may have eight."""
+    fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
+    found = Master(metadata, board)
+    yield found
+    found.database.close()
+
+
+def put_workers(board: worker_board.WorkerBoard, active: list[int], state: str = "working") -> None:
+    """Workers with so many tasks each."""
+    for number, tasks in enumerate(active):
+        board.report(
+            worker_board.Report(
+                instance=f"i-{number}", pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0
+            )
+        )
+
+
+def test_a_pool_at_zero_grows_for_its_tasks(aws: boto3.Session, master: Master):
+    master.metadata.add_tasks(9, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 3
+    (decision,) = master.events("decision")
+    facts = {name: decision[name] for name in ("pool", "from", "to", "needed", "running", "queued", "expected")}
+    assert facts == {"pool": "default", "from": 0, "to": 3, "needed": 3, "running": 0, "queued": 9, "expected": 0}
+    assert master.metric("airflow_pool_raises_total", pool="default", why="tasks") == 1
+    assert master.metric("airflow_pool_desired_workers", pool="default") == 3
+    assert master.metric("airflow_pool_queued_tasks", pool="default") == 9
+
+
+def test_a_pool_grows_to_its_maximum_and_no_further(aws: boto3.Session, master: Master):
+    master.metadata.add_tasks(500, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 8
+
+
+def test_a_pool_is_never_made_smaller(aws: boto3.Session, master: Master):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=6)
+    master.metadata.add_tasks(1, "queued")
+    master.do_passes(20)
+    assert fake_groups.desired(aws, GROUP) == 6
+
+
+def test_running_tasks_of_a_draining_worker_launch_no_other(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    master.metadata.add_tasks(4, "running")
+    master.metadata.add_tasks(4, "queued")
+    put_workers(board, [4], state="draining")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 1, "one worker for the four that wait; the others end where they are"
+
+
+def test_a_run_that_is_due_has_its_workers_ready(aws: boto3.Session, master: Master):
+    master.metadata.add_dag("hourly", 100)
+    master.metadata.add_run("hourly", 1, [Task(1, 60) for _ in range(10)])
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 3
+    assert master.metric("airflow_pool_raises_total", pool="default", why="schedule") == 1
+
+
+def test_a_measured_boot_time_decides_how_far_ahead_that_is(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    master.metadata.add_dag("hourly", 100)
+    master.metadata.add_run("hourly", 1, [Task(1, 60) for _ in range(10)])
+    board.note_boot("default", 20)
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 0
+
+
+def test_a_pool_that_does_not_look_ahead_costs_no_query_of_the_schedule(aws: boto3.Session, master: Master):
+    blind = Master(master.metadata, master.board, pools=(Pool(**{**vars(POOL), "workers_ahead": 0}),))
+    master.metadata.execute("DROP TABLE dag")
+    master.metadata.add_tasks(1, "queued")
+    blind.do_passes()
+    blind.database.close()
+    assert fake_groups.desired(aws, GROUP) == 1
+    assert blind.events("the schedule failed") == []
+
+
+def test_a_schedule_that_cannot_be_read_keeps_nothing_from_growing(aws: boto3.Session, master: Master):
+    master.metadata.execute("DROP TABLE dag")
+    master.metadata.add_tasks(1, "queued")
+    master.do_passes(3)
+    assert fake_groups.desired(aws, GROUP) == 1
+    assert len(master.events("the schedule failed")) == 1
+
+
+def test_workers_learn_what_their_group_may_shrink_to(master: Master, board: worker_board.WorkerBoard):
+    master.metadata.add_tasks(9, "queued")
+    master.do_passes()
+    group = board.group("default")
+    assert group is not None
+    assert (group.minimum, group.maximum, group.desired) == (3, 8, 3), "no worker leaves that is needed"
+
+
+def test_surplus_workers_are_retired_and_taken_back(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
+    master.metadata.add_tasks(4, "running")
+    for _ in range(12):
+        put_workers(board, [2, 1, 1])
+        master.do_passes()
+    retired = [number for number in range(3) if board.is_retired("default", f"i-{number}")]
+    assert retired == [1, 2]
+    assert master.metric("airflow_pool_retired_workers", pool="default") == 2
+    put_workers(board, [2])
+    for number in retired:
+        board.report(
+            worker_board.Report(
+                instance=f"i-{number}", pool="default", state="retired", slots=4, active=1, idle_seconds=0
+            )
+        )
+    master.metadata.add_tasks(8, "queued")
+    master.do_passes()
+    assert not any(board.is_retired("default", f"i-{number}") for number in range(3))
+    assert master.events("decision")[-1]["recall"] == ["i-1", "i-2"]
+    assert fake_groups.desired(aws, GROUP) == 3
+
+
+def test_a_queue_without_a_pool_is_reported_and_not_in_every_pass(master: Master):
+    master.metadata.add_tasks(2, "queued", queue="defualt")
+    master.do_passes(30)
+    assert master.events("no pool consumes this queue") == [
+        {"event": "no pool consumes this queue", "queue": "defualt", "queued": 2}
+    ]
+    assert any(line.startswith("<4>") for line in master.lines), "the journal keeps it as a warning"
+    assert master.metric("airflow_unserved_queue_tasks", queue="defualt") == 2
+    master.metadata.execute("DELETE FROM task_instance")
+    master.do_passes()
+    assert master.metric("airflow_unserved_queue_tasks", queue="defualt") is None
+
+
+def test_a_decision_that_changes_nothing_is_logged_once_a_minute(master: Master):
+    master.do_passes(13)
+    assert len(master.events("decision")) == 3
+
+
+def test_two_masters_at_a_time_never_lower_what_one_has_raised(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    other = Master(master.metadata, master.board)
+    capacities: list[int] = []
+    raise_to = launch_groups.LaunchGroups.raise_to
+
+    def recorded(groups: launch_groups.LaunchGroups, name: str, desired: int) -> None:
+        before = fake_groups.desired(aws, GROUP)
+        raise_to(groups, name, desired)
+        capacities.append(desired - before)
+
+    monkeypatch.setattr(launch_groups.LaunchGroups, "raise_to", recorded)
+
+    def do_passes(one: Master) -> None:
+        for _ in range(15):
+            one.metadata.add_tasks(1, "queued")
+            one.do_passes()
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(do_passes, (master, other)))
+    master.do_passes()
+    other.database.close()
+    assert fake_groups.desired(aws, GROUP) == 8
+    assert capacities
+    assert min(capacities) > 0
+
+
+def test_a_master_leaves_the_pass_to_another_that_is_at_one(aws: boto3.Session, master: Master):
+    master.metadata.add_tasks(9, "queued")
+    other = metadata_database.MetadataDatabase(metadata_database.connection_info(master.metadata.url))
+    with other.turn():
+        master.do_passes()
+    other.close()
+    assert fake_groups.desired(aws, GROUP) == 0
+    assert master.metric("airflow_scaling_passes_total", outcome="skipped") == 1
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 3

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from tests.node import fake_groups
+from tests.node.programs import module
+
+launch_groups = module("launch_groups")
+
+
+def some_client() -> Any:
+    """A client that a Stubber answers."""
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return boto3.client("autoscaling", region_name="eu-west-1", **keys)
+
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def test_the_sizes_and_the_instances_in_service_are_read(aws: boto3.Session):
+    fake_groups.create(aws, "pool-default", minimum=1, maximum=8, desired=3)
+    found = launch_groups.LaunchGroups().describe(["pool-default", "pool-that-is-gone"])
+    assert found.keys() == {"pool-default"}
+    sizes = found["pool-default"].sizes
+    assert (sizes.minimum, sizes.maximum, sizes.desired) == (1, 8, 3)
+    assert found["pool-default"].in_service == 3
+
+
+def test_more_groups_than_one_call_may_name_are_read(aws: boto3.Session):
+    names = [f"pool-{number}" for number in range(60)]
+    for name in names:
+        fake_groups.create(aws, name, minimum=0, maximum=1, desired=0)
+    assert launch_groups.LaunchGroups().describe(names).keys() == set(names)
+
+
+def test_the_desired_capacity_is_raised_at_once(aws: boto3.Session):
+    fake_groups.create(aws, "pool-default", minimum=0, maximum=8, desired=0)
+    launch_groups.LaunchGroups().raise_to("pool-default", 5)
+    assert fake_groups.desired(aws, "pool-default") == 5
+
+
+def test_a_refusal_is_one_line():
+    client = some_client()
+    with Stubber(client) as stubber:
+        stubber.add_client_error("set_desired_capacity", "ScalingActivityInProgress", "wait\n a little")
+        with pytest.raises(launch_groups.AutoScalingError) as refusal:
+            launch_groups.LaunchGroups(client).raise_to("pool-default", 9)
+    assert str(refusal.value).startswith("SetDesiredCapacity of pool-default to 9: ")
+    assert str(refusal.value).endswith("wait a little")
+
+
+def test_a_call_has_little_patience():
+    config = launch_groups.PATIENCE
+    longest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
+    assert longest <= 16, "a pass asks several times, and must end before the lock is taken from it"
+
+
+def activity(status: str, minutes_ago: float, **changes: str) -> dict[str, Any]:
+    """A launch as Auto Scaling remembers it."""
+    values: dict[str, Any] = {
+        "ActivityId": "1",
+        "AutoScalingGroupName": "pool-default",
+        "Cause": "more capacity was asked for",
+        "Description": "Launching a new EC2 instance.  Status Reason: ...",
+        "StartTime": NOW - timedelta(minutes=minutes_ago, seconds=5),
+        "EndTime": NOW - timedelta(minutes=minutes_ago),
+        "StatusCode": status,
+        "StatusMessage": f"{status} {minutes_ago} minutes ago",
+    }
+    return {name: value for name, value in (values | changes).items() if value}
+
+
+@pytest.mark.parametrize(
+    ("activities", "failure"),
+    [
+        ([], None),
+        ([activity("Failed", 1), activity("Successful", 2)], "Failed 1 minutes ago"),
+        ([activity("Cancelled", 1)], "Cancelled 1 minutes ago"),
+        ([activity("Successful", 1), activity("Failed", 2)], None),
+        ([activity("InProgress", 0, EndTime=""), activity("Failed", 1)], "Failed 1 minutes ago"),
+        ([activity("Failed", 20)], None),
+        ([activity("Failed", 1, Description="Terminating EC2 instance: i-1"), activity("Successful", 2)], None),
+        ([activity("Failed", 1, StatusMessage="")], "no reason given"),
+    ],
+    ids=["none", "failed", "abandoned", "mended", "tried again", "long ago", "another kind", "without a reason"],
+)
+def test_the_newest_launch_that_has_ended_counts(activities: list[dict[str, Any]], failure: str | None):
+    client = some_client()
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_scaling_activities", {"Activities": activities})
+        found = launch_groups.LaunchGroups(client).launch_failure("pool-default", NOW - timedelta(minutes=10))
+    assert found == failure

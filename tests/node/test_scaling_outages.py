@@ -1,0 +1,185 @@
+"""What the controller does while something that it works with is away, refuses or answers late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from psycopg import sql
+
+from tests.node import fake_groups, redis_server
+from tests.node.metadata import Metadata
+from tests.node.programs import module
+from tests.node.test_controller import GROUP, Master
+
+launch_groups = module("launch_groups")
+worker_board = module("worker_board")
+
+
+@pytest.fixture
+def own_broker() -> Iterator[redis_server.Server]:
+    """A broker that the test may stop."""
+    path = redis_server.program()
+    if path is None:
+        pytest.skip("neither redis-server nor valkey-server is installed here")
+    with redis_server.running(path) as running:
+        yield running
+
+
+@pytest.fixture
+def master(aws: boto3.Session, metadata: Metadata, own_broker: redis_server.Server) -> Iterator[Master]:
+    fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
+    board = worker_board.WorkerBoard.connect(own_broker.url, timeout_seconds=2)
+    found = Master(metadata, board)
+    yield found
+    found.database.close()
+    board.close()
+
+
+def close_database(metadata: Metadata, *, allow: bool) -> None:
+    """Let nobody in, and put out who is in; or let them in again."""
+    with metadata.server.superuser() as root:
+        statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        root.execute(statement.format(sql.Identifier(metadata.name), sql.SQL("true" if allow else "false")))
+        root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [metadata.name])
+
+
+def test_nothing_is_decided_while_the_database_is_away_and_all_goes_on_when_it_is_back(
+    aws: boto3.Session, master: Master
+):
+    master.metadata.add_tasks(9, "queued")
+    close_database(master.metadata, allow=False)
+    master.do_passes(5)
+    assert fake_groups.desired(aws, GROUP) == 0
+    assert len(master.events("the database failed")) == 1
+    assert master.metric("airflow_scaling_errors_total", what="the database") == 5
+    close_database(master.metadata, allow=True)
+    master.do_passes(2)
+    assert fake_groups.desired(aws, GROUP) == 3
+    (back,) = master.events("the database works again")
+    assert back["after_seconds"] == 50
+
+
+def test_a_pool_grows_while_the_broker_is_away(aws: boto3.Session, master: Master, own_broker: redis_server.Server):
+    own_broker.stop()
+    master.metadata.add_tasks(9, "queued")
+    master.do_passes(3)
+    assert fake_groups.desired(aws, GROUP) == 3
+    assert len(master.events("the worker board failed")) == 1
+    own_broker.start()
+    master.do_passes()
+    assert len(master.events("the worker board works again")) == 1
+
+
+def test_a_broker_that_fails_in_the_middle_of_a_pass_costs_one_time_out(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+
+    def refuse(*_: object) -> None:
+        calls.append(1)
+        raise worker_board.redis.TimeoutError("Timeout reading from socket")
+
+    monkeypatch.setattr(worker_board.WorkerBoard, "publish_group", refuse)
+    monkeypatch.setattr(worker_board.WorkerBoard, "retire", refuse)
+    master.do_passes()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "DescribeAutoScalingGroups"),
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "not allowed"}}, "DescribeAutoScalingGroups"),
+        ReadTimeoutError(endpoint_url="https://autoscaling.eu-west-1.amazonaws.com/"),
+    ],
+    ids=["throttled", "refused", "late"],
+)
+def test_auto_scaling_that_does_not_answer_costs_one_line(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    master.metadata.add_tasks(9, "queued")
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object) -> None:
+            raise error
+
+        broken.setattr("botocore.client.BaseClient._make_api_call", fail)
+        master.do_passes(3)
+    (line,) = master.events("Auto Scaling failed")
+    assert line["error"].startswith("DescribeAutoScalingGroups: ")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 3
+    assert len(master.events("Auto Scaling works again")) == 1
+
+
+def test_a_raise_that_is_refused_is_tried_again(aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch):
+    def refuse(_groups: object, name: str, desired: int) -> None:
+        raise launch_groups.AutoScalingError(f"SetDesiredCapacity of {name} to {desired}: Throttling")
+
+    master.metadata.add_tasks(9, "queued")
+    with monkeypatch.context() as broken:
+        broken.setattr(launch_groups.LaunchGroups, "raise_to", refuse)
+        master.do_passes(3)
+    assert len(master.events(f"raising {GROUP} failed")) == 1
+    assert [line["to"] for line in master.events("decision")] == [0], "the log tells what is, not what was wanted"
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 3
+
+
+def test_a_pass_that_takes_too_long_asks_for_nothing_more(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    def describe_slowly(groups: launch_groups.LaunchGroups, names: list[str]) -> object:
+        master.now += 45
+        return describe(groups, names)
+
+    describe = launch_groups.LaunchGroups.describe
+    monkeypatch.setattr(launch_groups.LaunchGroups, "describe", describe_slowly)
+    master.metadata.add_tasks(9, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 0, "the lock may be another master's by now"
+
+
+def test_a_group_that_cannot_launch_is_reported_and_left_alone(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    reason = "We currently do not have sufficient m7i.large capacity"
+    monkeypatch.setattr(launch_groups.LaunchGroups, "launch_failure", lambda *_: reason)
+    describe = launch_groups.LaunchGroups.describe
+
+    def describe_empty(groups: launch_groups.LaunchGroups, names: list[str]) -> dict:
+        found = describe(groups, names)
+        return {name: launch_groups.LaunchGroup(sizes=group.sizes, in_service=0) for name, group in found.items()}
+
+    monkeypatch.setattr(launch_groups.LaunchGroups, "describe", describe_empty)
+    master.metadata.add_tasks(4, "queued")
+    master.do_passes(4)
+    master.metadata.add_tasks(4, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 1
+    assert master.metric("airflow_pool_launch_failing", pool="default") == 1
+    assert reason in master.events("decision")[-1]["launch_failure"]
+
+
+def test_a_group_that_is_not_there_keeps_no_other_pool_waiting(aws: boto3.Session, master: Master):
+    gone = type(master.pools[0])(**{**vars(master.pools[0]), "name": "gone", "group": "pool-gone"})
+    other = Master(master.metadata, master.board, pools=(gone, *master.pools))
+    master.metadata.add_tasks(1, "queued")
+    other.do_passes(2)
+    other.database.close()
+    assert fake_groups.desired(aws, GROUP) == 1
+    assert len(other.events("the group pool-gone failed")) == 1
+
+
+def test_a_statement_that_never_ends_is_ended(master: Master, monkeypatch: pytest.MonkeyPatch):
+    metadata_database = module("metadata_database")
+    monkeypatch.setattr(metadata_database, "STATEMENT_TIMEOUT", 100)
+    with master.metadata.connect() as holder:
+        holder.autocommit = False
+        holder.execute("LOCK TABLE task_instance IN ACCESS EXCLUSIVE MODE")
+        master.do_passes()
+    (line,) = master.events("the database failed")
+    assert "statement timeout" in line["error"]
