@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import host, network
 from lab.instance import Instance
-from lab.namespace import CGROUP, Namespace, children
+from lab.namespace import CGROUP, Namespace, children, remove_cgroups
 from lab.progress import LabError
 
 BOOT_NODE = Path(__file__).with_name("boot-node")
@@ -138,9 +138,10 @@ class Node:
             self.kill()
 
     def destroy(self) -> None:
-        """Take what is left of a node that runs no more: its interface and its disk."""
+        """Take what is left of a node that runs no more: its interface, its cgroups and its disk."""
         network.unplug(self._namespace, port=self._port, netns=self.name)
         self._dhcp_host.unlink(missing_ok=True)
+        remove_cgroups(self.name)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _signal(self, number: int) -> None:
