@@ -151,8 +151,14 @@ class Cluster:
             return connection.execute(query.encode()).fetchall()
 
     def lifecycle_state(self, node: Node) -> str:
-        """`Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating:Retained` or `gone`, at this moment."""
-        return self._fleet.lifecycle_state(node.instance.id)
+        """`Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating:Retained` or `gone`, at this moment.
+
+        Whoever is gone is a departure as well.
+        """
+        state = self._fleet.lifecycle_state(node.instance.id)
+        if state == GONE:
+            self.wait(lambda: node not in self.nodes(), f"{node.name} to depart", timeout=30, interval=0.1)
+        return state
 
     @property
     def departures(self) -> list[Departure]:
