@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aws_facts import database_classes
 from setting_rules.airflow_config import POOL_OPTIONS, is_number
+from setting_rules.draining import GENERATIONS
 from setting_rules.faults import Fault, FaultyValue, counted, shown
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _ASYNC_ENGINE = 15
 _OTHER_SERVICES = ("scheduler", "dag-processor", "triggerer")
 # The scheduler asks Celery's result backend from up to this many processes ([celery] sync_parallelism, cores - 1).
 _RESULT_READERS = 8
+# The service that scales the pools.
+_SCALING = 1
 # Superuser and rds_superuser slots (5), RDS's monitoring, a migration, `airflow` commands and people at psql.
 _RESERVE = 25
 
@@ -43,7 +46,8 @@ class ConnectionBudget:
     def __str__(self) -> str:
         return (
             f"{counted(self.masters, 'master')} and one more during a replacement: "
-            f"{(self.masters + 1) * self.of_one_master}, workers: {self.workers}, reserve: {_RESERVE}"
+            f"{(self.masters + 1) * self.of_one_master}, workers, old and new, while all of them are replaced: "
+            f"{self.workers:,}, reserve: {_RESERVE}"
         )
 
 
@@ -52,22 +56,24 @@ def budget(settings: Settings) -> ConnectionBudget:
 
     Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
     overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process has an
-    async engine's pool of 15 beside it; the scheduler reads Celery's results as well. Each worker, at the pool's
-    maximal size, holds a connection for every task slot and one for its main process. A reserve is for migrations,
-    people, monitoring, and what PostgreSQL and RDS keep for administrators.
+    async engine's pool of 15 beside it; the scheduler reads Celery's results as well, and scaling takes a connection.
+    Each worker, at the pool's maximal size, holds one for every task slot and one for its main process, and so does the
+    worker whose place it has taken, until its tasks are done. A reserve is for migrations, people, monitoring, and what
+    PostgreSQL and RDS keep for administrators.
     """
     pool = _option(settings, "database", "sql_alchemy_pool_size", _POOL_SIZE)
     pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
     api_servers = _option(settings, "api", "workers", 1)
     return ConnectionBudget(
-        of_one_master=api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS,
+        of_one_master=api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS + _SCALING,
         masters=settings.masters.count,
-        workers=sum(pool.max_size * (pool.task_slots + 1) for pool in settings.worker_pools.values()),
+        workers=GENERATIONS * sum(pool.max_size * (pool.task_slots + 1) for pool in settings.worker_pools.values()),
     )
 
 
 def connections_suffice(settings: Settings) -> Iterator[Fault]:
-    """The database class holds the connections of all masters and of all workers at `maxSize`.
+    """The database class holds the connections of all masters and, while all of them are replaced, of twice `maxSize`
+    workers.
 
     Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result.
     """

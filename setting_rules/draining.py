@@ -1,10 +1,14 @@
-"""How often a worker that leaves has to say that it is still at work, so that the hook holds it to its drain limit."""
+"""What follows from workers that finish their tasks before they go."""
 
 from __future__ import annotations
 
 import math
 
 from aws_facts import limits
+
+# A worker that has to leave works on beside its successor: at worst, when a pool at its maximum size is replaced, there
+# are so many workers for each one that the stack file allows.
+GENERATIONS = 2
 
 # A worker sends three signs of life in this time. Shorter ones would make many calls, and lose a node to a short fault
 # of the network or of AWS's API.
@@ -14,7 +18,10 @@ _MARGIN = 1.05
 
 
 def heartbeat_seconds(drain_limit_seconds: int) -> int:
-    """The heartbeat timeout of the hook, in whole minutes where AWS's longest wait leaves the choice."""
+    """How often a leaving worker has to say that it is still at work, for the hook to hold it to its drain limit.
+
+    In whole minutes where AWS's longest wait leaves the choice.
+    """
     needed = math.ceil(drain_limit_seconds * _MARGIN / limits.HOOK_HEARTBEATS / 60) * 60
     longest = limits.HOOK_HOURS * 3600 // limits.HOOK_HEARTBEATS
     return min(max(_SHORTEST_SECONDS, needed), longest)

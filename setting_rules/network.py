@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aws_facts import limits, regions
+from setting_rules.draining import GENERATIONS
 from setting_rules.faults import Fault, counted, shown
 
 if TYPE_CHECKING:
@@ -77,21 +78,22 @@ def zones_exist(settings: Settings) -> Iterator[Fault]:
 
 
 def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
-    """The private subnets have an address for every master, every worker at `maxSize`, load balancer and endpoint."""
+    """The private subnets have an address for every master, load balancer and endpoint, and for twice `maxSize`
+    workers: while a pool is replaced, the old ones finish their tasks."""
     own = settings.network
     if not own.cidr or own.existing or not own.zones:
         return
     prefix = ipaddress.IPv4Network(own.cidr).prefixlen
     of_a_subnet = 2 ** (32 - prefix - PRIVATE_SUBNET_BITS) - limits.ADDRESSES_RESERVED_PER_SUBNET
     free = (of_a_subnet - _ADDRESSES_OF_A_LOAD_BALANCER - len(own.interface_endpoints)) * len(own.zones)
-    workers = sum(pool.max_size for pool in settings.worker_pools.values())
+    workers = GENERATIONS * sum(pool.max_size for pool in settings.worker_pools.values())
     nodes = settings.masters.count + 1 + workers
     if nodes > free:
         yield Fault(
             key="airflow:network.cidr",
             given=f"{shown(own.cidr)}, which leaves {free:,} addresses to nodes in {len(own.zones)} zones",
             allowed=f"a range for {nodes:,} nodes: {counted(settings.masters.count, 'master')}, one more during a "
-            f"replacement, {counted(workers, 'worker')} at most",
+            f"replacement, {counted(workers, 'worker')} while all pools are replaced",
             remedy="take a larger range, or lower maxSize of the pools",
         )
 

@@ -87,12 +87,12 @@ def _pools(draw: st.DrawFn) -> dict[str, Any]:
     queues = draw(_lists(_WORDS.filter(lambda word: word != "default"), least=len(names) - 1, most=len(names) - 1))
     pools: dict[str, Any] = {}
     for name, queue in zip(names, ["default", *queues], strict=True):
-        low = draw(st.integers(0, 20))
+        low = draw(st.integers(0, 10))
         pools[name] = {
             "queues": [queue],
             "instanceTypes": draw(_lists(st.sampled_from(draw(st.sampled_from([_AMD64, _ARM64]))))),
             "minSize": low,
-            "maxSize": draw(st.integers(max(1, low), 20)),
+            "maxSize": draw(st.integers(max(1, low), 10)),
             "spotPercent": draw(st.integers(0, 100)),
             "idleSeconds": draw(st.integers(10, 86_400)),
             "drainLimitHours": draw(st.integers(1, limits.HOOK_HOURS - 1)),

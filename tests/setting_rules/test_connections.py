@@ -10,9 +10,11 @@ from tests.stack_file import changed, content, faults_of, load, the_fault
 
 def test_the_budget_of_the_prod_stack_adds_up():
     settings = load(content())
-    # Two masters and one more during a refresh: 4 services x (5 + 10), the api-server's async engine, 8 result readers.
-    masters = 3 * (4 * 15 + 15 + 8)
-    workers = 8 * (16 + 1) + 4 * (4 + 1)
+    # Two masters and one more during a refresh: 4 services x (5 + 10), the api-server's async engine, 8 result readers,
+    # and scaling.
+    masters = 3 * (4 * 15 + 15 + 8 + 1)
+    # Those that leave finish their tasks beside those that have come.
+    workers = 2 * (8 * (16 + 1) + 4 * (4 + 1))
     assert budget(settings).total == masters + workers + 25
     assert budget(settings).total <= settings.database.max_connections
 
@@ -22,14 +24,15 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
     assert fault.key == "airflow:database.instanceClass"
     assert fault.given == '"db.m7g.large", which holds 809 connections'
     assert fault.allowed == (
-        "a class for 974 connections (2 masters and one more during a replacement: 249, workers: 700, reserve: 25)"
+        "a class for 1,677 connections (2 masters and one more during a replacement: 252, workers, old and new, while "
+        "all of them are replaced: 1,400, reserve: 25)"
     )
-    assert fault.remedy.startswith("take db.m7g.xlarge; or lower maxSize")
+    assert fault.remedy.startswith("take db.m7g.2xlarge; or lower maxSize")
 
 
 def test_a_single_master_is_told_as_one():
     fault = the_fault({"airflow:masters.count": 1, "airflow:workerPools.default.maxSize": 45})
-    assert "(1 master and one more during a replacement: 166, " in fault.allowed
+    assert "(1 master and one more during a replacement: 168, " in fault.allowed
 
 
 def test_past_the_largest_class_the_cluster_has_to_shrink():
