@@ -20,7 +20,7 @@ STEPS = {
     Role.WORKER: ["artifacts", "ca-bundle", "install", "secrets"],
 }
 SERVICES = {
-    Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer", "scaling"],
+    Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"],
     Role.WORKER: ["worker"],
 }
 ALL_SERVICES = [(role, service) for role in Role for service in SERVICES[role]]

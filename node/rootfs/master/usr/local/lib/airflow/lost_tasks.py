@@ -1,0 +1,82 @@
+"""Which queued tasks have lost their message. Pure: no clock, no database, no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+# Seconds without a break. A message that is nowhere may have been taken right before the broker was emptied, by a
+# worker that is about to report its task as running. One that a worker has taken, and whose task does not run, may
+# wait for the API; its worker repeats that for some two minutes.
+GONE_SECONDS = 45.0
+TAKEN_SECONDS = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedTask:
+    """A task that Airflow has queued. `message` is the id of its Celery message, new each time that it is queued."""
+
+    message: str
+    queue: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """What the broker holds: the ids of the messages that wait for a worker, and of those that one has taken."""
+
+    waiting: Collection[str]
+    taken: Collection[str]
+
+
+class Whereabouts(Enum):
+    """Where the message of a queued task is."""
+
+    WAITING = "waiting"
+    TAKEN = "was taken by a worker that never started it"
+    GONE = "is gone from the broker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostTask:
+    """A task that nobody is going to start, and where its message is."""
+
+    task: QueuedTask
+    whereabouts: Whereabouts
+
+
+class LostTasks:
+    """Remembers since when each queued task has been without a message that waits."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[Whereabouts, float]] = {}
+
+    def find(self, now: float, queued: Sequence[QueuedTask], messages: Messages) -> list[LostTask]:
+        """The queued tasks that nobody is going to start. `now` is in seconds, monotonic."""
+        places = {task.message: _place(task, messages) for task in queued}
+        self._since = {
+            message: self._since[message] if self._since.get(message, (None, 0.0))[0] is place else (place, now)
+            for message, place in places.items()
+            if place is not Whereabouts.WAITING
+        }
+        return [
+            LostTask(task=task, whereabouts=place)
+            for task in queued
+            if (place := places[task.message]) is not Whereabouts.WAITING
+            and now - self._since[task.message][1] >= _patience(place)
+        ]
+
+    def forget(self) -> None:
+        """Begin anew: for a while nothing could be seen, and what happened meanwhile is not known."""
+        self._since.clear()
+
+
+def _place(task: QueuedTask, messages: Messages) -> Whereabouts:
+    if task.message in messages.waiting:
+        return Whereabouts.WAITING
+    return Whereabouts.TAKEN if task.message in messages.taken else Whereabouts.GONE
+
+
+def _patience(place: Whereabouts) -> float:
+    return TAKEN_SECONDS if place is Whereabouts.TAKEN else GONE_SECONDS

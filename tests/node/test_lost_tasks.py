@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tests.node.programs import module
+
+lost_tasks = module("lost_tasks")
+Whereabouts = lost_tasks.Whereabouts
+TASK = lost_tasks.QueuedTask(message="m1", queue="default", name="etl r load try 1")
+NOTHING = lost_tasks.Messages(waiting=(), taken=())
+WAITS = lost_tasks.Messages(waiting=("m1",), taken=())
+TAKEN = lost_tasks.Messages(waiting=(), taken=("m1",))
+
+
+def _find(*seen: tuple[float, object]) -> list[object]:
+    """What is lost at the last of these looks."""
+    memory = lost_tasks.LostTasks()
+    found: list[Any] = []
+    for now, messages in seen:
+        found = memory.find(now, [TASK], messages)
+    return [lost.whereabouts for lost in found]
+
+
+def test_a_task_whose_message_waits_is_not_lost():
+    assert _find((0, WAITS), (100_000, WAITS)) == []
+
+
+def test_a_task_whose_message_is_gone_is_lost_after_a_while():
+    assert _find((0, NOTHING), (44, NOTHING)) == []
+    assert _find((0, NOTHING), (44, NOTHING), (45, NOTHING)) == [Whereabouts.GONE]
+
+
+def test_a_task_that_was_taken_and_never_started_is_lost_after_longer():
+    assert _find((0, TAKEN), (179, TAKEN)) == []
+    assert _find((0, TAKEN), (180, TAKEN)) == [Whereabouts.TAKEN]
+
+
+def test_a_message_that_was_seen_meanwhile_begins_the_time_anew():
+    assert _find((0, NOTHING), (30, WAITS), (60, NOTHING), (100, NOTHING)) == []
+    assert _find((0, TAKEN), (170, NOTHING), (200, NOTHING)) == [], "the worker has just given it back or ended it"
+
+
+def test_a_task_that_was_started_meanwhile_begins_the_time_anew():
+    memory = lost_tasks.LostTasks()
+    memory.find(0, [TASK], NOTHING)
+    memory.find(10, [], NOTHING)
+    assert memory.find(50, [TASK], NOTHING) == []
+
+
+def test_a_time_without_sight_begins_the_time_anew():
+    memory = lost_tasks.LostTasks()
+    memory.find(0, [TASK], NOTHING)
+    memory.forget()
+    assert memory.find(50, [TASK], NOTHING) == []
