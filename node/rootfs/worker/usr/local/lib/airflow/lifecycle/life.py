@@ -1,0 +1,150 @@
+"""The states of a worker node, and what leads from one to the next. Pure: no clock, no file, no network."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from scaling.leaving import may_leave
+
+from lifecycle.action import Action, Kind, Outcome, Result
+from lifecycle.departure import Departure
+from lifecycle.drain import Drain
+from lifecycle.memory import Memory
+from lifecycle.situation import Limits, Situation
+from lifecycle.timer import Lasting, Pace
+from lifecycle.watchdog import Watchdog
+
+# The masters renew a retirement every ten seconds. For as long as the board cannot be read, the last word holds this
+# long; then the worker goes back to work, as it would if the masters were gone.
+RETIREMENT_SECONDS = 60.0
+START_AGAIN_SECONDS = 10.0
+# What refused a worker's leaving, a minimum as a rule, is not likely to change sooner.
+LEAVE_AGAIN_SECONDS = 300.0
+
+
+class State(StrEnum):
+    """Where the node stands in its life."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    RETIRED = "retired"
+    """Takes no more tasks, finishes those it has; may be called back."""
+    LEAVING = "leaving"
+    """Its own decision; may be refused."""
+    DRAINING = "draining"
+    """It has to end; there is no way back."""
+    ENDED = "ended"
+    """Auto Scaling knows that nothing runs here any more."""
+
+
+class Life:
+    """Turns what is seen into what to do. Whoever does it reports back with `learn`."""
+
+    def __init__(self, limits: Limits, memory: Memory, *, now: float, retired: bool) -> None:
+        """`retired`: whether the worker is asked to rest, from before a restart of this service."""
+        self._limits = limits
+        self.memory = memory
+        self.retired = retired
+        self._asked_about_retirement = now
+        self._watchdog = Watchdog()
+        self._idle = Lasting()
+        self.idle_seconds = 0.0
+        self._start, self._leave = Pace(), Pace()
+        self._departure: Departure | None = None
+        self._drain: Drain | None = None
+        self._ready = False
+
+    @property
+    def state(self) -> State:
+        """Where the node stands."""
+        if self._drain is not None:
+            return State.ENDED if self._drain.is_over else State.DRAINING
+        if self._departure is not None:
+            return State.LEAVING
+        if not self._ready:
+            return State.STARTING
+        return State.RETIRED if self.retired else State.WORKING
+
+    def decide(self, seen: Situation) -> list[Action]:
+        """What to do now, in this order."""
+        self._ready = seen.is_ready
+        self.idle_seconds = self._idle.seconds(seen.load == 0, seen.now)
+        if self.memory.draining_since is not None or seen.reason_to_go is not None:
+            return self._go_on_draining(seen)
+        actions = [*self._note_boot(seen), *self._follow_retirement(seen)]
+        if self._departure is None and (why := self._reason_to_leave(seen)):
+            self._departure = Departure(why=why, was_retired=self.retired)
+        if self._departure is not None:
+            return [*actions, *self._departure.decide(seen), *self._come_back(seen)]
+        return [*actions, *self._keep_worker_up(seen), *self._watchdog.decide(seen, retired=self.retired)]
+
+    def learn(self, action: Action, result: Result, now: float) -> None:
+        """Note how an action went."""
+        if self._drain is not None:
+            self._drain.learn(action, result, now)
+        elif self._departure is not None:
+            self._departure.learn(action, result, now)
+        if action.kind is Kind.NOTE_BOOT and result.outcome is Outcome.DONE:
+            self.memory = self.memory.with_boot_noted()
+
+    def _go_on_draining(self, seen: Situation) -> list[Action]:
+        if self.memory.draining_since is None:
+            self.memory = self.memory.with_draining_since(seen.now)
+        if self._drain is None:
+            self._drain = Drain(self._limits, self.memory.draining_since or seen.now)
+        return self._drain.decide(seen, seen.reason_to_go or "this node ends")
+
+    def _note_boot(self, seen: Situation) -> list[Action]:
+        if self.memory.boot_noted or not seen.is_ready or seen.retired is None:
+            return []
+        return [Action(Kind.NOTE_BOOT, "the worker is ready for the first time")]
+
+    def _follow_retirement(self, seen: Situation) -> list[Action]:
+        if seen.retired is not None:
+            self._asked_about_retirement = seen.now
+        wanted = self.retired if seen.retired is None else seen.retired
+        silence = seen.now - self._asked_about_retirement
+        if silence >= RETIREMENT_SECONDS:
+            wanted = False
+        if wanted == self.retired:
+            return []
+        self.retired = wanted
+        if wanted:
+            return [Action(Kind.RETIRE, "the masters have retired this worker: its pool has more than it needs")]
+        why = "the masters want this worker back" if seen.retired is False else f"no word from them for {silence:.0f} s"
+        return [Action(Kind.RECALL, why)]
+
+    def _reason_to_leave(self, seen: Situation) -> str | None:
+        if seen.load is None or seen.unit is None or not seen.unit.is_up or not self._leave.is_due(seen.now):
+            return None
+        # Work in the queue is about to come, or a case for the watchdog.
+        if not self.retired and seen.queued:
+            return None
+        leaves = may_leave(
+            state="retired" if self.retired else "working",
+            active=seen.load,
+            idle_seconds=self.idle_seconds,
+            limit_seconds=self._limits.idle,
+            group=seen.group,
+        )
+        if not leaves:
+            return None
+        return "retired, and its last task is finished" if self.retired else f"idle for {self.idle_seconds:.0f} s"
+
+    def _come_back(self, seen: Situation) -> list[Action]:
+        """After a departure that came to nothing: back to work."""
+        if self._departure is None or self._departure.given_up is None:
+            return []
+        why = f"leaving came to nothing: {self._departure.given_up}"
+        self._departure = None
+        self._idle.reset()
+        self._leave.rest(seen.now, LEAVE_AGAIN_SECONDS)
+        self._start.rest(seen.now, START_AGAIN_SECONDS)
+        return [Action(Kind.START_WORKER, why)]
+
+    def _keep_worker_up(self, seen: Situation) -> list[Action]:
+        """systemd restarts a worker that ends by itself; not one that was stopped, by a departure before a restart."""
+        if seen.unit is None or not seen.unit.is_down or not self._start.is_due(seen.now):
+            return []
+        self._start.rest(seen.now, START_AGAIN_SECONDS)
+        return [Action(Kind.START_WORKER, "it is stopped, and nobody is leaving")]

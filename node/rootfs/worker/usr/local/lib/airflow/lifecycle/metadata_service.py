@@ -1,0 +1,88 @@
+"""What EC2 tells this instance about its future: the instance metadata service, version 2."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from datetime import datetime
+
+ADDRESS = "http://169.254.169.254"
+# The longest that there is: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+TOKEN_SECONDS = 21600
+RENEW_TOKEN_SECONDS = TOKEN_SECONDS / 2
+TIMEOUT_SECONDS = 1.0
+TARGET_STATE = "autoscaling/target-lifecycle-state"
+SPOT_NOTICE = "spot/instance-action"
+REBALANCE = "events/recommendations/rebalance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """Attributes:
+    terminating: Auto Scaling is ending this instance.
+    spot_end: when EC2 takes this spot instance back, in seconds of the monotonic clock; None without a notice.
+    rebalance: EC2 sees a higher risk that it will.
+    """
+
+    terminating: bool = False
+    spot_end: float | None = None
+    rebalance: bool = False
+
+
+class MetadataService:
+    """A client that fails soon: the metadata service is on the machine's own host."""
+
+    def __init__(self, address: str = ADDRESS) -> None:
+        self._address = address.rstrip("/")
+        self._token = ""
+        self._renew_at = float("-inf")
+        self._notice = ""
+        self._spot_end: float | None = None
+
+    def outlook(self) -> Outlook:
+        """What it says now. OSError if it does not answer."""
+        return Outlook(
+            # "Terminated" as soon as the instance is on its way, whether or not a hook waits for it.
+            terminating=self._get(TARGET_STATE) == "Terminated",
+            spot_end=self._read_notice(self._get(SPOT_NOTICE)),
+            rebalance=self._get(REBALANCE) is not None,
+        )
+
+    def _read_notice(self, notice: str | None) -> float | None:
+        """The end, once worked out: a clock that is set afterwards does not move it."""
+        if notice is None or notice == self._notice:
+            return self._spot_end
+        try:
+            end = datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
+        except (ValueError, KeyError, TypeError):
+            # A notice that cannot be read is a notice: act as if there were no time.
+            end = time.time()
+        self._notice = notice
+        self._spot_end = time.monotonic() + end - time.time()
+        return self._spot_end
+
+    def _get(self, path: str) -> str | None:
+        """The value, or None where there is none."""
+        if time.monotonic() >= self._renew_at:
+            self._renew_token()
+        try:
+            return self._ask("GET", f"meta-data/{path}", {"X-aws-ec2-metadata-token": self._token})
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 404:
+                return None
+            if error.code == 401:
+                self._renew_at = float("-inf")
+            raise
+
+    def _renew_token(self) -> None:
+        self._token = self._ask("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)})
+        self._renew_at = time.monotonic() + RENEW_TOKEN_SECONDS
+
+    def _ask(self, method: str, path: str, headers: dict[str, str]) -> str:
+        request = urllib.request.Request(f"{self._address}/latest/{path}", method=method, headers=headers)  # noqa: S310 - the metadata service speaks http
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+            return answer.read().decode()

@@ -1,0 +1,71 @@
+"""Notices a worker that only looks as if it worked. It acts when nothing runs on the node, and never otherwise."""
+
+from __future__ import annotations
+
+from lifecycle.action import Action, Kind
+from lifecycle.situation import Situation
+from lifecycle.timer import Lasting, Pace
+
+# A connected worker that takes nothing for so long, with work in its queue and every slot free, is deaf.
+DEAF_SECONDS = 60.0
+# A worker reconnects by itself; not within this time, although the broker answers this service: it has given up.
+DISCONNECTED_SECONDS = 120.0
+# No word for so long from a worker that was ready once.
+SILENT_SECONDS = 60.0
+# A worker needs 20 s to become ready; installing and unpacking are over when it starts.
+NOT_READY_SECONDS = 600.0
+# Longer than any failover of the broker. A new node may stand where the network is sound.
+BROKER_LOST_SECONDS = 900.0
+RESTART_AGAIN_SECONDS = 60.0
+REPORT_AGAIN_SECONDS = 300.0
+
+
+class Watchdog:
+    """Pure: it is told what is seen, and says what to do."""
+
+    def __init__(self) -> None:
+        self._deaf, self._disconnected, self._silent = Lasting(), Lasting(), Lasting()
+        self._not_ready, self._broker_lost = Lasting(), Lasting()
+        self._restart, self._report = Pace(), Pace()
+
+    def decide(self, seen: Situation, *, retired: bool) -> list[Action]:
+        """What to do now with a worker that is wanted and, unless retired, at work."""
+        restart = self._reason_to_restart(seen, retired=retired)
+        report = self._reason_to_report(seen)
+        if seen.running != 0 or seen.unit is None:
+            return []
+        if report and self._report.is_due(seen.now):
+            self._report.rest(seen.now, REPORT_AGAIN_SECONDS)
+            return [Action(Kind.REPORT_UNHEALTHY, report)]
+        if restart and seen.unit.active_state == "active" and self._restart.is_due(seen.now):
+            self._restart.rest(seen.now, RESTART_AGAIN_SECONDS)
+            for timer in (self._deaf, self._disconnected, self._silent):
+                timer.reset()
+            return [Action(Kind.RESTART_WORKER, restart)]
+        return []
+
+    def _reason_to_restart(self, seen: Situation, *, retired: bool) -> str | None:
+        worker = seen.worker if seen.is_ready else None
+        idle = worker is not None and worker.load == 0
+        connected = worker is not None and worker.connected
+        deaf = self._deaf.seconds(idle and connected and not retired and bool(seen.queued), seen.now)
+        cut_off = self._disconnected.seconds(idle and not connected and seen.retired is not None, seen.now)
+        silent = self._silent.seconds(seen.worker is not None and worker is None, seen.now)
+        if deaf >= DEAF_SECONDS:
+            return f"{seen.queued} tasks wait in its queues, and it has been idle and connected for {deaf:.0f} s"
+        if cut_off >= DISCONNECTED_SECONDS:
+            return f"the broker answers, and the worker has not connected to it for {cut_off:.0f} s"
+        if silent >= SILENT_SECONDS:
+            return f"the worker has not said anything for {silent:.0f} s more than it may"
+        return None
+
+    def _reason_to_report(self, seen: Situation) -> str | None:
+        broker_answers = seen.retired is not None
+        not_ready = self._not_ready.seconds(not seen.is_ready and broker_answers, seen.now)
+        cut_off = seen.is_ready and seen.worker is not None and not seen.worker.connected
+        lost = self._broker_lost.seconds(cut_off or (not seen.is_ready and not broker_answers), seen.now)
+        if not_ready >= NOT_READY_SECONDS:
+            return f"the worker has not become ready for {not_ready:.0f} s"
+        if lost >= BROKER_LOST_SECONDS:
+            return f"the broker cannot be reached for {lost:.0f} s"
+        return None

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.node.lifecycle.node_of import (
+    AT_MINIMUM,
+    BUSY,
+    FAILED,
+    IDLE,
+    REFUSED,
+    Kind,
+    Node,
+    memory,
+    unit,
+    worker,
+)
+
+DOWN = unit("inactive")
+STOPPING = unit("deactivating", has_job=True)
+
+
+def test_a_worker_that_has_not_spoken_yet_is_starting():
+    node = Node()
+    assert node.look(0, worker=None) == []
+    assert node.state == "starting"
+    node.look(2)
+    assert node.state == "working"
+
+
+def test_the_length_of_a_boot_is_noted_once():
+    node = Node(memory=memory.Memory())
+    assert node.watch(0, 20, worker=None) == []
+    assert node.watch(20, 40) == [Kind.NOTE_BOOT]
+    assert node.life.memory.boot_noted, "a restart of the service must not note it again"
+
+
+def test_a_boot_that_could_not_be_noted_is_noted_later():
+    node = Node(memory=memory.Memory(), NOTE_BOOT=FAILED)
+    assert node.look(0) == [Kind.NOTE_BOOT]
+    node.answers.clear()
+    assert node.watch(2, 10) == [Kind.NOTE_BOOT]
+
+
+def test_a_retired_worker_rests_until_it_is_called_back():
+    node = Node()
+    assert node.look(0, retired=True) == [Kind.RETIRE]
+    assert node.state == "retired"
+    assert node.watch(2, 300, retired=True) == []
+    assert node.look(302, retired=False) == [Kind.RECALL]
+    assert node.state == "working"
+
+
+def test_a_retired_worker_that_hears_nothing_goes_back_to_work_when_its_lease_is_over():
+    node = Node()
+    node.look(0, retired=True)
+    assert node.watch(2, 59, retired=None) == [], "a broker that fails over must not move workers about"
+    assert node.watch(59, 63, retired=None) == [Kind.RECALL]
+    assert node.state == "working"
+
+
+def test_a_retirement_survives_a_restart_of_the_service():
+    node = Node(retired=True)
+    assert node.watch(0, 20, retired=None) == []
+    assert node.state == "retired"
+    assert node.look(22, retired=True) == []
+
+
+def test_a_retired_worker_leaves_as_soon_as_its_last_task_is_finished():
+    node = Node()
+    node.look(0, retired=True)
+    assert node.look(2, retired=True, worker=worker(reserved=1)) == [], "reserved tasks are its own, too"
+    assert node.look(4, retired=True, worker=IDLE) == [Kind.STOP_WORKER]
+    assert node.state == "leaving"
+    assert node.look(6, retired=True, unit=STOPPING, worker=IDLE) == []
+    assert node.look(8, retired=True, unit=DOWN) == [Kind.LEAVE]
+    assert node.watch(10, 60, retired=True, unit=DOWN) == []
+    assert node.state == "leaving"
+
+
+def test_an_idle_worker_leaves_after_its_pools_idle_time():
+    node = Node()
+    assert node.watch(0, 178, worker=IDLE) == []
+    assert node.watch(178, 182, worker=IDLE) == [Kind.STOP_WORKER]
+    assert node.look(184, unit=DOWN) == [Kind.LEAVE]
+
+
+def test_one_task_begins_the_idle_time_anew():
+    node = Node()
+    node.watch(0, 170, worker=IDLE)
+    node.look(172, worker=BUSY)
+    assert node.watch(174, 350, worker=IDLE) == []
+    assert node.watch(350, 356, worker=IDLE) == [Kind.STOP_WORKER]
+
+
+def test_a_worker_that_does_not_speak_is_not_idle():
+    node = Node()
+    node.watch(0, 100, worker=IDLE)
+    assert Kind.STOP_WORKER not in node.watch(100, 400, worker=worker(age=60), running=1)
+
+
+@pytest.mark.parametrize("group", [AT_MINIMUM, None], ids=["at the minimum", "of unknown size"])
+def test_no_worker_leaves_a_group_that_needs_it(group: object):
+    node = Node()
+    assert node.watch(0, 400, worker=IDLE, group=group) == []
+    assert node.state == "working"
+
+
+def test_an_idle_worker_stays_while_its_queues_hold_work():
+    node = Node()
+    assert Kind.STOP_WORKER not in node.watch(0, 400, worker=IDLE, queued=3)
+
+
+def test_a_worker_that_may_not_leave_goes_back_to_work_and_does_not_ask_again_at_once():
+    node = Node(LEAVE=REFUSED)
+    node.watch(0, 180, worker=IDLE)
+    assert node.look(182, unit=DOWN) == [Kind.LEAVE]
+    assert node.look(184, unit=DOWN) == [Kind.START_WORKER]
+    assert "at its minimum" in node.why[-1]
+    assert node.watch(186, 480, worker=IDLE) == []
+    assert node.watch(480, 490, worker=IDLE) == [Kind.STOP_WORKER]
+
+
+def test_a_throttled_request_to_leave_is_repeated_for_a_minute():
+    node = Node(LEAVE=FAILED)
+    node.watch(0, 180, worker=IDLE)
+    assert set(node.watch(182, 240, unit=DOWN)) == {Kind.LEAVE}
+    assert Kind.START_WORKER in node.watch(242, 250, unit=DOWN)
+    assert node.state == "starting"
+
+
+def test_what_the_worker_took_in_the_last_moment_is_finished():
+    node = Node()
+    node.watch(0, 180, worker=IDLE)
+    late = worker("etl manual__2 load try 1")
+    assert node.watch(182, 2000, unit=STOPPING, worker=late) == []
+    assert node.look(2002, unit=DOWN) == [Kind.LEAVE]
+
+
+def test_a_leaving_worker_that_is_called_back_works_again():
+    node = Node()
+    node.look(0, retired=True)
+    node.look(2, retired=True, worker=IDLE)
+    assert set(node.watch(4, 8, retired=False, unit=DOWN)) == {Kind.RECALL, Kind.START_WORKER}
+    node.look(10)
+    assert node.state == "working"
+    assert Kind.LEAVE not in node.done
+
+
+def test_a_group_that_has_shrunk_to_its_minimum_meanwhile_is_not_asked():
+    node = Node()
+    node.watch(0, 180, worker=IDLE)
+    assert node.watch(182, 190, unit=DOWN, group=AT_MINIMUM) == [Kind.START_WORKER]
+
+
+def test_an_agreed_departure_that_does_not_happen_is_given_up():
+    node = Node()
+    node.watch(0, 180, worker=IDLE)
+    assert node.watch(182, 780, unit=DOWN) == [Kind.LEAVE]
+    assert node.watch(780, 800, unit=DOWN) == [Kind.START_WORKER, Kind.START_WORKER]
+
+
+def test_a_leaving_worker_drains_once_the_group_ends_it():
+    node = Node()
+    node.watch(0, 180, worker=IDLE)
+    node.look(182, unit=DOWN)
+    assert node.look(184, unit=DOWN, terminating=True) == [Kind.CONTINUE]
+    assert node.state == "ended"
+
+
+def test_a_worker_that_was_stopped_by_a_service_that_died_is_started():
+    node = Node()
+    assert node.look(0, unit=DOWN) == [Kind.START_WORKER]
+    assert node.watch(2, 8, unit=DOWN) == [], "systemd needs a moment"
+    assert node.look(12, unit=DOWN) == [Kind.START_WORKER]
+
+
+def test_a_worker_whose_start_is_on_its_way_is_left_alone():
+    assert Node().watch(0, 60, unit=unit("inactive", has_job=True)) == []
+
+
+def test_nothing_is_decided_while_systemd_does_not_answer():
+    node = Node()
+    assert node.watch(0, 400, unit=None, worker=IDLE) == []
+
+
+def test_a_worker_that_stops_with_the_machine_is_not_started():
+    node = Node()
+    assert node.watch(0, 60, unit=DOWN, system_stopping=True) == []
+    assert node.state == "draining"

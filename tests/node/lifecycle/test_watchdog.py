@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, Kind, Node, unit, worker
+
+SILENT = worker(age=60.0)
+CUT_OFF = worker(connected=False)
+
+
+def test_a_deaf_worker_is_restarted_after_a_minute():
+    node = Node()
+    assert node.watch(0, 58, worker=IDLE, queued=4) == []
+    assert node.watch(58, 62, worker=IDLE, queued=4) == [Kind.RESTART_WORKER]
+    assert node.why[-1].startswith("4 tasks wait in its queues")
+
+
+def test_a_worker_that_takes_a_task_is_not_deaf():
+    node = Node()
+    node.watch(0, 50, worker=IDLE, queued=4)
+    node.look(52, worker=BUSY, queued=4)
+    assert node.watch(54, 112, worker=IDLE, queued=4) == []
+
+
+def test_a_busy_worker_is_never_restarted_for_its_queue():
+    assert Node().watch(0, 600, worker=BUSY, queued=400) == []
+
+
+def test_a_retired_worker_may_let_its_queue_be():
+    node = Node(retired=True)
+    facts = {"retired": True, "worker": IDLE, "queued": 4, "group": AT_MINIMUM}
+    assert Kind.RESTART_WORKER not in node.watch(0, 300, **facts)
+
+
+def test_a_restarted_worker_gets_the_time_again():
+    node = Node()
+    assert node.watch(0, 200, worker=IDLE, queued=4).count(Kind.RESTART_WORKER) == 3
+
+
+def test_a_silent_worker_is_restarted_when_nothing_runs_on_it():
+    node = Node()
+    assert node.watch(0, 58, worker=SILENT) == []
+    assert node.watch(58, 64, worker=SILENT) == [Kind.RESTART_WORKER]
+
+
+def test_a_silent_worker_whose_tasks_run_is_left_alone():
+    node = Node()
+    assert node.watch(0, 3600, worker=SILENT, running=1) == []
+    assert node.watch(3602, 7200, worker=SILENT, running=None) == [], "what cannot be told counts as running"
+
+
+def test_a_worker_that_does_not_find_back_to_its_broker_is_restarted():
+    node = Node()
+    assert node.watch(0, 118, worker=CUT_OFF) == []
+    assert node.watch(118, 124, worker=CUT_OFF) == [Kind.RESTART_WORKER]
+
+
+def test_a_node_that_loses_the_broker_is_replaced_after_a_quarter_of_an_hour():
+    node = Node()
+    facts = {"worker": CUT_OFF, "retired": None, "group": None, "queued": None}
+    assert node.watch(0, 898, **facts) == [], "no restart helps against a broker that is away"
+    assert node.watch(898, 904, **facts) == [Kind.REPORT_UNHEALTHY]
+
+
+def test_a_node_that_loses_the_broker_keeps_its_tasks():
+    node = Node()
+    busy = worker("etl manual__1 load try 1", connected=False)
+    assert node.watch(0, 3600, worker=busy, retired=None, group=None, queued=None) == []
+    facts = {"worker": CUT_OFF, "retired": None, "group": None, "queued": None}
+    assert node.watch(3602, 3604, **facts) == [Kind.REPORT_UNHEALTHY], "they were what it was kept for"
+
+
+def test_a_worker_that_never_becomes_ready_is_replaced_after_ten_minutes():
+    node = Node()
+    assert node.watch(0, 598, worker=None, unit=unit("activating")) == []
+    assert node.watch(598, 604, worker=None, unit=unit("activating")) == [Kind.REPORT_UNHEALTHY]
+    assert node.watch(606, 890, worker=None) == []
+    assert node.watch(890, 910, worker=None) == [Kind.REPORT_UNHEALTHY], "the first report may have been lost"
+
+
+def test_a_worker_cannot_become_ready_without_a_broker_and_is_given_longer():
+    node = Node()
+    facts = {"worker": None, "retired": None, "group": None, "queued": None}
+    assert node.watch(0, 898, **facts) == []
+    assert node.watch(898, 904, **facts) == [Kind.REPORT_UNHEALTHY]
