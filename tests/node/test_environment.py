@@ -86,7 +86,7 @@ def test_workers_and_masters_share_the_pace_of_heartbeats():
 
 def test_a_task_may_run_longer_than_a_worker_waits_before_its_message_is_redelivered():
     seconds = int(WORKER.variables()["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
-    assert seconds > 12 * 3600, "the worker's unit lets tasks finish for 12 hours"
+    assert seconds > 48 * 3600, "a worker that leaves may finish its tasks for 47 hours"
 
 
 def test_a_task_may_wait_for_a_worker_as_long_as_the_longest_task_runs():
