@@ -27,7 +27,7 @@ class NodeEnvironment:
 
     Attributes:
         pool: the worker's own pool; None on a master.
-        pools: every pool, which the masters scale; empty on a worker, or a new pool would replace all others' workers.
+        pools: every pool, which the masters scale; empty on a worker, which is told of its own alone.
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         web_url: where browsers find the UI.
         secure_cookies: whether that is HTTPS only.

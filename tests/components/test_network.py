@@ -112,6 +112,13 @@ def test_flow_logs_may_write_to_their_own_group_only():
     assert [item["Resource"] for item in writing] == [f"{group}:*"]
 
 
+def test_flow_logs_of_other_accounts_do_not_take_the_role_on():
+    role = network(THREE_ZONES).only("aws:iam/role:Role")
+    [statement] = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+    assert statement["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "111122223333"}
+
+
 def test_a_subnet_is_handed_out_when_its_way_out_works():
     """A node that starts earlier cannot install anything and fails its first boot."""
 

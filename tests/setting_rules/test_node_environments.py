@@ -39,6 +39,7 @@ def test_a_worker_knows_how_its_pool_lets_it_leave():
     assert told["NODE_HEARTBEAT_SECONDS"] == "960"
     assert (told["NODE_LAUNCHING_HOOK"], told["NODE_TERMINATING_HOOK"]) == ("role-is-ready", "worker-is-drained")
     assert "NODE_POOLS" not in told, "a change of another pool would replace this one's workers"
+    assert load(content()).node_environment("heavy").pools == ()
 
 
 def test_a_master_knows_its_group_and_how_to_scale_every_pool():
