@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from scaling.pool import Pool
 
-# From the request to the instance's power-on, and two periods of the controller: one to see the run coming, one for the
-# measurements' spread.
-LEAD_MARGIN_SECONDS = 30.0
+# A boot is measured from power-on: EC2 needs some seconds before it, and the controller looks every ten.
+LEAD_MARGIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,10 @@ def lead_seconds(pool: Pool, boot_seconds: float | None) -> float:
 
 
 def peak_concurrency(intervals: Iterable[tuple[float, float]]) -> int:
-    """How many of the intervals (beginning, end) overlap at most. One that ends as another begins does not overlap it."""
+    """How many of the intervals (beginning, end) overlap at most.
+
+    One that ends as another begins does not overlap it.
+    """
     edges = sorted(edge for begin, end in intervals if end > begin for edge in ((begin, 1), (end, -1)))
     highest = current = 0
     for _, change in edges:

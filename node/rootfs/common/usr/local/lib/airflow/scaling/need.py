@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 # After a longer silence nobody knows what was needed meanwhile, and the watching begins anew.
 LONGEST_GAP_SECONDS = 60.0
+# A need that rises and falls by no more than this share is the load's own ripple: it is about to rise again, and a boot
+# takes longer than it. A fall by more is the end of a burst. Both by simulation: `bench/scaling`.
+RIPPLE_SHARE = 0.15
+RIPPLE_SECONDS = 300.0
 
 
 class RecentNeed:
-    """Remembers a number of workers for a while."""
+    """Remembers the need of the last minutes."""
 
-    def __init__(self) -> None:
+    def __init__(self, window_seconds: float) -> None:
+        """`window_seconds`: what was needed within it is kept in any case."""
+        self._window = window_seconds
         self._since: float | None = None
-        self._last = 0.0
-        # Falling: a need that a later one has reached cannot be the highest any more.
-        self._highest: deque[tuple[float, int]] = deque()
+        self._needs: deque[tuple[float, int]] = deque()
 
     def note(self, now: float, needed: int) -> None:
         """Remember what is needed now."""
-        if self._since is None or now - self._last > LONGEST_GAP_SECONDS:
+        if self._since is None or now - self._needs[-1][0] > LONGEST_GAP_SECONDS:
             self._since = now
-            self._highest.clear()
-        self._last = now
-        while self._highest and self._highest[-1][1] <= needed:
-            self._highest.pop()
-        self._highest.append((now, needed))
+            self._needs.clear()
+        self._needs.append((now, needed))
+        while self._needs[0][0] < now - max(self._window, RIPPLE_SECONDS):
+            self._needs.popleft()
 
-    def highest(self, window_seconds: float) -> int | None:
-        """The most that was needed within the last so many seconds; None if the watching has not lasted so long."""
-        if self._since is None or self._last - self._since < window_seconds:
+    def worth_keeping(self) -> int | None:
+        """How many workers to keep; None until the pool was watched for a whole window."""
+        if self._since is None or self._needs[-1][0] - self._since < self._window:
             return None
-        while self._highest[0][0] < self._last - window_seconds:
-            self._highest.popleft()
-        return self._highest[0][1]
+        start = self._needs[-1][0] - self._window
+        in_window = max(needed for at, needed in self._needs if at >= start)
+        before = max(needed for _, needed in self._needs)
+        return before if before <= in_window + math.ceil(RIPPLE_SHARE * in_window) else in_window

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-# A worker that has stopped consuming but still could be taken back.
-RETIRED = "retired"
 WORKING = "working"
+# Consumes nothing more, finishes what it has, and can be taken back until it leaves.
+RETIRED = "retired"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Pool:
         group: name of its Auto Scaling group.
         queues: Celery queues that its workers consume.
         concurrency: tasks that one worker runs at a time; at least 1.
-        idle_seconds: how long a worker without tasks stays.
+        idle_seconds: how long a worker stays that no task needs.
         boot_lead_seconds: assumed time from a launch to a worker that consumes, until boots were measured.
         workers_ahead: workers that the schedule alone may add; 0 switches scaling ahead of it off.
     """

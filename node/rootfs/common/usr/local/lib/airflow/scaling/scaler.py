@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scaling import reason
 from scaling.launch_patience import LaunchPatience
 from scaling.need import RecentNeed
 from scaling.pool import RETIRED, WORKING, Group, Pool, Worker
-
-# Workers that are surplus for a shorter time go on consuming: the next tasks may need them.
-SURPLUS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +16,10 @@ class Decision:
     """What shall be, and why.
 
     Attributes:
-        needed: workers that the tasks fill, those on their way included, within the group's limits.
+        needed: workers for the tasks that are there or expected, within the group's limits.
         desired: the group's desired capacity; never less than it is. Equal means that there is nothing to ask.
         floor: desired capacity below which no worker may leave on its own account. Workers read it as their group's
-            minimum.
+            minimum: while tasks need workers, the masters choose who goes, so that not all idle ones go at once.
         retire: every worker that shall consume nothing now, those that already do not included.
         recall: retired workers that shall consume again.
         reason: one sentence for the log.
@@ -37,11 +35,15 @@ class Decision:
 
 
 class PoolScaler:
-    """Decides for one pool. Remembers only what was needed lately and which launches failed."""
+    """Decides for one pool. Remembers only what was needed lately and which launches failed.
+
+    So it can begin at any time, and two of them that see the same workers come to the same decisions: who is retired,
+    the workers themselves tell.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._need = RecentNeed()
+        self._need = RecentNeed(pool.idle_seconds)
         self._patience = LaunchPatience()
 
     def decide(
@@ -66,49 +68,60 @@ class PoolScaler:
             boot_seconds: what a boot takes, measured; None at first.
             launch_failure: why the group's last launch failed; None if it did not.
         """
-        needed = group.within(self._wanted(running + queued, expected))
-        self._need.note(now, needed)
-        recall = self._recalled(running + queued, expected, group, workers)
-        staying = [worker.instance for worker in workers if worker.state == RETIRED and worker.instance not in recall]
-        surplus = () if recall else self._surplus(boot_seconds, workers)
-        desired, wait = self._desired(now, group, needed, launch_failure)
+        tasks = running + queued
+        wanted = self._wanted(tasks, expected)
+        needed = group.within(wanted)
+        retired = [worker for worker in workers if worker.state == RETIRED]
+        working = [worker for worker in workers if worker.state == WORKING]
+        # What retired workers still run needs no room on the others.
+        consuming = group.within(self._wanted(max(0, tasks - sum(worker.active for worker in retired)), expected))
+        self._need.note(now, consuming)
+        recall = _recalled(retired, consuming - len(working))
+        surplus = _surplus(working, self._need.worth_keeping())
+        desired, wait_seconds = self._desired(now, group, needed, launch_failure)
+        sentences = (
+            reason.need(self._pool, group, running=running, queued=queued, expected=expected, wanted=wanted),
+            reason.launch(group, desired, needed=needed, failure=launch_failure, wait_seconds=wait_seconds),
+            reason.moves(recall, surplus, self._pool.idle_seconds),
+            reason.boots(desired - len(retired) - len(working), boot_seconds),
+        )
         return Decision(
             pool=self._pool.name,
             needed=needed,
             desired=desired,
             floor=group.minimum if needed <= group.minimum else max(group.minimum, desired),
-            retire=tuple(sorted((*staying, *surplus))),
+            retire=tuple(sorted((*({worker.instance for worker in retired} - set(recall)), *surplus))),
             recall=recall,
-            reason=f"{needed} workers needed for {running} running, {queued} queued and {expected} expected tasks"
-            + (f"; cannot launch, next try in {wait:.0f} s: {launch_failure}" if launch_failure else ""),
+            reason="; ".join(sentence for sentence in sentences if sentence),
         )
 
     def _wanted(self, tasks: int, expected: int) -> int:
+        """Workers for the tasks that are there, and for those to come as far as the budget allows."""
         now = self._pool.workers_for(tasks)
         return now + min(self._pool.workers_for(tasks + expected) - now, self._pool.workers_ahead)
 
-    def _recalled(self, tasks: int, expected: int, group: Group, workers: Sequence[Worker]) -> tuple[str, ...]:
-        """Retired workers to take back: they are faster than a boot. Those with the most free slots come first."""
-        retired = sorted((w for w in workers if w.state == RETIRED), key=lambda w: (w.active, w.instance))
-        others_tasks = max(0, tasks - sum(worker.active for worker in retired))
-        short = group.within(self._wanted(others_tasks, expected)) - sum(w.state == WORKING for w in workers)
-        return tuple(worker.instance for worker in retired[: max(0, short)])
-
-    def _surplus(self, boot_seconds: float | None, workers: Sequence[Worker]) -> tuple[str, ...]:
-        """Working ones that nobody has needed for a while, those with the fewest tasks first."""
-        boot = self._pool.boot_lead_seconds if boot_seconds is None else boot_seconds
-        highest = self._need.highest(max(SURPLUS_SECONDS, min(boot, self._pool.idle_seconds)))
-        working = [worker for worker in workers if worker.state == WORKING]
-        if highest is None or len(working) <= highest:
-            return ()
-        working.sort(key=lambda worker: (worker.active, -worker.idle_seconds, worker.instance))
-        return tuple(worker.instance for worker in working[: len(working) - highest])
-
     def _desired(self, now: float, group: Group, needed: int, launch_failure: str | None) -> tuple[int, float]:
-        """The desired capacity, and the seconds until a group that cannot launch is asked again."""
-        wait = self._patience.seconds_left(now, launch_failure)
-        if needed <= group.desired or wait > 0:
-            return group.desired, wait
+        """The desired capacity, and the seconds until a group that cannot launch may be asked again.
+
+        Instances that boot are in the group's desired capacity already, as are retired workers; draining ones are not.
+        """
+        wait_seconds = self._patience.seconds_left(now, launch_failure)
+        if needed <= group.desired or wait_seconds > 0:
+            return group.desired, wait_seconds
         if launch_failure:
             self._patience.asked(now)
-        return needed, wait
+        return needed, 0.0
+
+
+def _recalled(retired: Sequence[Worker], short: int) -> tuple[str, ...]:
+    """Retired workers to take back, which is faster than a boot: those with the most free slots first."""
+    by_room = sorted(retired, key=lambda worker: (worker.active, worker.instance))
+    return tuple(worker.instance for worker in by_room[: max(0, short)])
+
+
+def _surplus(working: Sequence[Worker], keep: int | None) -> tuple[str, ...]:
+    """Workers beyond those worth keeping: those with the fewest tasks, of the idle ones those that are it longest."""
+    if keep is None or len(working) <= keep:
+        return ()
+    by_work = sorted(working, key=lambda worker: (worker.active, -worker.idle_seconds, worker.instance))
+    return tuple(worker.instance for worker in by_work[: len(working) - keep])

@@ -1,0 +1,57 @@
+"""The sentence with which a decision goes into the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scaling.pool import Group, Pool
+
+# A long list of instances tells nobody anything; the log line has them in a field of their own.
+NAMED_AT_MOST = 3
+
+
+def need(pool: Pool, group: Group, *, running: int, queued: int, expected: int, wanted: int) -> str:
+    """Why so many workers are wanted, and what limits them."""
+    text = f"{running} running and {queued} queued tasks fill {workers(pool.workers_for(running + queued))}"
+    ahead = pool.workers_for(running + queued + expected) - pool.workers_for(running + queued)
+    if ahead:
+        allowed = "" if ahead <= pool.workers_ahead else f", of which workersAhead allows {pool.workers_ahead}"
+        text += f", {expected} expected tasks {ahead} more{allowed}"
+    if wanted > group.maximum:
+        return f"{text}; the maximum is {group.maximum}"
+    return f"{text}; the minimum is {group.minimum}" if wanted < group.minimum else text
+
+
+def launch(group: Group, desired: int, *, needed: int, failure: str | None, wait_seconds: float) -> str:
+    """What the group is asked for."""
+    refused = f"launches fail ({failure})" if failure else ""
+    if desired > group.desired:
+        return f"asking for {desired} instead of {group.desired}" + (f" once more, {refused}" if failure else "")
+    if failure and needed > group.desired:
+        return f"{refused}: not asking for {needed} instead of {group.desired} for another {wait_seconds:.0f} s"
+    return refused
+
+
+def moves(recalled: Sequence[str], retired: Sequence[str], window_seconds: float) -> str:
+    """Which workers start or stop consuming."""
+    parts = [f"taking {named(recalled)} back into work"] if recalled else []
+    if retired:
+        parts.append(f"retiring {named(retired)}, surplus for {window_seconds:.0f} s")
+    return "; ".join(parts)
+
+
+def workers(count: int) -> str:
+    """The number with its noun."""
+    return f"{count} worker{'' if count == 1 else 's'}"
+
+
+def named(instances: Sequence[str]) -> str:
+    """The instances, or how many they are."""
+    return ", ".join(instances) if len(instances) <= NAMED_AT_MOST else workers(len(instances))
+
+
+def boots(count: int, boot_seconds: float | None) -> str:
+    """What is on its way."""
+    if count <= 0:
+        return ""
+    return f"{workers(count)} not ready" + ("" if boot_seconds is None else f", a boot takes {boot_seconds:.0f} s")
