@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.node.lifecycle.node_of import memory
+
+
+def test_what_was_written_is_remembered(tmp_path: Path):
+    path = tmp_path / "memory.json"
+    kept = memory.Memory().with_draining_since(12.5).with_boot_noted()
+    kept.write(path)
+    assert memory.Memory.read(path) == kept
+    assert [file.name for file in tmp_path.iterdir()] == ["memory.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"draining_since": "soon", "boot_noted": true}'])
+def test_a_memory_that_cannot_be_read_is_empty(tmp_path: Path, text: str):
+    path = tmp_path / "memory.json"
+    path.write_text(text)
+    assert memory.Memory.read(path) == memory.Memory()
+
+
+def test_a_new_node_remembers_nothing(tmp_path: Path):
+    assert memory.Memory.read(tmp_path / "memory.json") == memory.Memory()
