@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 
 from lab.progress import LabError
-from lab.servers import BROKER_HOME, BROKER_PID, DATA, POSTGRES, Broker, ServerRoot, run_broker, run_database
+from lab.servers import (
+    BROKER_HOME,
+    BROKER_PID,
+    BROKER_SOCKET,
+    DATA,
+    POSTGRES,
+    Broker,
+    ServerRoot,
+    run_broker,
+    run_database,
+)
 
 
 class BrokerSwitch:
@@ -16,7 +26,7 @@ class BrokerSwitch:
 
     def stop(self) -> None:
         """End it from one moment to the next; what it holds is on its disk, should `start` want it."""
-        self._ask("SAVE")
+        self._ask("SAVE", "OK")
         end = f"pid=$(cat {BROKER_PID}) && kill -KILL $pid && while [ -d /proc/$pid ]; do sleep 0.05; done"
         self._root.run("root", "sh", "-c", end)
 
@@ -25,22 +35,22 @@ class BrokerSwitch:
         if empty:
             self._root.run("root", "rm", "-f", f"{BROKER_HOME}/dump.rdb")
         run_broker(self._root)
-        self._ask("PING")
+        self._ask("PING", "PONG")
 
-    def _ask(self, command: str, timeout: float = 10) -> None:
-        """Send one command; the token goes by the standard input, which no process list shows."""
-        place = ("-h", str(self._broker.address), "-p", str(self._broker.port))
+    def _ask(self, command: str, expected: str, timeout: float = 10) -> None:
+        """Send one command, again and again until the answer is `expected`; LabError when it never is.
+
+        The token goes by the standard input, which no process list shows. The client's exit code tells nothing.
+        """
         words = f"AUTH {_quoted(self._broker.token)}\n{command}\n"
         end = time.monotonic() + timeout
         while True:
-            try:
-                self._root.run("valkey", "valkey-cli", "-e", *place, "--tls", "--insecure", text=words)
-            except LabError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
-            else:
+            answer = self._root.run("valkey", "valkey-cli", "-s", BROKER_SOCKET, text=words).split()
+            if answer == ["OK", expected]:
                 return
+            if time.monotonic() > end:
+                raise LabError(f"The broker answers {command} with {' '.join(answer) or 'nothing'}.")
+            time.sleep(0.1)
 
 
 class DatabaseSwitch:

@@ -20,6 +20,8 @@ POSTGRES = Path("/usr/lib/postgresql/17/bin")
 DATA = "/var/lib/postgresql/lab"
 BROKER_HOME = "/var/lib/lab-broker"
 BROKER_PID = f"{BROKER_HOME}/valkey.pid"
+BROKER_SOCKET = f"{BROKER_HOME}/valkey.sock"
+"""The lab's own way in: like its clients, the packet filter takes the broker's address for the broker's."""
 SOCKET = "/run/lab-postgresql"
 SUPERUSER = "rdsadmin"
 """RDS's own, which nobody but AWS can be."""
@@ -210,6 +212,8 @@ def broker_settings(broker: Broker) -> list[str]:
         "appendonly no",
         f"dir {BROKER_HOME}",
         f"pidfile {BROKER_PID}",
+        f"unixsocket {BROKER_SOCKET}",
+        "unixsocketperm 700",
         *(f"{key} {value}" for key, value in broker.parameters.items()),
     ]
 
