@@ -99,3 +99,10 @@ def test_a_notice_that_cannot_be_read_is_taken_seriously(ec2: _Ec2):
 def test_a_service_that_is_away_is_an_error_that_may_pass():
     with pytest.raises(OSError, match="refused"):
         metadata_service.MetadataService("http://127.0.0.1:1").outlook()
+
+
+def test_no_proxy_comes_between(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    ec2.tree["autoscaling/target-lifecycle-state"] = "Terminated"
+    assert metadata_service.MetadataService(ec2.url).outlook().terminating
