@@ -20,6 +20,7 @@ from tests.node.redis_server import Server
 
 PATIENCE_SECONDS = 30.0
 QUEUES = ("default", "reports")
+CONNECTION = {"visibility_timeout": 604800}
 ARGUMENTS = (
     *("-A", "application", "worker", "-O", "fair", "--concurrency", "2", "--queues", ",".join(QUEUES)),
     *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
@@ -43,7 +44,7 @@ app.conf.update(
     worker_disable_prefetch=True,
     worker_hijack_root_logger=False,
     broker_connection_max_retries=None,
-    broker_transport_options={{"visibility_timeout": 604800, "health_check_interval": 10}},
+    broker_transport_options={connection!r},
     task_default_queue="default",
 )
 
@@ -75,11 +76,13 @@ def workload(task: str, map_index: int = -1) -> str:
 class CeleryWorker:
     """A running worker with two slots."""
 
-    def __init__(self, broker: Server, folder: Path) -> None:
+    def __init__(self, broker: Server, folder: Path, *, url: str = "", connection: Mapping[str, Any]) -> None:
+        """`url` is where the worker finds the broker, if elsewhere; `connection`, the settings of its connection."""
         self._broker = broker
         self._folder = folder
         (folder / "run").mkdir(exist_ok=True)
-        (folder / "application.py").write_text(APPLICATION.format(folder=str(folder), broker=broker.url))
+        settings = {"folder": str(folder), "broker": url or broker.url, "connection": dict(connection)}
+        (folder / "application.py").write_text(APPLICATION.format(**settings))
         self._sender = celery.Celery("sender", broker=broker.url)
         self._sender.conf.task_default_queue = "default"
         with (folder / "log").open("a") as log:
@@ -146,9 +149,11 @@ class CeleryWorker:
 
 
 @contextmanager
-def running(broker: Server, folder: Path) -> Generator[CeleryWorker]:
+def running(
+    broker: Server, folder: Path, *, url: str = "", connection: Mapping[str, Any] = CONNECTION
+) -> Generator[CeleryWorker]:
     """A worker that is gone with the context."""
-    worker = CeleryWorker(broker, folder)
+    worker = CeleryWorker(broker, folder, url=url, connection=connection)
     try:
         yield worker
     except BaseException:

@@ -7,13 +7,15 @@ from typing import Any
 # Airflow is on the nodes only.
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG  # ty: ignore[import-not-found]
 
-# Seconds. A failover leaves connections whose peer is gone without a word: a worker's blocking read is given up after
-# one check's interval and a second, a command after its own time-out.
+# Seconds. A failover leaves connections whose peer is gone without a word. Celery would wait on them for ever: so a
+# worker gives its blocking read up after two checks at most, and a command after its time-out. What timed out is sent
+# again on a new connection: a message that has just been read would be lost otherwise.
 BROKER_CONNECTION = {
     "health_check_interval": 10,
     "socket_connect_timeout": 10,
-    "socket_timeout": 15,
+    "socket_timeout": 5,
     "socket_keepalive": True,
+    "retry_on_timeout": True,
 }
 
 CONFIG: dict[str, Any] = {
