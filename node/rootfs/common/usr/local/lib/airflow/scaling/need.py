@@ -9,8 +9,8 @@ from collections import deque
 LONGEST_GAP_SECONDS = 60.0
 # A need that rises and falls by no more than this share is the load's own ripple: it is about to rise again, and a boot
 # takes longer than it. A fall by more is the end of a burst. Both by simulation: `bench/scaling`.
-RIPPLE_SHARE = 0.15
-RIPPLE_SECONDS = 300.0
+RIPPLE_SHARE = 0.2
+RIPPLE_SECONDS = 450.0
 
 
 class RecentNeed:

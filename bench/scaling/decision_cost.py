@@ -1,0 +1,121 @@
+"""What a pass of the controller computes, by the number of pools and workers: read the board, decide for each pool."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from worker_board import Report, WorkerBoard
+
+from scaling.pool import Group, Pool, Worker
+from scaling.scaler import PoolScaler
+
+SIZES = ((1, 10), (10, 100), (10, 1_000), (100, 1_000), (100, 10_000))
+PASSES = 5
+GOAL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The median pass."""
+
+    pools: int
+    workers: int
+    seconds: float
+
+
+class StoredBoard:
+    """A broker that answers at once, so that what is measured is the controller's own work."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+        self._answers: list[list[str | None]] = []
+
+    def scan_iter(self, **_: object) -> Iterator[str]:
+        """All keys."""
+        return iter(self._texts)
+
+    def pipeline(self, **_: object) -> StoredBoard:
+        """This object queues its own commands."""
+        return self
+
+    def mget(self, keys: list[str]) -> None:
+        """Queue a command."""
+        self._answers.append([self._texts.get(key) for key in keys])
+
+    def execute(self) -> list[list[str | None]]:
+        """Answer what was queued."""
+        answers, self._answers = self._answers, []
+        return answers
+
+
+def measure() -> list[Cost]:
+    """Each size, several passes."""
+    return [_measure(pools, workers) for pools, workers in SIZES]
+
+
+def _measure(pool_count: int, worker_count: int) -> Cost:
+    pools = [_pool(number) for number in range(pool_count)]
+    texts: dict[str, str] = {}
+    for number in range(worker_count):
+        report = Report(
+            instance=f"i-{number:017x}",
+            pool=pools[number % pool_count].name,
+            state="retired" if number % 10 == 0 else "working",
+            slots=16,
+            active=number % 16,
+            idle_seconds=0.0,
+        )
+        texts[f"worker:{report.pool}:{report.instance}"] = json.dumps(asdict(report))
+    stored: Any = StoredBoard(texts)
+    board = WorkerBoard(stored, stored)
+    scalers = {pool.name: PoolScaler(pool) for pool in pools}
+    size = worker_count // pool_count
+    seconds = []
+    for number in range(PASSES):
+        start = time.perf_counter()
+        _pass(board, scalers, now=number * 30.0, size=size)
+        seconds.append(time.perf_counter() - start)
+    return Cost(pools=pool_count, workers=worker_count, seconds=statistics.median(seconds))
+
+
+def _pass(board: WorkerBoard, scalers: dict[str, PoolScaler], *, now: float, size: int) -> None:
+    workers: dict[str, list[Worker]] = defaultdict(list)
+    for report in board.reports():
+        workers[report.pool].append(
+            Worker(
+                instance=report.instance,
+                state=report.state,
+                slots=report.slots,
+                active=report.active,
+                idle_seconds=report.idle_seconds,
+            )
+        )
+    for name, scaler in scalers.items():
+        scaler.decide(
+            now,
+            group=Group(minimum=0, maximum=2 * size, desired=size),
+            running=7 * size,
+            queued=size,
+            expected=size,
+            workers=workers[name],
+            boot_seconds=60.0,
+            launch_failure=None,
+        )
+
+
+def _pool(number: int) -> Pool:
+    return Pool(
+        name=f"pool-{number}",
+        group=f"airflow-pool-{number}",
+        queues=(f"queue-{number}",),
+        concurrency=16,
+        idle_seconds=60.0,
+        boot_lead_seconds=180.0,
+        workers_ahead=10,
+    )
