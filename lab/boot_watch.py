@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Collection
 from ipaddress import IPv4Address
@@ -53,7 +54,11 @@ class BootWatch:
                 known.pop(name, None)
 
     def _note_ready(self, node: Node, ready: float) -> None:
-        self._boots[node.instance.id] = Boot(node=node.name, steps=read_steps(node), ready=ready)
+        try:
+            steps = read_steps(node)
+        except subprocess.TimeoutExpired:  # it may have been sent away the moment it was ready
+            steps = ()
+        self._boots[node.instance.id] = Boot(node=node.name, steps=steps, ready=ready)
         say(f"{node.name}: ready {ready:.1f} s after power-on")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -354,6 +355,17 @@ def test_a_worker_is_ready_when_it_says_so(lab: Lab, monkeypatch: pytest.MonkeyP
     lab.groups.follow_boots()
     [boot] = lab.groups.boots()
     assert (boot.node, boot.ready) == ("heavy-1", 91.5)
+
+
+def test_a_node_that_says_nothing_more_was_ready_all_the_same(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    def say_nothing(_: object) -> None:
+        raise subprocess.TimeoutExpired("systemctl", 70)
+
+    monkeypatch.setattr(boot_watch, "ask_for_progress", lambda _: ("", 91.5))
+    monkeypatch.setattr(boot_watch, "read_steps", say_nothing)
+    lab.look(instance(1, POOL))
+    lab.groups.follow_boots()
+    assert [boot.steps for boot in lab.groups.boots()] == [()]
 
 
 def test_a_failure_of_the_watch_is_kept_for_those_who_wait(lab: Lab, monkeypatch: pytest.MonkeyPatch):
