@@ -34,6 +34,12 @@ def test_the_length_of_a_boot_is_noted_once():
     assert node.life.memory.boot_noted, "a restart of the service must not note it again"
 
 
+def test_a_boot_is_noted_when_there_is_a_board_to_note_it_on():
+    node = Node(memory=memory.Memory())
+    assert node.watch(0, 20, retired=None) == []
+    assert node.look(22) == [Kind.NOTE_BOOT]
+
+
 def test_a_boot_that_could_not_be_noted_is_noted_later():
     node = Node(memory=memory.Memory(), NOTE_BOOT=FAILED)
     assert node.look(0) == [Kind.NOTE_BOOT]
@@ -123,7 +129,9 @@ def test_a_worker_that_may_not_leave_goes_back_to_work_and_does_not_ask_again_at
 def test_a_throttled_request_to_leave_is_repeated_for_a_minute():
     node = Node(LEAVE=FAILED)
     node.watch(0, 180, worker=IDLE)
-    assert set(node.watch(182, 240, unit=DOWN)) == {Kind.LEAVE}
+    asked = node.watch(182, 240, unit=DOWN)
+    assert set(asked) == {Kind.LEAVE}
+    assert len(asked) <= 12, "not at every look: that keeps a throttled API throttled"
     assert Kind.START_WORKER in node.watch(242, 250, unit=DOWN)
     assert node.state == "starting"
 

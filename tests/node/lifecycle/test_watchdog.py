@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, Kind, Node, unit, worker
+from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, REFUSED, Kind, Node, unit, worker
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
@@ -25,14 +25,16 @@ def test_a_busy_worker_is_never_restarted_for_its_queue():
 
 
 def test_a_retired_worker_may_let_its_queue_be():
-    node = Node(retired=True)
-    facts = {"retired": True, "worker": IDLE, "queued": 4, "group": AT_MINIMUM}
-    assert Kind.RESTART_WORKER not in node.watch(0, 300, **facts)
+    node = Node(retired=True, LEAVE=REFUSED)
+    node.look(0, retired=True, worker=IDLE)
+    node.watch(2, 4, retired=True, unit=unit("inactive"))
+    assert node.state == "starting"
+    assert node.watch(6, 280, retired=True, worker=IDLE, queued=4) == [], "it was told to take nothing"
 
 
 def test_a_restarted_worker_gets_the_time_again():
     node = Node()
-    assert node.watch(0, 200, worker=IDLE, queued=4).count(Kind.RESTART_WORKER) == 3
+    assert node.watch(0, 600, worker=CUT_OFF, group=AT_MINIMUM).count(Kind.RESTART_WORKER) == 4
 
 
 def test_a_silent_worker_is_restarted_when_nothing_runs_on_it():

@@ -115,7 +115,7 @@ class Life:
         return [Action(Kind.RECALL, why)]
 
     def _reason_to_leave(self, seen: Situation) -> str | None:
-        if seen.load is None or seen.unit is None or not seen.unit.is_up or not self._leave.is_due(seen.now):
+        if seen.load is None or not self._leave.is_due(seen.now):
             return None
         # Work in the queue is about to come, or a case for the watchdog.
         if not self.retired and seen.queued:
@@ -137,7 +137,6 @@ class Life:
             return []
         why = f"leaving came to nothing: {self._departure.given_up}"
         self._departure = None
-        self._idle.reset()
         self._leave.rest(seen.now, LEAVE_AGAIN_SECONDS)
         self._start.rest(seen.now, START_AGAIN_SECONDS)
         return [Action(Kind.START_WORKER, why)]

@@ -16,7 +16,6 @@ SILENT_SECONDS = 60.0
 NOT_READY_SECONDS = 600.0
 # Longer than any failover of the broker. A new node may stand where the network is sound.
 BROKER_LOST_SECONDS = 900.0
-RESTART_AGAIN_SECONDS = 60.0
 REPORT_AGAIN_SECONDS = 300.0
 
 
@@ -26,7 +25,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._deaf, self._disconnected, self._silent = Lasting(), Lasting(), Lasting()
         self._not_ready, self._broker_lost = Lasting(), Lasting()
-        self._restart, self._report = Pace(), Pace()
+        self._report = Pace()
 
     def decide(self, seen: Situation, *, retired: bool) -> list[Action]:
         """What to do now with a worker that is wanted and, unless retired, at work."""
@@ -37,8 +36,8 @@ class Watchdog:
         if report and self._report.is_due(seen.now):
             self._report.rest(seen.now, REPORT_AGAIN_SECONDS)
             return [Action(Kind.REPORT_UNHEALTHY, report)]
-        if restart and seen.unit.active_state == "active" and self._restart.is_due(seen.now):
-            self._restart.rest(seen.now, RESTART_AGAIN_SECONDS)
+        if restart:
+            # The next worker gets the same time.
             for timer in (self._deaf, self._disconnected, self._silent):
                 timer.reset()
             return [Action(Kind.RESTART_WORKER, restart)]
