@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -158,7 +158,7 @@ def test_a_measured_boot_time_decides_how_far_ahead_that_is(
 
 
 def test_a_pool_that_does_not_look_ahead_costs_no_query_of_the_schedule(aws: boto3.Session, master: Master):
-    blind = Master(master.metadata, master.board, pools=(Pool(**{**vars(POOL), "workers_ahead": 0}),))
+    blind = Master(master.metadata, master.board, pools=(replace(POOL, workers_ahead=0),))
     master.metadata.execute("DROP TABLE dag")
     master.metadata.add_tasks(1, "queued")
     blind.do_passes()

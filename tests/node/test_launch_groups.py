@@ -35,7 +35,14 @@ def test_more_groups_than_one_call_may_name_are_read(aws: boto3.Session):
     names = [f"pool-{number}" for number in range(60)]
     for name in names:
         fake_groups.create(aws, name, minimum=0, maximum=1, desired=0)
-    assert launch_groups.LaunchGroups().describe(names).keys() == set(names)
+    asked: list[int] = []
+    client = aws.client("autoscaling")
+    client.meta.events.register(
+        "provide-client-params.autoscaling.DescribeAutoScalingGroups",
+        lambda params, **_: asked.append(len(params["AutoScalingGroupNames"])),
+    )
+    assert launch_groups.LaunchGroups(client).describe(names).keys() == set(names)
+    assert max(asked) <= 50, "Auto Scaling refuses more"
 
 
 def test_the_desired_capacity_is_raised_at_once(aws: boto3.Session):

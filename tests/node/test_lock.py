@@ -56,8 +56,10 @@ def test_a_comment_makes_no_lock_out_of_date_and_a_package_does(tmp_path: Path):
     assert lock.inputs_line([tmp_path / "a"]) != lock.inputs_line([tmp_path / "c"])
 
 
-@pytest.mark.parametrize("package", ["gunicorn", "psycopg", "psycopg2-binary", "asyncpg", "redis"])
-def test_what_the_settings_and_the_database_step_need_is_locked(package: str):
+@pytest.mark.parametrize(
+    "package", ["gunicorn", "psycopg", "psycopg2-binary", "asyncpg", "redis", "boto3", "prometheus-client"]
+)
+def test_what_the_settings_and_the_nodes_programs_need_is_locked(package: str):
     assert package in _pins(AIRFLOW_LOCK)
 
 

@@ -62,7 +62,7 @@ class WorkerBoard:
 
     @classmethod
     def connect(cls, broker_url: str, *, timeout_seconds: float) -> WorkerBoard:
-        """The board beside the broker. Connects when first used; a call takes about two time-outs at most.
+        """The board beside the broker. Connects when first used; a command waits one time-out at most.
 
         Certificates are checked as Airflow checks them: by the system's authorities, and by name.
         """
@@ -144,8 +144,8 @@ def _client(url: str, timeout_seconds: float) -> Any:
         decode_responses=True,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
-        # A connection that a failover has cut is opened anew, once; nothing is waited for twice.
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        # The client's own would repeat a time-out three times. A connection that was cut is opened anew without it.
+        retry=Retry(NoBackoff(), 0),
         **({"ssl_cert_reqs": "required"} if url.startswith("rediss:") else {}),
     )
 

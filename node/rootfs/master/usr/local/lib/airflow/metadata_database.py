@@ -18,7 +18,10 @@ IDLE_TIMEOUT = 90_000
 
 
 class MetadataDatabase:
-    """Reads Airflow's tables, and can write nothing. Every error is a `psycopg.Error`; the next turn connects anew."""
+    """Reads Airflow's tables, and can write nothing.
+
+    Every error is a `psycopg.Error`. A connection that was lost is made anew in the next turn.
+    """
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
@@ -27,13 +30,9 @@ class MetadataDatabase:
     @contextmanager
     def turn(self) -> Generator[psycopg.Connection | None]:
         """A transaction that no other master has at the same time; None if another one has it now."""
-        try:
-            connection = self._connected()
-            with connection.transaction():
-                yield connection if _has_lock(connection) else None
-        except psycopg.Error:
-            self.close()
-            raise
+        connection = self._connected()
+        with connection.transaction():
+            yield connection if _has_lock(connection) else None
 
     def close(self) -> None:
         """Close the connection."""

@@ -100,12 +100,8 @@ class Lookout:
         """Raises AutoScalingError and psycopg.Error: without groups or tasks there is nothing to decide."""
         groups = self._groups.describe([pool.group for pool in self._pools])
         board = self._read_board()
-        return Situation(
-            demand=read_demand(connection),
-            due=self._read_schedule(connection, board),
-            groups=groups,
-            board=board,
-        )
+        demand = read_demand(connection)
+        return Situation(demand=demand, due=self._read_schedule(connection, board), groups=groups, board=board)
 
     def _read_board(self) -> Board | None:
         try:
@@ -134,10 +130,10 @@ class Lookout:
         if not leads:
             return []
         try:
-            with connection.transaction():
-                due = self._due_runs.read(connection, max(leads))
+            due = self._due_runs.read(connection, max(leads))
         except psycopg.Error as error:
-            if connection.broken or connection.closed:
+            # It was asked last: the transaction is of no use now, but the lock is held until it ends.
+            if connection.closed:
                 raise
             self._on_failure("the schedule", error)
             return []
