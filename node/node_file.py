@@ -15,8 +15,11 @@ PROGRAMS = "/usr/local/lib/airflow"
 # What has to be there before anything can be fetched, and what reports that it could not be.
 FIRST_PROGRAMS = frozenset(
     {
+        f"{PROGRAMS}/aws_request.py",
         f"{PROGRAMS}/boot_step.py",
         f"{PROGRAMS}/fetch-artifacts",
+        f"{PROGRAMS}/instance_metadata.py",
+        f"{PROGRAMS}/lifecycle_hook.py",
         f"{PROGRAMS}/report-failed-boot",
     }
 )

@@ -16,9 +16,6 @@ from node.roles import Role
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
 LIMIT_BYTES = 16_384
 
-# What the node programs need and a plain Debian cloud image may lack.
-PACKAGES = ("ca-certificates", "python3-boto3", "python3-venv")
-
 # cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else, long
 # before its program is due. Without default dependencies, timer and service alike: those wait for sysinit.target, which
 # waits for cloud-init, while systemd-run waits for the timer to be started (--no-block is not for timers): a boot with
@@ -35,13 +32,21 @@ FIRST_BOOT_DEADLINE = (
 INSTANCE_FILE = "/etc/airflow/instance.env"
 NOTE_INSTANCE = f'mkdir -p /etc/airflow && echo "NODE_INSTANCE_ID=$INSTANCE_ID" >{INSTANCE_FILE}'
 
-START = (
+# What makes a node of the written files. Each step of the boot reports its own failure, so the last is not waited for.
+STEPS = (
+    "systemctl daemon-reload",
     "systemd-sysusers /etc/sysusers.d/airflow.conf",
     "systemd-tmpfiles --create /etc/tmpfiles.d/airflow.conf",
-    "systemctl daemon-reload",
     "systemctl enable airflow-node.target",
-    # Not waited for: each step of the boot reports its own failure, and cloud-init only its own.
     "systemctl start --no-block airflow-node.target",
+)
+# As soon as the files are there: the same stage of cloud-init that runs bootcmd writes them. runcmd would be its last
+# stage, when all else of the image has started. No dependency but this order: see above.
+START_NODE = (
+    "cloud-init-per instance airflow-start systemd-run --no-block --unit=airflow-start --property=Type=oneshot"
+    " --property=DefaultDependencies=no --property=After=cloud-init-network.service"
+    " --property=OnFailure=airflow-boot-failed@airflow-start.service"
+    f" /bin/sh -c '{' && '.join(STEPS)}'"
 )
 
 
@@ -68,14 +73,11 @@ def user_data(environment: NodeEnvironment) -> str:
 def cloud_config(environment: NodeEnvironment) -> str:
     """The cloud-config, as JSON: cloud-init reads YAML, and JSON is the part of it that leaves no quoting to guess."""
     document = {
-        "bootcmd": [FIRST_BOOT_DEADLINE, NOTE_INSTANCE],
+        "bootcmd": [FIRST_BOOT_DEADLINE, NOTE_INSTANCE, START_NODE],
         "write_files": [
             {"path": path, "permissions": f"{mode:04o}", "content": content}
             for path, mode, content in _written_files(environment)
         ],
-        "package_update": True,
-        "packages": list(PACKAGES),
-        "runcmd": list(START),
     }
     text = json.dumps(document, indent=1, ensure_ascii=False)
     return f"#cloud-config\n{_NOT_IN_YAML.sub(_escape, text)}\n"

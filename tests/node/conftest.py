@@ -5,9 +5,14 @@ from collections.abc import Iterator
 import boto3
 import pytest
 from moto import mock_aws
+from moto.server import ThreadedMotoServer
 
 from tests.node import postgresql, redis_server
 from tests.node.metadata import Metadata
+from tests.node.programs import module
+
+aws_request = module("aws_request")
+instance_metadata = module("instance_metadata")
 
 
 @pytest.fixture
@@ -19,6 +24,28 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with mock_aws():
         yield boto3.Session()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[str]:
+    """Where what is in `aws` answers over HTTP."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws_over_http(aws: boto3.Session, aws_server: str, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
+    """AWS for programs that have no SDK: their requests and the session's meet the same resources."""
+    keys = instance_metadata.Credentials(key="testing", secret="testing", token="testing")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setattr(instance_metadata, "credentials", lambda: keys)
+    monkeypatch.setattr(
+        aws_request, "endpoint", lambda _service, bucket="": f"{aws_server}/{bucket}" if bucket else aws_server
+    )
+    return aws
 
 
 @pytest.fixture(scope="session")

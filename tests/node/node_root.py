@@ -11,7 +11,6 @@ from node.roles import Role
 UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")
 _BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm", "/usr/bin/systemctl")
-_CLOUD_FINAL = "[Unit]\nDescription=cloud-init\n[Service]\nType=oneshot\nExecStart=/usr/bin/rm\n"
 
 
 def build(root: Path, role: Role) -> Path:
@@ -20,7 +19,6 @@ def build(root: Path, role: Role) -> Path:
         _put(root, file.path, file.content.decode(), file.mode)
     for target in _TARGETS:
         _put(root, f"/usr/lib/systemd/system/{target}.target", "[Unit]\nDescription=stub\n")
-    _put(root, "/usr/lib/systemd/system/cloud-final.service", _CLOUD_FINAL)
     for binary in _BINARIES:
         _put(root, binary, "#!/bin/sh\n", 0o755)
     return root

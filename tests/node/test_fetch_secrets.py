@@ -18,10 +18,10 @@ HOSTILE = "p%41@:/#?w& d'\"`$HOME\\ \\n;é"
 
 
 @pytest.fixture
-def client(aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
+def client(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Secrets Manager, and a program that does not wait between attempts."""
     monkeypatch.setattr(fetch_secrets.boot_step, "wait", lambda _: None)
-    return aws.client("secretsmanager")
+    return aws_over_http.client("secretsmanager")
 
 
 def _listed(environment: NodeEnvironment, variable: str = "NODE_SECRETS") -> str:
@@ -36,21 +36,21 @@ def _create_all(client: Any, listed: str, value: str = HOSTILE) -> None:
 @pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
 def test_values_reach_the_services_unchanged(client: Any, environment: NodeEnvironment, tmp_path: Path):
     _create_all(client, _listed(environment))
-    fetch_secrets.fetch(client, _listed(environment), tmp_path / "secrets.env")
+    fetch_secrets.fetch(_listed(environment), tmp_path / "secrets.env")
     values = parse((tmp_path / "secrets.env").read_text())
     assert values == {item.partition("=")[0]: HOSTILE for item in _listed(environment).split()}
 
 
 def test_only_root_can_read_the_file(client: Any, tmp_path: Path):
     _create_all(client, _listed(WORKER))
-    fetch_secrets.fetch(client, _listed(WORKER), tmp_path / "secrets.env")
+    fetch_secrets.fetch(_listed(WORKER), tmp_path / "secrets.env")
     assert stat.S_IMODE((tmp_path / "secrets.env").stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [tmp_path / "secrets.env"], "no half-written file stays behind"
 
 
 def test_no_value_is_logged(client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     _create_all(client, _listed(WORKER))
-    outcome = fetch_secrets.fetch(client, _listed(WORKER), tmp_path / "secrets.env")
+    outcome = fetch_secrets.fetch(_listed(WORKER), tmp_path / "secrets.env")
     assert HOSTILE not in outcome + capsys.readouterr().out
 
 
@@ -58,7 +58,7 @@ def test_a_missing_secret_is_named_and_nothing_is_written(client: Any, tmp_path:
     listed = _listed(WORKER)
     _create_all(client, listed.replace("AIRFLOW__API__SECRET_KEY=airflow-prod/api-secret-key", ""))
     with pytest.raises(fetch_secrets.StepFailedError, match="the secret airflow-prod/api-secret-key does not exist"):
-        fetch_secrets.fetch(client, listed, tmp_path / "secrets.env")
+        fetch_secrets.fetch(listed, tmp_path / "secrets.env")
     assert not (tmp_path / "secrets.env").exists()
 
 
@@ -67,41 +67,34 @@ def test_a_secret_without_a_value_is_named(client: Any):
     with pytest.raises(
         fetch_secrets.StepFailedError, match="the secret airflow-prod/broker-url does not exist or has no"
     ):
-        fetch_secrets.read(client, "airflow-prod/broker-url")
+        fetch_secrets.read("airflow-prod/broker-url")
 
 
 @pytest.mark.parametrize("value", [" ", "\n", " \r\n"])
 def test_an_empty_secret_is_named(client: Any, value: str):
     client.create_secret(Name="airflow-prod/broker-url", SecretString=value)
     with pytest.raises(fetch_secrets.StepFailedError, match="the secret airflow-prod/broker-url is empty"):
-        fetch_secrets.read(client, "airflow-prod/broker-url")
+        fetch_secrets.read("airflow-prod/broker-url")
 
 
 def test_the_line_end_of_a_pasted_value_is_no_part_of_it(client: Any):
     client.create_secret(Name="airflow-prod/database-dsn", SecretString="postgresql://a:b@c/airflow\n")
-    value = fetch_secrets.read(client, "airflow-prod/database-dsn")
+    value = fetch_secrets.read("airflow-prod/database-dsn")
     assert value == "postgresql://a:b@c/airflow", 'PostgreSQL would look for the database "airflow\\n"'
 
 
-class _Refusing:
-    """Secrets Manager with a role that may not read."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def get_secret_value(self, **_: str) -> None:
-        from botocore.exceptions import ClientError
-
-        self.calls += 1
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "GetSecretValue")
-
-
 def test_a_refusal_is_tried_again_because_policies_need_a_moment_and_then_named(monkeypatch: pytest.MonkeyPatch):
+    calls = []
+
+    def refuse(secret: str) -> str:
+        calls.append(secret)
+        raise fetch_secrets.AwsError("AccessDeniedException", "not you", 400)
+
     monkeypatch.setattr(fetch_secrets.boot_step, "wait", lambda _: None)
-    refusing = _Refusing()
+    monkeypatch.setattr(fetch_secrets.aws_request, "secret_value", refuse)
     with pytest.raises(fetch_secrets.StepFailedError, match=r"airflow-prod/broker-url cannot be read: .*not you"):
-        fetch_secrets.read(refusing, "airflow-prod/broker-url")
-    assert refusing.calls == 1 + len(fetch_secrets.boot_step.DELAYS_SECONDS)
+        fetch_secrets.read("airflow-prod/broker-url")
+    assert len(calls) == 1 + len(fetch_secrets.boot_step.DELAYS_SECONDS)
 
 
 def _point_to_admin(client: Any, admin: str) -> str:
@@ -113,7 +106,7 @@ def test_the_database_step_gets_the_admin_that_rds_manages(client: Any, tmp_path
     pointer = _point_to_admin(client, json.dumps({"username": "root", "password": HOSTILE}))
     client.create_secret(Name="airflow-prod/database-admin", SecretString=pointer)
     client.create_secret(Name="airflow-prod/admin-password", SecretString=HOSTILE)
-    fetch_secrets.fetch(client, _listed(MASTER, "NODE_BOOTSTRAP_SECRETS"), tmp_path / "database.env")
+    fetch_secrets.fetch(_listed(MASTER, "NODE_BOOTSTRAP_SECRETS"), tmp_path / "database.env")
     values = parse((tmp_path / "database.env").read_text())
     assert values["NODE_ADMIN_PASSWORD"] == HOSTILE
     assert json.loads(values["NODE_DATABASE_ADMIN"]) == {
@@ -124,9 +117,10 @@ def test_the_database_step_gets_the_admin_that_rds_manages(client: Any, tmp_path
     }
 
 
-def test_a_pointer_that_is_no_pointer_is_named_without_its_value(client: Any):
+@pytest.mark.usefixtures("client")
+def test_a_pointer_that_is_no_pointer_is_named_without_its_value():
     with pytest.raises(fetch_secrets.StepFailedError, match="airflow-prod/database-admin must be JSON") as failure:
-        fetch_secrets.follow(client, "airflow-prod/database-admin", HOSTILE)
+        fetch_secrets.follow("airflow-prod/database-admin", HOSTILE)
     assert HOSTILE not in str(failure.value)
 
 

@@ -1,99 +1,154 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from tests.node.programs import load
 
 install_airflow = load("install-airflow")
-MISMATCH = "error: Failed to install\n  Caused by: Hash mismatch for `celery==5.6.3`"
-
-
-class _Machine:
-    """Takes the commands of the installation; fails with the given messages first."""
-
-    def __init__(self, *failures: str) -> None:
-        self.failures = list(failures)
-        self.commands: list[Sequence[str]] = []
-
-    def __call__(self, command: Sequence[str]) -> None:
-        self.commands.append(command)
-        if command[0].endswith("/uv") and command[1] == "pip" and self.failures:
-            raise install_airflow.CommandFailedError(self.failures.pop(0))
-        if "venv" in command[1:3]:
-            Path(command[-1]).mkdir(parents=True)
+publish_environment = load("publish-environment")
+BUCKET = "airflow-prod-artifacts"
+LOCK = "apache-airflow==3.3.2 --hash=sha256:0\n"
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """/opt/airflow after the artifacts step."""
+    """/opt/airflow of a new node after the artifacts step; what it builds holds `built`."""
     monkeypatch.setattr(install_airflow.boot_step, "wait", lambda _: None)
-    (tmp_path / "artifacts").mkdir()
-    (tmp_path / "artifacts/airflow.txt").write_text("apache-airflow==3.3.2 --hash=sha256:0\n")
-    (tmp_path / "artifacts/uv.txt").write_text("uv==0.13.8 --hash=sha256:0\n")
-    return tmp_path
+    monkeypatch.setattr(install_airflow.environment_build, "build", _build)
+    return _node(tmp_path / "new")
 
 
-def test_everything_comes_from_a_lock_with_hashes_and_as_wheels(home: Path):
-    machine = _Machine()
-    install_airflow.install(home, machine)
-    from_index = [command for command in machine.commands if "install" in command]
-    assert [command[-1] for command in from_index] == [
-        f"{home}/artifacts/uv.txt",
-        f"{home}/artifacts/airflow.txt",
-    ]
-    for command in from_index:
-        assert "--require-hashes" in command
-        assert command[command.index("--only-binary") + 1] == ":all:", "a source distribution runs its own code as root"
+@pytest.fixture
+def s3(aws_over_http: boto3.Session) -> Any:
+    client = aws_over_http.client("s3")
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return client
 
 
-def test_airflow_is_compiled_once_and_not_at_each_start(home: Path):
-    machine = _Machine()
-    install_airflow.install(home, machine)
-    assert "--compile-bytecode" in machine.commands[-1]
+def _node(home: Path) -> Path:
+    (home / "artifacts").mkdir(parents=True)
+    (home / "artifacts/airflow.txt").write_text(LOCK)
+    return home
 
 
-def test_a_reboot_installs_nothing_again(home: Path):
-    install_airflow.install(home, _Machine())
-    again = _Machine()
-    assert "was installed already" in install_airflow.install(home, again)
-    assert again.commands == []
+def _build(_home: Path, environment: Path) -> None:
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin/airflow").write_text("built")
 
 
-def test_another_lock_is_installed_from_scratch(home: Path):
-    install_airflow.install(home, _Machine())
+@pytest.fixture
+def published(s3: Any, tmp_path: Path) -> list[str]:
+    """The keys of an environment that a master has published; its program says `published`."""
+    master = _node(tmp_path / "master")
+    _build(master, master / "venv")
+    (master / "venv/bin/airflow").write_text("published")
+    (master / "venv/lib64").symlink_to("lib")
+    publish_environment.publish(BUCKET, master)
+    return [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+
+
+def _program(home: Path) -> str:
+    return (home / "venv/bin/airflow").read_text()
+
+
+@pytest.mark.usefixtures("published")
+def test_a_published_environment_is_unpacked(home: Path):
+    assert install_airflow.install(BUCKET, home).startswith("Airflow is unpacked from s3://airflow-prod-artifacts/env")
+    assert _program(home) == "published"
+    assert (home / "venv/lib64").readlink() == Path("lib")
+    assert not (home / "venv.new").exists()
+
+
+def test_where_none_is_published_it_is_installed_and_the_reason_said(
+    s3: Any, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert s3
+    assert "installed from the lock" in install_airflow.install(BUCKET, home)
+    assert _program(home) == "built"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("it cannot be unpacked: none is published yet for this lock, Python and machine.")
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".json"])
+def test_a_broken_one_is_not_used_and_the_reason_said(
+    s3: Any, published: list[str], suffix: str, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    (broken, *_) = [key for key in published if key.endswith(suffix)]
+    s3.put_object(Bucket=BUCKET, Key=broken, Body=b"", ContentEncoding="zstd")
+    install_airflow.install(BUCKET, home)
+    assert _program(home) == "built"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "Airflow is installed from the lock, for it cannot be unpacked: " in line
+
+
+def test_a_bucket_that_is_away_leads_to_the_lock(
+    s3: Any, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert s3
+    monkeypatch.setattr(install_airflow.aws_request, "endpoint", lambda *_: "http://127.0.0.1:1")
+    install_airflow.install(BUCKET, home)
+    assert _program(home) == "built"
+    assert "Connection refused" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("published")
+def test_half_an_environment_is_never_in_place(home: Path, monkeypatch: pytest.MonkeyPatch):
+    def break_off(_bucket: str, _parts: object, target: Path) -> None:
+        target.mkdir()
+        assert not (home / "venv").exists()
+        raise install_airflow.environment_archive.UnpackError("the network is gone")
+
+    monkeypatch.setattr(install_airflow.environment_archive, "unpack", break_off)
+    install_airflow.install(BUCKET, home)
+    assert _program(home) == "built"
+
+
+@pytest.mark.usefixtures("published")
+def test_a_download_that_breaks_off_is_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch):
+    unpack, failures = install_airflow.environment_archive.unpack, ["the network is gone"]
+
+    def break_off_once(bucket: str, parts: Any, target: Path) -> None:
+        if failures:
+            target.mkdir()
+            raise install_airflow.environment_archive.UnpackError(failures.pop())
+        unpack(bucket, parts, target)
+
+    monkeypatch.setattr(install_airflow.environment_archive, "unpack", break_off_once)
+    install_airflow.install(BUCKET, home)
+    assert _program(home) == "published"
+
+
+def test_a_reboot_installs_nothing_again(s3: Any, home: Path, monkeypatch: pytest.MonkeyPatch):
+    assert s3
+    install_airflow.install(BUCKET, home)
+    monkeypatch.setattr(install_airflow.aws_request, "endpoint", lambda *_: "http://127.0.0.1:1")
+    assert "was installed already" in install_airflow.install(BUCKET, home)
+
+
+def test_another_lock_is_installed_from_scratch(s3: Any, home: Path):
+    assert s3
+    install_airflow.install(BUCKET, home)
     (home / "venv/left-over").touch()
     (home / "artifacts/airflow.txt").write_text("apache-airflow==3.3.3 --hash=sha256:1\n")
-    install_airflow.install(home, _Machine())
+    install_airflow.install(BUCKET, home)
     assert not (home / "venv/left-over").exists()
     stamp = hashlib.sha256((home / "artifacts/airflow.txt").read_bytes()).hexdigest()
     assert (home / "venv/.lock-sha256").read_text() == stamp
 
 
-def test_an_index_that_is_away_for_a_moment_is_waited_for(home: Path):
-    machine = _Machine("error: connection reset", "error: connection reset")
-    install_airflow.install(home, machine)
-    assert len(machine.commands) == 3 * 4, "each attempt starts from the beginning"
+def test_a_failed_installation_leaves_no_stamp(s3: Any, home: Path, monkeypatch: pytest.MonkeyPatch):
+    assert s3
 
+    def fail(home: Path, environment: Path) -> None:
+        _build(home, environment)
+        raise install_airflow.boot_step.StepFailedError("the index is gone")
 
-def test_a_failed_installation_leaves_no_stamp_and_says_why(home: Path):
-    with pytest.raises(
-        install_airflow.StepFailedError, match=r"cannot be installed from the lock: error: no such wheel"
-    ):
-        install_airflow.install(home, _Machine(*["error:\n no such wheel"] * 9))
+    monkeypatch.setattr(install_airflow.environment_build, "build", fail)
+    with pytest.raises(install_airflow.boot_step.StepFailedError):
+        install_airflow.install(BUCKET, home)
     assert not (home / "venv/.lock-sha256").exists()
-
-
-def test_a_wrong_hash_is_not_tried_again(home: Path):
-    machine = _Machine(MISMATCH)
-    with pytest.raises(install_airflow.StepFailedError, match=r"Hash mismatch for `celery==5\.6\.3`"):
-        install_airflow.install(home, machine)
-    assert len(machine.commands) == 4
-
-
-def test_the_output_of_a_failed_program_is_its_error():
-    with pytest.raises(install_airflow.CommandFailedError, match="it broke"):
-        install_airflow.run_command(["sh", "-c", "echo it broke >&2; exit 3"])

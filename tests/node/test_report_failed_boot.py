@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import boto3
 import pytest
 
-from tests.node.fake_server import Answer, Request, serving
 from tests.node.programs import load
 
 report_failed_boot = load("report-failed-boot")
 SENTENCE = "Fetching the secrets failed after 0.3 s: the secret airflow-prod/broker-url does not exist."
+GROUP = "airflow-prod-pool-default"
+INSTANCE = "i-0123456789abcdef0"
+ENVIRONMENT = {"NODE_GROUP": GROUP, "NODE_LAUNCHING_HOOK": "role-is-ready"}
+OF_A_WORKER = ENVIRONMENT | {"NODE_TERMINATING_HOOK": "worker-is-drained"}
 
 
 class _Systemd:
@@ -22,33 +25,12 @@ class _Systemd:
         return next((text for word, text in self.output.items() if any(word in part for part in command)), "")
 
 
-class _Metadata:
-    """The metadata service, version 2: no answer without a token."""
-
-    instance = "i-0123456789abcdef0"
-
-    def __call__(self, request: Request) -> Answer:
-        if (request.method, request.path) == ("PUT", "/latest/api/token"):
-            return Answer(200, b"token")
-        token = {name.lower(): value for name, value in request.headers.items()}.get("x-aws-ec2-metadata-token")
-        known = request.path == "/latest/meta-data/instance-id" and token == "token"
-        return Answer(200, self.instance.encode()) if known else Answer(401)
-
-
-@pytest.fixture
-def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Metadata]:
-    service = _Metadata()
-    with serving(service) as server:
-        monkeypatch.setattr(report_failed_boot, "METADATA_SERVICE", server.url)
-        yield service
-
-
 def _instance_of_a_group(aws: boto3.Session) -> str:
     ec2, autoscaling = aws.client("ec2"), aws.client("autoscaling")
     image = ec2.describe_images()["Images"][0]["ImageId"]
     ec2.create_launch_template(LaunchTemplateName="worker", LaunchTemplateData={"ImageId": image})
     autoscaling.create_auto_scaling_group(
-        AutoScalingGroupName="airflow-prod-pool-default",
+        AutoScalingGroupName=GROUP,
         LaunchTemplate={"LaunchTemplateName": "worker"},
         MinSize=1,
         MaxSize=1,
@@ -58,37 +40,103 @@ def _instance_of_a_group(aws: boto3.Session) -> str:
     return group["Instances"][0]["InstanceId"]
 
 
-def test_the_node_reports_itself_unhealthy(aws: boto3.Session, metadata: _Metadata, capsys: pytest.CaptureFixture[str]):
-    metadata.instance = _instance_of_a_group(aws)
-    assert report_failed_boot.report(SENTENCE) == 0
-    (instance,) = aws.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
-    assert instance["HealthStatus"].lower() == "unhealthy"
+class _Group:
+    """Auto Scaling: `waiting` are the hooks that hold the instance, `refused` the actions that are refused."""
+
+    def __init__(self, *waiting: str, refused: Sequence[str] = ()) -> None:
+        self.waiting = list(waiting)
+        self.refused = refused
+        self.calls: list[tuple[str, str]] = []
+
+    def __call__(self, action: str, **parameters: str) -> None:
+        if action in self.refused:
+            raise report_failed_boot.AwsError("AccessDenied", "not you", 403)
+        if action == "CompleteLifecycleAction":
+            assert (parameters["AutoScalingGroupName"], parameters["InstanceId"]) == (GROUP, INSTANCE)
+            if parameters["LifecycleHookName"] not in self.waiting:
+                raise report_failed_boot.AwsError("ValidationError", "No active Lifecycle Action found", 400)
+            self.waiting.remove(parameters["LifecycleHookName"])
+            self.calls.append((parameters["LifecycleHookName"], parameters["LifecycleActionResult"]))
+        else:
+            self.calls.append((action, parameters["HealthStatus"]))
+
+
+@pytest.fixture
+def scaling(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Group], _Group]:
+    """Puts a group into AWS's place."""
+    monkeypatch.setattr(report_failed_boot.instance_metadata, "instance_id", lambda: INSTANCE)
+
+    def put(group: _Group) -> _Group:
+        monkeypatch.setattr(report_failed_boot.aws_request, "autoscaling", group)
+        return group
+
+    return put
+
+
+def test_a_node_that_is_not_in_service_yet_abandons_its_launch(
+    scaling: Callable[[_Group], _Group], capsys: pytest.CaptureFixture[str]
+):
+    group = scaling(_Group("role-is-ready"))
+    assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 0
+    assert group.calls == [("role-is-ready", "ABANDON")]
     assert SENTENCE in capsys.readouterr().out
 
 
-def test_the_report_does_not_wait_for_the_grace_period():
-    calls: list[dict[str, object]] = []
+@pytest.mark.parametrize(
+    "group", [_Group(), _Group("role-is-ready", refused=["CompleteLifecycleAction"])], ids=["no hook waits", "refused"]
+)
+def test_where_no_launch_can_be_abandoned_the_node_is_unhealthy(scaling: Callable[[_Group], _Group], group: _Group):
+    scaling(group)
+    assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 0
+    assert group.calls == [("SetInstanceHealth", "Unhealthy")]
 
-    class _Autoscaling:
-        def set_instance_health(self, **arguments: object) -> None:
-            calls.append(arguments)
 
-    report_failed_boot.report_unhealthy(_Autoscaling(), "i-1")
-    assert calls == [{"InstanceId": "i-1", "HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}]
+def test_the_group_hears_of_it_without_an_sdk(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch):
+    instance = _instance_of_a_group(aws_over_http)
+    report_failed_boot.aws_request.autoscaling(
+        "SetInstanceHealth", InstanceId=instance, HealthStatus="Unhealthy", ShouldRespectGracePeriod="false"
+    )
+    (found,) = aws_over_http.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
+    assert found["HealthStatus"].lower() == "unhealthy"
+    monkeypatch.setattr(report_failed_boot.instance_metadata, "instance_id", lambda: "i-0000000000000dead")
+    assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 1, "a group that does not know it replaces nothing"
 
 
 def test_a_node_that_cannot_report_itself_fails_so_that_systemd_turns_it_off(
-    aws: boto3.Session, metadata: _Metadata, capsys: pytest.CaptureFixture[str]
+    scaling: Callable[[_Group], _Group], capsys: pytest.CaptureFixture[str]
 ):
-    assert aws.region_name == "eu-west-1"
-    metadata.instance = "i-0000000000000dead"
-    assert report_failed_boot.report(SENTENCE) == 1
+    scaling(_Group(refused=["CompleteLifecycleAction", "SetInstanceHealth"]))
+    assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 1
     assert "the node turns itself off" in capsys.readouterr().out
 
 
-def test_a_node_without_boto3_turns_itself_off(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(report_failed_boot.sys.modules, "boto3", None)
-    assert report_failed_boot.report(SENTENCE) == 1
+def test_a_node_without_its_settings_turns_itself_off(scaling: Callable[[_Group], _Group]):
+    scaling(_Group("role-is-ready"))
+    assert report_failed_boot.report(SENTENCE, {}) == 1
+
+
+def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
+    scaling: Callable[[_Group], _Group], monkeypatch: pytest.MonkeyPatch
+):
+    group = scaling(_Group("role-is-ready"))
+    states = iter(["InService", OSError("no answer"), "Terminated", "Terminated"])
+
+    def target_state() -> str:
+        state = next(states)
+        if isinstance(state, OSError):
+            raise state
+        return state
+
+    def wait(_: float) -> None:
+        if len(waits) == 3:
+            group.waiting.append("worker-is-drained")
+        waits.append(1)
+
+    waits: list[int] = [1]
+    monkeypatch.setattr(report_failed_boot.instance_metadata, "target_state", target_state)
+    monkeypatch.setattr(report_failed_boot.boot_step, "wait", wait)
+    assert report_failed_boot.report(SENTENCE, OF_A_WORKER) == 0
+    assert group.calls == [("role-is-ready", "ABANDON"), ("worker-is-drained", "CONTINUE")]
 
 
 def test_the_reason_is_the_last_line_of_the_failed_step():
@@ -105,7 +153,7 @@ def test_a_step_that_died_without_a_word_is_reported_with_its_result():
 def test_a_step_that_never_started_reports_nothing(monkeypatch: pytest.MonkeyPatch):
     reported: list[str] = []
     monkeypatch.setattr(report_failed_boot, "report", reported.append)
-    assert report_failed_boot.main(["airflow-database.service"], _Systemd(ActiveState="inactive")) == 0
+    assert report_failed_boot.main(["airflow-database.service"], {}, _Systemd(ActiveState="inactive")) == 0
     assert reported == [], "the step before it has failed and reports for itself"
 
 

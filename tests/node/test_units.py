@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import subprocess
@@ -19,6 +18,15 @@ STEPS = {
     Role.MASTER: ["artifacts", "ca-bundle", "install", "secrets", "database"],
     Role.WORKER: ["artifacts", "ca-bundle", "install", "secrets"],
 }
+NEEDS = {
+    "artifacts": [],
+    "ca-bundle": ["artifacts"],
+    "install": ["artifacts"],
+    "secrets": ["artifacts"],
+    "database": ["ca-bundle", "install", "secrets"],
+}
+# What the role's services wait for: the last steps that do not wait for each other.
+LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["ca-bundle", "install", "secrets"]}
 SERVICES = {
     Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"],
     Role.WORKER: ["worker"],
@@ -49,7 +57,7 @@ def _settings(roots: dict[Role, Path], role: Role, unit: str) -> dict[str, list[
 @needs_systemd
 @pytest.mark.parametrize("role", Role)
 def test_systemd_finds_nothing_wrong(roots: dict[Role, Path], role: Role):
-    result = _analyze(roots[role], "verify", *node_root.units(roots[role]), "cloud-final.service")
+    result = _analyze(roots[role], "verify", *node_root.units(roots[role]))
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -73,12 +81,13 @@ def test_no_unit_is_more_exposed_than_it_has_to_be(roots: dict[Role, Path], role
 
 
 @pytest.mark.parametrize("role", Role)
-def test_each_step_waits_for_the_one_before_it(roots: dict[Role, Path], role: Role):
-    steps = STEPS[role]
-    for before, step in itertools.pairwise(steps):
+def test_each_step_waits_for_what_it_needs_and_for_nothing_else(roots: dict[Role, Path], role: Role):
+    for step in STEPS[role]:
+        settings = _settings(roots, role, step)
         for directive in ("Requires", "After"):
-            words = " ".join(_settings(roots, role, step)[directive]).split()
-            assert f"airflow-{before}.service" in words, f"{step} must not start without {before}"
+            words = " ".join(settings.get(directive, [])).split()
+            waits_for = {word for word in words if word.startswith("airflow-")}
+            assert waits_for == {f"airflow-{needed}.service" for needed in NEEDS[step]}, f"{directive} of {step}"
 
 
 @pytest.mark.parametrize("role", Role)
@@ -97,14 +106,9 @@ def test_a_node_that_cannot_report_itself_turns_itself_off(roots: dict[Role, Pat
     assert settings["StandardOutput"] == ["journal+console"], "the console outlives the node"
 
 
-def test_a_failure_of_cloud_init_has_the_node_replaced(roots: dict[Role, Path]):
-    drop_in = roots[Role.WORKER] / node_root.UNITS / "cloud-final.service.d/10-airflow-report-failure.conf"
-    assert "OnFailure=airflow-boot-failed@%n.service" in drop_in.read_text()
-
-
 @pytest.mark.parametrize("role", Role)
-def test_the_deadline_of_the_first_boot_ends_with_the_last_step_that_has_one(roots: dict[Role, Path], role: Role):
-    (command,) = _settings(roots, role, "secrets")["ExecStartPost"]
+def test_the_deadline_of_the_first_boot_ends_when_cloud_init_has_done_its_part(roots: dict[Role, Path], role: Role):
+    (command,) = _settings(roots, role, "artifacts")["ExecStartPost"]
     timer = re.search(r"--unit=(\S+)", FIRST_BOOT_DEADLINE)
     assert timer
     assert command == f"-+/usr/bin/systemctl stop {timer.group(1)}.timer", "a node at work must not be turned off later"
@@ -133,9 +137,9 @@ def test_a_service_starts_with_the_node_and_after_its_last_step(roots: dict[Role
     target = (roots[role] / node_root.UNITS / "airflow-node.target").read_text()
     assert re.search(rf"^Wants=.*\bairflow-{service}\.service\b", target, re.MULTILINE)
     settings = _settings(roots, role, service)
-    last = f"airflow-{STEPS[role][-1]}.service"
-    assert last in " ".join(settings["Requires"]).split()
-    assert last in " ".join(settings["After"]).split()
+    for last in LAST_STEPS[role]:
+        assert f"airflow-{last}.service" in " ".join(settings["Requires"]).split()
+        assert f"airflow-{last}.service" in " ".join(settings["After"]).split()
     assert "network-online.target" in " ".join(settings["After"]).split(), "it must stop before the network does"
 
 
@@ -224,3 +228,24 @@ def test_the_administrators_command_line_is_sound_shell(roots: dict[Role, Path])
     shellcheck = Path(sys.executable).with_name("shellcheck")
     result = subprocess.run([str(shellcheck), str(script)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_node_says_that_it_is_in_service_and_fails_if_it_cannot(roots: dict[Role, Path], role: Role):
+    target = (roots[role] / node_root.UNITS / "airflow-node.target").read_text()
+    assert re.search(r"^Wants=.*\bairflow-in-service\.service\b", target, re.MULTILINE)
+    settings = _settings(roots, role, "in-service")
+    assert settings["OnFailure"] == ["airflow-boot-failed@%n.service"]
+    assert settings["Type"] == ["exec"], "the target, and with it cloud-init's last stage, would wait for it"
+    assert not {"Restart", "TimeoutStartSec"} & settings.keys(), "its own limit counts"
+    waits_for = " ".join(settings["After"]).split()
+    assert "airflow-database.service" not in waits_for, "a long migration needs its heartbeats"
+
+
+def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(roots: dict[Role, Path]):
+    drop_in = roots[Role.MASTER] / node_root.UNITS / "airflow-in-service.service.d/10-publish.conf"
+    assert "OnSuccess=airflow-publish.service" in drop_in.read_text()
+    settings = _settings(roots, Role.MASTER, "publish")
+    assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
+    assert "OnFailure" not in settings, "other nodes can do without"
+    assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-publish.service").exists()

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import os
 import random
+import shlex
 import shutil
 import string
 import subprocess
@@ -19,6 +19,7 @@ from node.user_data import (
     FIRST_BOOT_DEADLINE,
     INSTANCE_FILE,
     LIMIT_BYTES,
+    STEPS,
     UserDataTooLarge,
     cloud_config,
     decode,
@@ -44,7 +45,7 @@ def test_equal_settings_give_equal_bytes(environment: NodeEnvironment):
 
 @both
 def test_it_fits_with_room_for_the_users_options(environment: NodeEnvironment):
-    assert len(base64.b64decode(user_data(environment))) < LIMIT_BYTES * 3 / 4
+    assert len(base64.b64decode(user_data(environment))) < LIMIT_BYTES * 4 / 5
 
 
 def test_too_much_is_refused_with_its_size():
@@ -88,8 +89,23 @@ def test_permissions_are_text_because_yaml_numbers_are_not_octal(environment: No
 def test_it_decodes_into_its_files_and_commands(environment: NodeEnvironment):
     decoded = decode(user_data(environment))
     assert decoded[ENVIRONMENT_FILE] == environment.render()
-    assert json.loads(decoded["packages"]) == ["ca-certificates", "python3-boto3", "python3-venv"]
-    assert "systemctl start --no-block airflow-node.target" in decoded["runcmd"]
+    assert "systemctl start --no-block airflow-node.target" in decoded["bootcmd"]
+
+
+@both
+def test_a_boot_installs_no_package_of_debian(environment: NodeEnvironment):
+    assert not {"packages", "package_update", "package_upgrade", "apt"} & _document(environment).keys()
+
+
+@both
+def test_the_node_starts_as_soon_as_its_files_are_written(environment: NodeEnvironment):
+    (line,) = [line for line in _document(environment)["bootcmd"] if "airflow-node.target" in line]
+    words = shlex.split(line)
+    assert "--no-block" in words, "cloud-init would wait for itself"
+    assert "--property=After=cloud-init-network.service" in words, "that stage writes the files"
+    assert "--property=DefaultDependencies=no" in words, "sysinit.target waits for cloud-init"
+    assert "--property=OnFailure=airflow-boot-failed@airflow-start.service" in words
+    assert words[-1].split(" && ") == list(STEPS), "one that fails ends it, so that the failure is seen"
 
 
 def test_nothing_that_aws_decides_is_in_it():

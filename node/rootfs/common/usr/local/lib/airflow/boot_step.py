@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -59,6 +61,16 @@ def patiently(
 def wait(seconds: float) -> None:
     """Let time pass before the next attempt."""
     time.sleep(seconds)
+
+
+def write(target: Path, content: bytes, mode: int) -> None:
+    """Put a file in its place, so that no other program ever sees half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        # Created with mode 0600.
+        file.write(content)
+    Path(file.name).chmod(mode)
+    Path(file.name).rename(target)
 
 
 def required(environment: dict[str, str], name: str) -> str:

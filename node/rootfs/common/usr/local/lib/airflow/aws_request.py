@@ -1,0 +1,137 @@
+"""Signed requests to AWS by Python alone: the SDK is a part of the environment, which is not there yet at boot."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import instance_metadata
+from instance_metadata import Credentials
+
+TIMEOUT_SECONDS = 30
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
+AUTOSCALING_VERSION = "2011-01-01"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request. The path must need no quoting: letters, digits and `/-._` only."""
+
+    service: str
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class AwsError(Exception):
+    """AWS refused a request. `code` is its word for the reason (`NoSuchKey`), `status` the one of HTTP."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        self.code, self.status = code, status
+        super().__init__(f"{code}: {message}" if message else code)
+
+
+def get_object(bucket: str, key: str) -> bytes:
+    """An object of S3."""
+    return send(Request(service="s3", url=object_url(bucket, key)))
+
+
+def put_object(bucket: str, key: str, content: bytes, headers: Mapping[str, str]) -> None:
+    """Write an object of S3; the headers may say under which condition."""
+    # Named, for urllib would name another one, after the signing.
+    headers = {"Content-Type": "application/octet-stream", **headers}
+    send(Request(service="s3", url=object_url(bucket, key), method="PUT", headers=headers, body=content))
+
+
+def secret_value(name: str) -> str:
+    """The text of a secret; empty if it has none."""
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue"}
+    body = json.dumps({"SecretId": name}).encode()
+    url = f"{endpoint('secretsmanager')}/"
+    answer = send(Request(service="secretsmanager", url=url, method="POST", headers=headers, body=body))
+    return json.loads(answer).get("SecretString", "")
+
+
+def autoscaling(action: str, **parameters: str) -> None:
+    """Call an action of Auto Scaling that answers nothing of interest."""
+    body = urllib.parse.urlencode({"Action": action, "Version": AUTOSCALING_VERSION, **parameters}).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    url = f"{endpoint('autoscaling')}/"
+    send(Request(service="autoscaling", url=url, method="POST", headers=headers, body=body))
+
+
+def object_url(bucket: str, key: str) -> str:
+    """Where an object is."""
+    return f"{endpoint('s3', bucket)}/{key}"
+
+
+def endpoint(service: str, bucket: str = "") -> str:
+    """Where a service of this region answers; S3 answers at an address of each bucket."""
+    place = f"{bucket}.{service}" if bucket else service
+    return f"https://{place}.{_region()}.amazonaws.com"
+
+
+def send(request: Request) -> bytes:
+    """The answer's body. AwsError if AWS refuses, OSError if there is no answer."""
+    headers = signed_headers(request, instance_metadata.credentials(), datetime.now(UTC))
+    outgoing = urllib.request.Request(  # noqa: S310 - the address is one of `endpoint`
+        request.url, data=request.body or None, headers=headers, method=request.method
+    )
+    try:
+        with urllib.request.urlopen(outgoing, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
+            return response.read()
+    except urllib.error.HTTPError as refusal:
+        raise _error(refusal) from None
+
+
+def signed_headers(request: Request, credentials: Credentials, now: datetime) -> dict[str, str]:
+    """The headers of a request, its signature among them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    """
+    place = urllib.parse.urlsplit(request.url)
+    body_hash = hashlib.sha256(request.body).hexdigest()
+    headers = {
+        **{name.lower(): value for name, value in request.headers.items()},
+        "host": place.netloc,
+        "x-amz-content-sha256": body_hash,
+        "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ"),
+        "x-amz-security-token": credentials.token,
+    }
+    names = ";".join(sorted(headers))
+    listed = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    canonical = f"{request.method}\n{place.path}\n{place.query}\n{listed}\n{names}\n{body_hash}"
+    scope = f"{now:%Y%m%d}/{_region()}/{request.service}/aws4_request"
+    to_sign = f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = f"AWS4{credentials.secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    signed = f"AWS4-HMAC-SHA256 Credential={credentials.key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    return headers | {"authorization": signed}
+
+
+def _region() -> str:
+    return os.environ["AWS_REGION"]
+
+
+def _error(refusal: urllib.error.HTTPError) -> AwsError:
+    """What AWS says in XML or, for some services, in JSON."""
+    text = refusal.read().decode(errors="replace")
+    try:
+        told = {name.lower(): str(value) for name, value in json.loads(text).items()}
+        code, message = told.get("__type", "").rpartition("#")[2], told.get("message", "")
+    except (ValueError, AttributeError):
+        found = {name: re.search(f"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message")}
+        code, message = (match[1] if match else "" for match in found.values())
+    return AwsError(code or f"HTTP status {refusal.code}", message or refusal.reason, refusal.code)

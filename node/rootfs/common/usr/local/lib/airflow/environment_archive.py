@@ -1,0 +1,158 @@
+"""The finished environment in the artifacts bucket: which one fits a node, how it is described, how it is unpacked.
+
+It consists of a few tar archives, so that several cores unpack it, and of a manifest that names them with their hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import aws_request
+import instance_metadata
+
+PREFIX = "environments"
+# Beside the environment: holds the hash of the manifest that led to nothing whole.
+BROKEN_MARK = "broken-manifest-sha256"
+# Raise it when what is packed, or how, is no longer what an older node expects.
+LAYOUT = 1
+# What Linux gives a pipe without being asked twice; with the usual 64 KiB the programs wait for each other more.
+PIPE_BYTES = 1 << 20
+NOT_FOUND = "404"
+BAD_ENCODING = 61  # curl's exit code for what it cannot unzip
+CURL = (
+    *("curl", "--silent", "--show-error", "--fail", "--compressed", "--connect-timeout", "10"),
+    # Half a minute below 100 KB/s is a download that has broken off.
+    *("--speed-limit", "100000", "--speed-time", "30", "--write-out", "%{stderr}%{response_code}", "--config", "-"),
+)
+TAR = ("tar", "--extract", "--preserve-permissions", "--no-same-owner")
+
+
+class BrokenArchiveError(Exception):
+    """What is in the bucket is not what its manifest says. It will not mend by itself."""
+
+
+class UnpackError(OSError):
+    """The network or this node stood in the way; the next attempt may succeed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One tar archive of the environment: hash and size are those of the unpacked tar."""
+
+    key: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The archives that make one environment; `made_for` is for people."""
+
+    made_for: str
+    parts: tuple[Part, ...]
+
+    def to_json(self) -> bytes:
+        """As it lies in the bucket."""
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Manifest:
+        """Read it; BrokenArchiveError if it is none."""
+        try:
+            document = json.loads(text)
+            parts = tuple(Part(**part) for part in document["parts"])
+            if not parts:
+                raise ValueError("no parts")
+            return cls(made_for=document["made_for"], parts=parts)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BrokenArchiveError(f"its manifest cannot be read ({type(error).__name__})") from None
+
+
+def made_for(lock_sha256: str) -> str:
+    """What an environment depends on, in words."""
+    return f"layout {LAYOUT}, lock {lock_sha256}, Python {platform.python_version()}, {platform.machine()}"
+
+
+def directory_of(lock_sha256: str) -> str:
+    """The place in the bucket of the environment that this node would build from the lock."""
+    return f"{PREFIX}/{hashlib.sha256(made_for(lock_sha256).encode()).hexdigest()}"
+
+
+def manifest_key(lock_sha256: str) -> str:
+    """The manifest's key. It is written last: what it names is complete."""
+    return f"{directory_of(lock_sha256)}.json"
+
+
+def unpack(bucket: str, parts: Sequence[Part], target: Path) -> None:
+    """Unpack all parts into the new directory `target`, at the same time.
+
+    BrokenArchiveError and UnpackError say why `target` must not be used.
+    """
+    target.mkdir(parents=True)
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+        list(pool.map(lambda part: _unpack(bucket, part, target), parts))
+
+
+def _unpack(bucket: str, part: Part, target: Path) -> None:
+    """Let curl fetch and unzip what Python hashes and tar writes."""
+    with _start_curl(bucket, part.key) as curl, _start_tar(target) as tar:
+        found = _pass_on(curl, tar)
+        tar.communicate()
+        *words, status = _open(curl.stderr).read().decode().split()
+    if status == NOT_FOUND or curl.returncode == BAD_ENCODING:
+        raise BrokenArchiveError(f"{part.key} is missing or damaged")
+    if curl.returncode:
+        raise UnpackError(f"{part.key} cannot be fetched ({' '.join(words)})")
+    if found != (part.size, part.sha256):
+        raise BrokenArchiveError(f"{part.key} holds {found[0]:,} bytes with the hash {found[1][:12]}...")
+    if tar.returncode:
+        raise UnpackError(f"{part.key} cannot be written (exit code {tar.returncode} of tar)")
+
+
+def _start_curl(bucket: str, key: str) -> subprocess.Popen[bytes]:
+    """curl gets the signature on its standard input: everybody may read a command line."""
+    request = aws_request.Request(service="s3", url=aws_request.object_url(bucket, key))
+    headers = aws_request.signed_headers(request, instance_metadata.credentials(), datetime.now(UTC))
+    lines = [f'url = "{request.url}"', *(f'header = "{name}: {value}"' for name, value in headers.items())]
+    pipe = subprocess.PIPE
+    curl = subprocess.Popen(CURL, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, pipesize=PIPE_BYTES)
+    with _open(curl.stdin) as config:
+        config.write("\n".join(lines).encode())
+    return curl
+
+
+def _start_tar(target: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*TAR, f"--directory={target}"], stdin=subprocess.PIPE, pipesize=PIPE_BYTES)
+
+
+def _pass_on(curl: subprocess.Popen[bytes], tar: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Hand curl's output to tar; returns its size and hash, also when tar has given up."""
+    source, sink = _open(curl.stdout), _open(tar.stdin)
+    sha256, size, taken = hashlib.sha256(), 0, True
+    buffer = memoryview(bytearray(PIPE_BYTES))
+    while count := os.readv(source.fileno(), [buffer]):
+        sha256.update(buffer[:count])
+        size += count
+        if taken:
+            try:
+                sink.write(buffer[:count])
+            except BrokenPipeError:
+                taken = False
+    return size, sha256.hexdigest()
+
+
+def _open(pipe: IO[bytes] | None) -> IO[bytes]:
+    """The end of a pipe that a program was started with."""
+    if pipe is None:
+        raise ValueError("the program was started without this pipe")
+    return pipe

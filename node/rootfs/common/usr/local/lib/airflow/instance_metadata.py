@@ -1,0 +1,63 @@
+"""What EC2 tells an instance about itself: the metadata service, version 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+
+# The same variable that AWS's own SDKs read.
+SERVICE = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
+TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """The instance role's keys. They change every few hours, so nobody should keep them."""
+
+    key: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+def instance_id() -> str:
+    """This instance's id."""
+    return _read("instance-id", _token())
+
+
+def target_state() -> str:
+    """The lifecycle state that Auto Scaling wants for this instance; empty if no group has it."""
+    try:
+        return _read("autoscaling/target-lifecycle-state", _token())
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return ""
+        raise
+
+
+def credentials() -> Credentials:
+    """The instance role's credentials. OSError if there are none (yet), or no answer."""
+    token = _token()
+    role = _read("iam/security-credentials/", token)
+    keys = json.loads(_read(f"iam/security-credentials/{role}", token))
+    if keys.get("Code") != "Success":
+        raise OSError(f"the instance role {role} gives no credentials: {keys.get('Code')}")
+    return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
+
+
+def _token() -> str:
+    return _answer("api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+
+
+def _read(path: str, token: str) -> str:
+    return _answer(f"meta-data/{path}", "GET", {"X-aws-ec2-metadata-token": token})
+
+
+def _answer(path: str, method: str, headers: dict[str, str]) -> str:
+    # The metadata service speaks http; no proxy may come between.
+    request = urllib.request.Request(f"{SERVICE}/latest/{path}", method=method, headers=headers)  # noqa: S310
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=TIMEOUT_SECONDS) as response:
+        return response.read().decode()

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.node.fake_server import Answer, serving
+from tests.node.programs import load
+
+complete_launch = load("complete-launch")
+AwsError = complete_launch.AwsError
+
+
+class _Hook:
+    """A launching hook; raises the errors first, then answers whether it waited."""
+
+    def __init__(self, *errors: Exception, waits: bool = True) -> None:
+        self.errors, self.waits = list(errors), waits
+        self.calls: list[str] = []
+
+    def complete(self, result: str) -> bool:
+        return self._answer(result)
+
+    def heartbeat(self) -> bool:
+        return self._answer("heartbeat")
+
+    def _answer(self, call: str) -> bool:
+        self.calls.append(call)
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.waits
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """A clock that goes on while the program waits; half a minute for each second, to be through sooner."""
+    now = [0.0]
+    monkeypatch.setattr(complete_launch.boot_step, "wait", lambda seconds: now.__setitem__(0, now[0] + 30 * seconds))
+    return lambda: now[0]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_node_that_works_is_put_into_service():
+    hook = _Hook()
+    assert complete_launch.complete(hook) == "this node is in service"
+    assert hook.calls == ["CONTINUE"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_on_a_reboot_no_hook_waits_and_nothing_is_wrong():
+    assert "its group did not wait for it" in complete_launch.complete(_Hook(waits=False))
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_group_that_cannot_be_told_is_told_later(capsys: pytest.CaptureFixture[str]):
+    hook = _Hook(OSError("no route"), AwsError("Throttling", "Rate exceeded", 400))
+    assert complete_launch.complete(hook) == "this node is in service"
+    assert "The group cannot be told: Throttling: Rate exceeded" in capsys.readouterr().out
+
+
+def test_while_a_migration_takes_hours_the_hook_gets_its_heartbeats(clock: Callable[[], float]):
+    hook = _Hook(OSError("no route"))
+    complete_launch.wait_for(lambda: clock() > 4 * 3600, hook, started=lambda: False, clock=clock)
+    assert len(hook.calls) >= 4 * 3600 / 700, "the hook gives up after an hour without one"
+
+
+def test_services_that_run_and_do_no_work_are_a_failure(clock: Callable[[], float]):
+    with pytest.raises(complete_launch.StepFailedError, match="have been running for 20 minutes and do no work"):
+        complete_launch.wait_for(lambda: False, _Hook(), started=lambda: clock() > 7200, clock=clock)
+    assert 7200 + 1200 < clock() < 7200 + 1300
+
+
+@pytest.mark.parametrize(
+    ("told", "ready"),
+    [
+        ({"at": 100.0, "connected": True}, True),
+        ({"at": 100.0, "connected": False}, False),
+        ({"at": 80.0, "connected": True}, False),
+        ([], False),
+        ({}, False),
+    ],
+    ids=["connected", "not connected", "long ago", "something else", "nothing"],
+)
+def test_a_worker_is_ready_when_it_is_connected_now(told: object, ready: bool, tmp_path: Path):
+    (tmp_path / "state.json").write_text(json.dumps(told))
+    assert complete_launch.worker_is_ready(tmp_path / "state.json", lambda: 101.0) is ready
+
+
+def test_a_worker_that_has_not_written_its_state_is_not_ready(tmp_path: Path):
+    assert not complete_launch.worker_is_ready(tmp_path / "state.json")
+
+
+@pytest.mark.parametrize(
+    ("web", "scheduler", "ready"), [(200, 200, True), (302, 200, True), (500, 200, False), (200, 503, False)]
+)
+def test_a_master_is_ready_when_api_server_and_scheduler_answer_well(
+    web: int, scheduler: int, ready: bool, monkeypatch: pytest.MonkeyPatch
+):
+    with serving(lambda _: Answer(web)) as one, serving(lambda _: Answer(scheduler)) as other:
+        checks = [
+            (server.server_address[1], path, statuses)
+            for server, (_, path, statuses) in zip((one, other), complete_launch.MASTER_CHECKS, strict=True)
+        ]
+        monkeypatch.setattr(complete_launch, "MASTER_CHECKS", checks)
+        assert complete_launch.master_is_ready() is ready
+
+
+def test_a_master_whose_services_do_not_listen_is_not_ready(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(complete_launch, "MASTER_CHECKS", ((1, "/", (200,)),))
+    assert not complete_launch.master_is_ready()
