@@ -68,8 +68,8 @@ def test_a_worker_is_retired_by_a_file_and_called_back_by_its_absence(both: hand
 
 
 def test_the_worker_looks_for_that_file_where_the_service_puts_it():
-    retired = load("manage-lifecycle").RUN / "retired"
-    assert retired == load("python/worker_report.py").RETIRED_FILE
+    program = load("manage-lifecycle")
+    assert program.RUN / program.RETIRED == load("python/worker_report.py").RETIRED_FILE
 
 
 def test_the_log_names_each_task_that_was_ended(both: hands.Hands):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,23 @@ def test_the_service_begins_with_what_the_node_tells_it(tmp_path: Path):
     assert agent._life.retired, "it was, before the service was restarted"
 
 
+def test_a_service_that_is_stopped_leaves_nobody_retired(tmp_path: Path):
+    (tmp_path / "retired").touch()
+
+    def wait(_: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit):
+            manage_lifecycle.main(
+                ENVIRONMENT | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}, run=tmp_path, wait=wait
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not (tmp_path / "retired").exists(), "nobody would call the worker back"
+
+
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT))
 def test_a_missing_variable_is_named(name: str, lines: Callable[[], list[dict]]):
     environment = {key: value for key, value in ENVIRONMENT.items() if key != name}
@@ -145,7 +164,7 @@ def test_a_restarted_service_finds_what_it_wrote(tmp_path: Path):
     root = node_root.build(tmp_path, Role.WORKER)
     settings = node_root.settings(root, "airflow-lifecycle.service")
     assert settings["RuntimeDirectory"] == [manage_lifecycle.RUN.name]
-    assert settings["RuntimeDirectoryPreserve"] == ["restart"]
+    assert settings["RuntimeDirectoryPreserve"] == ["yes"]
     assert settings["Restart"] == ["always"]
     assert settings["StartLimitIntervalSec"] == ["0"]
     target = (root / node_root.UNITS / "airflow-node.target").read_text()
