@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,9 +54,9 @@ class StoredBoard:
         return answers
 
 
-def measure() -> list[Cost]:
-    """Each size, several passes."""
-    return [_measure(pools, workers) for pools, workers in SIZES]
+def measure(sizes: Sequence[tuple[int, int]] = SIZES) -> list[Cost]:
+    """Each size (pools, workers), several passes."""
+    return [_measure(pools, workers) for pools, workers in sizes]
 
 
 def _measure(pool_count: int, worker_count: int) -> Cost:

@@ -11,7 +11,7 @@ from bench.scaling.outcome import Comparison, Outcome
 from bench.scaling.work import Trace
 
 WIDTH, LEFT, RIGHT = 960, 64, 20
-PANEL_HEIGHT, GAP, TOP, BOTTOM = 210, 46, 70, 44
+PANEL_HEIGHT, GAP, TOP, BOTTOM = 210, 46, 100, 44
 HEIGHT = TOP + 2 * PANEL_HEIGHT + GAP + BOTTOM
 COLOURS = {"this project": "#0b62c4", "KEDA + HPA": "#d9480f", "MWAA": "#2b8a3e", "Turbine": "#868e96"}
 NEED_COLOUR = "#ffe8a3"
@@ -40,11 +40,10 @@ def draw(comparison: Comparison) -> str:
     upper, lower = Panel(trace, TOP, top_wait), Panel(trace, TOP + PANEL_HEIGHT + GAP, top_workers)
     parts += upper.frame("longest wait of the tasks that got ready in each minute, seconds (Turbine's may lie above)")
     parts += [upper.line(points, COLOURS[name]) for name, points in reversed(waits.items())]
+    parts.append(lower.area(need, NEED_COLOUR))
     parts += lower.frame(
         "workers, from the request to the end (area: what a clairvoyant with instant boots would have)"
     )
-    parts += [lower.area(need, NEED_COLOUR)]
-    parts += lower.grid()
     parts += [lower.steps(points, COLOURS[name]) for name, points in reversed(workers.items())]
     parts += lower.hours()
     return "\n".join([*parts, "</svg>", ""])
@@ -59,12 +58,8 @@ class Panel:
         self._highest = highest
 
     def frame(self, title: str) -> list[str]:
-        """Title and grid."""
-        return [_text(LEFT, self._top - 8, title, colour="#333"), *self.grid()]
-
-    def grid(self) -> list[str]:
-        """Horizontal lines with their values."""
-        parts = []
+        """Title and horizontal lines with their values."""
+        parts = [_text(LEFT, self._top - 8, title, colour="#333")]
         for step in range(5):
             value = self._highest * step / 4
             y = self._y(value)
@@ -117,12 +112,11 @@ class Panel:
 
 
 def _legend(comparison: Comparison) -> Iterator[str]:
-    x = float(LEFT)
-    for name, outcome in comparison.outcomes.items():
-        text = f"{name}: p95 {outcome.p95_wait:.0f} s, {outcome.hours:.0f} h, {outcome.killed} killed"
-        yield f'<path d="M{x:.0f} 40h16" stroke="{COLOURS[name]}" stroke-width="3"/>'
-        yield _text(x + 20, 44, text, size=11.5)
-        x += 26 + 6.2 * len(text)
+    for number, (name, outcome) in enumerate(comparison.outcomes.items()):
+        x, y = LEFT + number % 2 * (WIDTH - LEFT) // 2, 44 + number // 2 * 20
+        waited, killed = f"{outcome.p95_wait:.0f} s p95 wait", f"{outcome.killed} tasks killed"
+        yield f'<path d="M{x} {y - 4}h16" stroke="{COLOURS[name]}" stroke-width="3"/>'
+        yield _text(x + 22, y, f"{name}: {waited}, {outcome.hours:.0f} instance-hours, {killed}")
 
 
 def _waits(outcome: Outcome, trace: Trace) -> Points:

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from tests.node.scaling.pools import Watch, in_state, working
+
+
+def test_a_raise_says_what_for():
+    reason = Watch().look(desired=1, running=4, queued=6, expected=8, boot_seconds=45.2).reason
+    assert reason == (
+        "4 running and 6 queued tasks fill 3 workers, 8 expected tasks 2 more; asking for 5 instead of 1; "
+        "5 workers not ready, a boot takes 45 s"
+    )
+
+
+def test_what_limits_a_raise_is_said():
+    assert "the maximum is 2" in Watch().look(desired=2, queued=40, maximum=2).reason
+    assert "the minimum is 3" in Watch().look(desired=3, minimum=3).reason
+    assert "20 more, of which workersAhead allows 3" in Watch().look(desired=0, expected=80).reason
+
+
+def test_moves_name_the_workers():
+    fleet = (working("i-1", 2), working("i-2", 1))
+    assert "retiring i-2, surplus for 60 s" in Watch().look_for(60, *fleet, running=3).reason
+    assert "taking i-3 back into work" in Watch().look(in_state("retired", "i-3"), queued=1).reason
+
+
+def test_many_workers_are_counted():
+    fleet = [working(f"i-{number}", 0) for number in range(5)]
+    assert "retiring 5 workers" in Watch().look_for(60, *fleet).reason
+
+
+def test_a_rest_after_a_failed_launch_is_said():
+    reason = Watch().look(desired=1, queued=12, launch_failure="no capacity").reason
+    assert "launches fail (no capacity): not asking for 3 instead of 1 for another 30 s" in reason
+
+
+def test_a_quiet_pool_says_so_in_a_few_words():
+    assert Watch().look().reason == "0 running and 0 queued tasks fill 0 workers"

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies as st
+from scaling.pool import Worker
+
+from tests.node.scaling.pools import POOL, Watch, in_state, working
+
+FULL = (working("i-1", 4), working("i-2", 4))
+
+
+def test_running_and_queued_tasks_decide_how_many_workers_there_are():
+    decision = Watch().look(desired=0, running=5, queued=4)
+    assert (decision.needed, decision.desired) == (3, 3)
+
+
+def test_the_desired_capacity_is_never_lowered():
+    decision = Watch().look(*FULL, desired=5, running=1)
+    assert (decision.needed, decision.desired) == (1, 5)
+
+
+def test_the_groups_limits_hold():
+    assert Watch().look(desired=1, queued=100, maximum=3).desired == 3
+    assert Watch().look(desired=2, minimum=2).needed == 2
+
+
+def test_instances_that_boot_are_not_asked_for_again():
+    decision = Watch().look(working("i-1", 4), desired=3, running=4, queued=8)
+    assert decision.desired == 3
+
+
+def test_draining_workers_are_no_capacity():
+    # Auto Scaling has taken them out of the desired capacity already.
+    leavers = (in_state("draining", "i-3", 4), in_state("leaving", "i-4"))
+    assert Watch().look(*FULL, *leavers, desired=2, running=8, queued=1).desired == 3
+
+
+def test_expected_tasks_raise_the_capacity_before_they_come():
+    decision = Watch().look(working("i-1", 3), running=3, expected=9)
+    assert (decision.needed, decision.desired) == (3, 3)
+
+
+def test_expected_tasks_use_what_is_free_first():
+    assert Watch().look(working("i-1", 1), running=1, expected=3).needed == 1
+
+
+def test_the_schedule_adds_no_more_than_its_budget():
+    assert Watch().look(desired=0, running=4, expected=100).needed == 1 + POOL.workers_ahead
+    off = dataclasses.replace(POOL, workers_ahead=0)
+    assert Watch(off).look(desired=0, running=4, expected=100).needed == 1
+
+
+def test_a_retired_worker_comes_back_before_anything_is_launched():
+    decision = Watch().look(*FULL, in_state("retired", "i-3", 1), running=9, queued=1)
+    assert (decision.recall, decision.retire, decision.desired) == (("i-3",), (), 3)
+
+
+def test_a_retired_worker_comes_back_even_if_a_boot_is_on_its_way():
+    decision = Watch().look(*FULL, in_state("retired", "i-3"), desired=4, running=8, queued=1)
+    assert decision.recall == ("i-3",)
+
+
+def test_the_retired_worker_with_the_most_room_comes_back_first():
+    retired = (in_state("retired", "i-3", 3), in_state("retired", "i-4", 1))
+    decision = Watch().look(*FULL, *retired, running=12, queued=2)
+    assert (decision.recall, decision.retire) == (("i-4",), ("i-3",))
+
+
+def test_tasks_of_a_retired_worker_need_no_room_elsewhere():
+    decision = Watch().look(*FULL, in_state("retired", "i-3", 1), running=9)
+    assert (decision.recall, decision.retire) == ((), ("i-3",))
+
+
+def test_a_surplus_that_lasts_is_retired_those_with_the_fewest_tasks_first():
+    fleet = (working("i-1", 3), working("i-2", 1), working("i-3", 2))
+    watch = Watch()
+    assert watch.look_for(50, *fleet, running=6).retire == ()
+    assert watch.look_for(10, *fleet, running=6).retire == ("i-2",)
+
+
+def test_of_idle_workers_the_one_that_is_idle_longest_goes():
+    fleet = (working("i-1", 0, 70.0), working("i-2", 0, 90.0), working("i-3", 3))
+    assert Watch().look_for(60, *fleet, running=4, minimum=2).retire == ("i-2",)
+
+
+def test_the_minimum_is_never_retired():
+    fleet = (working("i-1", 0), working("i-2", 0))
+    assert Watch().look_for(600, *fleet, minimum=2).retire == ()
+
+
+def test_workers_that_boot_do_not_stand_in_for_working_ones():
+    watch = Watch()
+    for _ in range(30):
+        decision = watch.look(*FULL, desired=6, running=8)
+        watch.now += 10
+        assert decision.retire == ()
+
+
+def test_who_is_retired_stays_so_until_wanted():
+    decision = Watch().look(working("i-1", 1), in_state("retired", "i-2", 2), running=3)
+    assert (decision.retire, decision.recall) == (("i-2",), ())
+
+
+def test_another_master_retires_nobody_else():
+    fleet = (working("i-1", 3), working("i-2", 1))
+    first, second = Watch(), Watch()
+    assert first.look_for(60, *fleet, running=4).retire == ("i-2",)
+    assert second.look_for(60, *fleet, running=4).retire == ("i-2",)
+    obeyed = (working("i-1", 3), in_state("retired", "i-2", 1))
+    assert second.look(*obeyed, running=4).retire == ("i-2",)
+
+
+def test_while_tasks_need_workers_the_masters_choose_who_leaves():
+    idle = [working(f"i-{number}", 0) for number in range(4)]
+    assert Watch().look(*idle, running=5).floor == 4
+    assert Watch().look(*idle).floor == 0
+    assert Watch().look(*idle, minimum=2, running=1).floor == 2
+
+
+def test_a_group_that_cannot_launch_is_asked_again_after_some_rest():
+    watch = Watch()
+    told = watch.look(desired=1, queued=12, launch_failure="no capacity in eu-west-1a")
+    assert told.desired == 1
+    assert "no capacity in eu-west-1a" in told.reason
+    watch.now += 30
+    assert watch.look(desired=1, queued=12, launch_failure="no capacity in eu-west-1a").desired == 3
+    watch.now += 30
+    assert watch.look(desired=1, queued=12, launch_failure="no capacity in eu-west-1a").desired == 1
+    assert watch.look(desired=1, queued=12).desired == 3
+
+
+def test_a_master_that_begins_in_the_middle_retires_nobody_at_once():
+    assert Watch().look(working("i-1", 0, 9000.0), working("i-2", 0, 9000.0)).retire == ()
+
+
+FLEETS = st.lists(
+    st.builds(
+        Worker,
+        instance=st.uuids().map(str),
+        state=st.sampled_from(["starting", "working", "retired", "draining", "leaving"]),
+        slots=st.just(4),
+        active=st.integers(0, 5),
+        idle_seconds=st.floats(0, 1000),
+    ),
+    max_size=12,
+)
+
+
+@given(st.lists(st.tuples(FLEETS, st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)), max_size=20))
+def test_whatever_is_seen_the_promises_hold(sights: list[tuple[list[Worker], int, int, int]]):
+    watch = Watch()
+    for fleet, running, queued, expected in sights:
+        watch.now += 10
+        decision = watch.look(*fleet, desired=5, minimum=2, running=running, queued=queued, expected=expected)
+        assert 5 <= decision.desired <= 10
+        assert 2 <= decision.needed <= 10
+        assert 2 <= decision.floor <= decision.desired
+        assert not set(decision.retire) & set(decision.recall)
+        states = {worker.instance: worker.state for worker in fleet}
+        assert {states[instance] for instance in decision.recall} <= {"retired"}
+        assert {states[instance] for instance in decision.retire} <= {"retired", "working"}
+        newly_retired = [instance for instance in decision.retire if states[instance] == "working"]
+        if newly_retired:
+            assert list(states.values()).count("working") - len(newly_retired) >= 2
+        assert "\n" not in decision.reason
