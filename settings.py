@@ -254,9 +254,9 @@ class WorkerPoolSettings(Section):
     """Share of the workers beyond `onDemandBase` that are spot instances, which cost less and which AWS reclaims with
     two minutes' notice. Tasks that cannot end in that time start again elsewhere: keep long ones in a pool at 0."""
 
-    idle_seconds: Annotated[Number, whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, "seconds")] = 180
-    """How long a worker above `minSize` has nothing to do before it leaves. Longer pays for idle workers, shorter for
-    boots. The masters look at the pools every 10 seconds; less than that would be decided by chance."""
+    idle_seconds: Annotated[Number, whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, "seconds")] = 60
+    """How long a worker above `minSize` is kept that no task needs. Longer pays for idle workers, shorter for boots.
+    The masters look at the pools every 10 seconds; less than that would be decided by chance."""
 
     drain_limit_hours: Annotated[Number, whole_number(1, limits.HOOK_HOURS - 1, "hours")] = 12
     """How long a worker that has to leave may finish what it runs, however it was told to: an update, a rebalance over

@@ -20,7 +20,7 @@ STOP_SECONDS = 5.0
 HEARTBEAT_TIMEOUT_SECONDS = 300.0
 SAMPLE_SECONDS = 10.0
 # Tasks that get ready later do not tell what a run needs at its start; as the controller reads it.
-FIRST_TASKS_SECONDS = 300.0
+FIRST_TASKS_SECONDS = 180.0
 
 
 @dataclass(eq=False)

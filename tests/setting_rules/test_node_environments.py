@@ -53,7 +53,7 @@ def test_a_master_knows_its_group_and_how_to_scale_every_pool():
             "group": "airflow-prod-pool-default",
             "queues": ["default"],
             "concurrency": 16,
-            "idleSeconds": 180,
+            "idleSeconds": 60,
             "bootLeadSeconds": 180,
             "workersAhead": 8,
         },

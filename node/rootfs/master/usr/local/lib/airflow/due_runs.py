@@ -21,8 +21,9 @@ RUNS_SEEN = 20
 MOST_NEW_RUNS = 200
 MOST_TASKS_OF_A_RUN = 2_000
 # Tasks that get ready later than this after their run's start do not count: workers that were started for them with
-# the run would be idle until then, and leave.
-FIRST_SECONDS = 300
+# the run would be idle until then, and leave. It is what a pool keeps idle workers for by default, and a boot: in a run
+# that nobody saw coming, the first task waits for one, and all others for it.
+FIRST_SECONDS = 180
 
 # Airflow's own condition for a run that it would create, `DagModel.dags_needing_dagruns`, but earlier. The column
 # knows every timetable with a date; runs that assets trigger have none until they are there.
