@@ -28,24 +28,32 @@ TREE = textwrap.dedent("""
 
     def stubborn():
         signal.signal(signal.SIGTERM, lambda *_: note("told", "SIGTERM"))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         note("stubborn", os.getpid())
         while True:
             time.sleep(60)
 
     def shell():
         child = subprocess.Popen(
-            ["sh", "-c", "trap '' TERM; echo $$ > $0.part; mv $0.part $0; while :; do sleep 60; done", folder / "sh"],
+            ["sh", "-c", "trap '' TERM INT; echo $$ > $0.part; mv $0.part $0; while :; do sleep 9; done", folder / "sh"],
             start_new_session=True,
         )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
         note("shell", os.getpid())
         child.wait()
 
+    def deaf():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        note("deaf", os.getpid())
+        while True:
+            time.sleep(60)
+
     def quick():
         note("quick", os.getpid())
         time.sleep(600)
 
-    for task in (stubborn, shell, quick):
+    for task in (stubborn, shell, deaf, quick):
         if os.fork() == 0:
             if (pid := os.fork()) == 0:
                 os.setpgid(0, 0)
@@ -59,7 +67,7 @@ TREE = textwrap.dedent("""
 
 
 class Tree:
-    """The tree of a worker with three tasks: one takes no SIGTERM, one has a shell that takes none, one obeys."""
+    """A worker with four tasks: one takes no SIGTERM, one has a shell that takes none, one is deaf, one obeys."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,8 +79,8 @@ class Tree:
         return int((self._folder / name).read_text())
 
     def state(self) -> dict[str, object]:
-        """The state that the worker wrote last; it knew two of the tasks."""
-        known = ("stubborn", "shell")
+        """The state that the worker wrote last; it knew all tasks but one."""
+        known = ("stubborn", "shell", "deaf")
         return {"active": [{"pid": self.read(f"supervisor-of-{name}"), "task": f"dag run {name}"} for name in known]}
 
     def end(self) -> None:
@@ -97,7 +105,7 @@ def _gone(pid: int) -> bool:
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[Tree]:
     found = Tree(tmp_path)
-    for name in ("stubborn", "shell", "quick", "sh"):
+    for name in ("stubborn", "shell", "deaf", "quick", "sh"):
         found.read(name)
     yield found
     found.end()
@@ -108,20 +116,22 @@ def test_the_running_tasks_are_found_below_the_main_process(tree: Tree):
     assert found == {
         tree.read("stubborn"): "dag run stubborn",
         tree.read("shell"): "dag run shell",
+        tree.read("deaf"): "dag run deaf",
         tree.read("quick"): f"unknown (process {tree.read('quick')})",
     }
 
 
 @pytest.mark.parametrize("state", [None, {}, {"active": None}, {"active": [7]}, {"active": [{"pid": 7}]}, []])
 def test_tasks_are_found_whatever_the_last_state_was(tree: Tree, state: object):
-    assert len(task_processes.running_tasks(tree.main.pid, state)) == 3
+    assert len(task_processes.running_tasks(tree.main.pid, state)) == 4
 
 
 def test_every_task_ends_and_its_supervisor_learns_of_a_failure(tree: Tree):
     ended = task_processes.end_tasks(tree.main.pid, tree.state(), grace_seconds=0.5)
-    assert sorted(ended)[:2] == ["dag run shell", "dag run stubborn"]
-    assert len(ended) == 3
-    assert tree.read("end-of-stubborn") == -signal.SIGKILL
+    assert sorted(ended)[:3] == ["dag run deaf", "dag run shell", "dag run stubborn"]
+    assert len(ended) == 4
+    assert tree.read("end-of-deaf") == -signal.SIGKILL
+    assert tree.read("end-of-stubborn") == -signal.SIGINT, "of SIGKILL Airflow's log says that memory may have run out"
     assert tree.read("end-of-shell") == 3, "it had its time to clean up"
     assert tree.read("end-of-quick") == -signal.SIGTERM
     assert task_processes.running_tasks(tree.main.pid, None) == []
@@ -139,15 +149,16 @@ def test_a_shell_that_takes_no_signal_does_not_outlive_its_task(tree: Tree):
 
 
 def test_supervisors_and_the_main_process_live_on_to_report(tree: Tree):
-    supervisors = [tree.read(f"supervisor-of-{name}") for name in ("stubborn", "shell", "quick")]
+    supervisors = [tree.read(f"supervisor-of-{name}") for name in ("stubborn", "shell", "deaf", "quick")]
     task_processes.end_tasks(tree.main.pid, None, grace_seconds=0.5)
     assert not any(_gone(pid) for pid in (*supervisors, tree.main.pid))
 
 
 def test_nothing_is_waited_for_when_all_obey(tmp_path: Path):
     tree = Tree(tmp_path)
-    os.kill(tree.read("stubborn"), signal.SIGKILL)
-    for name in ("end-of-stubborn", "shell", "sh", "quick"):
+    for name in ("stubborn", "deaf"):
+        os.kill(tree.read(name), signal.SIGKILL)
+    for name in ("end-of-stubborn", "end-of-deaf", "shell", "sh", "quick"):
         tree.read(name)
     began = time.monotonic()
     task_processes.end_tasks(tree.main.pid, None, grace_seconds=30)

@@ -1,10 +1,10 @@
 """Ends the tasks of this node's Celery worker so that Airflow retries them at once.
 
 Below the worker's main process are Celery's pool processes. One that runs a task is the task's supervisor: it forked a
-process for it, tells the API how that ended, and uploads the log. So the supervisors must live. Of the task's own
-process Airflow wants SIGTERM to stop what it has started elsewhere or as a shell (the operator's `on_kill`); Python
-code goes on after it. SIGKILL ends that, too, and to the supervisor it is a failure like any other: `up_for_retry`,
-where a retry is left.
+process for it, reports how that ended, and uploads the log. So the supervisors must live. Of the task's own process
+Airflow wants SIGTERM to stop what it has started elsewhere or as a shell (the operator's `on_kill`); Python code goes
+on after it. SIGINT ends that, too. To the supervisor any such end is a failure: `up_for_retry`, where a retry is left.
+SIGKILL is for what takes neither; of that the log says that memory may have run out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 GRACE_SECONDS = 10.0
+SECONDS_AFTER_INTERRUPT = 1.0
 LOOK_SECONDS = 0.1
 
 
@@ -60,18 +61,24 @@ def end_tasks(
 ) -> list[str]:
     """End the tasks below the worker's main process; their names.
 
-    Each has `grace_seconds` after SIGTERM; the call takes no longer than that. Afterwards the supervisors need another
-    few seconds to report and to upload the logs.
+    Each has `grace_seconds` after SIGTERM; the call takes a second more than that at most. Afterwards the supervisors
+    need another few seconds to report and to upload the logs.
     """
     tasks = running_tasks(main_pid, last_state)
     # Also what has left the tree since: a shell's children belong to nobody once the shell is gone.
     found = _with_descendants(task.process for task in tasks)
     _signal(found, signal.SIGTERM)
-    deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline and any(_lives(task.process) for task in tasks):
-        time.sleep(LOOK_SECONDS)
+    _await_end(tasks, grace_seconds)
+    _signal((task.process for task in tasks), signal.SIGINT)
+    _await_end(tasks, SECONDS_AFTER_INTERRUPT)
     _signal(_with_descendants(process for process in found if _lives(process)), signal.SIGKILL)
     return [task.name for task in tasks]
+
+
+def _await_end(tasks: Iterable[RunningTask], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(_lives(task.process) for task in tasks):
+        time.sleep(LOOK_SECONDS)
 
 
 def _names(last_state: Mapping[str, Any] | None) -> dict[int, str]:
