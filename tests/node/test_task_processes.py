@@ -35,7 +35,7 @@ TREE = textwrap.dedent("""
 
     def shell():
         child = subprocess.Popen(
-            ["sh", "-c", "trap '' TERM INT; echo $$ > $0.part; mv $0.part $0; while :; do sleep 9; done", folder / "sh"],
+            ["sh", "-c", "trap '' TERM INT; echo $$ >$0.part; mv $0.part $0; while :; do sleep 9; done", folder / "sh"],
             start_new_session=True,
         )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
