@@ -84,7 +84,7 @@ def test_a_spot_worker_without_tasks_has_none_ended():
 def test_a_drained_spot_instance_lets_the_group_replace_it():
     node = Node(CONTINUE=REFUSED)
     node.look(0, spot_end=120.0)
-    assert node.watch(2, 10, spot_end=120.0, unit=DOWN) == [Kind.CONTINUE, Kind.TERMINATE]
+    assert node.watch(2, 4, spot_end=120.0, unit=DOWN) == [Kind.CONTINUE, Kind.TERMINATE], "its two minutes run"
     node.answers.clear()
     assert Kind.CONTINUE in node.watch(12, 30, spot_end=120.0, terminating=True, unit=DOWN)
     assert node.state == "ended"

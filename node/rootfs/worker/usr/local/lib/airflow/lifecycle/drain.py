@@ -47,17 +47,19 @@ class Drain:
         if action.kind is Kind.HEARTBEAT:
             self._heartbeat.rest(now, RETRY_SECONDS if failed else self._limits.heartbeat / 3)
         elif action.kind in (Kind.CONTINUE, Kind.TERMINATE):
-            self._go.rest(now, self._retry_seconds)
-            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
-            if not failed:
-                self._turn(action.kind, result.outcome)
+            self._turn(action.kind, result.outcome, now)
 
-    def _turn(self, kind: Kind, outcome: Outcome) -> None:
+    def _turn(self, kind: Kind, outcome: Outcome, now: float) -> None:
         """After a hook that no longer waits (or never did) the group is asked directly; that may bring a hook, too."""
+        if outcome is not Outcome.FAILED:
+            self._farewell = Kind.TERMINATE if kind is Kind.CONTINUE else Kind.CONTINUE
         if kind is Kind.CONTINUE and outcome is Outcome.DONE:
             self.is_over = True
+        elif kind is Kind.CONTINUE and outcome is Outcome.REFUSED:
+            self._go.rest(now, 0)
         else:
-            self._farewell = Kind.TERMINATE if kind is Kind.CONTINUE else Kind.CONTINUE
+            self._go.rest(now, self._retry_seconds)
+            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
 
     def _stop_worker(self, seen: Situation, why: str) -> list[Action]:
         if seen.unit is None or not seen.unit.is_up or not self._stop.is_due(seen.now):
