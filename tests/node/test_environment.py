@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -109,7 +110,7 @@ def test_each_role_has_the_celery_configuration_that_it_can_import():
         module, _, name = environment.variables()["AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"].rpartition(".")
         folder = environment.variables()["PYTHONPATH"]
         (file,) = [file for file in files_for(environment.role) if file.path == f"{folder}/{module}.py"]
-        assert f"\n{name} = " in file.content.decode()
+        assert re.search(rf"^{name}\b.* = ", file.content.decode(), re.MULTILINE)
 
 
 def test_forwarding_headers_are_believed_from_the_vpc_only():
