@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pytest
 from lab import host
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
+from lab.node import Node
 from lab.progress import LabError, say
+from lab.workload import Workload
 
 DAGS = Path(__file__).with_name("dags")
 
@@ -43,24 +47,71 @@ def api(cluster: Cluster) -> AirflowApi:
     return AirflowApi(cluster.url, *cluster.admin())
 
 
-@dataclass(frozen=True)
+@pytest.fixture(scope="session")
+def work(cluster: Cluster, api: AirflowApi) -> Workload:
+    """Tasks for whichever pool a test wants to see at work."""
+    return Workload(cluster, api, name="test")
+
+
+def group_of(cluster: Cluster, pool: str) -> str:
+    """The name of a pool's autoscaling group."""
+    return cluster.recording.exports["autoscalingGroups"]["workerPools"][pool]
+
+
+def sizes(cluster: Cluster, pool: str) -> dict[str, int]:
+    """Minimum (`MinSize`), maximum (`MaxSize`) and `DesiredCapacity` of a pool's group."""
+    answer = cluster.boto3("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group_of(cluster, pool)])
+    return {key: answer["AutoScalingGroups"][0][key] for key in ("MinSize", "MaxSize", "DesiredCapacity")}
+
+
+def set_minimum(cluster: Cluster, pool: str, minimum: int) -> None:
+    """Let a pool keep so many workers, until the next call."""
+    cluster.boto3("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=group_of(cluster, pool), MinSize=minimum
+    )
+
+
+def powered_on_at(node: Node) -> datetime:
+    """When the machine was switched on."""
+    return datetime.fromtimestamp(time.time() - time.monotonic() + node.powered_on, UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinishedRun:
+    """A run at its end.
+
+    Attributes:
+        workers: the pool of each worker that was there then, by the worker's address.
+        launches: when each of these workers was powered on, by its address.
+    """
+
     dag_id: str
     run_id: str
     state: str
     tasks: list[dict[str, Any]]
+    workers: dict[str, str]
+    launches: dict[str, datetime]
 
 
 @pytest.fixture(scope="session")
-def everything(api: AirflowApi) -> FinishedRun:
-    """One run of the DAG that uses all that a cluster is for, at its end."""
+def everything(cluster: Cluster, api: AirflowApi) -> FinishedRun:
+    """One run of the DAG that uses all that a cluster is for, at its end. Its workers stay for the next tests."""
     connection = {"connection_id": "lab_connection", "conn_type": "http", "host": "lab", "password": "c%onn@:/#?"}
     api.request("POST", "/api/v2/connections", connection)
     api.request("POST", "/api/v2/variables", {"key": "lab_word", "value": "lab"})
     api.wait_for_dag("everything")
     run_id = api.trigger("everything")
     state = api.wait_for_run("everything", run_id)
-    return FinishedRun("everything", run_id, state, api.task_instances("everything", run_id))
+    set_minimum(cluster, "heavy", 1)
+    workers = cluster.nodes(role="worker")
+    return FinishedRun(
+        dag_id="everything",
+        run_id=run_id,
+        state=state,
+        tasks=api.task_instances("everything", run_id),
+        workers={str(node.instance.address): node.instance.tags["airflow:pool"] for node in workers},
+        launches={str(node.instance.address): powered_on_at(node) for node in workers},
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,7 +122,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     if report.failed and isinstance(cluster, Cluster):
         for node in cluster.nodes():
             failed = node.exec(
-                "systemctl --failed --no-legend; journalctl --boot --no-pager --priority=warning --lines=60"
+                "systemctl --failed --no-legend; journalctl --boot --no-pager --priority=warning --lines=60;"
+                "journalctl --boot --no-pager --unit=airflow-scaling --unit=airflow-lifecycle --lines=60"
             )
-            report.sections.append((f"{node.name}: failed units and warnings", failed.stdout))
+            report.sections.append((f"{node.name}: failed units, warnings and scaling", failed.stdout))
     return report

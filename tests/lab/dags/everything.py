@@ -32,7 +32,7 @@ def everything():
     later = TimeDeltaSensor(task_id="later", delta=timedelta(seconds=1), deferrable=True)
     found = settings()
     later >> found
-    total(square.expand(number=list(range(20))), found)
+    total(square.expand(number=list(range(12))), found)
 
 
 everything()
