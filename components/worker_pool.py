@@ -64,9 +64,12 @@ class WorkerPool(pulumi.ComponentResource):
             opts=child,
         )
         group = self._group(name, args, template)
-        launching_hook(f"{name}-launching-hook", group, opts=child)
+        # They go with their group. Pulumi would delete them before it, and that ends every draining worker at once:
+        # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteLifecycleHook.html
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        launching_hook(f"{name}-launching-hook", group, opts=kept)
         heartbeat_seconds = args.settings.heartbeat_seconds
-        terminating_hook(f"{name}-terminating-hook", group, heartbeat_seconds=heartbeat_seconds, opts=child)
+        terminating_hook(f"{name}-terminating-hook", group, heartbeat_seconds=heartbeat_seconds, opts=kept)
         self._retained_alarm(name, args, group)
         self.autoscaling_group_name = group.name
         self.register_outputs({"autoscaling_group_name": self.autoscaling_group_name})
@@ -88,12 +91,15 @@ class WorkerPool(pulumi.ComponentResource):
             # No grace: a booting node is not unhealthy for EC2, and a failed boot's report must count at once.
             health_check_grace_period=0,
             default_instance_warmup=WARMUP_SECONDS,
+            # Workers leave by name, from any zone. To even that out AWS would launch one and drain another, with or
+            # without work for it; new workers go to the emptiest zone anyway.
+            suspended_processes=["AZRebalance"],
             instance_maintenance_policy=maintenance_policy(),
             instance_refresh=rolling_refresh(),
             initial_lifecycle_hooks=[first_launching_hook()],
             instance_lifecycle_policy=_retain_abandoned(),
-            # Only a person's smaller `maxSize` and the zones' balance let AWS choose: idle workers leave by name. Of
-            # those alike the newest has had the least time to gather long tasks, and is drained first.
+            # Only a person's smaller `maxSize` lets AWS choose: idle workers leave by name. Of those alike the newest
+            # has had the least time to gather long tasks, and is drained first.
             termination_policies=["OldestLaunchTemplate", "NewestInstance"],
             # "0" = do not wait: see the masters' group. Here the size is not Pulumi's business either.
             wait_for_capacity_timeout="0",
@@ -104,6 +110,8 @@ class WorkerPool(pulumi.ComponentResource):
                 depends_on=list(args.launch.after),
                 # After creation the size belongs to scaling: `pulumi up` must not send a busy pool back to its minimum.
                 ignore_changes=["desiredCapacity", "initialLifecycleHooks"],
+                # A pool that is removed is gone when its last worker has drained; the provider waits ten minutes.
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{args.settings.drain_limit_hours + 1}h"),
             ),
         )
 

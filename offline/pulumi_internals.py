@@ -238,6 +238,7 @@ class _Monitor(mocks.MockMonitor):
             delete_before_replace=request.deleteBeforeReplace,
             ignore_changes=tuple(request.ignoreChanges),
             replace_on_changes=tuple(request.replaceOnChanges),
+            delete_timeout=request.customTimeouts.delete,
             aliases=urns.alias_urns(
                 identity, map(_alias, request.aliases), inherited.aliases if inherited is not None else ()
             ),

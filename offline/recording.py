@@ -36,6 +36,8 @@ class Options:
     replace_on_changes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     """URNs under which the resource may be found in the state, those inherited from its parents included."""
+    delete_timeout: str = ""
+    """How long a deletion may take, such as `13h`; empty leaves it to the provider."""
     depends_on: tuple[str, ...] = ()
     """URNs named in `depends_on`, without those that some property already says."""
 

@@ -111,8 +111,16 @@ def test_a_changed_template_replaces_the_workers_a_new_one_before_an_old_one_goe
     assert inputs["instanceMaintenancePolicy"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 110}
 
 
-def test_zones_are_kept_in_balance():
-    assert "suspendedProcesses" not in group().inputs, "a worker that is moved finishes its tasks first"
+def test_workers_that_left_by_name_make_aws_move_no_others():
+    assert group().inputs["suspendedProcesses"] == ["AZRebalance"]
+
+
+def test_a_pool_that_is_removed_keeps_its_hooks_until_its_workers_have_drained():
+    recording = pool()
+    assert all(each.options.retain_on_delete for each in recording.of_type(HOOK)), (
+        "a hook that is deleted first lets draining workers end with their tasks"
+    )
+    assert recording.only(GROUP).options.delete_timeout == "13h", "the drain limit is 12 hours"
 
 
 def test_no_worker_is_ended_for_its_age_and_none_without_its_hook():
