@@ -23,8 +23,8 @@ _ASYNC_ENGINE = 15
 _OTHER_SERVICES = ("scheduler", "dag-processor", "triggerer")
 # The scheduler asks Celery's result backend from up to this many processes ([celery] sync_parallelism, cores - 1).
 _RESULT_READERS = 8
-# The service that scales the pools.
-_SCALING = 1
+# The service that scales the pools, and the one that looks for lost tasks.
+_OUR_SERVICES = 2
 # Superuser and rds_superuser slots (5), RDS's monitoring, a migration, `airflow` commands and people at psql.
 _RESERVE = 25
 
@@ -56,8 +56,8 @@ def budget(settings: Settings) -> ConnectionBudget:
 
     Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
     overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process has an
-    async engine's pool of 15 beside it; the scheduler reads Celery's results as well, and scaling takes a connection.
-    Each worker, at the pool's maximal size, holds one for every task slot and one for its main process, and so does the
+    async engine's pool of 15 beside it; the scheduler reads Celery's results as well, and two services of our own take
+    a connection each. Each worker, at the pool's maximal size, holds one for every task slot and one for its main process, and so does the
     worker whose place it has taken, until its tasks are done. A reserve is for migrations, people, monitoring, and what
     PostgreSQL and RDS keep for administrators.
     """
@@ -65,7 +65,9 @@ def budget(settings: Settings) -> ConnectionBudget:
     pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
     api_servers = _option(settings, "api", "workers", 1)
     return ConnectionBudget(
-        of_one_master=api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS + _SCALING,
+        of_one_master=(
+            api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS + _OUR_SERVICES
+        ),
         masters=settings.masters.count,
         workers=GENERATIONS * sum(pool.max_size * (pool.task_slots + 1) for pool in settings.worker_pools.values()),
     )

@@ -24,7 +24,7 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
     assert fault.key == "airflow:database.instanceClass"
     assert fault.given == '"db.m7g.large", which holds 809 connections'
     assert fault.allowed == (
-        "a class for 1,677 connections (2 masters and one more during a replacement: 252, workers, old and new, while "
+        "a class for 1,680 connections (2 masters and one more during a replacement: 255, workers, old and new, while "
         "all of them are replaced: 1,400, reserve: 25)"
     )
     assert fault.remedy.startswith("take db.m7g.2xlarge; or lower maxSize")
@@ -32,7 +32,7 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
 
 def test_a_single_master_is_told_as_one():
     fault = the_fault({"airflow:masters.count": 1, "airflow:workerPools.default.maxSize": 45})
-    assert "(1 master and one more during a replacement: 168, " in fault.allowed
+    assert "(1 master and one more during a replacement: 170, " in fault.allowed
 
 
 def test_past_the_largest_class_the_cluster_has_to_shrink():
