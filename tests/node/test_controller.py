@@ -233,10 +233,11 @@ def test_two_masters_at_a_time_never_lower_what_one_has_raised(
     capacities: list[int] = []
     raise_to = launch_groups.LaunchGroups.raise_to
 
-    def recorded(groups: launch_groups.LaunchGroups, name: str, desired: int) -> None:
+    def recorded(groups: launch_groups.LaunchGroups, name: str, desired: int) -> int:
         before = fake_groups.desired(aws, GROUP)
-        raise_to(groups, name, desired)
-        capacities.append(desired - before)
+        raised = raise_to(groups, name, desired)
+        capacities.append(raised - before)
+        return raised
 
     monkeypatch.setattr(launch_groups.LaunchGroups, "raise_to", recorded)
 

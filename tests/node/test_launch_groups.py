@@ -19,6 +19,16 @@ def some_client() -> Any:
     return boto3.client("autoscaling", region_name="eu-west-1", **keys)
 
 
+SMALL_GROUP = {
+    "AutoScalingGroupName": "pool-default",
+    "MinSize": 0,
+    "MaxSize": 9,
+    "DesiredCapacity": 1,
+    "DefaultCooldown": 300,
+    "AvailabilityZones": ["eu-west-1a"],
+    "HealthCheckType": "EC2",
+    "CreatedTime": datetime(2026, 11, 20, tzinfo=UTC),
+}
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -47,13 +57,25 @@ def test_more_groups_than_one_call_may_name_are_read(aws: boto3.Session):
 
 def test_the_desired_capacity_is_raised_at_once(aws: boto3.Session):
     fake_groups.create(aws, "pool-default", minimum=0, maximum=8, desired=0)
-    launch_groups.LaunchGroups().raise_to("pool-default", 5)
+    assert launch_groups.LaunchGroups().raise_to("pool-default", 5) == 5
     assert fake_groups.desired(aws, "pool-default") == 5
+
+
+def test_what_somebody_else_has_raised_meanwhile_is_not_lowered(aws: boto3.Session):
+    fake_groups.create(aws, "pool-default", minimum=0, maximum=8, desired=7)
+    assert launch_groups.LaunchGroups().raise_to("pool-default", 5) == 7
+    assert fake_groups.desired(aws, "pool-default") == 7
+
+
+def test_a_group_that_is_gone_cannot_be_raised(aws: boto3.Session):
+    with pytest.raises(launch_groups.AutoScalingError, match="the group is gone"):
+        launch_groups.LaunchGroups(aws.client("autoscaling")).raise_to("pool-default", 5)
 
 
 def test_a_refusal_is_one_line():
     client = some_client()
     with Stubber(client) as stubber:
+        stubber.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [SMALL_GROUP]})
         stubber.add_client_error("set_desired_capacity", "ScalingActivityInProgress", "wait\n a little")
         with pytest.raises(launch_groups.AutoScalingError) as refusal:
             launch_groups.LaunchGroups(client).raise_to("pool-default", 9)

@@ -132,6 +132,22 @@ def test_a_raise_that_is_refused_is_tried_again(aws: boto3.Session, master: Mast
     assert fake_groups.desired(aws, GROUP) == 3
 
 
+def test_what_an_operator_raises_during_a_pass_is_not_lowered(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    demand = module("situation").read_demand
+
+    def read_slowly(connection: object) -> object:
+        aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=6)
+        return demand(connection)
+
+    monkeypatch.setattr(module("situation"), "read_demand", read_slowly)
+    master.metadata.add_tasks(9, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 6
+    assert master.metric("airflow_pool_desired_workers", pool="default") == 6
+
+
 def test_a_pass_that_takes_too_long_asks_for_nothing_more(
     aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
 ):

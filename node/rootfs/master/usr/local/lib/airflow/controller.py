@@ -95,9 +95,9 @@ class Controller:
             launch_failure=failure,
         )
         desired = group.sizes.desired
-        if decision.desired > desired and self._raise(pool, decision.desired):
+        if decision.desired > desired and (raised := self._raise(pool, decision.desired)):
             self._parts.metrics.raises.labels(pool.name, found.reason_for_more_than(desired, pool)).inc()
-            desired = decision.desired
+            desired = raised
         self._tell_workers(pool, replace(group.sizes, minimum=decision.floor, desired=desired), decision)
         self._parts.metrics.show_pool(pool.name, group, found, decision, desired, failure)
         self._tell(pool, group, found, decision, desired, failure)
@@ -112,19 +112,19 @@ class Controller:
         self._note(what, None)
         return failure
 
-    def _raise(self, pool: Pool, desired: int) -> bool:
-        """Raise the desired capacity; returns whether that was done."""
+    def _raise(self, pool: Pool, desired: int) -> int | None:
+        """Raise the desired capacity; returns what it is then, None if that failed."""
         what = f"raising {pool.group}"
         if self._seconds() > PASS_SECONDS:
             self._note(what, "Auto Scaling answers too slowly; the next pass tries again")
-            return False
+            return None
         try:
-            self._parts.groups.raise_to(pool.group, desired)
+            raised = self._parts.groups.raise_to(pool.group, desired)
         except AutoScalingError as error:
             self._note(what, error)
-            return False
+            return None
         self._note(what, None)
-        return True
+        return raised
 
     def _tell_workers(self, pool: Pool, sizes: Group, decision: Decision) -> None:
         """Renew what the board says, unless the broker has failed in this pass already.

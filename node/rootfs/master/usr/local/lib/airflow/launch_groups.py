@@ -56,10 +56,20 @@ class LaunchGroups:
                     found |= {group["AutoScalingGroupName"]: _read(group) for group in page["AutoScalingGroups"]}
         return found
 
-    def raise_to(self, name: str, desired: int) -> None:
-        """Set the desired capacity. The caller holds the lock and knows that it is more than the group has now."""
+    def raise_to(self, name: str, desired: int) -> int:
+        """Raise the desired capacity, unless it is as much already; returns what it is then.
+
+        It is asked for once more: since the pass began an operator may have raised it, or another master whose database
+        let it in before this one noticed that its own connection is gone.
+        """
+        group = self.describe([name]).get(name)
+        if group is None:
+            raise AutoScalingError(f"SetDesiredCapacity of {name} to {desired}: the group is gone")
+        if group.sizes.desired >= desired:
+            return group.sizes.desired
         with _one_error(f"SetDesiredCapacity of {name} to {desired}"):
             self._client.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=desired, HonorCooldown=False)
+        return desired
 
     def launch_failure(self, name: str, since: datetime) -> str | None:
         """Why the newest launch that has ended since then failed; None if it succeeded, or none has ended."""
