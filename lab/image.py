@@ -20,8 +20,8 @@ RECIPE = 1
 """Raise it when the hooks below change what is in an image."""
 
 NODE_PACKAGES = (
-    # What Debian's own cloud image for EC2 brings, as far as a container can use it. What our user data installs
-    # (python3-boto3, python3-venv, ...) must not be here: the lab would hide that it is missing.
+    # What Debian's own cloud image for EC2 brings, as far as a container can use it. Nothing else may be here: our user
+    # data installs no package, and the lab would hide that one is missing.
     *("systemd-sysv", "dbus", "libpam-systemd", "systemd-resolved", "systemd-timesyncd", "udev"),
     *("netplan.io", "iproute2", "iputils-ping", "dhcpcd-base", "netcat-openbsd"),
     *("cloud-init", "cloud-guest-utils", "sudo", "python3", "ca-certificates", "curl", "openssl", "gnupg"),
