@@ -183,6 +183,56 @@ def test_a_group_that_cannot_launch_is_reported_and_left_alone(
     assert reason in master.events("decision")[-1]["launch_failure"]
 
 
+def test_a_slow_pass_does_not_ask_why_launches_fail_and_forgets_no_failure(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[float] = []
+
+    def explain(*_: object) -> str:
+        asked.append(master.now)
+        return "no capacity"
+
+    def describe_empty(groups: launch_groups.LaunchGroups, names: list[str]) -> dict:
+        master.now += delay
+        found = describe(groups, names)
+        return {name: replace(group, in_service=0) for name, group in found.items()}
+
+    describe, delay = launch_groups.LaunchGroups.describe, 0.0
+    monkeypatch.setattr(launch_groups.LaunchGroups, "launch_failure", explain)
+    monkeypatch.setattr(launch_groups.LaunchGroups, "describe", describe_empty)
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    master.do_passes(4)
+    assert len(asked) == 1
+    delay = 45.0
+    master.do_passes(3)
+    assert len(asked) == 1, "each question may take as long as a call may"
+    assert master.metric("airflow_pool_launch_failing", pool="default") == 1
+
+
+def test_an_unanswered_question_is_no_sign_that_launches_work(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    def explain(*_: object) -> str:
+        if error:
+            raise error
+        return "no capacity"
+
+    error: Exception | None = None
+    describe = launch_groups.LaunchGroups.describe
+    monkeypatch.setattr(launch_groups.LaunchGroups, "launch_failure", explain)
+    monkeypatch.setattr(
+        launch_groups.LaunchGroups,
+        "describe",
+        lambda *of: {name: replace(group, in_service=0) for name, group in describe(*of).items()},
+    )
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    master.do_passes(4)
+    error = launch_groups.AutoScalingError("DescribeScalingActivities of pool-default: Throttling")
+    master.do_passes(3)
+    assert master.metric("airflow_scaling_errors_total", what=f"asking for the launches of {GROUP}") == 1
+    assert master.metric("airflow_pool_launch_failing", pool="default") == 1
+
+
 def test_a_group_that_is_not_there_keeps_no_other_pool_waiting(aws: boto3.Session, master: Master):
     gone = replace(master.pools[0], name="gone", group="pool-gone")
     other = Master(master.metadata, master.board, pools=(gone, *master.pools))

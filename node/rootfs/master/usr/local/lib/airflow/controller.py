@@ -22,6 +22,7 @@ from worker_board import WorkerBoard
 PERIOD_SECONDS = 10.0
 # A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.
 PASS_SECONDS = 40.0
+TOO_SLOW = "Auto Scaling answers too slowly; the next pass tries again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +105,15 @@ class Controller:
 
     def _launch_failure(self, pool: Pool, group: LaunchGroup) -> str | None:
         what = f"asking for the launches of {pool.group}"
+        watch = self._watches[pool.name]
+        if self._seconds() > PASS_SECONDS:
+            self._note(what, TOO_SLOW)
+            return watch.last_failure
         try:
-            failure = self._watches[pool.name].failure(self._started, group, self._parts.groups)
+            failure = watch.failure(self._started, group, self._parts.groups)
         except AutoScalingError as error:
             self._note(what, error)
-            return None
+            return watch.last_failure
         self._note(what, None)
         return failure
 
@@ -116,7 +121,7 @@ class Controller:
         """Raise the desired capacity; returns what it is then, None if that failed."""
         what = f"raising {pool.group}"
         if self._seconds() > PASS_SECONDS:
-            self._note(what, "Auto Scaling answers too slowly; the next pass tries again")
+            self._note(what, TOO_SLOW)
             return None
         try:
             raised = self._parts.groups.raise_to(pool.group, desired)

@@ -22,6 +22,11 @@ class LaunchWatch:
         self._next_question = 0.0
         self._failure: str | None = None
 
+    @property
+    def last_failure(self) -> str | None:
+        """What was said last, for a pass that cannot ask."""
+        return self._failure
+
     def failure(self, now: float, group: LaunchGroup, groups: LaunchGroups) -> str | None:
         """What Auto Scaling says about the launches that fail; None while they work. Raises AutoScalingError."""
         if group.in_service >= group.sizes.desired:
