@@ -57,9 +57,9 @@ def budget(settings: Settings) -> ConnectionBudget:
     Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
     overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process has an
     async engine's pool of 15 beside it; the scheduler reads Celery's results as well, and two services of our own take
-    a connection each. Each worker, at the pool's maximal size, holds one for every task slot and one for its main process, and so does the
-    worker whose place it has taken, until its tasks are done. A reserve is for migrations, people, monitoring, and what
-    PostgreSQL and RDS keep for administrators.
+    a connection each. Each worker, at the pool's maximal size, holds one for every task slot and one for its main
+    process, and so does the worker whose place it has taken, until its tasks are done. A reserve is for migrations,
+    people, monitoring, and what PostgreSQL and RDS keep for administrators.
     """
     pool = _option(settings, "database", "sql_alchemy_pool_size", _POOL_SIZE)
     pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
