@@ -139,6 +139,15 @@ def test_running_tasks_of_a_draining_worker_launch_no_other(
     assert fake_groups.desired(aws, GROUP) == 1, "one worker for the four that wait; the others end where they are"
 
 
+def test_a_report_takes_no_more_off_the_demand_than_a_worker_can_have(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    master.metadata.add_tasks(12, "running")
+    put_workers(board, [1_000_000], state="draining")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 2
+
+
 def test_a_run_that_is_due_has_its_workers_ready(aws: boto3.Session, master: Master):
     master.metadata.add_dag("hourly", 100)
     master.metadata.add_run("hourly", 1, [Task(1, 60) for _ in range(10)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import redis
@@ -67,7 +67,9 @@ class Situation:
 
     def of(self, pool: Pool) -> PoolSituation:
         """One pool's part."""
-        workers = self.board.workers.get(pool.name, ()) if self.board else ()
+        reported = self.board.workers.get(pool.name, ()) if self.board else ()
+        # What runs as a task can write to the broker, too: no report takes more off the demand than a worker can have.
+        workers = [replace(worker, active=min(worker.active, pool.concurrency)) for worker in reported]
         boot_seconds = self.board.boot_seconds.get(pool.name) if self.board else None
         taken_along = sum(worker.active for worker in workers if worker.state in ON_THEIR_WAY_OUT)
         return PoolSituation(
