@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,17 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert len(line) < 420
     assert line.startswith("start x")
     assert line.endswith("x end")
+
+
+def test_a_file_is_in_its_place_in_full_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    target = tmp_path / "new/file"
+    boot_step.write(target, b"old", 0o640)
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"old", 0o640)
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(boot_step.Path, "chmod", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        boot_step.write(target, b"new", 0o640)
+    assert target.read_bytes() == b"old"
