@@ -1,20 +1,14 @@
-"""Builds the environment from the hash locks with uv, which comes as a verified wheel: no pip and no package of Debian.
+"""Builds the environment from the hash locks with uv, and uv's own with pip.
 
 Everything is a wheel: nothing that is installed runs code meanwhile.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
+import importlib.util
 import os
-import platform
-import re
 import shutil
 import subprocess
-import urllib.parse
-import urllib.request
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,12 +17,15 @@ from boot_step import StepFailedError
 
 # The one that the lock is made for: Debian's.
 PYTHON = "/usr/bin/python3"
-# https://packaging.python.org/en/latest/specifications/simple-repository-api/
-UV_FILES = "https://pypi.org/simple/uv/"
-TIMEOUT_SECONDS = 60
+# Debian's Python has no pip until this package is there. The package manager runs beside this step, whose sandbox would
+# keep it from the system, and after cloud-init, which writes apt's list of sources.
+GET_PIP = (
+    *("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--property=After=cloud-final.service"),
+    *("--setenv=DEBIAN_FRONTEND=noninteractive", "sh", "-c"),
+    "apt-get update -q && apt-get install -q -y --no-install-recommends python3-venv",
+)
 
 Run = Callable[[Sequence[str]], None]
-Download = Callable[[str], bytes]
 
 
 class CommandFailedError(Exception):
@@ -43,10 +40,9 @@ def run_command(command: Sequence[str]) -> None:
         raise CommandFailedError(result.stderr.strip() or result.stdout.strip() or f"exit code {result.returncode}")
 
 
-def download(url: str) -> bytes:
-    """What is at the address."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - hashes decide what is used
-        return response.read()
+def has_pip() -> bool:
+    """Whether this Python can make an environment that has pip."""
+    return importlib.util.find_spec("ensurepip") is not None
 
 
 def build(
@@ -54,7 +50,7 @@ def build(
     environment: Path,
     *,
     run: Run = run_command,
-    fetch: Download = download,
+    has_pip: Callable[[], bool] = has_pip,
     delays: tuple[float, ...] = boot_step.DELAYS_SECONDS,
 ) -> None:
     """Install `home`/artifacts/airflow.txt into the new directory `environment`."""
@@ -63,15 +59,17 @@ def build(
     def attempt() -> None:
         # An interrupted attempt leaves half an environment behind.
         shutil.rmtree(environment, ignore_errors=True)
-        fetch_uv((home / "artifacts/uv.txt").read_text(), uv, fetch)
-        for command in commands(uv, environment, home / "artifacts/airflow.txt"):
+        shutil.rmtree(uv, ignore_errors=True)
+        if not has_pip():
+            run(GET_PIP)
+        for command in commands(uv, home / "artifacts/uv.txt", environment, home / "artifacts/airflow.txt"):
             run(command)
 
     try:
         boot_step.patiently(
             attempt,
             what="The installation",
-            may_pass=lambda error: isinstance(error, OSError) or "hash mismatch" not in str(error).lower(),
+            may_pass=lambda error: "hash mismatch" not in str(error).lower(),
             delays=delays,
         )
     except (CommandFailedError, OSError) as error:
@@ -81,33 +79,15 @@ def build(
         ) from error
 
 
-def commands(uv: Path, environment: Path, lock: Path) -> list[list[str]]:
+def commands(uv: Path, uv_lock: Path, environment: Path, lock: Path) -> list[list[str]]:
     """The programs of the installation, in order."""
+    from_lock = ["--require-hashes", "--only-binary", ":all:", "--requirement"]
     return [
-        [str(uv), "venv", "--quiet", "--relocatable", "--python", PYTHON, str(environment)],
+        [PYTHON, "-m", "venv", str(uv)],
+        [f"{uv}/bin/pip", "install", "--quiet", "--disable-pip-version-check", *from_lock, str(uv_lock)],
+        [f"{uv}/bin/uv", "venv", "--quiet", "--relocatable", "--python", PYTHON, str(environment)],
         [
-            *(str(uv), "pip", "install", "--quiet", "--python", f"{environment}/bin/python", "--compile-bytecode"),
-            *("--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)),
+            *(f"{uv}/bin/uv", "pip", "install", "--quiet", "--python", f"{environment}/bin/python"),
+            *("--compile-bytecode", *from_lock, str(lock)),
         ],
     ]
-
-
-def fetch_uv(lock: str, target: Path, fetch: Download) -> None:
-    """Put the uv of the lock into the file `target`."""
-    page = fetch(UV_FILES).decode()
-    fitting = re.compile(rf"-manylinux_\d+_\d+_{platform.machine()}\.")
-    for link, sha256 in re.findall(r'href="([^"#]+)#sha256=([0-9a-f]{64})"', page):
-        if sha256 in lock and fitting.search(link):
-            wheel = fetch(urllib.parse.urljoin(UV_FILES, link))
-            if hashlib.sha256(wheel).hexdigest() != sha256:
-                raise StepFailedError(f"{link} has another hash than the lock says, so it is not used.")
-            boot_step.write(target, program_of(wheel), 0o755)
-            return
-    raise StepFailedError(f"none of the files at {UV_FILES} is a uv of the lock for this {platform.machine()}.")
-
-
-def program_of(wheel: bytes) -> bytes:
-    """The program in uv's wheel."""
-    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
-        return archive.read(name)
