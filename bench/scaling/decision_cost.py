@@ -97,6 +97,7 @@ def _pass(board: WorkerBoard, scalers: dict[str, PoolScaler], *, now: float, siz
             )
         )
     for name, scaler in scalers.items():
+        in_service = {worker.instance for worker in workers[name]}
         scaler.decide(
             now,
             group=Group(minimum=0, maximum=2 * size, desired=size),
@@ -104,6 +105,7 @@ def _pass(board: WorkerBoard, scalers: dict[str, PoolScaler], *, now: float, siz
             queued=size,
             expected=size,
             workers=workers[name],
+            in_service=in_service,
             boot_seconds=60.0,
             launch_failure=None,
         )

@@ -64,6 +64,7 @@ class Product:
             queued=len(cluster.queue),
             expected=self._expected(),
             workers=[self._report(worker) for worker in cluster.workers if worker.state != "starting"],
+            in_service={worker.name for worker in staying if worker.state != "starting"},
             boot_seconds=MEASURED_BOOT_SECONDS,
             launch_failure=None,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import boto3
 
 ZONE = "eu-west-1a"
@@ -26,5 +28,14 @@ def create(aws: boto3.Session, name: str, *, minimum: int, maximum: int, desired
 
 def desired(aws: boto3.Session, name: str) -> int:
     """The group's desired capacity."""
+    return _group(aws, name)["DesiredCapacity"]
+
+
+def instances(aws: boto3.Session, name: str) -> list[str]:
+    """The group's instances."""
+    return [instance["InstanceId"] for instance in _group(aws, name)["Instances"]]
+
+
+def _group(aws: boto3.Session, name: str) -> Any:
     (group,) = aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-    return group["DesiredCapacity"]
+    return group

@@ -139,6 +139,20 @@ def test_running_tasks_of_a_draining_worker_launch_no_other(
     assert fake_groups.desired(aws, GROUP) == 1, "one worker for the four that wait; the others end where they are"
 
 
+def test_a_worker_that_leaves_with_a_last_task_does_not_hold_its_pool_up(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    (instance,) = fake_groups.instances(aws, GROUP)
+    board.report(
+        worker_board.Report(instance=instance, pool="default", state="leaving", slots=4, active=1, idle_seconds=0)
+    )
+    master.metadata.add_tasks(1, "running")
+    master.metadata.add_tasks(4, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 2, "Auto Scaling counts it until it goes"
+
+
 def test_a_report_takes_no_more_off_the_demand_than_a_worker_can_have(
     aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
 ):

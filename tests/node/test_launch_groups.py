@@ -38,7 +38,7 @@ def test_the_sizes_and_the_instances_in_service_are_read(aws: boto3.Session):
     assert found.keys() == {"pool-default"}
     sizes = found["pool-default"].sizes
     assert (sizes.minimum, sizes.maximum, sizes.desired) == (1, 8, 3)
-    assert found["pool-default"].in_service == 3
+    assert len(found["pool-default"].in_service) == 3
 
 
 def test_more_groups_than_one_call_may_name_are_read(aws: boto3.Session):

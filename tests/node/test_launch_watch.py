@@ -22,7 +22,7 @@ class Groups:
 
 
 def group(in_service: int, desired: int) -> SimpleNamespace:
-    return SimpleNamespace(in_service=in_service, sizes=SimpleNamespace(desired=desired))
+    return SimpleNamespace(in_service=range(in_service), sizes=SimpleNamespace(desired=desired))
 
 
 def test_a_group_with_all_its_instances_is_not_asked_about():

@@ -171,7 +171,9 @@ def test_a_group_that_cannot_launch_is_reported_and_left_alone(
 
     def describe_empty(groups: launch_groups.LaunchGroups, names: list[str]) -> dict:
         found = describe(groups, names)
-        return {name: launch_groups.LaunchGroup(sizes=group.sizes, in_service=0) for name, group in found.items()}
+        return {
+            name: launch_groups.LaunchGroup(sizes=group.sizes, in_service=frozenset()) for name, group in found.items()
+        }
 
     monkeypatch.setattr(launch_groups.LaunchGroups, "describe", describe_empty)
     master.metadata.add_tasks(4, "queued")
@@ -195,7 +197,7 @@ def test_a_slow_pass_does_not_ask_why_launches_fail_and_forgets_no_failure(
     def describe_empty(groups: launch_groups.LaunchGroups, names: list[str]) -> dict:
         master.now += delay
         found = describe(groups, names)
-        return {name: replace(group, in_service=0) for name, group in found.items()}
+        return {name: replace(group, in_service=frozenset()) for name, group in found.items()}
 
     describe, delay = launch_groups.LaunchGroups.describe, 0.0
     monkeypatch.setattr(launch_groups.LaunchGroups, "launch_failure", explain)
@@ -223,7 +225,7 @@ def test_an_unanswered_question_is_no_sign_that_launches_work(
     monkeypatch.setattr(
         launch_groups.LaunchGroups,
         "describe",
-        lambda *of: {name: replace(group, in_service=0) for name, group in describe(*of).items()},
+        lambda *of: {name: replace(group, in_service=frozenset()) for name, group in describe(*of).items()},
     )
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     master.do_passes(4)

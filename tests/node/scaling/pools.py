@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from scaling.pool import Group, Pool, Worker
 from scaling.scaler import Decision, PoolScaler
 
@@ -36,6 +38,7 @@ class Watch:
         self,
         *workers: Worker,
         desired: int | None = None,
+        in_service: Collection[str] | None = None,
         minimum: int = 0,
         maximum: int = 10,
         running: int = 0,
@@ -53,6 +56,7 @@ class Watch:
             queued=queued,
             expected=expected,
             workers=workers,
+            in_service={worker.instance for worker in workers} if in_service is None else in_service,
             boot_seconds=boot_seconds,
             launch_failure=launch_failure,
         )

@@ -28,6 +28,14 @@ def test_many_workers_are_counted():
     assert "retiring 5 workers" in Watch().look_for(60, *fleet).reason
 
 
+def test_workers_that_end_are_said_to_be_no_capacity():
+    reason = Watch().look(in_state("leaving", "i-1", 1), working("i-2", 4), running=4, queued=4).reason
+    assert reason == (
+        "4 running and 4 queued tasks fill 2 workers; 1 worker in service is ending; asking for 3 instead of 2; "
+        "1 worker not ready"
+    )
+
+
 def test_a_rest_after_a_failed_launch_is_said():
     reason = Watch().look(desired=1, queued=12, launch_failure="no capacity").reason
     assert "launches fail (no capacity): not asking for 3 instead of 1 for another 30 s" in reason

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scaling.pool import Worker
@@ -34,7 +35,32 @@ def test_instances_that_boot_are_not_asked_for_again():
 def test_draining_workers_are_no_capacity():
     # Auto Scaling has taken them out of the desired capacity already.
     leavers = (in_state("draining", "i-3", 4), in_state("leaving", "i-4"))
-    assert Watch().look(*FULL, *leavers, desired=2, running=8, queued=1).desired == 3
+    decision = Watch().look(*FULL, *leavers, desired=2, in_service={"i-1", "i-2"}, running=8, queued=1)
+    assert decision.desired == 3
+
+
+@pytest.mark.parametrize("state", ["draining", "leaving"])
+def test_a_worker_that_ends_with_a_last_task_does_not_stand_in_for_a_new_one(state: str):
+    watch, leaver = Watch(), in_state(state, "i-1", 1)
+    decision = watch.look(leaver, desired=1, queued=12)
+    assert (decision.needed, decision.desired) == (3, 4)
+    watch.now += 10
+    assert watch.look(leaver, desired=4, queued=12).desired == 4, "asked for once"
+    assert watch.look(leaver, desired=4, queued=12, maximum=4).desired == 4
+    assert watch.look(desired=3, queued=12, in_service=()).desired == 3, "it has gone, and took its place along"
+
+
+def test_a_worker_that_ends_is_not_replaced_while_the_others_suffice():
+    assert Watch().look(*FULL, in_state("leaving", "i-3", 1), desired=3, running=8).desired == 3
+
+
+def test_a_worker_that_ends_without_a_task_is_awaited():
+    leavers = [in_state(state, instance) for state, instance in (("leaving", "i-1"), ("draining", "i-2"))]
+    assert Watch().look(*leavers, desired=2, queued=8).desired == 2
+
+
+def test_workers_that_end_do_not_raise_an_idle_pool_above_its_minimum():
+    assert Watch().look(in_state("leaving", "i-1", 1), desired=1, minimum=1).desired == 1
 
 
 def test_expected_tasks_raise_the_capacity_before_they_come():

@@ -92,6 +92,7 @@ class Controller:
             queued=found.queued,
             expected=found.expected,
             workers=found.workers,
+            in_service=group.in_service,
             boot_seconds=found.boot_seconds,
             launch_failure=failure,
         )
@@ -163,7 +164,7 @@ class Controller:
             "minimum": group.sizes.minimum,
             "maximum": group.sizes.maximum,
             "floor": decision.floor,
-            "in_service": group.in_service,
+            "in_service": len(group.in_service),
             "running": found.running,
             "queued": found.queued,
             "expected": found.expected,

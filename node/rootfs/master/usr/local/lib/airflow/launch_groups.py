@@ -31,11 +31,12 @@ class LaunchGroup:
     """A group as it is.
 
     Attributes:
-        in_service: instances at work.
+        in_service: instances at work. The desired capacity counts them and those that boot; one that Auto Scaling ends
+            is in neither.
     """
 
     sizes: Group
-    in_service: int
+    in_service: frozenset[str]
 
 
 class LaunchGroups:
@@ -86,7 +87,11 @@ class LaunchGroups:
 def _read(group: dict[str, Any]) -> LaunchGroup:
     return LaunchGroup(
         sizes=Group(minimum=group["MinSize"], maximum=group["MaxSize"], desired=group["DesiredCapacity"]),
-        in_service=sum(instance["LifecycleState"] == "InService" for instance in group.get("Instances", [])),
+        in_service=frozenset(
+            instance["InstanceId"]
+            for instance in group.get("Instances", [])
+            if instance["LifecycleState"] == "InService"
+        ),
     )
 
 

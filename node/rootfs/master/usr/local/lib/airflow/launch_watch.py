@@ -29,7 +29,7 @@ class LaunchWatch:
 
     def failure(self, now: float, group: LaunchGroup, groups: LaunchGroups) -> str | None:
         """What Auto Scaling says about the launches that fail; None while they work. Raises AutoScalingError."""
-        if group.in_service >= group.sizes.desired:
+        if len(group.in_service) >= group.sizes.desired:
             self._short_since = self._failure = None
             return None
         if self._short_since is None:

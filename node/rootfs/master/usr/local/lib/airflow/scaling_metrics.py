@@ -65,7 +65,7 @@ class ScalingMetrics:
         figures = {
             self.desired: desired,
             self.needed: decision.needed,
-            self.in_service: group.in_service,
+            self.in_service: len(group.in_service),
             self.maximum: group.sizes.maximum,
             self.running: found.running,
             self.queued: found.queued,

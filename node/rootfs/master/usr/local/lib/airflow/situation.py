@@ -12,11 +12,8 @@ from demand import Demand, read_demand
 from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
-from scaling.pool import Pool, Worker
+from scaling.pool import ON_THEIR_WAY_OUT, Pool, Worker
 from worker_board import WorkerBoard
-
-# Tasks of these workers end with them, or before: they are no reason to keep or launch another worker.
-ON_THEIR_WAY_OUT = ("draining", "leaving")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +68,7 @@ class Situation:
         # What runs as a task can write to the broker, too: no report takes more off the demand than a worker can have.
         workers = [replace(worker, active=min(worker.active, pool.concurrency)) for worker in reported]
         boot_seconds = self.board.boot_seconds.get(pool.name) if self.board else None
+        # These tasks are no reason to keep or launch another worker.
         taken_along = sum(worker.active for worker in workers if worker.state in ON_THEIR_WAY_OUT)
         return PoolSituation(
             running=max(0, self.demand.running_in(pool.queues) - taken_along),

@@ -22,13 +22,18 @@ def need(pool: Pool, group: Group, *, running: int, queued: int, expected: int, 
     return f"{text}; the minimum is {group.minimum}" if wanted < group.minimum else text
 
 
-def launch(group: Group, desired: int, *, needed: int, failure: str | None, wait_seconds: float) -> str:
+def ending(count: int) -> str:
+    """Which workers of the group do not count."""
+    return f"{workers(count)} in service {'is' if count == 1 else 'are'} ending" if count else ""
+
+
+def launch(group: Group, desired: int, *, target: int, failure: str | None, wait_seconds: float) -> str:
     """What the group is asked for."""
     refused = f"launches fail ({failure})" if failure else ""
     if desired > group.desired:
         return f"asking for {desired} instead of {group.desired}" + (f" once more, {refused}" if failure else "")
-    if failure and needed > group.desired:
-        return f"{refused}: not asking for {needed} instead of {group.desired} for another {wait_seconds:.0f} s"
+    if failure and target > group.desired:
+        return f"{refused}: not asking for {target} instead of {group.desired} for another {wait_seconds:.0f} s"
     return refused
 
 

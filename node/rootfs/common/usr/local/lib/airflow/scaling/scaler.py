@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from scaling import reason
 from scaling.launch_patience import LaunchPatience
 from scaling.need import RecentNeed
-from scaling.pool import RETIRED, WORKING, Group, Pool, Worker
+from scaling.pool import ON_THEIR_WAY_OUT, RETIRED, WORKING, Group, Pool, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class PoolScaler:
         queued: int,
         expected: int,
         workers: Sequence[Worker],
+        in_service: Collection[str],
         boot_seconds: float | None,
         launch_failure: str | None,
     ) -> Decision:
@@ -65,6 +66,7 @@ class PoolScaler:
             queued: tasks that wait for a worker.
             expected: tasks beyond those that the schedule lets expect before a new worker would be ready.
             workers: those that have reported lately; the rest of the group boots.
+            in_service: instances that Auto Scaling counts as work force. One that it is ending is not among them.
             boot_seconds: what a boot takes, measured; None at first.
             launch_failure: why the group's last launch failed; None if it did not.
         """
@@ -73,17 +75,22 @@ class PoolScaler:
         needed = group.within(wanted)
         retired = [worker for worker in workers if worker.state == RETIRED]
         working = [worker for worker in workers if worker.state == WORKING]
+        ending = [worker for worker in workers if worker.state in ON_THEIR_WAY_OUT and worker.instance in in_service]
         # What retired workers still run needs no room on the others.
         consuming = group.within(self._wanted(max(0, tasks - sum(worker.active for worker in retired)), expected))
         self._need.note(now, consuming)
         recall = _recalled(retired, consuming - len(working))
         surplus = _surplus(working, self._need.worth_keeping())
-        desired, wait_seconds = self._desired(now, group, needed, launch_failure)
+        # With its last task done, one that is ending leaves the group within seconds, or is back at work.
+        busy = sum(worker.active > 0 for worker in ending)
+        target = group.within(wanted + busy)
+        desired, wait_seconds = self._desired(now, group, target, launch_failure)
         sentences = (
             reason.need(self._pool, group, running=running, queued=queued, expected=expected, wanted=wanted),
-            reason.launch(group, desired, needed=needed, failure=launch_failure, wait_seconds=wait_seconds),
+            reason.ending(busy),
+            reason.launch(group, desired, target=target, failure=launch_failure, wait_seconds=wait_seconds),
             reason.moves(recall, surplus, self._pool.idle_seconds),
-            reason.boots(desired - len(retired) - len(working), boot_seconds),
+            reason.boots(desired - len(retired) - len(working) - len(ending), boot_seconds),
         )
         return Decision(
             pool=self._pool.name,
@@ -100,17 +107,18 @@ class PoolScaler:
         now = self._pool.workers_for(tasks)
         return now + min(self._pool.workers_for(tasks + expected) - now, self._pool.workers_ahead)
 
-    def _desired(self, now: float, group: Group, needed: int, launch_failure: str | None) -> tuple[int, float]:
+    def _desired(self, now: float, group: Group, target: int, launch_failure: str | None) -> tuple[int, float]:
         """The desired capacity, and the seconds until a group that cannot launch may be asked again.
 
-        Instances that boot are in the group's desired capacity already, as are retired workers; draining ones are not.
+        Instances that boot are in the group's desired capacity already, as are retired workers. So are those that end
+        on their own account, or by a spot notice or a shutdown, until Auto Scaling ends them: hence the target.
         """
         wait_seconds = self._patience.seconds_left(now, launch_failure)
-        if needed <= group.desired or wait_seconds > 0:
+        if target <= group.desired or wait_seconds > 0:
             return group.desired, wait_seconds
         if launch_failure:
             self._patience.asked(now)
-        return needed, 0.0
+        return target, 0.0
 
 
 def _recalled(retired: Sequence[Worker], short: int) -> tuple[str, ...]:
