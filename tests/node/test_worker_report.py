@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -167,6 +168,23 @@ def test_a_worker_that_shuts_down_tells_what_it_still_has(worker: CeleryWorker):
     worker.finish("last")
     assert worker.process.wait(celery_worker.PATIENCE_SECONDS) == 0
     assert (worker.started, worker.waiting()) == (["last"], 1)
+
+
+def test_a_task_that_comes_as_the_queues_are_let_go_is_in_the_state(monkeypatch: pytest.MonkeyPatch):
+    class _LetsGo:
+        def __init__(self) -> None:
+            self._turned, self._connected = time.monotonic(), True
+
+    def let_go(_: object) -> list[str]:
+        taken.append(SimpleNamespace(id="late"))
+        return []
+
+    taken: list[object] = []
+    monkeypatch.setattr(worker_report, "_consumed", let_go)
+    monkeypatch.setattr(worker_report.worker_state, "reserved_requests", taken)
+    monkeypatch.setattr(worker_report.worker_state, "active_requests", [])
+    state = worker_report.WorkerReport._state(_LetsGo(), None)
+    assert (state["queues"], state["reserved"]) == ([], 1), "the node would stop with it"
 
 
 def test_a_state_that_cannot_be_written_does_not_disturb_the_work(worker: CeleryWorker, tmp_path: Path):

@@ -24,12 +24,15 @@ def unit(active_state: str = "active", *, has_job: bool = False) -> Any:
     return situation.Unit(active_state=active_state, has_job=has_job)
 
 
-def worker(*tasks: str, reserved: int = 0, age: float = 0.5, connected: bool = True) -> Any:
-    return situation.Worker(age_seconds=age, connected=connected, queues=("default",), reserved=reserved, tasks=tasks)
+def worker(*tasks: str, reserved: int = 0, age: float = 0.5, connected: bool = True, rests: bool = False) -> Any:
+    """`rests`: it has let go of its queues."""
+    queues = () if rests or not connected else ("default",)
+    return situation.Worker(age_seconds=age, connected=connected, queues=queues, reserved=reserved, tasks=tasks)
 
 
 BUSY = worker("etl manual__1 load try 1")
 IDLE = worker()
+RESTING = worker(rests=True)
 
 
 def seen(now: float, **facts: Any) -> Any:
@@ -64,6 +67,11 @@ class Node:
         """A look every two seconds until `end`, and one then; returns the kinds of what was done."""
         times = [begin + 2 * step for step in range(int((end - begin) / 2))]
         return [kind for now in [*times, end] for kind in self.look(now, **facts)]
+
+    def stop_idle(self) -> None:
+        """From 0 to 182: idle for the pool's idle time, at rest, and told to stop."""
+        assert self.watch(0, 180, worker=IDLE) == [Kind.RETIRE]
+        assert self.look(182, worker=RESTING) == [Kind.STOP_WORKER]
 
     @property
     def state(self) -> str:

@@ -8,6 +8,7 @@ from tests.node.lifecycle.node_of import (
     FAILED,
     IDLE,
     REFUSED,
+    RESTING,
     Kind,
     Node,
     memory,
@@ -75,9 +76,9 @@ def test_a_retired_worker_leaves_as_soon_as_its_last_task_is_finished():
     node = Node()
     node.look(0, retired=True)
     assert node.look(2, retired=True, worker=worker(reserved=1)) == [], "reserved tasks are its own, too"
-    assert node.look(4, retired=True, worker=IDLE) == [Kind.STOP_WORKER]
+    assert node.watch(4, 6, retired=True, worker=RESTING) == [Kind.STOP_WORKER]
     assert node.state == "leaving"
-    assert node.look(6, retired=True, unit=STOPPING, worker=IDLE) == []
+    assert node.look(7, retired=True, unit=STOPPING, worker=RESTING) == []
     assert node.look(8, retired=True, unit=DOWN) == [Kind.LEAVE]
     assert node.watch(10, 60, retired=True, unit=DOWN) == []
     assert node.state == "leaving"
@@ -86,8 +87,11 @@ def test_a_retired_worker_leaves_as_soon_as_its_last_task_is_finished():
 def test_an_idle_worker_leaves_after_its_pools_idle_time():
     node = Node()
     assert node.watch(0, 178, worker=IDLE) == []
-    assert node.watch(178, 182, worker=IDLE) == [Kind.STOP_WORKER]
-    assert node.look(184, unit=DOWN) == [Kind.LEAVE]
+    assert node.watch(178, 182, worker=IDLE) == [Kind.RETIRE]
+    assert node.state == "working", "it may still be given a task"
+    assert node.look(184, worker=RESTING) == [Kind.STOP_WORKER]
+    assert node.state == "leaving"
+    assert node.look(186, unit=DOWN) == [Kind.LEAVE]
 
 
 def test_one_task_begins_the_idle_time_anew():
@@ -95,13 +99,13 @@ def test_one_task_begins_the_idle_time_anew():
     node.watch(0, 170, worker=IDLE)
     node.look(172, worker=BUSY)
     assert node.watch(174, 350, worker=IDLE) == []
-    assert node.watch(350, 356, worker=IDLE) == [Kind.STOP_WORKER]
+    assert node.watch(350, 356, worker=IDLE) == [Kind.RETIRE]
 
 
 def test_a_worker_that_does_not_speak_is_not_idle():
     node = Node()
     node.watch(0, 100, worker=IDLE)
-    assert Kind.STOP_WORKER not in node.watch(100, 400, worker=worker(age=60), running=1)
+    assert node.watch(100, 400, worker=worker(age=60), running=1) == []
 
 
 @pytest.mark.parametrize("group", [AT_MINIMUM, None], ids=["at the minimum", "of unknown size"])
@@ -113,41 +117,70 @@ def test_no_worker_leaves_a_group_that_needs_it(group: object):
 
 def test_an_idle_worker_stays_while_its_queues_hold_work():
     node = Node()
-    assert Kind.STOP_WORKER not in node.watch(0, 400, worker=IDLE, queued=3)
+    assert Kind.RETIRE not in node.watch(0, 400, worker=IDLE, queued=3)
 
 
 def test_a_worker_that_may_not_leave_goes_back_to_work_and_does_not_ask_again_at_once():
     node = Node(LEAVE=REFUSED)
-    node.watch(0, 180, worker=IDLE)
-    assert node.look(182, unit=DOWN) == [Kind.LEAVE]
-    assert node.look(184, unit=DOWN) == [Kind.START_WORKER]
+    node.stop_idle()
+    assert node.look(184, unit=DOWN) == [Kind.LEAVE]
+    assert node.look(186, unit=DOWN) == [Kind.RECALL, Kind.START_WORKER]
     assert "at its minimum" in node.why[-1]
-    assert node.watch(186, 480, worker=IDLE) == []
-    assert node.watch(480, 490, worker=IDLE) == [Kind.STOP_WORKER]
+    assert node.watch(188, 480, worker=IDLE) == []
+    assert node.watch(480, 490, worker=IDLE) == [Kind.RETIRE]
 
 
 def test_a_throttled_request_to_leave_is_repeated_for_a_minute():
     node = Node(LEAVE=FAILED)
-    node.watch(0, 180, worker=IDLE)
-    asked = node.watch(182, 240, unit=DOWN)
+    node.stop_idle()
+    asked = node.watch(184, 242, unit=DOWN)
     assert set(asked) == {Kind.LEAVE}
     assert len(asked) <= 12, "not at every look: that keeps a throttled API throttled"
-    assert Kind.START_WORKER in node.watch(242, 250, unit=DOWN)
+    assert Kind.START_WORKER in node.watch(244, 252, unit=DOWN)
     assert node.state == "starting"
 
 
-def test_what_the_worker_took_in_the_last_moment_is_finished():
+@pytest.mark.parametrize("late", [worker("etl manual__2 load try 1", rests=True), worker(reserved=1)])
+def test_a_worker_that_takes_a_task_in_the_last_moment_goes_back_to_work(late: object):
     node = Node()
-    node.watch(0, 180, worker=IDLE)
-    late = worker("etl manual__2 load try 1")
-    assert node.watch(182, 2000, unit=STOPPING, worker=late) == []
-    assert node.look(2002, unit=DOWN) == [Kind.LEAVE]
+    assert node.watch(0, 180, worker=IDLE) == [Kind.RETIRE]
+    assert node.look(182, worker=late) == [Kind.RECALL]
+    assert "a task came" in node.why[-1]
+    assert node.watch(184, 3600) == [], "a stop would have bound it to that task, for hours maybe"
+    assert node.watch(3602, 3784, worker=IDLE) == [Kind.RETIRE]
+
+
+def test_a_retired_worker_that_takes_a_task_in_the_last_moment_stays_retired():
+    node = Node()
+    assert node.look(0, retired=True, worker=IDLE) == [Kind.RETIRE]
+    assert node.watch(2, 600, retired=True, worker=worker("etl manual__2 load try 1", rests=True)) == []
+    assert node.state == "retired"
+    assert node.look(602, retired=False) == [Kind.RECALL], "it can be called back meanwhile"
+    assert node.state == "working"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [IDLE, worker(rests=True, age=3), worker(connected=False)],
+    ids=["it still consumes", "it said so before it was asked", "it is cut off"],
+)
+def test_a_worker_is_not_stopped_before_it_says_that_it_rests(said: object):
+    node = Node()
+    assert node.watch(0, 180, worker=IDLE) == [Kind.RETIRE]
+    assert node.look(182, worker=said) == []
+
+
+def test_a_worker_that_does_not_let_go_of_its_queues_goes_back_to_work_for_a_while():
+    node = Node()
+    assert node.watch(0, 208, worker=IDLE) == [Kind.RETIRE]
+    assert node.watch(210, 212, worker=IDLE) == [Kind.RECALL]
+    assert node.watch(214, 500, worker=IDLE) == []
 
 
 def test_a_leaving_worker_that_is_called_back_works_again():
     node = Node()
-    node.look(0, retired=True)
-    node.look(2, retired=True, worker=IDLE)
+    node.watch(0, 2, retired=True, worker=RESTING)
+    assert node.state == "leaving"
     assert set(node.watch(4, 8, retired=False, unit=DOWN)) == {Kind.RECALL, Kind.START_WORKER}
     node.look(10)
     assert node.state == "working"
@@ -156,22 +189,22 @@ def test_a_leaving_worker_that_is_called_back_works_again():
 
 def test_a_group_that_has_shrunk_to_its_minimum_meanwhile_is_not_asked():
     node = Node()
-    node.watch(0, 180, worker=IDLE)
-    assert node.watch(182, 190, unit=DOWN, group=AT_MINIMUM) == [Kind.START_WORKER]
+    node.stop_idle()
+    assert node.look(184, unit=DOWN, group=AT_MINIMUM) == [Kind.RECALL, Kind.START_WORKER]
 
 
 def test_an_agreed_departure_that_does_not_happen_is_given_up():
     node = Node()
-    node.watch(0, 180, worker=IDLE)
-    assert node.watch(182, 780, unit=DOWN) == [Kind.LEAVE]
-    assert node.watch(780, 800, unit=DOWN) == [Kind.START_WORKER, Kind.START_WORKER]
+    node.stop_idle()
+    assert node.watch(184, 784, unit=DOWN) == [Kind.LEAVE]
+    assert node.watch(784, 800, unit=DOWN) == [Kind.RECALL, Kind.START_WORKER, Kind.START_WORKER]
 
 
 def test_a_leaving_worker_drains_once_the_group_ends_it():
     node = Node()
-    node.watch(0, 180, worker=IDLE)
-    node.look(182, unit=DOWN)
-    assert node.look(184, unit=DOWN, terminating=True) == [Kind.CONTINUE]
+    node.stop_idle()
+    node.look(184, unit=DOWN)
+    assert node.look(186, unit=DOWN, terminating=True) == [Kind.CONTINUE]
     assert node.state == "ended"
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, REFUSED, Kind, Node, unit, worker
+from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, REFUSED, RESTING, Kind, Node, unit, worker
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
@@ -26,10 +26,10 @@ def test_a_busy_worker_is_never_restarted_for_its_queue():
 
 def test_a_retired_worker_may_let_its_queue_be():
     node = Node(retired=True, LEAVE=REFUSED)
-    node.look(0, retired=True, worker=IDLE)
-    node.watch(2, 4, retired=True, unit=unit("inactive"))
+    node.watch(0, 2, retired=True, worker=RESTING)
+    node.watch(4, 6, retired=True, unit=unit("inactive"))
     assert node.state == "starting"
-    assert node.watch(6, 280, retired=True, worker=IDLE, queued=4) == [], "it was told to take nothing"
+    assert node.watch(8, 280, retired=True, worker=IDLE, queued=4) == [], "it was told to take nothing"
 
 
 def test_a_restarted_worker_gets_the_time_again():

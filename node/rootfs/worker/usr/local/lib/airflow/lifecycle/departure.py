@@ -1,4 +1,4 @@
-"""How a worker leaves of its own accord: it stops, and asks its group to be one smaller."""
+"""How a worker leaves of its own accord: it takes no more, stops, and asks its group to be one smaller."""
 
 from __future__ import annotations
 
@@ -6,21 +6,37 @@ from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.situation import Situation
 from lifecycle.timer import Pace
 
+# A worker obeys within a second or two; one that does not is a case for the watchdog.
+REST_SECONDS = 30.0
 STOP_AGAIN_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 # A throttled call may pass. After this the worker is worth more at work than waiting.
 PATIENCE_SECONDS = 60.0
 # How long the group may take to begin with an instance that it has agreed to end.
 AGREED_SECONDS = 600.0
+# What refused a worker's leaving, a minimum as a rule, is not likely to change sooner.
+LEAVE_AGAIN_SECONDS = 300.0
 
 
 class Departure:
-    """One attempt to leave. Pure. `given_up` says why it came to nothing."""
+    """One attempt to leave. Pure.
+
+    A worker that is stopped cannot be called back before its last task is finished. So it is asked to rest first, and
+    stopped when it has said that it takes nothing more and has nothing left.
+
+    Attributes:
+        given_up: why it came to nothing; None while it has not.
+        pause_seconds: how long to wait then before another attempt.
+        stopping_since: when the worker was first told to stop; None while it has not been.
+    """
 
     def __init__(self, *, why: str, was_retired: bool) -> None:
         self.why = why
+        self.was_retired = was_retired
         self.given_up: str | None = None
-        self._was_retired = was_retired
+        self.pause_seconds = 0.0
+        self.stopping_since: float | None = None
+        self._resting_since: float | None = None
         self._stop, self._ask = Pace(), Pace()
         self._first_asked: float | None = None
         self._agreed: float | None = None
@@ -29,13 +45,16 @@ class Departure:
         """What to do now."""
         if seen.unit is None:
             return []
+        if self.stopping_since is None:
+            return self._rest(seen)
         if not seen.unit.is_down:
             return self._stop_worker(seen)
         if self._agreed is not None:
             if seen.now - self._agreed > AGREED_SECONDS:
-                self.given_up = f"the group agreed {AGREED_SECONDS:.0f} s ago, and nothing happened"
+                self._give_up(f"the group agreed {AGREED_SECONDS:.0f} s ago, and nothing happened")
             return []
-        self.given_up = self.given_up or self._objection(seen)
+        if objection := self._objection(seen):
+            self._give_up(objection, pause_seconds=0.0)
         if self.given_up or not self._ask.is_due(seen.now):
             return []
         return [Action(Kind.LEAVE, self.why)]
@@ -49,8 +68,36 @@ class Departure:
         if result.outcome is Outcome.DONE:
             self._agreed = now
         elif result.outcome is Outcome.REFUSED or now - self._first_asked >= PATIENCE_SECONDS:
-            self.given_up = result.message
+            self._give_up(result.message)
         self._ask.rest(now, RETRY_SECONDS)
+
+    def _rest(self, seen: Situation) -> list[Action]:
+        """Have it take no more, and see what it took in the last moment."""
+        if self._resting_since is None:
+            self._resting_since = seen.now
+            return [] if self.was_retired else [Action(Kind.RETIRE, self.why)]
+        if objection := self._objection(seen):
+            self._give_up(objection, pause_seconds=0.0)
+        elif seen.load:
+            self._give_up("a task came in the last moment", pause_seconds=0.0)
+        elif self._is_at_rest(seen, self._resting_since):
+            self.stopping_since = seen.now
+            return self._stop_worker(seen)
+        elif seen.now - self._resting_since >= REST_SECONDS:
+            self._give_up(f"the worker has not let go of its queues for {REST_SECONDS:.0f} s")
+        return []
+
+    def _is_at_rest(self, seen: Situation, asked: float) -> bool:
+        """Whether it has said so since it was asked. One that is not connected names no queue, whatever it is up to."""
+        if seen.unit is not None and seen.unit.is_down:
+            return True
+        worker = seen.worker
+        if worker is None or seen.now - worker.age_seconds <= asked:
+            return False
+        return worker.connected and not worker.queues and worker.load == 0
+
+    def _give_up(self, why: str, *, pause_seconds: float = LEAVE_AGAIN_SECONDS) -> None:
+        self.given_up, self.pause_seconds = why, pause_seconds
 
     def _stop_worker(self, seen: Situation) -> list[Action]:
         if seen.unit is None or not seen.unit.is_up or not self._stop.is_due(seen.now):
@@ -60,7 +107,7 @@ class Departure:
 
     def _objection(self, seen: Situation) -> str | None:
         """What has changed while the last tasks finished. Auto Scaling has the last word, but need not be bothered."""
-        if self._was_retired:
+        if self.was_retired:
             return "the masters want this worker back" if seen.retired is False else None
         if seen.group is not None and seen.group.desired <= seen.group.minimum:
             return f"the group is at its minimum of {seen.group.minimum}"

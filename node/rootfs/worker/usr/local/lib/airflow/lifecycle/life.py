@@ -18,8 +18,6 @@ from lifecycle.watchdog import Watchdog
 # long; then the worker goes back to work, as it would if the masters were gone.
 RETIREMENT_SECONDS = 60.0
 START_AGAIN_SECONDS = 10.0
-# What refused a worker's leaving, a minimum as a rule, is not likely to change sooner.
-LEAVE_AGAIN_SECONDS = 300.0
 
 
 class State(StrEnum):
@@ -30,7 +28,7 @@ class State(StrEnum):
     RETIRED = "retired"
     """Takes no more tasks, finishes those it has; may be called back."""
     LEAVING = "leaving"
-    """Its own decision; may be refused."""
+    """Its own decision: it is stopped, with nothing left to do; may be refused."""
     DRAINING = "draining"
     """It has to end; there is no way back."""
     ENDED = "ended"
@@ -59,7 +57,7 @@ class Life:
         """Where the node stands."""
         if self._drain is not None:
             return State.ENDED if self._drain.is_over else State.DRAINING
-        if self._departure is not None:
+        if self._departure is not None and self._departure.stopping_since is not None:
             return State.LEAVING
         if not self._ready:
             return State.STARTING
@@ -75,7 +73,7 @@ class Life:
         if self._departure is None and (why := self._reason_to_leave(seen)):
             self._departure = Departure(why=why, was_retired=self.retired)
         if self._departure is not None:
-            return [*actions, *self._departure.decide(seen), *self._come_back(seen)]
+            return [*actions, *self._depart(seen, self._departure)]
         return [*actions, *self._keep_worker_up(seen), *self._watchdog.decide(seen, retired=self.retired)]
 
     def learn(self, action: Action, result: Result, now: float) -> None:
@@ -131,15 +129,21 @@ class Life:
             return None
         return "retired, and its last task is finished" if self.retired else f"idle for {self.idle_seconds:.0f} s"
 
-    def _come_back(self, seen: Situation) -> list[Action]:
+    def _depart(self, seen: Situation, departure: Departure) -> list[Action]:
+        actions = departure.decide(seen)
+        return actions if departure.given_up is None else [*actions, *self._come_back(seen, departure)]
+
+    def _come_back(self, seen: Situation, departure: Departure) -> list[Action]:
         """After a departure that came to nothing: back to work."""
-        if self._departure is None or self._departure.given_up is None:
-            return []
-        why = f"leaving came to nothing: {self._departure.given_up}"
         self._departure = None
-        self._leave.rest(seen.now, LEAVE_AGAIN_SECONDS)
+        self._leave.rest(seen.now, departure.pause_seconds)
+        why = f"leaving came to nothing: {departure.given_up}"
+        # Whom the masters had retired, and have not any more, has been recalled already.
+        actions = [] if self.retired or departure.was_retired else [Action(Kind.RECALL, why)]
+        if departure.stopping_since is None:
+            return actions
         self._start.rest(seen.now, START_AGAIN_SECONDS)
-        return [Action(Kind.START_WORKER, why)]
+        return [*actions, Action(Kind.START_WORKER, why)]
 
     def _keep_worker_up(self, seen: Situation) -> list[Action]:
         """systemd restarts a worker that ends by itself; not one that was stopped, by a departure before a restart."""

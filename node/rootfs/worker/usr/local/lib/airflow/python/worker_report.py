@@ -88,12 +88,14 @@ class WorkerReport(bootsteps.StartStopStep):
 
     def _state(self, consumer: Any) -> dict[str, Any]:
         connected = self._connected and time.monotonic() - self._turned < DEAF_SECONDS
+        # Before the tasks: of a worker that consumes nothing any more these are then the last ones.
+        queues = _consumed(consumer) if connected else []
         active = _snapshot(worker_state.active_requests)
         reserved = _snapshot(worker_state.reserved_requests)
         return {
             "at": time.time(),
             "connected": connected,
-            "queues": _consumed(consumer) if connected else [],
+            "queues": queues,
             "reserved": len(reserved.keys() - active.keys()),
             "active": [
                 {"pid": request.worker_pid, "since": request.time_start, "task": task_name(request.args)}
