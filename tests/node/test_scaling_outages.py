@@ -185,6 +185,24 @@ def test_a_group_that_cannot_launch_is_reported_and_left_alone(
     assert reason in master.events("decision")[-1]["launch_failure"]
 
 
+def test_the_last_worker_is_kept_while_the_others_cannot_be_launched(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    describe = launch_groups.LaunchGroups.describe
+    monkeypatch.setattr(
+        launch_groups.LaunchGroups,
+        "describe",
+        lambda *of: {name: replace(group, in_service=frozenset({"i-0"})) for name, group in describe(*of).items()},
+    )
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=8)
+    master.do_passes()
+    group = master.board.group("default")
+    assert group is not None
+    assert not module("scaling.leaving").may_leave(
+        state="working", active=0, idle_seconds=9000, limit_seconds=60, group=group
+    )
+
+
 def test_a_slow_pass_does_not_ask_why_launches_fail_and_forgets_no_failure(
     aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
 ):

@@ -145,6 +145,29 @@ def test_while_tasks_need_workers_the_masters_choose_who_leaves():
     assert Watch().look(*idle, minimum=2, running=1).floor == 2
 
 
+def test_the_last_workers_stay_while_the_group_cannot_launch_the_others():
+    idle = [working("i-1", 0, 9000.0), working("i-2", 0, 9000.0)]
+    watch = Watch()
+    assert watch.look(*idle, desired=8, minimum=1, launch_failure="no capacity").floor == 8, "Auto Scaling allows 7"
+    assert watch.look(*idle, desired=2, minimum=1).floor == 1
+
+
+def test_workers_too_many_are_retired_while_the_group_cannot_launch_more():
+    watch, decision = Watch(), None
+    for _ in range(8):
+        decision = watch.look(working("i-1", 0), working("i-2", 0, 9.0), desired=8, minimum=1)
+        watch.now += 10
+    assert decision is not None
+    assert decision.retire == ("i-2",)
+
+
+def test_a_worker_that_has_to_end_is_not_counted_on():
+    fleet = (in_state("draining", "i-1", 1), working("i-2", 0))
+    assert Watch().look(*fleet, minimum=1).floor == 2
+    fleet = (in_state("leaving", "i-1"), working("i-2", 0))
+    assert Watch().look(*fleet, minimum=1).floor == 1, "Auto Scaling itself refuses the second"
+
+
 def test_a_group_that_cannot_launch_is_asked_again_after_some_rest():
     watch = Watch()
     told = watch.look(desired=1, queued=12, launch_failure="no capacity in eu-west-1a")

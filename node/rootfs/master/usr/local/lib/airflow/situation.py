@@ -12,7 +12,7 @@ from demand import Demand, read_demand
 from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
-from scaling.pool import ON_THEIR_WAY_OUT, Pool, Worker
+from scaling.pool import DRAINING, LEAVING, Pool, Worker
 from worker_board import WorkerBoard
 
 
@@ -69,7 +69,7 @@ class Situation:
         workers = [replace(worker, active=min(worker.active, pool.concurrency)) for worker in reported]
         boot_seconds = self.board.boot_seconds.get(pool.name) if self.board else None
         # These tasks are no reason to keep or launch another worker.
-        taken_along = sum(worker.active for worker in workers if worker.state in ON_THEIR_WAY_OUT)
+        taken_along = sum(worker.active for worker in workers if worker.state in (DRAINING, LEAVING))
         return PoolSituation(
             running=max(0, self.demand.running_in(pool.queues) - taken_along),
             queued=self.demand.queued_in(pool.queues),

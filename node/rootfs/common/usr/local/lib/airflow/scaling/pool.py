@@ -9,8 +9,9 @@ from typing import Any
 WORKING = "working"
 # Consumes nothing more, finishes what it has, and can be taken back until it leaves.
 RETIRED = "retired"
-# Their tasks end with them, or before, and they take no others. Draining ones have to end; leaving ones want to.
-ON_THEIR_WAY_OUT = ("draining", "leaving")
+# Tasks of these two end with them, or before, and they take no others. The one has to end, the other wants to.
+DRAINING = "draining"
+LEAVING = "leaving"
 
 
 @dataclass(frozen=True, kw_only=True)

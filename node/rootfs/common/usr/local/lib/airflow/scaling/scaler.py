@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from scaling import reason
+from scaling.fleet import Fleet
 from scaling.launch_patience import LaunchPatience
 from scaling.need import RecentNeed
-from scaling.pool import ON_THEIR_WAY_OUT, RETIRED, WORKING, Group, Pool, Worker
+from scaling.pool import Group, Pool, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class Decision:
         needed: workers for the tasks that are there or expected, within the group's limits.
         desired: the group's desired capacity; never less than it is. Equal means that there is nothing to ask.
         floor: desired capacity below which no worker may leave on its own account. Workers read it as their group's
-            minimum: while tasks need workers, the masters choose who goes, so that not all idle ones go at once.
+            minimum: while tasks need workers, or instances are missing, the masters choose who goes, so that not all
+            idle ones go at once.
         retire: every worker that shall consume nothing now, those that already do not included.
         recall: retired workers that shall consume again.
         reason: one sentence for the log.
@@ -73,31 +75,27 @@ class PoolScaler:
         tasks = running + queued
         wanted = self._wanted(tasks, expected)
         needed = group.within(wanted)
-        retired = [worker for worker in workers if worker.state == RETIRED]
-        working = [worker for worker in workers if worker.state == WORKING]
-        ending = [worker for worker in workers if worker.state in ON_THEIR_WAY_OUT and worker.instance in in_service]
+        fleet = Fleet.seen(workers, in_service)
         # What retired workers still run needs no room on the others.
-        consuming = group.within(self._wanted(max(0, tasks - sum(worker.active for worker in retired)), expected))
+        consuming = group.within(self._wanted(max(0, tasks - sum(worker.active for worker in fleet.retired)), expected))
         self._need.note(now, consuming)
-        recall = _recalled(retired, consuming - len(working))
-        surplus = _surplus(working, self._need.worth_keeping())
-        # With its last task done, one that is ending leaves the group within seconds, or is back at work.
-        busy = sum(worker.active > 0 for worker in ending)
-        target = group.within(wanted + busy)
+        recall = _recalled(fleet.retired, consuming - len(fleet.working))
+        surplus = _surplus(fleet.working, self._need.worth_keeping())
+        target = group.within(wanted + fleet.held_places)
         desired, wait_seconds = self._desired(now, group, target, launch_failure)
         sentences = (
             reason.need(self._pool, group, running=running, queued=queued, expected=expected, wanted=wanted),
-            reason.ending(busy),
+            reason.ending(fleet.held_places),
             reason.launch(group, desired, target=target, failure=launch_failure, wait_seconds=wait_seconds),
             reason.moves(recall, surplus, self._pool.idle_seconds),
-            reason.boots(desired - len(retired) - len(working) - len(ending), boot_seconds),
+            reason.boots(desired - fleet.reporting, boot_seconds),
         )
         return Decision(
             pool=self._pool.name,
             needed=needed,
             desired=desired,
-            floor=group.minimum if needed <= group.minimum else max(group.minimum, desired),
-            retire=tuple(sorted((*({worker.instance for worker in retired} - set(recall)), *surplus))),
+            floor=_floor(group, desired, needed=needed, staying=fleet.staying),
+            retire=tuple(sorted((*({worker.instance for worker in fleet.retired} - set(recall)), *surplus))),
             recall=recall,
             reason="; ".join(sentence for sentence in sentences if sentence),
         )
@@ -119,6 +117,14 @@ class PoolScaler:
         if launch_failure:
             self._patience.asked(now)
         return target, 0.0
+
+
+def _floor(group: Group, desired: int, *, needed: int, staying: int) -> int:
+    """See Decision. Auto Scaling compares its minimum with the desired capacity, however few instances there are.
+
+    So it would let the last one go that works, while it cannot launch the others.
+    """
+    return group.minimum if needed <= group.minimum and staying >= desired else max(group.minimum, desired)
 
 
 def _recalled(retired: Sequence[Worker], short: int) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""A pool's workers by what can be expected of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from scaling.pool import DRAINING, LEAVING, RETIRED, WORKING, Worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The workers of one look.
+
+    Attributes:
+        working: they take tasks.
+        retired: they can be taken back.
+        ending: they take no more tasks, cannot be taken back, and the group still counts them: they leave on their own
+            account, or drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet.
+        staying: instances in service that do not have to end.
+    """
+
+    working: Sequence[Worker]
+    retired: Sequence[Worker]
+    ending: Sequence[Worker]
+    staying: int
+
+    @classmethod
+    def seen(cls, workers: Sequence[Worker], in_service: Collection[str]) -> Self:
+        """Sort them. Auto Scaling has an instance that it is ending in its desired capacity no more, nor in service."""
+        counted = [worker for worker in workers if worker.instance in in_service]
+        return cls(
+            working=[worker for worker in workers if worker.state == WORKING],
+            retired=[worker for worker in workers if worker.state == RETIRED],
+            ending=[worker for worker in counted if worker.state in (DRAINING, LEAVING)],
+            staying=len(in_service) - sum(worker.state == DRAINING for worker in counted),
+        )
+
+    @property
+    def held_places(self) -> int:
+        """Places in the group that those hold who take no tasks any more, for as long as their last ones take.
+
+        One without a task leaves the group within seconds, or is back at work.
+        """
+        return sum(worker.active > 0 for worker in self.ending)
+
+    @property
+    def reporting(self) -> int:
+        """Workers of the group that have booted."""
+        return len(self.working) + len(self.retired) + len(self.ending)
