@@ -7,6 +7,7 @@ from tests.node.lifecycle.node_of import (
     BUSY,
     FAILED,
     IDLE,
+    LIMITS,
     REFUSED,
     RESTING,
     Kind,
@@ -198,6 +199,49 @@ def test_an_agreed_departure_that_does_not_happen_is_given_up():
     node.stop_idle()
     assert node.watch(184, 784, unit=DOWN) == [Kind.LEAVE]
     assert node.watch(784, 800, unit=DOWN) == [Kind.RECALL, Kind.START_WORKER, Kind.START_WORKER]
+
+
+def test_tasks_of_a_leaving_worker_are_ended_at_the_drain_limit():
+    node = Node()
+    node.stop_idle()
+    late = {"unit": STOPPING, "worker": worker("etl manual__2 load try 1", rests=True)}
+    assert node.watch(184, 182 + LIMITS.drain - 2, **late) == []
+    assert node.watch(182 + LIMITS.drain, 182 + LIMITS.drain + 12, **late) == [Kind.END_TASKS, Kind.END_TASKS]
+
+
+def test_the_drain_limit_counts_from_a_leaving_workers_stop():
+    node = Node()
+    node.stop_idle()
+    assert node.life.memory.stopping_since == 182
+    late = {"unit": STOPPING, "worker": worker("etl manual__2 load try 1", rests=True)}
+    node.watch(184, 3000, **late)
+    assert Kind.END_TASKS not in node.watch(3002, 182 + LIMITS.drain - 2, terminating=True, **late)
+    assert Kind.END_TASKS in node.look(182 + LIMITS.drain, terminating=True, **late), "systemd counts from there"
+
+
+def test_a_leaving_worker_is_remembered_over_a_restart_of_the_service():
+    node = Node(memory=memory.Memory(stopping_since=100.0, boot_noted=True), now=3000.0)
+    assert node.watch(3000, 3698, unit=STOPPING) == []
+    assert node.state == "leaving", "nobody may count on it"
+    assert node.look(3700, unit=STOPPING) == [Kind.END_TASKS]
+    assert node.look(3702, unit=DOWN) == [Kind.LEAVE]
+
+
+@pytest.mark.parametrize("found", [DOWN, unit()])
+def test_a_stop_that_is_over_is_forgotten(found: object):
+    node = Node(memory=memory.Memory(stopping_since=100.0, boot_noted=True), now=3000.0)
+    node.look(3000, unit=found)
+    assert node.life.memory.stopping_since is None
+    node.look(5000, terminating=True)
+    assert node.life.memory.draining_since == 5000, "its tasks have all their time"
+
+
+def test_a_worker_that_works_again_has_all_its_time_when_it_drains():
+    node = Node(LEAVE=REFUSED)
+    node.stop_idle()
+    node.watch(184, 186, unit=DOWN)
+    node.look(5000, terminating=True)
+    assert node.life.memory.draining_since == 5000
 
 
 def test_a_leaving_worker_drains_once_the_group_ends_it():

@@ -9,7 +9,7 @@ from tests.node.lifecycle.node_of import memory
 
 def test_what_was_written_is_remembered(tmp_path: Path):
     path = tmp_path / "memory.json"
-    kept = memory.Memory().with_draining_since(12.5).with_boot_noted()
+    kept = memory.Memory().with_draining_since(12.5).with_stopping_since(7.25).with_boot_noted()
     kept.write(path)
     assert memory.Memory.read(path) == kept
     assert [file.name for file in tmp_path.iterdir()] == ["memory.json"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.situation import Situation
+from lifecycle.stopping import Stopping
 from lifecycle.timer import Pace
 
 # A worker obeys within a second or two; one that does not is a case for the watchdog.
 REST_SECONDS = 30.0
-STOP_AGAIN_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 # A throttled call may pass. After this the worker is worth more at work than waiting.
 PATIENCE_SECONDS = 60.0
@@ -27,17 +27,19 @@ class Departure:
     Attributes:
         given_up: why it came to nothing; None while it has not.
         pause_seconds: how long to wait then before another attempt.
-        stopping_since: when the worker was first told to stop; None while it has not been.
+        stopping: of a worker that rests, or has been told to stop before a restart of this service.
     """
 
-    def __init__(self, *, why: str, was_retired: bool) -> None:
+    def __init__(self, *, why: str, was_retired: bool, limit_seconds: float, stopping: Stopping | None = None) -> None:
+        """`limit_seconds`: after this time of stopping, tasks are ended."""
         self.why = why
         self.was_retired = was_retired
         self.given_up: str | None = None
         self.pause_seconds = 0.0
-        self.stopping_since: float | None = None
+        self.stopping = stopping
+        self._limit_seconds = limit_seconds
         self._resting_since: float | None = None
-        self._stop, self._ask = Pace(), Pace()
+        self._ask = Pace()
         self._first_asked: float | None = None
         self._agreed: float | None = None
 
@@ -45,10 +47,10 @@ class Departure:
         """What to do now."""
         if seen.unit is None:
             return []
-        if self.stopping_since is None:
+        if self.stopping is None:
             return self._rest(seen)
         if not seen.unit.is_down:
-            return self._stop_worker(seen)
+            return [*self.stopping.stop_worker(seen, self.why), *self.stopping.end_tasks(seen)]
         if self._agreed is not None:
             if seen.now - self._agreed > AGREED_SECONDS:
                 self._give_up(f"the group agreed {AGREED_SECONDS:.0f} s ago, and nothing happened")
@@ -81,8 +83,8 @@ class Departure:
         elif seen.load:
             self._give_up("a task came in the last moment", pause_seconds=0.0)
         elif self._is_at_rest(seen, self._resting_since):
-            self.stopping_since = seen.now
-            return self._stop_worker(seen)
+            self.stopping = Stopping(self._limit_seconds, seen.now)
+            return self.stopping.stop_worker(seen, self.why)
         elif seen.now - self._resting_since >= REST_SECONDS:
             self._give_up(f"the worker has not let go of its queues for {REST_SECONDS:.0f} s")
         return []
@@ -98,12 +100,6 @@ class Departure:
 
     def _give_up(self, why: str, *, pause_seconds: float = LEAVE_AGAIN_SECONDS) -> None:
         self.given_up, self.pause_seconds = why, pause_seconds
-
-    def _stop_worker(self, seen: Situation) -> list[Action]:
-        if seen.unit is None or not seen.unit.is_up or not self._stop.is_due(seen.now):
-            return []
-        self._stop.rest(seen.now, STOP_AGAIN_SECONDS)
-        return [Action(Kind.STOP_WORKER, self.why)]
 
     def _objection(self, seen: Situation) -> str | None:
         """What has changed while the last tasks finished. Auto Scaling has the last word, but need not be bothered."""

@@ -11,6 +11,7 @@ from lifecycle.departure import Departure
 from lifecycle.drain import Drain
 from lifecycle.memory import Memory
 from lifecycle.situation import Limits, Situation
+from lifecycle.stopping import Stopping
 from lifecycle.timer import Lasting, Pace
 from lifecycle.watchdog import Watchdog
 
@@ -57,7 +58,7 @@ class Life:
         """Where the node stands."""
         if self._drain is not None:
             return State.ENDED if self._drain.is_over else State.DRAINING
-        if self._departure is not None and self._departure.stopping_since is not None:
+        if self._departure is not None and self._departure.stopping is not None:
             return State.LEAVING
         if not self._ready:
             return State.STARTING
@@ -70,8 +71,7 @@ class Life:
         if self.memory.draining_since is not None or seen.reason_to_go is not None:
             return self._go_on_draining(seen)
         actions = [*self._note_boot(seen), *self._follow_retirement(seen)]
-        if self._departure is None and (why := self._reason_to_leave(seen)):
-            self._departure = Departure(why=why, was_retired=self.retired)
+        self._begin_departure(seen)
         if self._departure is not None:
             return [*actions, *self._depart(seen, self._departure)]
         return [*actions, *self._keep_worker_up(seen), *self._watchdog.decide(seen, retired=self.retired)]
@@ -87,7 +87,9 @@ class Life:
 
     def _go_on_draining(self, seen: Situation) -> list[Action]:
         if self.memory.draining_since is None:
-            self.memory = self.memory.with_draining_since(seen.now)
+            # After a stop of its own: systemd does not count anew.
+            since = seen.now if self.memory.stopping_since is None else self.memory.stopping_since
+            self.memory = self.memory.with_draining_since(since)
         if self._drain is None:
             self._drain = Drain(self._limits, self.memory.draining_since or seen.now)
         return self._drain.decide(seen, seen.reason_to_go or "this node ends")
@@ -129,18 +131,41 @@ class Life:
             return None
         return "retired, and its last task is finished" if self.retired else f"idle for {self.idle_seconds:.0f} s"
 
+    def _begin_departure(self, seen: Situation) -> None:
+        if self._departure is not None:
+            return
+        stopping = self._remembered_stop(seen)
+        why = "it was told to stop before" if stopping else self._reason_to_leave(seen)
+        if why is not None:
+            self._departure = Departure(
+                why=why, was_retired=self.retired, limit_seconds=self._limits.drain, stopping=stopping
+            )
+
+    def _remembered_stop(self, seen: Situation) -> Stopping | None:
+        """A stop from before a restart of this service that still goes on. After one that is over the worker starts."""
+        if self.memory.stopping_since is None or seen.unit is None:
+            return None
+        if seen.unit.is_stopping:
+            return Stopping(self._limits.drain, self.memory.stopping_since)
+        self.memory = self.memory.with_stopping_since(None)
+        return None
+
     def _depart(self, seen: Situation, departure: Departure) -> list[Action]:
         actions = departure.decide(seen)
-        return actions if departure.given_up is None else [*actions, *self._come_back(seen, departure)]
+        if departure.given_up is not None:
+            return [*actions, *self._come_back(seen, departure)]
+        self.memory = self.memory.with_stopping_since(departure.stopping.since if departure.stopping else None)
+        return actions
 
     def _come_back(self, seen: Situation, departure: Departure) -> list[Action]:
         """After a departure that came to nothing: back to work."""
         self._departure = None
+        self.memory = self.memory.with_stopping_since(None)
         self._leave.rest(seen.now, departure.pause_seconds)
         why = f"leaving came to nothing: {departure.given_up}"
         # Whom the masters had retired, and have not any more, has been recalled already.
         actions = [] if self.retired or departure.was_retired else [Action(Kind.RECALL, why)]
-        if departure.stopping_since is None:
+        if departure.stopping is None:
             return actions
         self._start.rest(seen.now, START_AGAIN_SECONDS)
         return [*actions, Action(Kind.START_WORKER, why)]

@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
     """Attributes:
     draining_since: the monotonic time at which draining began; None if it has not.
+    stopping_since: when a worker that leaves by itself was told to stop; None if it was not, or works again.
     boot_noted: whether this boot's length is on the board.
     """
 
     draining_since: float | None = None
+    stopping_since: float | None = None
     boot_noted: bool = False
 
-    def with_draining_since(self, now: float) -> Self:
+    def with_draining_since(self, since: float) -> Self:
         """The same, and draining."""
-        return replace(self, draining_since=now)
+        return replace(self, draining_since=since)
+
+    def with_stopping_since(self, since: float | None) -> Self:
+        """The same, and the worker told to stop since then, or at work."""
+        return replace(self, stopping_since=since)
 
     def with_boot_noted(self) -> Self:
         """The same, and the boot noted."""
@@ -37,7 +43,14 @@ class Memory:
         """What was kept; an empty memory where there is none that can be read."""
         try:
             kept = json.loads(path.read_text())
-            since = kept["draining_since"]
-            return cls(draining_since=None if since is None else float(since), boot_noted=bool(kept["boot_noted"]))
+            return cls(
+                draining_since=_time(kept["draining_since"]),
+                stopping_since=_time(kept["stopping_since"]),
+                boot_noted=bool(kept["boot_noted"]),
+            )
         except (OSError, ValueError, TypeError, KeyError):
             return cls()
+
+
+def _time(kept: Any) -> float | None:
+    return None if kept is None else float(kept)

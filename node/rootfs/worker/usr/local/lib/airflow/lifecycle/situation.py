@@ -30,6 +30,11 @@ class Unit:
         """It runs and is not on its way out."""
         return self.active_state in ("active", "activating", "reloading")
 
+    @property
+    def is_stopping(self) -> bool:
+        """It is on its way out."""
+        return self.active_state == "deactivating"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
