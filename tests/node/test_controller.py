@@ -151,6 +151,7 @@ def test_a_worker_that_leaves_with_a_last_task_does_not_hold_its_pool_up(
     master.metadata.add_tasks(4, "queued")
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 2, "Auto Scaling counts it until it goes"
+    assert master.metric("airflow_pool_raises_total", pool="default", why="tasks") == 1
 
 
 def test_a_report_takes_no_more_off_the_demand_than_a_worker_can_have(

@@ -43,10 +43,12 @@ class PoolSituation:
     boot_seconds: float | None
 
     def reason_for_more_than(self, workers: int, pool: Pool) -> str:
-        """Why it needs more workers: for `tasks` that are there, for the `schedule`, or else for its `minimum`."""
-        if self.running + self.queued > workers * pool.concurrency:
-            return "tasks"
-        return "schedule" if self.expected else "minimum"
+        """Why it needs more workers: for the `schedule`, or for `tasks` that are there.
+
+        Auto Scaling itself sees to the minimum.
+        """
+        fit = self.running + self.queued <= workers * pool.concurrency
+        return "schedule" if fit and self.expected else "tasks"
 
     def count_by_state(self) -> dict[str, int]:
         """How many workers are in which state."""
