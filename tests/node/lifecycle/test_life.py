@@ -131,6 +131,16 @@ def test_a_worker_that_may_not_leave_goes_back_to_work_and_does_not_ask_again_at
     assert node.watch(480, 490, worker=IDLE) == [Kind.RETIRE]
 
 
+def test_a_worker_that_was_refused_leaves_when_the_masters_retire_it():
+    node = Node(LEAVE=REFUSED)
+    node.stop_idle()
+    node.watch(184, 186, unit=DOWN)
+    assert node.state == "starting", "it was refused"
+    assert node.watch(188, 250, worker=IDLE) == []
+    assert node.look(252, retired=True, worker=IDLE) == [Kind.RETIRE]
+    assert node.watch(254, 258, retired=True, worker=RESTING) == [Kind.STOP_WORKER]
+
+
 def test_a_throttled_request_to_leave_is_repeated_for_a_minute():
     node = Node(LEAVE=FAILED)
     node.stop_idle()

@@ -110,6 +110,8 @@ class Life:
             return []
         self.retired = wanted
         if wanted:
+            # The masters know the minimum: what refused this worker before is over.
+            self._leave.rest(seen.now, 0)
             return [Action(Kind.RETIRE, "the masters have retired this worker: its pool has more than it needs")]
         why = "the masters want this worker back" if seen.retired is False else f"no word from them for {silence:.0f} s"
         return [Action(Kind.RECALL, why)]
