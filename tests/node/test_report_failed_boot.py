@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import http.client
+import subprocess
 from collections.abc import Callable, Sequence
 
 import boto3
@@ -23,6 +25,9 @@ class _Systemd:
 
     def __call__(self, command: Sequence[str]) -> str:
         return next((text for word, text in self.output.items() if any(word in part for part in command)), "")
+
+
+WITHOUT_WORKER = _Systemd(**{"airflow-worker": "ActiveState=inactive\nJob="})
 
 
 def _instance_of_a_group(aws: boto3.Session) -> str:
@@ -135,8 +140,40 @@ def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
     waits: list[int] = [1]
     monkeypatch.setattr(report_failed_boot.instance_metadata, "target_state", target_state)
     monkeypatch.setattr(report_failed_boot.boot_step, "wait", wait)
-    assert report_failed_boot.report(SENTENCE, OF_A_WORKER) == 0
+    assert report_failed_boot.report(SENTENCE, OF_A_WORKER, WITHOUT_WORKER) == 0
     assert group.calls == [("role-is-ready", "ABANDON"), ("worker-is-drained", "CONTINUE")]
+
+
+@pytest.mark.parametrize(
+    "still",
+    [
+        "ActiveState=active\nJob=",
+        "ActiveState=deactivating\nJob=977",
+        "ActiveState=inactive\nJob=977",
+        "",
+        subprocess.TimeoutExpired("systemctl", 30),
+        http.client.IncompleteRead(b""),
+    ],
+    ids=["runs", "finishes its tasks", "is about to start", "no answer", "no answer in time", "half an answer"],
+)
+def test_a_worker_that_came_late_keeps_its_tasks(
+    scaling: Callable[[_Group], _Group], monkeypatch: pytest.MonkeyPatch, still: str | Exception
+):
+    def run(_: Sequence[str]) -> str:
+        if waits:
+            return WITHOUT_WORKER.output["airflow-worker"]
+        assert group.calls == []
+        if isinstance(still, Exception):
+            raise still
+        return still
+
+    group, waits = scaling(_Group("worker-is-drained")), []
+    monkeypatch.setattr(report_failed_boot.instance_metadata, "target_state", lambda: "Terminated")
+    monkeypatch.setattr(report_failed_boot.boot_step, "wait", waits.append)
+    hook = report_failed_boot.LifecycleHook(name="worker-is-drained", group=GROUP, instance=INSTANCE)
+    report_failed_boot.see_off(hook, run)
+    assert group.calls == [("worker-is-drained", "CONTINUE")]
+    assert len(waits) == 1
 
 
 def test_the_reason_is_the_last_line_of_the_failed_step():
