@@ -73,8 +73,8 @@ requirements: $(STAMP) ## Lock the program's own requirements
 docs: $(STAMP) ## Rebuild the pages that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
-bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselines
-	@$(PYTHON) bench/plan && $(PYTHON) bench/boot
+bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselines, and simulate the scaling
+	@$(PYTHON) bench/plan && $(PYTHON) bench/scaling && $(PYTHON) bench/boot
 
 $(STAMP): requirements-dev.txt
 	@echo "Setting up the virtual environment in .venv (about a minute) ..." >&2
