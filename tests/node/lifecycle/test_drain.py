@@ -55,6 +55,16 @@ def test_the_drain_limit_counts_on_over_a_restart_of_the_service():
     assert Kind.END_TASKS in node.look(3702, terminating=True, unit=STOPPING)
 
 
+def test_a_systemd_that_does_not_answer_costs_neither_the_hook_nor_the_tasks_of_a_spot_instance():
+    node = Node()
+    node.look(0, terminating=True, spot_end=120.0)
+    silent = {"terminating": True, "spot_end": 120.0, "unit": None, "running": None}
+    done = node.watch(2, 120, **silent)
+    assert done.count(Kind.HEARTBEAT) == 1
+    assert done.count(Kind.END_TASKS) == 4
+    assert set(done) == {Kind.HEARTBEAT, Kind.END_TASKS}
+
+
 def test_the_beginning_of_a_drain_is_remembered():
     node = Node()
     node.look(7, terminating=True)

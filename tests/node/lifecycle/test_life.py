@@ -219,6 +219,12 @@ def test_tasks_of_a_leaving_worker_are_ended_at_the_drain_limit():
     assert node.watch(182 + LIMITS.drain, 182 + LIMITS.drain + 12, **late) == [Kind.END_TASKS, Kind.END_TASKS]
 
 
+def test_the_limit_holds_while_systemd_does_not_answer():
+    node = Node()
+    node.stop_idle()
+    assert node.look(182 + LIMITS.drain, unit=None, running=None) == [Kind.END_TASKS]
+
+
 def test_the_drain_limit_counts_from_a_leaving_workers_stop():
     node = Node()
     node.stop_idle()

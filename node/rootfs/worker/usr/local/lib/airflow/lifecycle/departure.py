@@ -45,11 +45,9 @@ class Departure:
 
     def decide(self, seen: Situation) -> list[Action]:
         """What to do now."""
-        if seen.unit is None:
-            return []
         if self.stopping is None:
             return self._rest(seen)
-        if not seen.unit.is_down:
+        if seen.unit is None or not seen.unit.is_down:
             return [*self.stopping.stop_worker(seen, self.why), *self.stopping.end_tasks(seen)]
         if self._agreed is not None:
             if seen.now - self._agreed > AGREED_SECONDS:
@@ -75,6 +73,8 @@ class Departure:
 
     def _rest(self, seen: Situation) -> list[Action]:
         """Have it take no more, and see what it took in the last moment."""
+        if seen.unit is None:
+            return []
         if self._resting_since is None:
             self._resting_since = seen.now
             return [] if self.was_retired else [Action(Kind.RETIRE, self.why)]

@@ -32,7 +32,8 @@ class Drain:
     def decide(self, seen: Situation, why: str) -> list[Action]:
         """What to do now."""
         if seen.unit is None:
-            return []
+            # Neither the hook nor EC2 waits until systemd answers.
+            return [*self._keep_waiting(seen), *self._stopping.end_tasks(seen)]
         down_for = self._down.seconds(seen.unit.is_down, seen.now)
         if not seen.unit.is_down:
             stopping = self._stopping
