@@ -1,0 +1,174 @@
+"""Pools grow with their queues and shrink again, without a task being killed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lab import scaling_journal
+from lab.airflow_api import AirflowApi
+from lab.cluster import Cluster
+from lab.node import Node
+from lab.workload import Workload, describe
+from tests.lab.conftest import set_minimum, sizes
+
+HEAVY_IDLE_SECONDS = 60
+"""idleSeconds of the pool in the prod stack."""
+PASS_SECONDS = 10
+"""The masters look this often."""
+NO_CAPACITY = "We currently do not have sufficient r7i.xlarge capacity in the Availability Zone you requested."
+LONG, SHORT = 200, 45
+
+
+def _masters_say(cluster: Cluster, text: str) -> bool:
+    return any(text in master.journal(scaling_journal.SCALING) for master in cluster.nodes(role="master"))
+
+
+def _control(cluster: Cluster, command: str) -> None:
+    """Stop or start the masters' scaling."""
+    for master in cluster.nodes(role="master"):
+        assert master.exec("systemctl", command, scaling_journal.SCALING).returncode == 0
+
+
+def _says(worker: Node, text: str) -> bool:
+    return text in worker.journal(scaling_journal.LIFECYCLE)
+
+
+def _consumes(node: Node) -> bool:
+    """Whether a worker takes tasks: what it says of itself each second."""
+    return '"queues": ["' in node.read("/run/airflow-worker/state.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refresh:
+    old: list[Node]
+    runs: list[str]
+
+
+@pytest.fixture(scope="module")
+def refresh(cluster: Cluster, work: Workload) -> Refresh:
+    """An instance refresh of the pool `default`, begun while its worker is busy."""
+    cluster.wait_ready()
+    runs = [*work.start("default", 60, kind="bash"), *work.start("default", 60, kind="python")]
+    work.wait_running(runs)
+    old = cluster.nodes(pool="default")
+    cluster.refresh("default")
+    return Refresh(old=old, runs=runs)
+
+
+def test_tasks_for_a_queue_that_no_pool_serves_show_in_log_and_metric(
+    cluster: Cluster, api: AirflowApi, work: Workload, refresh: Refresh
+) -> None:
+    del refresh
+    [run] = work.start("nowhere", 1)
+    cluster.wait(lambda: _masters_say(cluster, '"queue": "nowhere"'), "the log to name the queue", timeout=40)
+    metrics = "".join(
+        master.exec("curl --silent --max-time 5 http://127.0.0.1:9105/metrics").stdout
+        for master in cluster.nodes(role="master")
+    )
+    assert 'airflow_unserved_queue_tasks{queue="nowhere"} 1.0' in metrics, metrics
+    api.request("PATCH", f"/api/v2/dags/python_nowhere/dagRuns/{run}", {"state": "failed"})
+
+
+def test_of_two_workers_that_leave_at_once_one_is_refused_and_goes_back_to_work(
+    cluster: Cluster, work: Workload
+) -> None:
+    """Each reads on the board that its group is above the minimum. Auto Scaling knows better about the second."""
+    set_minimum(cluster, "heavy", 1)
+    runs = work.start("heavy", 15, number=8)
+    work.wait_running(runs)
+    tasks = work.wait_ended(runs)
+    pair = cluster.nodes(pool="heavy")
+    assert len(pair) == 2, "eight tasks need two workers"
+    # The masters would retire one before both are idle for long enough. What they wrote on the board last stays there
+    # for a minute.
+    idle_since = max(task.ended for task in tasks if task.ended)
+    almost = idle_since + timedelta(seconds=HEAVY_IDLE_SECONDS * 0.6)
+    cluster.wait(lambda: datetime.now(UTC) > almost, "both to be idle", timeout=HEAVY_IDLE_SECONDS)
+    _control(cluster, "stop")
+    try:
+        cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 1, "one to leave", timeout=HEAVY_IDLE_SECONDS + 30)
+    finally:
+        _control(cluster, "start")
+    [refused] = cluster.nodes(pool="heavy")
+    cluster.wait(lambda: _says(refused, "leaving came to nothing"), "the other to be refused", timeout=30)
+    cluster.wait(lambda: _consumes(refused), "it to be back at work", timeout=60)
+    assert sizes(cluster, "heavy")["DesiredCapacity"] == 1
+
+
+def test_a_pool_whose_minimum_is_zero_ends_its_last_worker(cluster: Cluster) -> None:
+    set_minimum(cluster, "heavy", 0)
+    cluster.wait(lambda: not cluster.nodes(pool="heavy"), "the last worker to leave", timeout=HEAVY_IDLE_SECONDS + 60)
+    assert sizes(cluster, "heavy")["DesiredCapacity"] == 0
+
+
+def test_a_refreshed_pool_has_new_workers_and_lost_no_task(cluster: Cluster, work: Workload, refresh: Refresh) -> None:
+    old = {str(node.instance.address) for node in refresh.old}
+    tasks = work.wait_ended(refresh.runs)
+    assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
+    assert {task.address for task in tasks} <= old
+    cluster.wait(lambda: not set(refresh.old) & set(cluster.nodes()), "the old workers to be gone", timeout=120)
+    assert cluster.nodes(pool="default")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    runs: list[str]
+    long: list[str]
+    workers: list[Node]
+
+
+@pytest.fixture(scope="module")
+def burst(cluster: Cluster, work: Workload) -> Burst:
+    """A burst over both pools at a time when EC2 has no room for one of them."""
+    with cluster.no_capacity("heavy", NO_CAPACITY):
+        long, short = [], []
+        # In this order every worker gets both, whether tasks are dealt out one by one or a worker at a time.
+        for _ in range(2):
+            long += work.start("heavy", LONG, number=2)
+            short += work.start("heavy", SHORT, number=2)
+        short += work.start("default", SHORT, number=20)
+        cluster.wait(lambda: _masters_say(cluster, NO_CAPACITY), "the log to say what EC2 says", timeout=90)
+    work.wait_running(long)
+    return Burst(runs=[*long, *short], long=long, workers=cluster.nodes(pool="heavy"))
+
+
+def test_a_group_that_cannot_launch_is_reported_in_ec2s_words_and_not_asked_for_ever(
+    cluster: Cluster, burst: Burst
+) -> None:
+    del burst
+    told = [event.facts for event in scaling_journal.decisions(cluster, "heavy") if "launch_failure" in event.facts]
+    assert told
+    assert all(NO_CAPACITY in facts["launch_failure"] for facts in told)
+    assert all(facts["from"] == facts["to"] for facts in told), "it has been asked for already"
+
+
+def test_a_burst_over_both_pools_gets_the_workers_that_it_needs(cluster: Cluster, burst: Burst) -> None:
+    assert len(burst.workers) == 2, "eight tasks, four to a worker"
+    cluster.wait(lambda: len(cluster.nodes(pool="default")) == 2, "twenty tasks, sixteen to a worker", timeout=60)
+
+
+def test_after_a_burst_one_worker_of_two_half_empty_ones_is_retired(
+    cluster: Cluster, work: Workload, burst: Burst
+) -> None:
+    tasks = work.wait_ended([run for run in burst.runs if run not in burst.long])
+    assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
+    cluster.wait(lambda: sum(map(_consumes, burst.workers)) == 1, "one to be retired", timeout=150)
+
+
+def test_a_retired_worker_comes_back_when_demand_does(cluster: Cluster, work: Workload, burst: Burst) -> None:
+    again = work.start("heavy", 20, number=4)
+    tasks = work.wait_ended(again)
+    assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
+    assert cluster.nodes(pool="heavy") == burst.workers, "nothing had to be launched, and nobody left"
+    assert {task.address for task in tasks} == {str(worker.instance.address) for worker in burst.workers}
+
+
+def test_a_retired_worker_leaves_with_its_last_task(cluster: Cluster, work: Workload, burst: Burst) -> None:
+    tasks = work.wait_ended(burst.long)
+    assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
+    ended = datetime.now(UTC)
+    cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 1, "the surplus worker to leave", timeout=60)
+    assert datetime.now(UTC) - ended < timedelta(seconds=HEAVY_IDLE_SECONDS), "it need not be idle first"
