@@ -72,6 +72,24 @@ def test_the_beginning_of_a_drain_is_remembered():
     assert node.life.memory.draining_since == 7
 
 
+def test_a_termination_that_the_metadata_service_speaks_of_no_more_is_seen_through():
+    node = Node()
+    node.look(0, terminating=True)
+    assert set(node.watch(2, 300, unit=STOPPING)) == {Kind.HEARTBEAT}
+    restarted = Node(memory=node.life.memory, now=302.0)
+    assert Kind.HEARTBEAT in restarted.watch(302, 600, unit=STOPPING)
+    assert restarted.look(602, unit=DOWN) == [Kind.CONTINUE]
+
+
+def test_a_spot_notice_outlives_the_service():
+    node = Node()
+    node.look(0, spot_end=120.0)
+    restarted = Node(memory=node.life.memory, now=60.0)
+    assert restarted.watch(60, 88, unit=STOPPING) == []
+    assert restarted.look(90, unit=STOPPING) == [Kind.END_TASKS]
+    assert restarted.look(92, unit=DOWN) == [Kind.CONTINUE]
+
+
 def test_there_is_no_way_back_from_draining():
     node = Node(memory=memory.Memory(draining_since=100.0, boot_noted=True), now=200.0)
     assert Kind.START_WORKER not in node.watch(200, 300, unit=DOWN)

@@ -107,7 +107,7 @@ def test_what_must_not_be_forgotten_is_written_down(world: _World, tmp_path: Pat
     assert memory.Memory.read(path).boot_noted
     world.now = {"terminating": True}
     agent.look(7.0)
-    assert memory.Memory.read(path) == memory.Memory(boot_noted=True, draining_since=7.0)
+    assert memory.Memory.read(path) == memory.Memory(boot_noted=True, draining_since=7.0, terminating=True)
 
 
 def test_the_service_begins_with_what_the_node_tells_it(tmp_path: Path):

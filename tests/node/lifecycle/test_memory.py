@@ -10,6 +10,7 @@ from tests.node.lifecycle.node_of import memory
 def test_what_was_written_is_remembered(tmp_path: Path):
     path = tmp_path / "memory.json"
     kept = memory.Memory().with_draining_since(12.5).with_stopping_since(7.25).with_boot_noted()
+    kept = kept.with_end(terminating=True, spot_end=130.5)
     kept.write(path)
     assert memory.Memory.read(path) == kept
     assert [file.name for file in tmp_path.iterdir()] == ["memory.json"]
@@ -20,6 +21,12 @@ def test_a_memory_that_cannot_be_read_is_empty(tmp_path: Path, text: str):
     path = tmp_path / "memory.json"
     path.write_text(text)
     assert memory.Memory.read(path) == memory.Memory()
+
+
+def test_an_end_is_never_taken_back():
+    kept = memory.Memory().with_end(terminating=True, spot_end=None).with_end(terminating=False, spot_end=130.5)
+    kept = kept.with_end(terminating=False, spot_end=None)
+    assert (kept.terminating, kept.spot_end) == (True, 130.5)
 
 
 def test_a_new_node_remembers_nothing(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from scaling.leaving import may_leave
@@ -68,6 +69,9 @@ class Life:
         """What to do now, in this order."""
         self._ready = seen.is_ready
         self.idle_seconds = self._idle.seconds(seen.load == 0, seen.now)
+        self.memory = self.memory.with_end(terminating=seen.terminating, spot_end=seen.spot_end)
+        # The metadata service may fall silent, or speak of the next state already.
+        seen = replace(seen, terminating=self.memory.terminating, spot_end=self.memory.spot_end)
         if self.memory.draining_since is not None or seen.reason_to_go is not None:
             return self._go_on_draining(seen)
         actions = [*self._note_boot(seen), *self._follow_retirement(seen)]

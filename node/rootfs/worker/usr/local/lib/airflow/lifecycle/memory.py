@@ -13,16 +13,28 @@ class Memory:
     """Attributes:
     draining_since: the monotonic time at which draining began; None if it has not.
     stopping_since: when a worker that leaves by itself was told to stop; None if it was not, or works again.
+    terminating: whether Auto Scaling was seen to end this instance.
+    spot_end: when EC2 takes it back, if it has said so.
     boot_noted: whether this boot's length is on the board.
     """
 
     draining_since: float | None = None
     stopping_since: float | None = None
+    terminating: bool = False
+    spot_end: float | None = None
     boot_noted: bool = False
 
     def with_draining_since(self, since: float) -> Self:
         """The same, and draining."""
         return replace(self, draining_since=since)
+
+    def with_end(self, *, terminating: bool, spot_end: float | None) -> Self:
+        """The same, and what else there is to say about the end: nothing of it is ever taken back."""
+        return replace(
+            self,
+            terminating=self.terminating or terminating,
+            spot_end=self.spot_end if spot_end is None else spot_end,
+        )
 
     def with_stopping_since(self, since: float | None) -> Self:
         """The same, and the worker told to stop since then, or at work."""
@@ -46,6 +58,8 @@ class Memory:
             return cls(
                 draining_since=_time(kept["draining_since"]),
                 stopping_since=_time(kept["stopping_since"]),
+                terminating=bool(kept["terminating"]),
+                spot_end=_time(kept["spot_end"]),
                 boot_noted=bool(kept["boot_noted"]),
             )
         except (OSError, ValueError, TypeError, KeyError):
