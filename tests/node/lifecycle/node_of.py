@@ -18,6 +18,7 @@ ROOM = pool.Group(minimum=1, maximum=8, desired=3)
 AT_MINIMUM = pool.Group(minimum=1, maximum=8, desired=1)
 REFUSED = Result(Outcome.REFUSED, "at its minimum")
 FAILED = Result(Outcome.FAILED, "throttled")
+NO_ANSWER = Result(Outcome.FAILED, "timed out", answered=False)
 
 
 def unit(active_state: str = "active", *, has_job: bool = False) -> Any:

@@ -82,7 +82,14 @@ def test_what_can_never_succeed_is_a_refusal(aws: _Aws):
 @pytest.mark.parametrize("code", ["Throttling", "RequestLimitExceeded", "AccessDenied", "ScalingActivityInProgress"])
 def test_what_may_pass_is_a_failure(aws: _Aws, code: str):
     aws.stub.add_client_error("complete_lifecycle_action", code, "later")
-    assert aws.api.complete().outcome == Outcome.FAILED
+    result = aws.api.complete()
+    assert (result.outcome, result.answered) == (Outcome.FAILED, True), "nothing was done"
+
+
+def test_after_an_error_of_the_server_it_may_have_been_done(aws: _Aws):
+    aws.stub.add_client_error("terminate_instance_in_auto_scaling_group", "InternalFailure", http_status_code=500)
+    result = aws.api.terminate(decrement=True)
+    assert (result.outcome, result.answered) == (Outcome.FAILED, False)
 
 
 def test_an_api_that_cannot_be_reached_is_a_failure():
@@ -90,7 +97,8 @@ def test_an_api_that_cannot_be_reached_is_a_failure():
         raise ConnectTimeoutError(endpoint_url="https://autoscaling.eu-west-1.amazonaws.com/")
 
     api = group_api.GroupApi(instance=INSTANCE, group="g", hook="h", connect=connect)
-    assert api.complete().outcome == Outcome.FAILED
+    result = api.complete()
+    assert (result.outcome, result.answered) == (Outcome.FAILED, False), "a call that timed out may have arrived"
 
 
 def test_no_call_takes_long(monkeypatch: pytest.MonkeyPatch):

@@ -8,6 +8,7 @@ from tests.node.lifecycle.node_of import (
     FAILED,
     IDLE,
     LIMITS,
+    NO_ANSWER,
     REFUSED,
     RESTING,
     Kind,
@@ -151,6 +152,28 @@ def test_a_throttled_request_to_leave_is_repeated_for_a_minute():
     assert node.state == "starting"
 
 
+def test_a_group_that_gave_no_answer_is_not_asked_twice():
+    node = Node(LEAVE=NO_ANSWER)
+    node.stop_idle()
+    assert node.watch(184, 242, unit=DOWN) == [Kind.LEAVE], "it may have agreed"
+    assert node.watch(244, 246, unit=DOWN) == [Kind.RECALL, Kind.START_WORKER]
+
+
+def test_a_group_that_agreed_without_an_answer_ends_the_worker():
+    node = Node(LEAVE=NO_ANSWER)
+    node.stop_idle()
+    node.watch(184, 200, unit=DOWN)
+    assert node.look(202, unit=DOWN, terminating=True) == [Kind.CONTINUE]
+
+
+def test_a_refusal_counts_whatever_else_speaks_against_leaving():
+    node = Node(LEAVE=REFUSED)
+    node.stop_idle()
+    node.look(184, unit=DOWN)
+    node.look(186, unit=DOWN, group=AT_MINIMUM)
+    assert node.watch(188, 480, worker=IDLE) == []
+
+
 @pytest.mark.parametrize("late", [worker("etl manual__2 load try 1", rests=True), worker(reserved=1)])
 def test_a_worker_that_takes_a_task_in_the_last_moment_goes_back_to_work(late: object):
     node = Node()
@@ -207,7 +230,7 @@ def test_a_group_that_has_shrunk_to_its_minimum_meanwhile_is_not_asked():
 def test_an_agreed_departure_that_does_not_happen_is_given_up():
     node = Node()
     node.stop_idle()
-    assert node.watch(184, 784, unit=DOWN) == [Kind.LEAVE]
+    assert node.watch(184, 782, unit=DOWN) == [Kind.LEAVE]
     assert node.watch(784, 800, unit=DOWN) == [Kind.RECALL, Kind.START_WORKER, Kind.START_WORKER]
 
 

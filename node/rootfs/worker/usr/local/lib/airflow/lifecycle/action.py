@@ -50,10 +50,11 @@ class Action:
 
 @dataclass(frozen=True)
 class Result:
-    """How it went, and what there is to say about it."""
+    """How it went, and what there is to say about it. Without an answer it may have been done, whatever the outcome."""
 
     outcome: Outcome
     message: str = ""
+    answered: bool = True
 
 
 DONE = Result(Outcome.DONE)

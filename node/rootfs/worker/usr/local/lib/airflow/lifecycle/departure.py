@@ -10,7 +10,7 @@ from lifecycle.timer import Pace
 # A worker obeys within a second or two; one that does not is a case for the watchdog.
 REST_SECONDS = 30.0
 RETRY_SECONDS = 5.0
-# A throttled call may pass. After this the worker is worth more at work than waiting.
+# A throttled call may pass, and a group that gave no answer may begin. After this the worker is worth more at work.
 PATIENCE_SECONDS = 60.0
 # How long the group may take to begin with an instance that it has agreed to end.
 AGREED_SECONDS = 600.0
@@ -41,7 +41,7 @@ class Departure:
         self._resting_since: float | None = None
         self._ask = Pace()
         self._first_asked: float | None = None
-        self._agreed: float | None = None
+        self._wait_until: float | None = None
 
     def decide(self, seen: Situation) -> list[Action]:
         """What to do now."""
@@ -49,15 +49,7 @@ class Departure:
             return self._rest(seen)
         if seen.unit is None or not seen.unit.is_down:
             return [*self.stopping.stop_worker(seen, self.why), *self.stopping.end_tasks(seen)]
-        if self._agreed is not None:
-            if seen.now - self._agreed > AGREED_SECONDS:
-                self._give_up(f"the group agreed {AGREED_SECONDS:.0f} s ago, and nothing happened")
-            return []
-        if objection := self._objection(seen):
-            self._give_up(objection, pause_seconds=0.0)
-        if self.given_up or not self._ask.is_due(seen.now):
-            return []
-        return [Action(Kind.LEAVE, self.why)]
+        return [] if self.given_up else self._ask_group(seen)
 
     def learn(self, action: Action, result: Result, now: float) -> None:
         """Note how an action went."""
@@ -66,7 +58,10 @@ class Departure:
         if self._first_asked is None:
             self._first_asked = now
         if result.outcome is Outcome.DONE:
-            self._agreed = now
+            self._wait_until = now + AGREED_SECONDS
+        elif not result.answered:
+            # It may have agreed. Asked twice, it would become two smaller.
+            self._wait_until = now + PATIENCE_SECONDS
         elif result.outcome is Outcome.REFUSED or now - self._first_asked >= PATIENCE_SECONDS:
             self._give_up(result.message)
         self._ask.rest(now, RETRY_SECONDS)
@@ -88,6 +83,16 @@ class Departure:
         elif seen.now - self._resting_since >= REST_SECONDS:
             self._give_up(f"the worker has not let go of its queues for {REST_SECONDS:.0f} s")
         return []
+
+    def _ask_group(self, seen: Situation) -> list[Action]:
+        if self._wait_until is not None:
+            if seen.now >= self._wait_until:
+                self._give_up("the group has been asked, and does nothing")
+            return []
+        if objection := self._objection(seen):
+            self._give_up(objection, pause_seconds=0.0)
+            return []
+        return [Action(Kind.LEAVE, self.why)] if self._ask.is_due(seen.now) else []
 
     def _is_at_rest(self, seen: Situation, asked: float) -> bool:
         """Whether it has said so since it was asked. One that is not connected names no queue, whatever it is up to."""

@@ -58,8 +58,12 @@ class GroupApi:
         try:
             getattr(self._api, name)(**arguments)
         except Exception as error:  # noqa: BLE001 - credentials, network, throttling: the node lives on, and asks again
-            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-            return Result(Outcome.REFUSED if code == FINAL else Outcome.FAILED, boot_step.one_line(error))
+            response = getattr(error, "response", {})
+            code = response.get("Error", {}).get("Code", "")
+            # A server's error (5xx) may come after the deed.
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            outcome = Outcome.REFUSED if code == FINAL else Outcome.FAILED
+            return Result(outcome, boot_step.one_line(error), answered=status < 500)
         return DONE
 
 
