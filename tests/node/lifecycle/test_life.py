@@ -174,6 +174,22 @@ def test_a_refusal_counts_whatever_else_speaks_against_leaving():
     assert node.watch(188, 480, worker=IDLE) == []
 
 
+def test_work_in_the_queues_calls_a_leaving_worker_back():
+    node = Node()
+    assert node.watch(0, 180, worker=IDLE) == [Kind.RETIRE]
+    assert node.look(182, worker=RESTING, queued=3) == [Kind.RECALL], "it has not been stopped yet"
+    node = Node()
+    node.stop_idle()
+    assert node.look(184, unit=DOWN, queued=3) == [Kind.RECALL, Kind.START_WORKER]
+    assert "3 tasks wait" in node.why[-1]
+
+
+def test_work_in_the_queues_is_not_a_retired_workers():
+    node = Node()
+    assert node.watch(0, 2, retired=True, worker=RESTING, queued=3) == [Kind.RETIRE, Kind.STOP_WORKER]
+    assert node.look(4, retired=True, unit=DOWN, queued=3) == [Kind.LEAVE]
+
+
 @pytest.mark.parametrize("late", [worker("etl manual__2 load try 1", rests=True), worker(reserved=1)])
 def test_a_worker_that_takes_a_task_in_the_last_moment_goes_back_to_work(late: object):
     node = Node()

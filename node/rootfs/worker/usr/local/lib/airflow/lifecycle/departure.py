@@ -110,6 +110,8 @@ class Departure:
         """What has changed while the last tasks finished. Auto Scaling has the last word, but need not be bothered."""
         if self.was_retired:
             return "the masters want this worker back" if seen.retired is False else None
+        if seen.queued:
+            return f"{seen.queued} tasks wait in its queues"
         if seen.group is not None and seen.group.desired <= seen.group.minimum:
             return f"the group is at its minimum of {seen.group.minimum}"
         return None
