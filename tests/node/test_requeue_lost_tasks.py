@@ -106,6 +106,22 @@ def test_a_lost_task_is_made_overdue_and_a_waiting_one_is_not(broker: Server, me
     assert requeue.run_pass(120, tasks, messages, memory) == [], "once is enough"
 
 
+def test_a_lost_task_is_found_behind_any_number_that_wait(
+    broker: Server, metadata: Metadata, tasks, messages, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(requeue, "MOST", 2)
+    for name in ("a", "b", "c"):
+        _publish(broker, name)
+        _add(metadata, name, seconds=600)
+    for name in ("x", "y", "z"):
+        _add(metadata, name)
+    memory = LostTasks()
+    requeue.run_pass(0, tasks, messages, memory)
+    assert len(requeue.run_pass(60, tasks, messages, memory)) == 2
+    assert len(requeue.run_pass(70, tasks, messages, memory)) == 1, "the rest"
+    assert _queued_for_seconds(metadata, "a") < DAY
+
+
 @pytest.mark.parametrize(("seconds", "state"), [(5, "queued"), (60, "running"), (60, "scheduled")])
 def test_only_tasks_that_have_been_queued_for_a_while_are_looked_at(
     metadata: Metadata, tasks, messages, seconds: float, state: str
