@@ -43,12 +43,13 @@ class Boot:
     ready: float
 
 
-def read_steps(node: Node) -> tuple[Step, ...]:
-    """Ask the node's systemd when each unit of the boot began and was done.
+def read_steps(node: Node, *others: str) -> tuple[Step, ...]:
+    """Ask the node's systemd when each unit of the boot, and each of the others, began and was done.
 
     Its monotonic clock is this machine's, so the times count from the power-on that the lab noted.
     """
-    shown = node.exec("systemctl", "show", "--property", ",".join(PROPERTIES), *CLOUD_INIT, "airflow-*.service")
+    units = (*CLOUD_INIT, *others, "airflow-*.service")
+    shown = node.exec("systemctl", "show", "--property", ",".join(PROPERTIES), *units)
     return parse_steps(shown.stdout, node.powered_on)
 
 
