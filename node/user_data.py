@@ -32,12 +32,13 @@ FIRST_BOOT_DEADLINE = (
 INSTANCE_FILE = "/etc/airflow/instance.env"
 NOTE_INSTANCE = f'mkdir -p /etc/airflow && echo "NODE_INSTANCE_ID=$INSTANCE_ID" >{INSTANCE_FILE}'
 
-# What makes a node of the written files. Each step of the boot reports its own failure, so the last is not waited for.
+# What makes a node of the written files. systemd reads unit files that are new to it when they are asked for: a
+# daemon-reload, and an `enable` with one, would only run all generators again. Each step of the boot reports its own
+# failure, so the last command does not wait.
 STEPS = (
-    "systemctl daemon-reload",
     "systemd-sysusers /etc/sysusers.d/airflow.conf",
     "systemd-tmpfiles --create /etc/tmpfiles.d/airflow.conf",
-    "systemctl enable airflow-node.target",
+    "systemctl --root=/ enable airflow-node.target",
     "systemctl start --no-block airflow-node.target",
 )
 # As soon as the files are there: the same stage of cloud-init that runs bootcmd writes them. runcmd would be its last
