@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.node.lifecycle.node_of import (
     BUSY,
     FAILED,
@@ -101,6 +103,14 @@ def test_tasks_of_a_spot_instance_are_ended_half_a_minute_before_it_goes():
     assert node.look(0, spot_end=120.0) == [Kind.STOP_WORKER]
     assert node.watch(2, 88, spot_end=120.0, unit=STOPPING) == []
     assert node.watch(90, 120, spot_end=120.0, unit=STOPPING) == [Kind.END_TASKS] * 4, "also those that had only begun"
+
+
+@pytest.mark.parametrize("terminating", [False, True])
+def test_tasks_are_ended_a_minute_after_the_machine_was_told_to_shut_down(terminating: bool):
+    node = Node()
+    facts = {"unit": STOPPING, "terminating": terminating, "system_stopping": True}
+    assert Kind.END_TASKS not in node.watch(0, 58, **facts)
+    assert Kind.END_TASKS in node.look(60, **facts), "EC2 cuts the power a few minutes after its first word"
 
 
 def test_a_spot_worker_without_tasks_has_none_ended():
