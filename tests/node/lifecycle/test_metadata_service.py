@@ -101,6 +101,14 @@ def test_a_service_that_is_away_is_an_error_that_may_pass():
         metadata_service.MetadataService("http://127.0.0.1:1").outlook()
 
 
+def test_half_an_answer_is_an_error_that_may_pass():
+    with (
+        serving(lambda _: Answer(200, b"half", {"Content-Length": "8"})) as server,
+        pytest.raises(OSError, match="IncompleteRead"),
+    ):
+        metadata_service.MetadataService(server.url).outlook()
+
+
 def test_no_proxy_comes_between(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -86,5 +87,8 @@ class MetadataService:
         request = urllib.request.Request(f"{self._address}/latest/{path}", method=method, headers=headers)  # noqa: S310 - the metadata service speaks http
         # No proxy may come between.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return answer.read().decode()
+        try:
+            with direct.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                return answer.read().decode(errors="replace")
+        except http.client.HTTPException as error:
+            raise OSError(f"no sound answer: {error!r}") from error
