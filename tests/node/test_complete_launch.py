@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_on_a_reboot_no_hook_waits_and_nothing_is_wrong():
 
 @pytest.mark.usefixtures("clock")
 def test_a_group_that_cannot_be_told_is_told_later(capsys: pytest.CaptureFixture[str]):
-    hook = _Hook(OSError("no route"), AwsError("Throttling", "Rate exceeded", 400))
+    hook = _Hook(OSError("no route"), IncompleteRead(b""), AwsError("Throttling", "Rate exceeded", 400))
     assert complete_launch.complete(hook) == "this node is in service"
     assert "The group cannot be told: Throttling: Rate exceeded" in capsys.readouterr().out
 
@@ -64,6 +65,15 @@ def test_while_a_migration_takes_hours_the_hook_gets_its_heartbeats(clock: Calla
     hook = _Hook(OSError("no route"))
     complete_launch.wait_for(lambda: clock() > 4 * 3600, hook, started=lambda: False, clock=clock)
     assert len(hook.calls) >= 4 * 3600 / 700, "the hook gives up after an hour without one"
+
+
+def test_a_systemd_that_does_not_answer_has_not_started_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\nexec sleep 60\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(complete_launch, "SYSTEMD_SECONDS", 0.2)
+    assert not complete_launch.services_are_started()
 
 
 def test_services_that_run_and_do_no_work_are_a_failure(clock: Callable[[], float]):
