@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, REFUSED, RESTING, Kind, Node, unit, worker
+from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, REFUSED, RESTING, Kind, Node, memory, unit, worker
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
@@ -70,12 +70,21 @@ def test_a_node_that_loses_the_broker_keeps_its_tasks():
     assert node.watch(3602, 3604, **facts) == [Kind.REPORT_UNHEALTHY], "they were what it was kept for"
 
 
-def test_a_worker_that_never_becomes_ready_is_replaced_after_ten_minutes():
+def test_a_worker_that_does_not_become_ready_again_is_replaced_after_ten_minutes():
     node = Node()
     assert node.watch(0, 598, worker=None, unit=unit("activating")) == []
     assert node.watch(598, 604, worker=None, unit=unit("activating")) == [Kind.REPORT_UNHEALTHY]
     assert node.watch(606, 890, worker=None) == []
     assert node.watch(890, 910, worker=None) == [Kind.REPORT_UNHEALTHY], "the first report may have been lost"
+
+
+def test_a_node_that_still_boots_is_the_boots_business():
+    node = Node(memory=memory.Memory())
+    silent = {"worker": None, "unit": unit("activating")}
+    assert node.watch(0, 1200, **silent) == [], "its launch is abandoned, which says more than an unhealthy instance"
+    assert node.look(1202) == [Kind.NOTE_BOOT]
+    assert node.watch(1204, 1802, **silent) == []
+    assert node.watch(1802, 1806, **silent) == [Kind.REPORT_UNHEALTHY]
 
 
 def test_a_worker_cannot_become_ready_without_a_broker_and_is_given_longer():

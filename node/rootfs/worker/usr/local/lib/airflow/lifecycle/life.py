@@ -46,7 +46,7 @@ class Life:
         self.memory = memory
         self.retired = retired
         self._asked_about_retirement = now
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(was_ready=memory.boot_noted)
         self._idle = Lasting()
         self.idle_seconds = 0.0
         self._start, self._leave = Pace(), Pace()

@@ -22,7 +22,9 @@ REPORT_AGAIN_SECONDS = 300.0
 class Watchdog:
     """Pure: it is told what is seen, and says what to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, was_ready: bool) -> None:
+        """`was_ready`: whether the worker has been since the boot. Until then the boot answers for it."""
+        self._was_ready = was_ready
         self._deaf, self._disconnected, self._silent = Lasting(), Lasting(), Lasting()
         self._not_ready, self._broker_lost = Lasting(), Lasting()
         self._report = Pace()
@@ -30,10 +32,11 @@ class Watchdog:
     def decide(self, seen: Situation, *, retired: bool) -> list[Action]:
         """What to do now with a worker that is wanted and, unless retired, at work."""
         restart = self._reason_to_restart(seen, retired=retired)
+        self._was_ready = self._was_ready or seen.is_ready
         report = self._reason_to_report(seen)
         if seen.running != 0 or seen.unit is None:
             return []
-        if report and self._report.is_due(seen.now):
+        if report and self._was_ready and self._report.is_due(seen.now):
             self._report.rest(seen.now, REPORT_AGAIN_SECONDS)
             return [Action(Kind.REPORT_UNHEALTHY, report)]
         if restart:
