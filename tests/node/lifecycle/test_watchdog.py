@@ -1,6 +1,18 @@
 from __future__ import annotations
 
-from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, REFUSED, RESTING, Kind, Node, memory, unit, worker
+from tests.node.lifecycle.node_of import (
+    AT_MINIMUM,
+    BUSY,
+    FAILED,
+    IDLE,
+    REFUSED,
+    RESTING,
+    Kind,
+    Node,
+    memory,
+    unit,
+    worker,
+)
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
@@ -74,8 +86,18 @@ def test_a_worker_that_does_not_become_ready_again_is_replaced_after_ten_minutes
     node = Node()
     assert node.watch(0, 598, worker=None, unit=unit("activating")) == []
     assert node.watch(598, 604, worker=None, unit=unit("activating")) == [Kind.REPORT_UNHEALTHY]
-    assert node.watch(606, 890, worker=None) == []
-    assert node.watch(890, 910, worker=None) == [Kind.REPORT_UNHEALTHY], "the first report may have been lost"
+    assert node.watch(606, 3600, worker=None) == [], "the group knows"
+    node.look(3602)
+    assert node.watch(3604, 4202, worker=None) == []
+    assert node.watch(4202, 4206, worker=None) == [Kind.REPORT_UNHEALTHY], "this is another time"
+
+
+def test_a_report_that_failed_is_repeated():
+    node = Node(REPORT_UNHEALTHY=FAILED)
+    facts = {"worker": CUT_OFF, "retired": None, "group": None, "queued": None}
+    assert node.watch(0, 1510, **facts) == [Kind.REPORT_UNHEALTHY] * 3
+    node.answers.clear()
+    assert node.watch(1512, 3600, **facts) == [Kind.REPORT_UNHEALTHY]
 
 
 def test_a_node_that_still_boots_is_the_boots_business():

@@ -82,6 +82,7 @@ class Life:
 
     def learn(self, action: Action, result: Result, now: float) -> None:
         """Note how an action went."""
+        self._watchdog.learn(action, result)
         if self._drain is not None:
             self._drain.learn(action, result, now)
         elif self._departure is not None:

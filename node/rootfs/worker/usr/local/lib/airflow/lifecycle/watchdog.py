@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.action import Action, Kind
+from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.situation import Situation
 from lifecycle.timer import Lasting, Pace
 
@@ -16,6 +16,8 @@ SILENT_SECONDS = 60.0
 NOT_READY_SECONDS = 600.0
 # Longer than any failover of the broker. A new node may stand where the network is sound.
 BROKER_LOST_SECONDS = 900.0
+# After a report that failed. One that the group has taken is not repeated: it may have reasons to wait, and where a
+# whole region has lost its broker, every idle worker reports.
 REPORT_AGAIN_SECONDS = 300.0
 
 
@@ -28,15 +30,17 @@ class Watchdog:
         self._deaf, self._disconnected, self._silent = Lasting(), Lasting(), Lasting()
         self._not_ready, self._broker_lost = Lasting(), Lasting()
         self._report = Pace()
+        self._reported = False
 
     def decide(self, seen: Situation, *, retired: bool) -> list[Action]:
         """What to do now with a worker that is wanted and, unless retired, at work."""
         restart = self._reason_to_restart(seen, retired=retired)
         self._was_ready = self._was_ready or seen.is_ready
         report = self._reason_to_report(seen)
+        self._reported = self._reported and report is not None
         if seen.running != 0 or seen.unit is None:
             return []
-        if report and self._was_ready and self._report.is_due(seen.now):
+        if report and self._was_ready and not self._reported and self._report.is_due(seen.now):
             self._report.rest(seen.now, REPORT_AGAIN_SECONDS)
             return [Action(Kind.REPORT_UNHEALTHY, report)]
         if restart:
@@ -45,6 +49,11 @@ class Watchdog:
                 timer.reset()
             return [Action(Kind.RESTART_WORKER, restart)]
         return []
+
+    def learn(self, action: Action, result: Result) -> None:
+        """Note how an action went."""
+        if action.kind is Kind.REPORT_UNHEALTHY:
+            self._reported = result.outcome is Outcome.DONE
 
     def _reason_to_restart(self, seen: Situation, *, retired: bool) -> str | None:
         worker = seen.worker if seen.is_ready else None
