@@ -30,6 +30,12 @@ def test_a_task_whose_message_is_gone_is_lost_after_a_while():
     assert _find((0, NOTHING), (44, NOTHING), (45, NOTHING)) == [Whereabouts.GONE]
 
 
+def test_of_a_queue_that_is_not_read_nothing_is_known():
+    unread = lost_tasks.Messages(waiting=(), taken=(), unread={"default"})
+    assert _find((0, unread), (100_000, unread)) == []
+    assert _find((0, NOTHING), (44, unread), (60, NOTHING)) == [], "nor for how long"
+
+
 def test_a_task_that_was_taken_and_never_started_is_lost_after_longer():
     assert _find((0, TAKEN), (179, TAKEN)) == []
     assert _find((0, TAKEN), (180, TAKEN)) == [Whereabouts.TAKEN]

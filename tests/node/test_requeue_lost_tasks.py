@@ -77,6 +77,21 @@ def test_a_long_queue_is_read_whole_and_left_as_it_is(broker: Server, store: red
     assert store.llen("default") == 2 * broker_messages.BATCH + 1
 
 
+def test_a_queue_beyond_all_bounds_is_not_read(
+    broker: Server, messages, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(broker_messages, "LONGEST", 2)
+    for name, priority in (("a", 0), ("b", 3), ("c", 9)):
+        _publish(broker, name, priority=priority)
+    _publish(broker, "other", queue="reports")
+    found = messages.of(["default", "reports"])
+    assert (set(found.waiting), found.unread) == ({"other"}, {"default"})
+    requeue.tell_of_unread((), messages.unread)
+    assert "The queue default holds more than 10000 messages" in capsys.readouterr().err
+    requeue.tell_of_unread(messages.unread, messages.unread)
+    assert capsys.readouterr().err == "", "once"
+
+
 def test_a_message_that_a_worker_has_taken_is_found(broker: Server, messages):
     _publish(broker, "a")
     with kombu.Connection(broker.url) as connection, connection.channel() as channel:

@@ -17,6 +17,9 @@ UNACKED = "unacked"
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 # Per command: the broker answers one at a time, and a message has a few kilobytes.
 BATCH = 200
+# Messages in a queue. A longer one would be some 30 MB for each look of each master. Airflow itself queues no more than
+# [core] parallelism at a time, for each of its schedulers.
+LONGEST = 10_000
 
 
 class BrokerMessages:
@@ -25,6 +28,8 @@ class BrokerMessages:
     def __init__(self, client: redis.Redis) -> None:
         """A client that decodes its answers."""
         self._client: Any = client
+        self.unread: frozenset[str] = frozenset()
+        """The queues that were too long at the last look."""
 
     @classmethod
     def connect(cls, broker_url: str, *, timeout_seconds: float) -> BrokerMessages:
@@ -42,12 +47,17 @@ class BrokerMessages:
         )
 
     def of(self, queues: Collection[str]) -> Messages:
-        """The messages that wait in these queues, and those that any worker has taken.
+        """The messages that wait in these queues, and those that any worker has taken; too long a queue is not read.
 
         In this order: one that is taken meanwhile is seen twice and not never.
         """
-        waiting = _ids(message for queue in queues for message in self._waiting(queue))
-        return Messages(waiting=waiting, taken=_ids(self._taken()))
+        self.unread = frozenset(queue for queue in queues if self._length(queue) > LONGEST)
+        read = [queue for queue in queues if queue not in self.unread]
+        waiting = _ids(message for queue in read for message in self._waiting(queue))
+        return Messages(waiting=waiting, taken=_ids(self._taken()), unread=self.unread)
+
+    def _length(self, queue: str) -> int:
+        return sum(self._client.llen(f"{queue}{suffix}") for suffix in PRIORITY_SUFFIXES)
 
     def _waiting(self, queue: str) -> Iterator[Any]:
         for suffix in PRIORITY_SUFFIXES:

@@ -24,10 +24,14 @@ class QueuedTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Messages:
-    """What the broker holds: the ids of the messages that wait for a worker, and of those that one has taken."""
+    """What the broker holds: the ids of the messages that wait for a worker, and of those that one has taken.
+
+    `unread` are queues of which that is not known: they are too long to be read.
+    """
 
     waiting: Collection[str]
     taken: Collection[str]
+    unread: Collection[str] = ()
 
 
 class Whereabouts(Enum):
@@ -54,6 +58,7 @@ class LostTasks:
 
     def find(self, now: float, queued: Sequence[QueuedTask], messages: Messages) -> list[LostTask]:
         """The queued tasks that nobody is going to start. `now` is in seconds, monotonic."""
+        queued = [task for task in queued if task.queue not in messages.unread]
         places = {task.message: _place(task, messages) for task in queued}
         self._since = {
             message: self._since[message] if self._since.get(message, (None, 0.0))[0] is place else (place, now)
