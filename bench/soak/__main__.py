@@ -3,7 +3,9 @@
 Workers go because they are idle, surplus, terminated, refreshed, unhealthy or reclaimed, while both pools have tasks.
 At the end every task is looked up in the metadata database, and every execution in the ledger that the tasks wrote.
 
-    .venv/bin/python bench/soak [--number N]        as root, about 25 minutes for 100; exit code 1 on any fault
+    .venv/bin/python bench/soak [--number N]        as root, about 25 minutes for 100; Ctrl-C ends it early
+
+Exit code 1 on any fault.
 """
 
 from __future__ import annotations
@@ -52,7 +54,10 @@ def soak(cluster: Cluster, number: int) -> int:
     load = Load(work, LEVELS)
     scale_ins = ScaleIns(cluster, load, number)
     began = time.monotonic()
-    watch(load, scale_ins, number)
+    try:
+        watch(load, scale_ins, number)
+    except KeyboardInterrupt:
+        say("interrupted: the tasks that are there run to their end, then they are counted")
     minutes = (time.monotonic() - began) / 60
     tasks = load.stop()
     accounts = reckon(
