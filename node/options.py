@@ -35,8 +35,11 @@ def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         # A task whose message the broker lost, or whose worker died, costs one try.
         ("core", "default_task_retries"): "1",
         ("core", "load_examples"): "False",
-        # A dead worker's task fails after a minute instead of five. Workers take their heartbeat's pace from it too.
-        ("scheduler", "task_instance_heartbeat_timeout"): "60",
+        # A dead worker's task fails after three minutes instead of five. A failover of the database takes up to two, in
+        # which no heartbeat is written down: less than this would fail every running task. Workers themselves give a
+        # task up after so many failed heartbeats, each of which is five calls over some twenty seconds.
+        ("scheduler", "task_instance_heartbeat_timeout"): "180",
+        ("workers", "max_failed_heartbeats"): "8",
         ("scheduler", "orphaned_tasks_check_interval"): "60",
         # A task may wait a day for a free worker; the token it starts with lives as long. Afterwards it is queued anew,
         # as often as it takes. Those whose messages the broker lost are found by requeue-lost-tasks.

@@ -36,6 +36,10 @@ def _says(worker: Node, text: str) -> bool:
     return text in worker.journal(scaling_journal.LIFECYCLE)
 
 
+def _in_service(cluster: Cluster, pool: str) -> int:
+    return sum(cluster.lifecycle_state(node) == "InService" for node in cluster.nodes(pool=pool))
+
+
 def _consumes(node: Node) -> bool:
     """Whether a worker takes tasks: what it says of itself each second."""
     return '"queues": ["' in node.read("/run/airflow-worker/state.json")
@@ -76,17 +80,17 @@ def test_of_two_workers_that_leave_at_once_one_is_refused_and_goes_back_to_work(
     cluster: Cluster, work: Workload
 ) -> None:
     """Each reads on the board that its group is above the minimum. Auto Scaling knows better about the second."""
-    set_minimum(cluster, "heavy", 1)
+    set_minimum(cluster, "heavy", 2)
+    cluster.wait(lambda: _in_service(cluster, "heavy") == 2, "two workers", timeout=120)
     runs = work.start("heavy", 15, number=8)
     work.wait_running(runs)
+    set_minimum(cluster, "heavy", 1)
     tasks = work.wait_ended(runs)
-    pair = cluster.nodes(pool="heavy")
-    assert len(pair) == 2, "eight tasks need two workers"
-    # The masters would retire one before both are idle for long enough. What they wrote on the board last stays there
-    # for a minute.
+    # The masters would retire one when both have been idle for long enough. What they wrote on the board last stays
+    # there for a minute.
     idle_since = max(task.ended for task in tasks if task.ended)
-    almost = idle_since + timedelta(seconds=HEAVY_IDLE_SECONDS * 0.6)
-    cluster.wait(lambda: datetime.now(UTC) > almost, "both to be idle", timeout=HEAVY_IDLE_SECONDS)
+    read = idle_since + timedelta(seconds=2 * PASS_SECONDS)
+    cluster.wait(lambda: datetime.now(UTC) > read, "the board to know", timeout=HEAVY_IDLE_SECONDS)
     _control(cluster, "stop")
     try:
         cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 1, "one to leave", timeout=HEAVY_IDLE_SECONDS + 30)

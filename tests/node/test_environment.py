@@ -85,6 +85,16 @@ def test_workers_and_masters_share_the_pace_of_heartbeats():
     assert MASTER.variables()[name] == WORKER.variables()[name], "a worker takes its heartbeat's interval from it"
 
 
+def test_running_tasks_outlive_a_failover_of_the_database():
+    variables = WORKER.variables()
+    failover = 120  # seconds: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html
+    assert int(variables["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]) >= failover + 45, (
+        "a scheduler that is back fails every task whose heartbeat is older"
+    )
+    # Five calls with random pauses, twenty seconds on average.
+    assert int(variables["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) * 20 > failover, "the worker gives the task up"
+
+
 def test_a_task_may_run_longer_than_a_worker_waits_before_its_message_is_redelivered():
     seconds = int(WORKER.variables()["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
     assert seconds > 48 * 3600, "a worker that leaves may finish its tasks for 47 hours"
