@@ -19,7 +19,7 @@ HEAVY_IDLE_SECONDS = 60
 PASS_SECONDS = 10
 """The masters look this often."""
 NO_CAPACITY = "We currently do not have sufficient r7i.xlarge capacity in the Availability Zone you requested."
-LONG, SHORT = 200, 45
+LONG, SHORT, AGAIN = 240, 45, 40
 
 
 def _masters_say(cluster: Cluster, text: str) -> bool:
@@ -130,9 +130,9 @@ def burst(cluster: Cluster, work: Workload) -> Burst:
     with cluster.no_capacity("heavy", NO_CAPACITY):
         long, short = [], []
         # In this order every worker gets both, whether tasks are dealt out one by one or a worker at a time.
-        for _ in range(2):
-            long += work.start("heavy", LONG, number=2)
-            short += work.start("heavy", SHORT, number=2)
+        for _ in range(3):
+            long += work.start("heavy", LONG)
+            short += work.start("heavy", SHORT, number=3)
         short += work.start("default", SHORT, number=20)
         cluster.wait(lambda: _masters_say(cluster, NO_CAPACITY), "the log to say what EC2 says", timeout=90)
     work.wait_running(long)
@@ -143,36 +143,40 @@ def test_a_group_that_cannot_launch_is_reported_in_ec2s_words_and_not_asked_for_
     cluster: Cluster, burst: Burst
 ) -> None:
     del burst
-    told = [event.facts for event in scaling_journal.decisions(cluster, "heavy") if "launch_failure" in event.facts]
+    decided = [event.facts for event in scaling_journal.decisions(cluster, "heavy")]
+    told = [facts for facts in decided if NO_CAPACITY in facts.get("launch_failure", "")]
     assert told
-    assert all(NO_CAPACITY in facts["launch_failure"] for facts in told)
     assert all(facts["from"] == facts["to"] for facts in told), "it has been asked for already"
 
 
 def test_a_burst_over_both_pools_gets_the_workers_that_it_needs(cluster: Cluster, burst: Burst) -> None:
-    assert len(burst.workers) == 2, "eight tasks, four to a worker"
+    assert len(burst.workers) == 3, "twelve tasks, four to a worker"
     cluster.wait(lambda: len(cluster.nodes(pool="default")) == 2, "twenty tasks, sixteen to a worker", timeout=60)
 
 
-def test_after_a_burst_one_worker_of_two_half_empty_ones_is_retired(
+def test_after_a_burst_all_but_one_of_the_workers_with_few_tasks_are_retired(
     cluster: Cluster, work: Workload, burst: Burst
 ) -> None:
+    """A need that falls by one worker alone may be about to rise again; this one falls by two."""
     tasks = work.wait_ended([run for run in burst.runs if run not in burst.long])
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
-    cluster.wait(lambda: sum(map(_consumes, burst.workers)) == 1, "one to be retired", timeout=150)
+    cluster.wait(lambda: sum(map(_consumes, cluster.nodes(pool="heavy"))) == 1, "the others to retire", timeout=150)
 
 
 def test_a_retired_worker_comes_back_when_demand_does(cluster: Cluster, work: Workload, burst: Burst) -> None:
-    again = work.start("heavy", 20, number=4)
-    tasks = work.wait_ended(again)
+    tasks = work.wait_ended(work.start("heavy", AGAIN, number=5))
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
-    assert cluster.nodes(pool="heavy") == burst.workers, "nothing had to be launched, and nobody left"
-    assert {task.address for task in tasks} == {str(worker.instance.address) for worker in burst.workers}
+    assert set(cluster.nodes(pool="heavy")) <= set(burst.workers), "nothing had to be launched"
+    assert len({task.address for task in tasks}) == 2, "three had room beside the long task of the one at work"
 
 
 def test_a_retired_worker_leaves_with_its_last_task(cluster: Cluster, work: Workload, burst: Burst) -> None:
     tasks = work.wait_ended(burst.long)
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
-    ended = datetime.now(UTC)
-    cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 1, "the surplus worker to leave", timeout=60)
-    assert datetime.now(UTC) - ended < timedelta(seconds=HEAVY_IDLE_SECONDS), "it need not be idle first"
+    # They need not be idle for as long as others.
+    cluster.wait(
+        lambda: all(map(_consumes, cluster.nodes(pool="heavy"))),
+        "the retired to leave",
+        timeout=HEAVY_IDLE_SECONDS - 10,
+    )
+    assert len(cluster.nodes(pool="heavy")) < len(burst.workers)

@@ -7,8 +7,9 @@ from collections import deque
 
 # After a longer silence nobody knows what was needed meanwhile, and the watching begins anew.
 LONGEST_GAP_SECONDS = 60.0
-# A need that rises and falls by no more than this share is the load's own ripple: it is about to rise again, and a boot
-# takes longer than it. A fall by more is the end of a burst. Both by simulation: `bench/scaling`.
+# A need that rises and falls by no more than this share, or by one worker, is the load's own ripple: it is about to
+# rise again, and a boot takes longer than it. A fall by more is the end of a burst. Both by simulation:
+# `bench/scaling`.
 RIPPLE_SHARE = 0.2
 RIPPLE_SECONDS = 450.0
 
