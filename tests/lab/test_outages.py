@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lab import ledger
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.workload import Task, Workload, describe
@@ -23,7 +24,11 @@ def witnesses(cluster: Cluster, work: Workload) -> list[str]:
     """Two tasks that are at work as long as the outages last."""
     cluster.wait_ready()
     runs = [*work.start("default", 200, kind="bash"), *work.start("default", 200)]
-    work.wait_running(runs)
+    # A task that starts asks the API for what it needs, and fails its try when that is away for more than some seconds.
+    s3, bucket = cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]
+    cluster.wait(
+        lambda: set(runs) <= {entry.run_id for entry in ledger.read(s3, bucket)}, "them to be at work", timeout=180
+    )
     return runs
 
 
