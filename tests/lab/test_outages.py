@@ -15,7 +15,7 @@ from tests.lab.conftest import sizes
 
 SLOTS_OF_HEAVY = 4
 # From the broker's return to the start of the last task whose message it lost: see docs/running-worker-pools.md.
-LONGEST_WITHOUT_MESSAGE = timedelta(seconds=120)
+LONGEST_WITHOUT_MESSAGE = timedelta(seconds=150)
 LONGEST_WITH_MESSAGE = timedelta(seconds=90)
 
 
