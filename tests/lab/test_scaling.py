@@ -82,10 +82,8 @@ def test_of_two_workers_that_leave_at_once_one_is_refused_and_goes_back_to_work(
     """Each reads on the board that its group is above the minimum. Auto Scaling knows better about the second."""
     set_minimum(cluster, "heavy", 2)
     cluster.wait(lambda: _in_service(cluster, "heavy") == 2, "two workers", timeout=120)
-    runs = work.start("heavy", 15, number=8)
-    work.wait_running(runs)
+    tasks = work.wait_ended(work.start("heavy", 15, number=8))
     set_minimum(cluster, "heavy", 1)
-    tasks = work.wait_ended(runs)
     # The masters would retire one when both have been idle for long enough. What they wrote on the board last stays
     # there for a minute.
     idle_since = max(task.ended for task in tasks if task.ended)
