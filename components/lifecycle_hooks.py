@@ -34,15 +34,7 @@ def launching_hook(
     name: str, group: aws.autoscaling.Group, *, opts: pulumi.ResourceOptions
 ) -> aws.autoscaling.LifecycleHook:
     """Keep a node out of service until its role is ready. A node that never says so is replaced."""
-    return aws.autoscaling.LifecycleHook(
-        name,
-        name=LAUNCHING_HOOK,
-        autoscaling_group_name=group.name,
-        lifecycle_transition=_LAUNCHING,
-        heartbeat_timeout=LAUNCHING_SECONDS,
-        default_result="ABANDON",
-        opts=opts,
-    )
+    return _hook(name, group, LAUNCHING_HOOK, _LAUNCHING, LAUNCHING_SECONDS, opts)
 
 
 def terminating_hook(
@@ -50,11 +42,22 @@ def terminating_hook(
 ) -> aws.autoscaling.LifecycleHook:
     """Hold a node until its tasks are done. ABANDON, for a group that retains such nodes: CONTINUE would end their
     tasks."""
+    return _hook(name, group, TERMINATING_HOOK, _TERMINATING, heartbeat_seconds, opts)
+
+
+def _hook(
+    logical_name: str,
+    group: aws.autoscaling.Group,
+    name: str,
+    transition: str,
+    heartbeat_seconds: int,
+    opts: pulumi.ResourceOptions,
+) -> aws.autoscaling.LifecycleHook:
     return aws.autoscaling.LifecycleHook(
-        name,
-        name=TERMINATING_HOOK,
+        logical_name,
+        name=name,
         autoscaling_group_name=group.name,
-        lifecycle_transition=_TERMINATING,
+        lifecycle_transition=transition,
         heartbeat_timeout=heartbeat_seconds,
         default_result="ABANDON",
         opts=opts,
