@@ -4,10 +4,10 @@ from lab.ledger import Execution, parse
 
 
 def test_a_try_that_was_executed_twice_stands_twice_in_the_ledger():
-    tries = [f"ledger/python_heavy/soak-0001/work/-1/{number}/" for number in (1, 1, 2)]
+    tries = [f"ledger/python_heavy/soak-0001/load/-1/{number}/" for number in (1, 1, 2)]
     counted = parse(f"{tried}{unique}" for unique, tried in enumerate(tries))
     first, second = (
-        Execution(dag_id="python_heavy", run_id="soak-0001", task_id="work", map_index=-1, try_number=number)
+        Execution(dag_id="python_heavy", run_id="soak-0001", task_id="load", map_index=-1, try_number=number)
         for number in (1, 2)
     )
     assert counted == {first: 2, second: 1}
