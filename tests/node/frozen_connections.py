@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 LOOK_SECONDS = 0.05
 
@@ -18,13 +18,22 @@ class Relay:
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._server_port = server_port
+        self._servers: list[socket.socket] = []
         self._frozen: list[socket.socket] = []
         self._generation = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
-        """Let every connection that is open now go silent. New ones work."""
+        """Let every connection that is open now go silent. New ones work.
+
+        The server sees its ends close, as if it were another one now: what a client has asked of the old one, such as
+        a blocking read, takes nothing from the new one.
+        """
         self._generation += 1
+        for server in self._servers:
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+        self._servers.clear()
 
     def _accept(self) -> None:
         while True:
@@ -34,13 +43,15 @@ class Relay:
             except OSError:
                 return
             ends = (client, server)
+            self._servers.append(server)
             threading.Thread(target=self._pass_on, args=(ends, self._generation), daemon=True).start()
 
     def _pass_on(self, ends: tuple[socket.socket, socket.socket], generation: int) -> None:
         while True:
             readable, _, _ = select.select(ends, (), (), LOOK_SECONDS)
             if generation != self._generation:
-                self._frozen.extend(ends)
+                self._frozen.append(ends[0])
+                ends[1].close()
                 return
             for end in readable:
                 data = end.recv(65536)

@@ -40,6 +40,11 @@ class Server:
         """A client of one of its databases."""
         return redis.Redis(port=self.port, password=PASSWORD, db=database, decode_responses=True)
 
+    def blocked_clients(self) -> int:
+        """How many clients wait in a blocking read."""
+        with self.client(0) as client:
+            return client.info("clients")["blocked_clients"]
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(

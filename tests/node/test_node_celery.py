@@ -95,6 +95,7 @@ def test_a_broker_that_goes_silent_costs_neither_the_worker_nor_a_message(broker
     ):
         until(lambda: worker.consumes == QUEUES, "the worker consumes")
         relay.freeze()
+        until(lambda: broker.blocked_clients() == 0, "the broker has forgotten what was asked on the old connections")
         worker.send("one")
         until(lambda: worker.started == ["one"], "it has noticed, and takes the message")
 
