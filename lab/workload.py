@@ -41,7 +41,7 @@ class Task:
 
     @property
     def kind(self) -> str:
-        """`python` or `bash`."""
+        """`python`, `bash` or `asking`."""
         return self.dag.partition("_")[0]
 
 

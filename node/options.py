@@ -36,10 +36,14 @@ def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("core", "default_task_retries"): "1",
         ("core", "load_examples"): "False",
         # A dead worker's task fails after three minutes instead of five. A failover of the database takes up to two, in
-        # which no heartbeat is written down: less than this would fail every running task. Workers themselves give a
-        # task up after so many failed heartbeats, each of which is five calls over some twenty seconds.
+        # which no heartbeat is written down: less than this would fail every running task.
         ("scheduler", "task_instance_heartbeat_timeout"): "180",
-        ("workers", "max_failed_heartbeats"): "8",
+        # What a task asks of Airflow, from its start to its last XCom, and its heartbeats are asked again for about as
+        # long: 170 s where each attempt fails at once, 290 s where each runs into its time-out of 5 s. A worker that
+        # has heard nothing for that long ends the task: by then it may run elsewhere.
+        ("workers", "execution_api_retries"): "25",
+        ("workers", "execution_api_retry_wait_max"): "15",
+        ("workers", "max_failed_heartbeats"): "1",
         ("scheduler", "orphaned_tasks_check_interval"): "60",
         # A task may wait a day for a free worker; the token it starts with lives as long. Afterwards it is queued anew,
         # as often as it takes. Those whose messages the broker lost are found by requeue-lost-tasks.

@@ -21,10 +21,9 @@ LONGEST_WITH_MESSAGE = timedelta(seconds=90)
 
 @pytest.fixture(scope="module")
 def witnesses(cluster: Cluster, work: Workload) -> list[str]:
-    """Two tasks that are at work as long as the outages last."""
+    """Tasks that are at work as long as the outages last. One of them asks Airflow for something all the time."""
     cluster.wait_ready()
-    runs = [*work.start("default", 200, kind="bash"), *work.start("default", 200)]
-    # A task that starts asks the API for what it needs, and fails its try when that is away for more than some seconds.
+    runs = [run for kind in ("bash", "python", "asking") for run in work.start("default", 200, kind=kind)]
     s3, bucket = cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]
     cluster.wait(
         lambda: set(runs) <= {entry.run_id for entry in ledger.read(s3, bucket)}, "them to be at work", timeout=180

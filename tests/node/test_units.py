@@ -185,7 +185,7 @@ def test_a_stopping_worker_lets_its_tasks_finish(roots: dict[Role, Path]):
     settings = _settings(roots, Role.WORKER, "worker")
     assert settings["KillMode"] == ["mixed"], "a signal to every process of the group kills the tasks"
     assert settings["KillSignal"] == ["SIGTERM"], "Celery's warm shutdown"
-    assert settings["TimeoutStopSec"] == ["12h"]
+    assert "TimeoutStopSec" not in settings, "the rendered drop-in has it"
 
 
 def test_a_worker_can_say_what_it_is_doing_for_as_long_as_it_runs(roots: dict[Role, Path]):

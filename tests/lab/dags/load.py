@@ -52,6 +52,16 @@ def python(ti=None, dag_run=None) -> None:
     time.sleep(seconds)
 
 
+@task(task_id="work")
+def asking(ti=None, dag_run=None) -> None:
+    """Asks Airflow for something every second."""
+    _enter(ti)
+    end = time.monotonic() + _seconds(ti, dag_run)
+    while (left := end - time.monotonic()) > 0:
+        ti.xcom_push(key="left", value=left)
+        time.sleep(1)
+
+
 @task.bash(task_id="work")
 def bash(ti=None, dag_run=None) -> str:
     _enter(ti)
@@ -60,4 +70,5 @@ def bash(ti=None, dag_run=None) -> str:
 
 for queue in QUEUES:
     _dag("python", queue, python)
+    _dag("asking", queue, asking)
     _dag("bash", queue, bash)

@@ -9,6 +9,7 @@ import pytest
 from tests.node.fake_server import Answer, Request, serving
 from tests.node.programs import module
 
+instance_metadata = module("instance_metadata")
 metadata_service = module("lifecycle.metadata_service")
 
 
@@ -18,7 +19,6 @@ class _Ec2:
     def __init__(self) -> None:
         self.tree: dict[str, str] = {}
         self.tokens = 0
-        self.url = ""
 
     def __call__(self, request: Request) -> Answer:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -33,10 +33,10 @@ class _Ec2:
 
 
 @pytest.fixture
-def ec2() -> Iterator[_Ec2]:
+def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Ec2]:
     answers = _Ec2()
     with serving(answers) as server:
-        answers.url = server.url
+        monkeypatch.setattr(instance_metadata, "SERVICE", server.url)
         yield answers
 
 
@@ -46,18 +46,18 @@ def _notice(end: datetime) -> str:
 
 def test_an_instance_in_service_has_nothing_to_fear(ec2: _Ec2):
     ec2.tree["autoscaling/target-lifecycle-state"] = "InService"
-    assert metadata_service.MetadataService(ec2.url).outlook() == metadata_service.Outlook()
+    assert metadata_service.MetadataService().outlook() == metadata_service.Outlook()
 
 
 def test_one_token_serves_many_questions(ec2: _Ec2):
-    service = metadata_service.MetadataService(ec2.url)
+    service = metadata_service.MetadataService()
     for _ in range(5):
         service.outlook()
     assert ec2.tokens == 1
 
 
 def test_a_token_that_is_refused_is_renewed(ec2: _Ec2):
-    service = metadata_service.MetadataService(ec2.url)
+    service = metadata_service.MetadataService()
     service.outlook()
     ec2.tokens += 1
     with pytest.raises(OSError, match="401"):
@@ -67,23 +67,23 @@ def test_a_token_that_is_refused_is_renewed(ec2: _Ec2):
 
 def test_a_termination_is_seen(ec2: _Ec2):
     ec2.tree["autoscaling/target-lifecycle-state"] = "Terminated"
-    assert metadata_service.MetadataService(ec2.url).outlook().terminating
+    assert metadata_service.MetadataService().outlook().terminating
 
 
 def test_a_recommendation_is_seen(ec2: _Ec2):
     ec2.tree["events/recommendations/rebalance"] = '{"noticeTime": "2027-01-01T00:00:00Z"}'
-    assert metadata_service.MetadataService(ec2.url).outlook().rebalance
+    assert metadata_service.MetadataService().outlook().rebalance
 
 
 def test_a_spot_notice_names_the_end(ec2: _Ec2):
     ec2.tree["spot/instance-action"] = _notice(datetime.now(UTC) + timedelta(seconds=120))
-    end = metadata_service.MetadataService(ec2.url).outlook().spot_end
+    end = metadata_service.MetadataService().outlook().spot_end
     assert end - time.monotonic() == pytest.approx(120, abs=5)
 
 
 def test_a_clock_that_is_set_does_not_move_the_end(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
     ec2.tree["spot/instance-action"] = _notice(datetime.now(UTC) + timedelta(seconds=120))
-    service = metadata_service.MetadataService(ec2.url)
+    service = metadata_service.MetadataService()
     before = service.outlook().spot_end
     now = time.time()
     monkeypatch.setattr(metadata_service.time, "time", lambda: now + 3600)
@@ -92,25 +92,25 @@ def test_a_clock_that_is_set_does_not_move_the_end(ec2: _Ec2, monkeypatch: pytes
 
 def test_a_notice_that_cannot_be_read_is_taken_seriously(ec2: _Ec2):
     ec2.tree["spot/instance-action"] = "soon"
-    end = metadata_service.MetadataService(ec2.url).outlook().spot_end
+    end = metadata_service.MetadataService().outlook().spot_end
     assert end == pytest.approx(time.monotonic(), abs=5)
 
 
-def test_a_service_that_is_away_is_an_error_that_may_pass():
+def test_a_service_that_is_away_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(instance_metadata, "SERVICE", "http://127.0.0.1:1")
     with pytest.raises(OSError, match="refused"):
-        metadata_service.MetadataService("http://127.0.0.1:1").outlook()
+        metadata_service.MetadataService().outlook()
 
 
-def test_half_an_answer_is_an_error_that_may_pass():
-    with (
-        serving(lambda _: Answer(200, b"half", {"Content-Length": "8"})) as server,
-        pytest.raises(OSError, match="IncompleteRead"),
-    ):
-        metadata_service.MetadataService(server.url).outlook()
+def test_half_an_answer_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch):
+    with serving(lambda _: Answer(200, b"half", {"Content-Length": "8"})) as server:
+        monkeypatch.setattr(instance_metadata, "SERVICE", server.url)
+        with pytest.raises(OSError, match="IncompleteRead"):
+            metadata_service.MetadataService().outlook()
 
 
 def test_no_proxy_comes_between(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     ec2.tree["autoscaling/target-lifecycle-state"] = "Terminated"
-    assert metadata_service.MetadataService(ec2.url).outlook().terminating
+    assert metadata_service.MetadataService().outlook().terminating

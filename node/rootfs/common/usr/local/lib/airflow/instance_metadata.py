@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # The same variable that AWS's own SDKs read.
@@ -47,17 +49,21 @@ def credentials() -> Credentials:
     return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
 
 
+def ask(path: str, *, method: str = "GET", headers: Mapping[str, str], timeout: float = TIMEOUT_SECONDS) -> str:
+    """Ask the service once. HTTPError if it refuses; another OSError if there is no sound answer in that many seconds."""
+    # The metadata service speaks http; no proxy may come between.
+    request = urllib.request.Request(f"{SERVICE}/latest/{path}", method=method, headers=dict(headers))  # noqa: S310
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=timeout) as answer:
+            return answer.read().decode(errors="replace")
+    except http.client.HTTPException as error:
+        raise OSError(f"no sound answer: {error!r}") from error
+
+
 def _token() -> str:
-    return _answer("api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    return ask("api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 
 
 def _read(path: str, token: str) -> str:
-    return _answer(f"meta-data/{path}", "GET", {"X-aws-ec2-metadata-token": token})
-
-
-def _answer(path: str, method: str, headers: dict[str, str]) -> str:
-    # The metadata service speaks http; no proxy may come between.
-    request = urllib.request.Request(f"{SERVICE}/latest/{path}", method=method, headers=headers)  # noqa: S310
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request, timeout=TIMEOUT_SECONDS) as response:
-        return response.read().decode()
+    return ask(f"meta-data/{path}", headers={"X-aws-ec2-metadata-token": token})

@@ -1,16 +1,15 @@
-"""What EC2 tells this instance about its future: the instance metadata service, version 2."""
+"""What EC2 tells this instance about its future."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
 
-ADDRESS = "http://169.254.169.254"
+import instance_metadata
+
 # The longest that there is: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 TOKEN_SECONDS = 21600
 RENEW_TOKEN_SECONDS = TOKEN_SECONDS / 2
@@ -34,10 +33,9 @@ class Outlook:
 
 
 class MetadataService:
-    """A client that fails soon: the metadata service is on the machine's own host."""
+    """A client that asks often and fails soon: the metadata service is on the machine's own host."""
 
-    def __init__(self, address: str = ADDRESS) -> None:
-        self._address = address.rstrip("/")
+    def __init__(self) -> None:
         self._token = ""
         self._renew_at = float("-inf")
         self._notice = ""
@@ -70,7 +68,8 @@ class MetadataService:
         if time.monotonic() >= self._renew_at:
             self._renew_token()
         try:
-            return self._ask("GET", f"meta-data/{path}", {"X-aws-ec2-metadata-token": self._token})
+            headers = {"X-aws-ec2-metadata-token": self._token}
+            return instance_metadata.ask(f"meta-data/{path}", headers=headers, timeout=TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 404:
@@ -80,15 +79,6 @@ class MetadataService:
             raise
 
     def _renew_token(self) -> None:
-        self._token = self._ask("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)})
+        headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+        self._token = instance_metadata.ask("api/token", method="PUT", headers=headers, timeout=TIMEOUT_SECONDS)
         self._renew_at = time.monotonic() + RENEW_TOKEN_SECONDS
-
-    def _ask(self, method: str, path: str, headers: dict[str, str]) -> str:
-        request = urllib.request.Request(f"{self._address}/latest/{path}", method=method, headers=headers)  # noqa: S310 - the metadata service speaks http
-        # No proxy may come between.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with direct.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return answer.read().decode(errors="replace")
-        except http.client.HTTPException as error:
-            raise OSError(f"no sound answer: {error!r}") from error
