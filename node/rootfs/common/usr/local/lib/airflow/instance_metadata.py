@@ -50,7 +50,7 @@ def credentials() -> Credentials:
 
 
 def ask(path: str, *, method: str = "GET", headers: Mapping[str, str], timeout: float = TIMEOUT_SECONDS) -> str:
-    """Ask the service once. HTTPError if it refuses; another OSError if there is no sound answer in that many seconds."""
+    """Ask the service once. HTTPError if it refuses; another OSError if there is no sound answer in the time given."""
     # The metadata service speaks http; no proxy may come between.
     request = urllib.request.Request(f"{SERVICE}/latest/{path}", method=method, headers=dict(headers))  # noqa: S310
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
