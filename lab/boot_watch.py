@@ -36,7 +36,7 @@ class BootWatch:
         if behind_load_balancer and passes_checks(self._targets, node.instance.address):
             self._note_ready(node, time.monotonic() - node.powered_on)
             return
-        if time.monotonic() < self._next_question.get(node.name, 0.0):
+        if time.monotonic() < self._next_question.get(node.name, node.powered_on + SECONDS_BETWEEN_QUESTIONS):
             return
         self._next_question[node.name] = time.monotonic() + SECONDS_BETWEEN_QUESTIONS
         step, ready = ask_for_progress(node)

@@ -102,7 +102,7 @@ class FakeNode:
     def __init__(self, name: str, number: int, instance: Instance, *_: object) -> None:
         self.name, self.number, self.instance = name, number, instance
         self.running, self.was_cut = True, False
-        self.powered_on = time.monotonic()
+        self.powered_on = time.monotonic() - boot_watch.SECONDS_BETWEEN_QUESTIONS
         self.shut_down = threading.Event()
         self.shut_down.set()
         self.destroyed = threading.Event()
@@ -355,6 +355,14 @@ def test_a_worker_is_ready_when_it_says_so(lab: Lab, monkeypatch: pytest.MonkeyP
     lab.groups.follow_boots()
     [boot] = lab.groups.boots()
     assert (boot.node, boot.ready) == ("heavy-1", 91.5)
+
+
+def test_a_node_is_left_alone_in_its_first_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(boot_watch, "ask_for_progress", lambda _: ("", 91.5))
+    lab.look(instance(1, POOL))
+    monkeypatch.setattr(boot_watch, "SECONDS_BETWEEN_QUESTIONS", boot_watch.SECONDS_BETWEEN_QUESTIONS + 60)
+    lab.groups.follow_boots()
+    assert not lab.groups.boots()
 
 
 def test_a_node_that_says_nothing_more_was_ready_all_the_same(lab: Lab, monkeypatch: pytest.MonkeyPatch):

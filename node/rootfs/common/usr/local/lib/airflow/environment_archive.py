@@ -34,7 +34,8 @@ CURL = (
     # Half a minute below 100 KB/s is a download that has broken off.
     *("--speed-limit", "100000", "--speed-time", "30", "--write-out", "%{stderr}%{response_code}", "--config", "-"),
 )
-TAR = ("tar", "--extract", "--preserve-permissions", "--no-same-owner")
+# In blocks of 512 bytes: as much at a time as the pipe holds instead of 10 KiB takes a twentieth less time.
+TAR = ("tar", "--extract", "--preserve-permissions", "--no-same-owner", f"--blocking-factor={PIPE_BYTES // 512}")
 
 
 class BrokenArchiveError(Exception):
