@@ -16,6 +16,8 @@ from node.roles import SECRETS, Role
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, master, worker
 
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html
+LONGEST_FAILOVER_SECONDS = 120
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
@@ -87,12 +89,17 @@ def test_workers_and_masters_share_the_pace_of_heartbeats():
 
 def test_running_tasks_outlive_a_failover_of_the_database():
     variables = WORKER.variables()
-    failover = 120  # seconds: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html
-    assert int(variables["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]) >= failover + 45, (
+    timeout = int(variables["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"])
+    longest = float(variables["AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX"])
+    assert LONGEST_FAILOVER_SECONDS + longest + 30 <= timeout, (
         "a scheduler that is back fails every task whose heartbeat is older"
     )
-    # Five calls with random pauses, twenty seconds on average.
-    assert int(variables["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) * 20 > failover, "the worker gives the task up"
+    attempts = int(variables["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"])
+    # Airflow waits at random between one second and 1, 2, 4, ... seconds, up to the longest.
+    waits = [(1 + min(2**attempt, longest)) / 2 for attempt in range(attempts - 1)]
+    calls = int(variables["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"])
+    assert sum(waits) > LONGEST_FAILOVER_SECONDS, "what the task asks for fails"
+    assert calls * sum(waits) < timeout, "the worker still runs a task that was given up, and may run elsewhere"
 
 
 def test_a_task_may_run_longer_than_a_worker_waits_before_its_message_is_redelivered():
