@@ -130,7 +130,11 @@ identities = {
             artifacts_arn=buckets.artifacts.arn,
         ),
     )
-    for role, groups in {Role.MASTER: [masters_group_name(cluster)], Role.WORKER: pool_groups}.items()
+    for role, groups in {
+        Role.MASTER: [masters_group_name(cluster)],
+        # Pools that were taken out of the stack file drain for hours yet: their workers speak and leave until the last.
+        Role.WORKER: [pool_group_name(cluster, "*")],
+    }.items()
 }
 # What a booting node needs and no argument mentions. The groups wait for it; launch templates are settings alone.
 boot_needs = [access, *secrets.ready, *buckets.ready]

@@ -28,7 +28,7 @@ class NodeIdentityArgs:
     """Whom the identity is for and which resources its policies name.
 
     Attributes:
-        group_names: autoscaling groups whose nodes carry this identity.
+        group_names: autoscaling groups whose nodes carry this identity; a `*` stands for any part of a name.
         scaled_group_names: autoscaling groups whose size the nodes decide.
         secret_arns: every secret of the cluster, by key; the role's own are picked from them.
         database_admin_secret_arn: the database's own admin secret, for the role that prepares the database.

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.stack_queries import all_statements, as_list
+from tests.stack_queries import all_statements, as_list, statements
 from tests.stack_variants import VARIANTS, recorded
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
@@ -21,7 +21,7 @@ NAMED = re.compile(
 )
 
 # Actions whose resource has a `*` in its name, and why AWS leaves no choice.
-_OWN_ID = "AWS puts an id of its own before the group's name, which is spelt out"
+_OWN_ID = "AWS puts an id of its own before the group's name, which is spelt out up to the pool's"
 WIDE_RESOURCES = {
     "autoscaling:CompleteLifecycleAction": _OWN_ID,
     "autoscaling:RecordLifecycleActionHeartbeat": _OWN_ID,
@@ -53,3 +53,10 @@ def test_policies_of_aws_are_the_ones_that_nobody_can_narrow(variant: str):
     attached = recorded(variant).of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
     assert {attachment.inputs["policyArn"] for attachment in attached} <= MANAGED_POLICIES
     assert not [r.name for r in recorded(variant).of_type("aws:iam/role:Role") if "managedPolicyArns" in r.inputs]
+
+
+def test_workers_of_a_pool_that_was_taken_out_may_still_drain_and_leave():
+    """Pulumi narrows policies first and deletes groups at the end, when their last worker has gone."""
+    [policy] = [p for p in recorded("prod").of_type("aws:iam/rolePolicy:RolePolicy") if p.name.startswith("worker-")]
+    groups = {arn.partition(":autoScalingGroupName/")[2] for s in statements(policy) for arn in as_list(s["Resource"])}
+    assert groups - {""} == {"airflow-prod-pool-*"}, "no pool's name, which would go with it"
