@@ -193,7 +193,8 @@ class BrokerSettings(Section):
 
     replicas: Annotated[Number, whole_number(*limits.BROKER_REPLICAS, "nodes")] = 1
     """Copies of the primary in other zones; ElastiCache allows five. With one or more, failover is automatic. With 0 a
-    failed node comes back empty: its queued tasks wait for `[scheduler] task_queued_timeout` and start again."""
+    failed node comes back empty: the masters notice within about a minute, and its queued tasks run again within two
+    and a half."""
 
     snapshot_retention_days: Annotated[Number, whole_number(*limits.BROKER_SNAPSHOT_RETENTION_DAYS, "days")] = 7
     """Days a daily snapshot is kept, at most 35; 0 makes none."""
@@ -230,8 +231,9 @@ class WorkerPoolSettings(Section):
         tuple[InstanceType, ...], at_least(1, "instance type", at_most=limits.INSTANCE_TYPES_PER_GROUP)
     ]
     """EC2 types, all of one architecture and of like size: what one worker runs counts for each of them. Several types
-    find capacity when one is sold out. On-demand workers take the first that there is; spot workers the one that is
-    least likely to be reclaimed, of the cheap ones."""
+    find capacity when one is sold out. A pool of another architecture than the masters' boots more slowly: it installs
+    Airflow from the lock each time, and needs a package index for it. On-demand workers take the first that there is;
+    spot workers the one that is least likely to be reclaimed, of the cheap ones."""
 
     concurrency: Annotated[Number, whole_number(1, MOST_SLOTS, "tasks")] | None = None
     """Tasks at a time on one worker. Airflow itself needs 0.1 GiB for each; what the tasks import and load comes on
@@ -254,14 +256,19 @@ class WorkerPoolSettings(Section):
     """Share of the workers beyond `onDemandBase` that are spot instances, which cost less and which AWS reclaims with
     two minutes' notice. Tasks that cannot end in that time start again elsewhere: keep long ones in a pool at 0."""
 
-    idle_seconds: Annotated[Number, whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, "seconds")] = 60
+    idle_seconds: Annotated[
+        Number, whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, "seconds; the masters look every 10")
+    ] = 60
     """How long a worker above `minSize` is kept that no task needs. Longer pays for idle workers, shorter for boots.
     The masters look at the pools every 10 seconds; less than that would be decided by chance."""
 
-    drain_limit_hours: Annotated[Number, whole_number(1, limits.HOOK_HOURS - 1, "hours")] = 12
-    """How long a worker that has to leave may finish what it runs, however it was told to: an update, a rebalance over
-    the zones, a person. Not shorter than the longest task: what still runs after that is ended and starts again. AWS
-    holds a node for 48 hours at most. A reclaimed spot instance has two minutes, whatever stands here."""
+    drain_limit_hours: Annotated[
+        Number, whole_number(1, limits.HOOK_HOURS - 1, "hours; AWS holds a node for 48 at most")
+    ] = 12
+    """How long a worker that has to leave may finish what it runs, however its group told it to: an update, a smaller
+    `maxSize`, a failed health check, a person. Not shorter than the longest task: what still runs after that is ended
+    and starts again. AWS holds a node for 48 hours at most. A reclaimed spot instance has two minutes, whatever stands
+    here."""
 
     boot_lead_seconds: Annotated[Number, whole_number(10, 3600, "seconds")] = 180
     """How long before scheduled work the workers for it are launched, until the pool has measured its own boots."""

@@ -125,7 +125,7 @@ class WorkerPool(pulumi.ComponentResource):
             name=f"{pool_group_name(args.cluster, args.pool)}-retained",
             alarm_description=(
                 f"A worker of pool {args.pool} was told to leave and has not reported that its tasks are done. "
-                "It still runs, outside of its group: docs/adr/0008-a-worker-that-is-not-heard-of-is-kept.md"
+                "It still runs, outside of its group: docs/running-worker-pools.md"
             ),
             namespace="AWS/AutoScaling",
             metric_name=RETAINED_WORKERS,

@@ -195,15 +195,12 @@ AccountId = Annotated[
         "`aws sts get-caller-identity --query Account` prints it; keep leading zeros",
     ),
 ]
-ClusterName = Annotated[
-    str,
-    _matching(
-        r"[a-z](?:-?[a-z0-9])*",
-        "lower-case letters, digits and single hyphens; starts with a letter, ends with a letter or digit",
-        "rename it, for example airflow-prod",
-    ),
-]
-PoolName = ClusterName
+NAME = (
+    r"[a-z](?:-?[a-z0-9])*",
+    "lower-case letters, digits and single hyphens; starts with a letter, ends with a letter or digit",
+)
+ClusterName = Annotated[str, _matching(*NAME, "rename it, for example airflow-prod")]
+PoolName = Annotated[str, _matching(*NAME, "rename it, for example heavy")]
 QueueName = Annotated[
     str,
     _matching(

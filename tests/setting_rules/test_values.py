@@ -67,9 +67,24 @@ _EXISTING = {
         ("airflow:workerPools.default.taskMemoryGib", float("nan"), "a number from 0.1", "raise it to at least 0.1"),
         ("airflow:workerPools.default.spotPercent", 101, "from 0 to 100 (percent)", "lower it to at most 100"),
         ("airflow:workerPools.default.onDemandBase", -1, "from 0 to 1,000 (workers)", "raise it to at least 0"),
-        ("airflow:workerPools.default.idleSeconds", 9, "from 10 to 86,400 (seconds)", "raise it to at least 10"),
-        ("airflow:workerPools.default.drainLimitHours", 48, "from 1 to 47 (hours)", "lower it to at most 47"),
-        ("airflow:workerPools.default.drainLimitHours", 0, "from 1 to 47 (hours)", "raise it to at least 1"),
+        (
+            "airflow:workerPools.default.idleSeconds",
+            9,
+            "from 10 to 86,400 (seconds; the masters look every 10)",
+            "raise it to at least 10",
+        ),
+        (
+            "airflow:workerPools.default.drainLimitHours",
+            48,
+            "from 1 to 47 (hours; AWS holds a node for 48 at most)",
+            "lower it to at most 47",
+        ),
+        (
+            "airflow:workerPools.default.drainLimitHours",
+            0,
+            "from 1 to 47 (hours; AWS holds a node for 48 at most)",
+            "raise it to at least 1",
+        ),
         ("airflow:workerPools.default.bootLeadSeconds", 5, "from 10 to 3,600 (seconds)", "raise it to at least 10"),
         ("airflow:workerPools.default.workersAhead", -1, "from 0 to 1,000 (workers)", "raise it to at least 0"),
         (
