@@ -127,8 +127,8 @@ def describe(tasks: Iterable[Task]) -> str:
 
 
 def _names(runs: Iterable[str]) -> str:
-    """As a list in SQL. The names are made in here."""
-    return ", ".join(f"'{run}'" for run in runs)
+    """As a list in SQL, which may not be empty. The names are made in here."""
+    return ", ".join(f"'{run}'" for run in runs) or "NULL"
 
 
 def _clock(moment: datetime | None) -> str:

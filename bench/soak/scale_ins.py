@@ -21,8 +21,8 @@ from lab.node import Node
 MOST_WORKERS, MOST_BOOTING, MOST_LEAVING = 5, 2, 3
 """What a machine with two cores and 16 GB carries beside two masters."""
 SPOT_NOTICE = 120
-RECLAIMED = timedelta(seconds=SPOT_NOTICE + 60)
-"""From the notice to the end of what it may have disturbed."""
+TASKS_END, RECLAIMED = timedelta(seconds=SPOT_NOTICE - 40), timedelta(seconds=SPOT_NOTICE + 60)
+"""From when to when after a notice its tasks may be tried again: they are ended half a minute before the instance."""
 FULL, HALF = 6, 3
 """Tasks of `heavy`, whose workers have four slots: two workers, then one too many."""
 FULL_SECONDS, HALF_SECONDS = 45, 120
@@ -192,7 +192,8 @@ class ScaleIns:
     def _reclaim(self, node: Node) -> None:
         self._sign(Cause.SPOT, [node])
         now = datetime.now(UTC)
-        self.reclaims.append(Reclaim(address=str(node.instance.address), begin=now, end=now + RECLAIMED))
+        address = str(node.instance.address)
+        self.reclaims.append(Reclaim(address=address, begin=now + TASKS_END, end=now + RECLAIMED))
         self._cluster.interrupt(node, seconds=SPOT_NOTICE)
 
     def _refresh(self, node: Node) -> None:

@@ -33,6 +33,7 @@ _played: WeakKeyDictionary[FakeAutoScalingGroup, ScalingGroup] = WeakKeyDictiona
 _retaining: set[str] = set()
 _shutdowns = Shutdowns()
 _create = AutoScalingResponse.create_auto_scaling_group
+_update_group = AutoScalingResponse.update_auto_scaling_group
 _update = FakeAutoScalingGroup.update
 _call_action = AutoScalingResponse.call_action
 
@@ -170,6 +171,14 @@ def create_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
     if self._get_param("InstanceLifecyclePolicy.RetentionTriggers.TerminateHookAbandon") == "retain":
         _retaining.add(name)
     return _create(self)
+
+
+def update_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
+    """Do what moto leaves out: a group may begin to rebalance its capacity at any time, or stop."""
+    rebalance = self._get_bool_param("CapacityRebalance")
+    if rebalance is not None:
+        group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName")).capacity_rebalance = rebalance
+    return _update_group(self)
 
 
 def put_lifecycle_hook(self: AutoScalingResponse) -> ActionResult:
@@ -324,6 +333,7 @@ def instance_template(self: InstanceState) -> dict[str, Any]:
 REPLACED: tuple[tuple[type, str, Callable[..., Any] | property], ...] = (
     (AutoScalingResponse, "call_action", call_action),
     (AutoScalingResponse, "create_auto_scaling_group", create_auto_scaling_group),
+    (AutoScalingResponse, "update_auto_scaling_group", update_auto_scaling_group),
     (AutoScalingResponse, "put_lifecycle_hook", put_lifecycle_hook),
     (AutoScalingResponse, "complete_lifecycle_action", complete_lifecycle_action),
     (AutoScalingResponse, "record_lifecycle_action_heartbeat", record_lifecycle_action_heartbeat),

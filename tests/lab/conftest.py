@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,9 +122,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     cluster = getattr(item, "funcargs", {}).get("cluster")
     if report.failed and isinstance(cluster, Cluster):
         for node in cluster.nodes():
-            failed = node.exec(
-                "systemctl --failed --no-legend; journalctl --boot --no-pager --priority=warning --lines=60;"
-                "journalctl --boot --no-pager --unit=airflow-scaling --unit=airflow-lifecycle --lines=60"
-            )
-            report.sections.append((f"{node.name}: failed units, warnings and scaling", failed.stdout))
+            try:
+                said = node.exec(
+                    "systemctl --failed --no-legend; journalctl --boot --no-pager --priority=warning --lines=60;"
+                    "journalctl --boot --no-pager --unit=airflow-scaling --unit=airflow-lifecycle --lines=60"
+                ).stdout
+            except subprocess.TimeoutExpired:
+                said = "it does not answer"
+            report.sections.append((f"{node.name}: failed units, warnings and scaling", said))
     return report

@@ -41,5 +41,6 @@ def test_a_killed_lab_leaves_nothing_running() -> None:
     lab.kill()
     lab.wait()
     wait_until(lambda: not _running(), 20, "the lab's processes to end", lambda: str(_running()))
-    assert not Path("/sys/class/net", HOST_LINK).exists(), "the cable to the lab's network should be gone"
+    cable = Path("/sys/class/net", HOST_LINK)
+    wait_until(lambda: not cable.exists(), 10, "the cable to the lab's network to be gone")
     assert "airflow-lab" not in Path("/proc/mounts").read_text()

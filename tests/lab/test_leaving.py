@@ -103,6 +103,16 @@ def _let_it_happen(cluster: Cluster, story: Story) -> None:
     )
 
 
+def test_a_leaving_worker_keeps_its_hook_waiting(cluster: Cluster, story: Story) -> None:
+    """Read while its tasks last: its journal goes with it. A hook waits for longer than these tasks without a word."""
+
+    def heartbeats() -> list[object]:
+        told = scaling_journal.events(story.asked, scaling_journal.LIFECYCLE)
+        return [event.facts.get("result") or "accepted" for event in told if event.name == "heartbeat"]
+
+    assert set(cluster.wait(heartbeats, "a heartbeat", timeout=60)) == {"accepted"}
+
+
 def test_the_log_of_a_warned_worker_names_the_tasks_that_cannot_finish(cluster: Cluster, story: Story) -> None:
     """Read before EC2 takes the worker, and its journal with it."""
 

@@ -17,13 +17,15 @@ SLOTS_OF_HEAVY = 4
 # From the broker's return to the start of the last task whose message it lost: see docs/running-worker-pools.md.
 LONGEST_WITHOUT_MESSAGE = timedelta(seconds=150)
 LONGEST_WITH_MESSAGE = timedelta(seconds=90)
+WORK_SECONDS = 480
+"""Longer than all outages of this file together, and what follows each."""
 
 
 @pytest.fixture(scope="module")
 def witnesses(cluster: Cluster, work: Workload) -> list[str]:
     """Tasks that are at work as long as the outages last. One of them asks Airflow for something all the time."""
     cluster.wait_ready()
-    runs = [run for kind in ("bash", "python", "asking") for run in work.start("default", 200, kind=kind)]
+    runs = [run for kind in ("bash", "python", "asking") for run in work.start("default", WORK_SECONDS, kind=kind)]
     s3, bucket = cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]
     cluster.wait(
         lambda: set(runs) <= {entry.run_id for entry in ledger.read(s3, bucket)}, "them to be at work", timeout=180
@@ -87,11 +89,12 @@ def test_tasks_run_on_when_the_broker_restarts_with_its_data(
 
 
 def test_tasks_whose_messages_the_broker_lost_run_in_a_stated_time(
-    cluster: Cluster, work: Workload, waiting: tuple[list[Task], list[Task]]
+    cluster: Cluster, work: Workload, witnesses: list[str], waiting: tuple[list[Task], list[Task]]
 ) -> None:
     running, queued = waiting
     cluster.broker.stop()
     cluster.broker.start(empty=True)
+    work.wait_running(witnesses, timeout=10)
     back = datetime.now(UTC)
     _all_ran_once(work.wait_ended([task.run for task in running]))
     lost = work.wait_ended([task.run for task in queued])
@@ -102,4 +105,4 @@ def test_tasks_whose_messages_the_broker_lost_run_in_a_stated_time(
 def test_tasks_that_were_at_work_during_every_outage_succeed_on_their_first_try(
     work: Workload, witnesses: list[str]
 ) -> None:
-    _all_ran_once(work.wait_ended(witnesses))
+    _all_ran_once(work.wait_ended(witnesses, timeout=WORK_SECONDS))

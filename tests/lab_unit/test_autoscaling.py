@@ -208,6 +208,14 @@ def test_a_group_replaces_what_is_at_risk_only_if_it_rebalances_its_capacity(aws
     assert pool.states == (["Terminating:Wait", "InService"] if rebalances else ["InService"])
 
 
+def test_a_group_may_begin_to_rebalance_its_capacity_later(aws: Aws):
+    pool = Pool(aws, "drained")
+    pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, CapacityRebalance=True)
+    pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MaxSize=3)
+    aws.fleet.recommend_rebalance(pool.oldest)
+    assert pool.states == ["Terminating:Wait", "InService"]
+
+
 def test_a_refresh_brings_the_new_template_to_all(aws: Aws):
     pool = Pool(aws, DesiredCapacity=2)
     old = pool.running()
