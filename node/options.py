@@ -119,4 +119,7 @@ def _worker_options(pool: PoolSketch) -> dict[tuple[str, str], str]:
     return {
         ("celery", "celery_config_options"): "worker_celery.CONFIG",
         ("celery", "worker_concurrency"): str(pool.concurrency),
+        # The masters reckon with it; and the tasks that a node has to end are found as processes of their own.
+        ("celery", "worker_autoscale"): "",
+        ("celery", "pool"): "prefork",
     }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Where the operator has another key for what a managed option says.
 _INSTEAD = {
     ("celery", "worker_concurrency"): "set concurrency of the pool in airflow:workerPools",
+    ("celery", "worker_autoscale"): "set concurrency of the pool in airflow:workerPools",
     ("api", "base_url"): "set airflow:web.domain",
     (
         "logging",

@@ -35,6 +35,7 @@ import worker_report
 folder = pathlib.Path({folder!r})
 worker_report.STATE_FILE = folder / "run" / "state.json"
 worker_report.RETIRED_FILE = folder / "retired"
+worker_report.STOPPING_FILE = folder / "run" / "stopping"
 
 app = celery.Celery("test", broker={broker!r})
 app.conf.update(
@@ -136,6 +137,10 @@ class CeleryWorker:
     def retire(self) -> None:
         """What the node does when it is retired."""
         (self._folder / "retired").touch()
+
+    def announce_stop(self) -> None:
+        """What the unit does before it sends the signal."""
+        (self._folder / "run" / "stopping").touch()
 
     def recall(self) -> None:
         """What the node does when it is taken back."""

@@ -10,7 +10,7 @@ from node.roles import Role
 
 UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")
-_BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm", "/usr/bin/systemctl")
+_BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm", "/usr/bin/sh", "/usr/bin/systemctl")
 
 
 def build(root: Path, role: Role) -> Path:

@@ -15,9 +15,12 @@ from node.node_file import files_for
 from node.roles import SECRETS, Role
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, master, worker
+from tests.node.programs import module
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html
 LONGEST_FAILOVER_SECONDS = 120
+API_TIMEOUT_SECONDS = 5.0
+"""Airflow's [workers] execution_api_timeout"""
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
@@ -97,6 +100,8 @@ def test_running_tasks_outlive_a_failover_of_the_database():
     attempts = int(variables["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"])
     # Airflow waits at random between one second and 1, 2, 4, ... seconds, up to the longest.
     waits = [(1 + min(2**attempt, longest)) / 2 for attempt in range(attempts - 1)]
+    longest_call = sum(waits) + attempts * API_TIMEOUT_SECONDS
+    assert longest_call < module("lost_tasks").TAKEN_SECONDS, "a start is asked again: who waits for it is not lost"
     calls = int(variables["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"])
     assert sum(waits) > LONGEST_FAILOVER_SECONDS, "what the task asks for fails"
     assert calls * sum(waits) < timeout, "the worker still runs a task that was given up, and may run elsewhere"

@@ -37,8 +37,8 @@ def test_of_a_queue_that_is_not_read_nothing_is_known():
 
 
 def test_a_task_that_was_taken_and_never_started_is_lost_after_longer():
-    assert _find((0, TAKEN), (179, TAKEN)) == []
-    assert _find((0, TAKEN), (180, TAKEN)) == [Whereabouts.TAKEN]
+    assert _find((0, TAKEN), (359, TAKEN)) == []
+    assert _find((0, TAKEN), (360, TAKEN)) == [Whereabouts.TAKEN]
 
 
 def test_a_message_that_was_seen_meanwhile_begins_the_time_anew():

@@ -188,6 +188,15 @@ def test_a_stopping_worker_lets_its_tasks_finish(roots: dict[Role, Path]):
     assert "TimeoutStopSec" not in settings, "the rendered drop-in has it"
 
 
+def test_a_stopping_worker_lets_go_of_its_queues_before_it_is_told(roots: dict[Role, Path]):
+    [command] = _settings(roots, Role.WORKER, "worker")["ExecStop"]
+    worker_report = load("python/worker_report.py")
+    assert f"touch {worker_report.STOPPING_FILE};" in command
+    assert worker_report.STOPPING_FILE.parent == worker_report.STATE_FILE.parent, "gone with the unit's directory"
+    seconds = float(command.rstrip("'").rpartition("sleep ")[2])
+    assert seconds > worker_report.PERIOD_SECONDS + 1, "its turn, and the longest that a blocking read takes"
+
+
 def test_a_worker_can_say_what_it_is_doing_for_as_long_as_it_runs(roots: dict[Role, Path]):
     settings = _settings(roots, Role.WORKER, "worker")
     worker_report = load("python/worker_report.py")

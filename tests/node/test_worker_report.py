@@ -170,6 +170,35 @@ def test_a_worker_that_shuts_down_tells_what_it_still_has(worker: CeleryWorker):
     assert (worker.started, worker.waiting()) == (["last"], 1)
 
 
+def test_a_worker_that_was_told_before_it_stops_keeps_no_message_from_the_others(
+    broker: redis_server.Server, worker: CeleryWorker
+):
+    worker.send("old")
+    until(lambda: _runs(worker, "old"), "it runs, and a slot is free")
+    worker.announce_stop()
+    until(lambda: worker.consumes == () and not broker.blocked_clients(), "it has let go of its queues")
+    worker.process.send_signal(signal.SIGTERM)
+    until(lambda: not worker.state["connected"], "it stops")
+    worker.send("new")
+    assert worker.waiting() == 1
+    worker.finish("old")
+    worker.process.wait(30)
+    assert (worker.started, worker.waiting()) == (["old"], 1)
+
+
+def test_a_queue_that_could_not_be_taken_up_again_is_taken_up_at_the_next_turn():
+    report = object.__new__(worker_report.WorkerReport)
+    report._home = {name: name for name in QUEUES}
+    added: list[str] = []
+    consumer = SimpleNamespace(
+        task_consumer=SimpleNamespace(queues=[SimpleNamespace(name=QUEUES[0])]),
+        app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(select_add=lambda _: None))),
+        add_task_queue=added.append,
+    )
+    report._obey(consumer)
+    assert added == [QUEUES[1]]
+
+
 def test_a_task_that_comes_as_the_queues_are_let_go_is_in_the_state(monkeypatch: pytest.MonkeyPatch):
     class _LetsGo:
         def __init__(self) -> None:

@@ -90,6 +90,12 @@ def test_a_clock_that_is_set_does_not_move_the_end(ec2: _Ec2, monkeypatch: pytes
     assert service.outlook().spot_end == before
 
 
+def test_a_clock_that_is_behind_sees_no_more_time_than_there_is(ec2: _Ec2):
+    ec2.tree["spot/instance-action"] = _notice(datetime.now(UTC) + timedelta(seconds=400))
+    end = metadata_service.MetadataService().outlook().spot_end
+    assert end - time.monotonic() <= 120
+
+
 def test_a_notice_that_cannot_be_read_is_taken_seriously(ec2: _Ec2):
     ec2.tree["spot/instance-action"] = "soon"
     end = metadata_service.MetadataService().outlook().spot_end

@@ -8,9 +8,9 @@ from enum import Enum
 
 # Seconds without a break. A message that is nowhere may have been taken right before the broker was emptied, by a
 # worker that is about to report its task as running. One that a worker has taken, and whose task does not run, may
-# wait for the API; its worker repeats that for some two minutes.
+# wait for the API; its worker goes on asking for five minutes (`[workers] execution_api_retries`).
 GONE_SECONDS = 45.0
-TAKEN_SECONDS = 180.0
+TAKEN_SECONDS = 360.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,8 @@ TIMEOUT_SECONDS = 1.0
 TARGET_STATE = "autoscaling/target-lifecycle-state"
 SPOT_NOTICE = "spot/instance-action"
 REBALANCE = "events/recommendations/rebalance"
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+LONGEST_NOTICE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,8 @@ class MetadataService:
             # A notice that cannot be read is a notice: act as if there were no time.
             end = time.time()
         self._notice = notice
-        self._spot_end = time.monotonic() + end - time.time()
+        # A clock that is behind would see more time than EC2 ever gives.
+        self._spot_end = time.monotonic() + min(end - time.time(), LONGEST_NOTICE_SECONDS)
         return self._spot_end
 
     def _get(self, path: str) -> str | None:

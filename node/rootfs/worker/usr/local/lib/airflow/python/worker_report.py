@@ -1,4 +1,4 @@
-"""Tells the node what its Celery worker is doing, and stops consuming while the node is retired.
+"""Tells the node what its Celery worker is doing, and stops consuming while the node is retired and before it stops.
 
 Celery imports it into the worker's main process, as one of its `imports`; a step of the consumer does the rest. State
 is written by a thread, so that it is fresh while the main thread waits for the broker or for the last tasks too.
@@ -20,6 +20,8 @@ from celery.worker import state as worker_state
 
 STATE_FILE = Path("/run/airflow-worker/state.json")
 RETIRED_FILE = Path("/run/airflow-lifecycle/retired")
+# Made by the unit before it sends the signal to stop, and gone with it.
+STOPPING_FILE = Path("/run/airflow-worker/stopping")
 PERIOD_SECONDS = 1.0
 # An event loop that has not turned for so long hears nothing from the broker, whatever its connection says.
 DEAF_SECONDS = 10.0
@@ -69,14 +71,14 @@ class WorkerReport(bootsteps.StartStopStep):
 
     def _obey(self, consumer: Any) -> None:
         consumed = [queue.name for queue in consumer.task_consumer.queues]
-        if RETIRED_FILE.exists():
+        if RETIRED_FILE.exists() or STOPPING_FILE.exists():
             for name in consumed:
                 consumer.cancel_task_queue(name)
-        elif not consumed:
-            for name, queue in self._home.items():
-                # Celery's own way back forgets the queue at the next connection.
-                consumer.app.amqp.queues.select_add(queue)
-                consumer.add_task_queue(name)
+            return
+        for name in self._home.keys() - consumed:
+            # Celery's own way back forgets the queue at the next connection.
+            consumer.app.amqp.queues.select_add(self._home[name])
+            consumer.add_task_queue(name)
 
     def _write_for_ever(self, consumer: Any) -> None:
         while True:
