@@ -67,6 +67,74 @@ def test_what_somebody_else_has_raised_meanwhile_is_not_lowered(aws: boto3.Sessi
     assert fake_groups.desired(aws, "pool-default") == 7
 
 
+def answer(desired: int, *instances: str, maximum: int = 9) -> dict[str, Any]:
+    """The group with so many places and these instances in service."""
+    described = [
+        {
+            "InstanceId": instance,
+            "AvailabilityZone": "eu-west-1a",
+            "LifecycleState": "InService",
+            "HealthStatus": "Healthy",
+            "ProtectedFromScaleIn": False,
+        }
+        for instance in instances
+    ]
+    sizes = {"DesiredCapacity": desired, "MaxSize": maximum}
+    return {"AutoScalingGroups": [SMALL_GROUP | sizes | {"Instances": described}]}
+
+
+def asked_for(first: dict[str, Any], then: dict[str, Any], *, seconds_between: float = 10, desired: int) -> int:
+    """What Auto Scaling is asked for, given the answer of one pass and that of a later one which raises."""
+    client, now = some_client(), [1000.0]
+    groups = launch_groups.LaunchGroups(client, clock=lambda: now[0])
+    asked: list[int] = []
+    client.meta.events.register(
+        "provide-client-params.autoscaling.SetDesiredCapacity",
+        lambda params, **_: asked.append(params["DesiredCapacity"]),
+    )
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_auto_scaling_groups", first)
+        groups.describe(["pool-default"])
+        now[0] += seconds_between
+        stubber.add_response("describe_auto_scaling_groups", then)
+        stubber.add_response("set_desired_capacity", {})
+        assert groups.raise_to("pool-default", desired) == asked[0]
+    return asked[0]
+
+
+def test_an_answer_that_lags_behind_an_earlier_one_lowers_nothing():
+    assert asked_for(answer(5, "i-1"), answer(3, "i-1"), desired=4) == 5
+    assert asked_for(answer(5, "i-1"), answer(3, "i-1"), desired=6) == 6
+
+
+def test_an_answer_that_lags_behind_an_own_raise_lowers_nothing():
+    client = some_client()
+    with Stubber(client) as stubber:
+        for asked in (5, 5):
+            stubber.add_response("describe_auto_scaling_groups", answer(3))
+            stubber.add_response(
+                "set_desired_capacity",
+                {},
+                {"AutoScalingGroupName": "pool-default", "DesiredCapacity": asked, "HonorCooldown": False},
+            )
+        groups = launch_groups.LaunchGroups(client)
+        assert groups.raise_to("pool-default", 5) == 5
+        assert groups.raise_to("pool-default", 4) == 5
+
+
+def test_what_was_seen_longer_ago_than_answers_lag_is_forgotten():
+    assert asked_for(answer(5), answer(3), seconds_between=31, desired=4) == 4
+
+
+def test_workers_that_have_left_are_not_launched_again():
+    assert asked_for(answer(3, "i-1", "i-2", "i-3"), answer(0), desired=1) == 1
+    assert asked_for(answer(4, "i-1", "i-2", "i-3"), answer(1, "i-1"), desired=2) == 2
+
+
+def test_no_more_is_asked_for_than_the_group_may_have_now():
+    assert asked_for(answer(8), answer(3, maximum=5), desired=4) == 5
+
+
 def test_a_group_that_is_gone_cannot_be_raised(aws: boto3.Session):
     with pytest.raises(launch_groups.AutoScalingError, match="the group is gone"):
         launch_groups.LaunchGroups(aws.client("autoscaling")).raise_to("pool-default", 5)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +21,8 @@ NAMES_PER_CALL = 50
 # The newest activities of a group; a group that cannot launch has little else.
 ACTIVITIES = 20
 PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+# Auto Scaling's answers may be some seconds old. A pass comes every ten.
+LAG_SECONDS = 30.0
 ENDED = ("Successful", "Failed", "Cancelled")
 
 
@@ -42,9 +46,11 @@ class LaunchGroup:
 class LaunchGroups:
     """The groups, asked with little patience: the next pass asks again. Every error is an AutoScalingError."""
 
-    def __init__(self, client: Any = None) -> None:
-        """The client's region and credentials are the node's."""
+    def __init__(self, client: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """The client's region and credentials are the node's. The clock only goes forward, in seconds."""
         self._client = client or boto3.client("autoscaling", config=PATIENCE)
+        self._clock = clock
+        self._sights: defaultdict[str, deque[tuple[float, LaunchGroup]]] = defaultdict(deque)
 
     def describe(self, names: Sequence[str]) -> dict[str, LaunchGroup]:
         """The groups by name. One that is not there is left out."""
@@ -55,21 +61,26 @@ class LaunchGroups:
                 pages = self._client.get_paginator("describe_auto_scaling_groups").paginate(AutoScalingGroupNames=some)
                 for page in pages:
                     found |= {group["AutoScalingGroupName"]: _read(group) for group in page["AutoScalingGroups"]}
+        for name, group in found.items():
+            self._remember(name, group)
         return found
 
     def raise_to(self, name: str, desired: int) -> int:
         """Raise the desired capacity, unless it is as much already; returns what it is then.
 
         It is asked for once more: since the pass began an operator may have raised it, or another master whose database
-        let it in before this one noticed that its own connection is gone.
+        let it in before this one noticed that its own connection is gone. The answer may be older than what was seen or
+        set here before, so that counts too. Somebody else's raise that no answer has shown yet is lowered all the same.
         """
         group = self.describe([name]).get(name)
         if group is None:
             raise AutoScalingError(f"SetDesiredCapacity of {name} to {desired}: the group is gone")
         if group.sizes.desired >= desired:
             return group.sizes.desired
+        desired = max(desired, min(self._lately(name, group), group.sizes.maximum))
         with _one_error(f"SetDesiredCapacity of {name} to {desired}"):
             self._client.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=desired, HonorCooldown=False)
+        self._remember(name, replace(group, sizes=replace(group.sizes, desired=desired)))
         return desired
 
     def launch_failure(self, name: str, since: datetime) -> str | None:
@@ -82,6 +93,19 @@ class LaunchGroups:
                 failed = activity["StatusCode"] != "Successful" and activity.get("EndTime", since) >= since
                 return boot_step.one_line(activity.get("StatusMessage", "no reason given")) if failed else None
         return None
+
+    def _remember(self, name: str, group: LaunchGroup) -> None:
+        sights, now = self._sights[name], self._clock()
+        sights.append((now, group))
+        while sights[0][0] < now - LAG_SECONDS:
+            sights.popleft()
+
+    def _lately(self, name: str, group: LaunchGroup) -> int:
+        """The largest desired capacity of the last half minute, without the places of instances that have gone since.
+
+        They show that it has truly become smaller: a worker that leaves takes its place along.
+        """
+        return max(seen.sizes.desired - len(seen.in_service - group.in_service) for _, seen in self._sights[name])
 
 
 def _read(group: dict[str, Any]) -> LaunchGroup:
