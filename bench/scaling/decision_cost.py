@@ -12,7 +12,7 @@ from typing import Any
 
 from worker_board import Report, WorkerBoard
 
-from scaling.pool import Group, Pool, Worker
+from scaling.pool import RETIRED, WORKING, Group, Pool, Worker
 from scaling.scaler import PoolScaler
 
 SIZES = ((1, 10), (10, 100), (10, 1_000), (100, 1_000), (100, 10_000))
@@ -36,9 +36,10 @@ class StoredBoard:
         self._texts = texts
         self._answers: list[list[str | None]] = []
 
-    def scan_iter(self, **_: object) -> Iterator[str]:
-        """All keys."""
-        return iter(self._texts)
+    def scan_iter(self, *, match: str, **_: object) -> Iterator[str]:
+        """The keys of one kind, of all pools."""
+        kind = match.split("*", maxsplit=1)[0]
+        return (key for key in self._texts if key.startswith(kind))
 
     def pipeline(self, **_: object) -> StoredBoard:
         """This object queues its own commands."""
@@ -72,6 +73,8 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
             idle_seconds=0.0,
         )
         texts[f"worker:{report.pool}:{report.instance}"] = json.dumps(asdict(report))
+        if report.state == RETIRED:
+            texts[f"retire:{report.pool}:{report.instance}"] = "1"
     stored: Any = StoredBoard(texts)
     board = WorkerBoard(stored, stored)
     scalers = {pool.name: PoolScaler(pool) for pool in pools}
@@ -86,11 +89,12 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
 
 def _pass(board: WorkerBoard, scalers: dict[str, PoolScaler], *, now: float, size: int) -> None:
     workers: dict[str, list[Worker]] = defaultdict(list)
+    retirements = board.retirements()
     for report in board.reports():
         workers[report.pool].append(
             Worker(
                 instance=report.instance,
-                state=report.state,
+                state=RETIRED if (report.pool, report.instance) in retirements else WORKING,
                 slots=report.slots,
                 active=report.active,
                 idle_seconds=report.idle_seconds,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,7 +45,7 @@ class Master:
 
     def __post_init__(self) -> None:
         self.database = metadata_database.MetadataDatabase(metadata_database.connection_info(self.metadata.url))
-        self.groups = launch_groups.LaunchGroups()
+        self.groups = launch_groups.LaunchGroups(clock=lambda: self.now)
         self.metrics = scaling_metrics.ScalingMetrics()
         self.controller = controller.Controller(
             self.pools,
@@ -93,13 +93,14 @@ def master(aws: boto3.Session, metadata: Metadata, board: worker_board.WorkerBoa
     found.database.close()
 
 
-def put_workers(board: worker_board.WorkerBoard, active: list[int], state: str = "working") -> None:
+def put_workers(
+    board: worker_board.WorkerBoard, active: list[int], state: str = "working", instances: Sequence[str] = ()
+) -> None:
     """Workers with so many tasks each."""
     for number, tasks in enumerate(active):
+        instance = instances[number] if instances else f"i-{number}"
         board.report(
-            worker_board.Report(
-                instance=f"i-{number}", pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0
-            )
+            worker_board.Report(instance=instance, pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0)
         )
 
 
@@ -211,25 +212,83 @@ def test_surplus_workers_are_retired_and_taken_back(
     aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
+    instances = sorted(fake_groups.instances(aws, GROUP))
     master.metadata.add_tasks(4, "running")
     for _ in range(12):
-        put_workers(board, [2, 1, 1])
+        put_workers(board, [2, 1, 1], instances=instances)
         master.do_passes()
-    retired = [number for number in range(3) if board.is_retired("default", f"i-{number}")]
-    assert retired == [1, 2]
+    retired = [instance for instance in instances if board.is_retired("default", instance)]
+    assert retired == instances[1:]
     assert master.metric("airflow_pool_retired_workers", pool="default") == 2
-    put_workers(board, [2])
-    for number in retired:
-        board.report(
-            worker_board.Report(
-                instance=f"i-{number}", pool="default", state="retired", slots=4, active=1, idle_seconds=0
-            )
-        )
+    put_workers(board, [2], instances=instances)
+    put_workers(board, [1, 1], state="retired", instances=retired)
     master.metadata.add_tasks(8, "queued")
     master.do_passes()
-    assert not any(board.is_retired("default", f"i-{number}") for number in range(3))
-    assert master.events("decision")[-1]["recall"] == ["i-1", "i-2"]
+    assert not board.retirements()
+    assert master.events("decision")[-1]["recall"] == retired
     assert fake_groups.desired(aws, GROUP) == 3
+
+
+@pytest.fixture
+def other(master: Master) -> Iterator[Master]:
+    """The cluster's other master."""
+    found = Master(master.metadata, master.board)
+    yield found
+    found.database.close()
+
+
+def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: worker_board.WorkerBoard) -> list[str]:
+    """Two workers share what one could do, until the first of the masters retires the second one."""
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=2)
+    instances = sorted(fake_groups.instances(aws, GROUP))
+    masters[0].metadata.add_tasks(3, "running")
+    for one in masters * 6:
+        put_workers(board, [2, 1], instances=instances)
+        one.do_passes()
+    put_workers(board, [2, 1], instances=instances)
+    masters[0].do_passes()
+    assert board.retirements() == {("default", instances[1])}
+    return instances
+
+
+def test_another_master_retires_nobody_else_before_the_first_one_obeys(
+    aws: boto3.Session, master: Master, other: Master, board: worker_board.WorkerBoard
+):
+    instances = retire_one_of_two(aws, [master, other], board)
+    put_workers(board, [1, 2], instances=instances)
+    other.do_passes()
+    assert board.retirements() == {("default", instances[1])}
+    assert other.events("decision")[-1]["retire"] == [instances[1]]
+
+
+def test_another_master_leaves_a_recalled_worker_at_work_before_it_obeys(
+    aws: boto3.Session, master: Master, other: Master, board: worker_board.WorkerBoard
+):
+    instances = retire_one_of_two(aws, [master, other], board)
+    put_workers(board, [2], instances=instances)
+    put_workers(board, [1], state="retired", instances=instances[1:])
+    master.metadata.add_tasks(4, "queued")
+    master.do_passes()
+    assert master.events("decision")[-1]["recall"] == [instances[1]]
+    other.do_passes()
+    # The need may be gone before the report is a new one.
+    master.metadata.execute("DELETE FROM task_instance WHERE state = 'queued'")
+    other.do_passes()
+    assert not board.retirements()
+    assert not any(decision["recall"] for decision in other.events("decision"))
+    assert other.metric("airflow_pool_retired_workers", pool="default") == 0
+
+
+@pytest.mark.parametrize("text", ["soon", "1e9", b"\xff"])
+def test_what_a_task_writes_among_the_boots_stops_no_pool(
+    aws: boto3.Session, master: Master, broker: redis_server.Server, text: str | bytes
+):
+    master.metadata.add_tasks(9, "queued")
+    with broker.client(worker_board.BOARD_DATABASE) as client:
+        client.lpush("boots:default", text)
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 3
+    assert master.events("the worker board failed") == []
 
 
 def test_a_queue_without_a_pool_is_reported_and_not_in_every_pass(master: Master):

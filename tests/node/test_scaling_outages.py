@@ -74,6 +74,22 @@ def test_a_pool_grows_while_the_broker_is_away(aws: boto3.Session, master: Maste
     assert len(master.events("the worker board works again")) == 1
 
 
+def test_a_pool_grows_while_the_board_cannot_be_read(
+    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
+):
+    def garble(*_: object) -> None:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    master.metadata.add_tasks(9, "queued")
+    with monkeypatch.context() as broken:
+        broken.setattr(worker_board.WorkerBoard, "boot_seconds", garble)
+        master.do_passes(3)
+    assert fake_groups.desired(aws, GROUP) == 3
+    assert len(master.events("the worker board failed")) == 1
+    master.do_passes()
+    assert len(master.events("the worker board works again")) == 1
+
+
 def test_a_broker_that_fails_in_the_middle_of_a_pass_costs_one_time_out(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ):

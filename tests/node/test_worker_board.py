@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 import redis
@@ -37,6 +38,11 @@ def report(instance: str = "i-1", pool: str = "default", **changes: object) -> w
     return worker_board.Report(instance=instance, pool=pool, **values | changes)
 
 
+def forged(**changes: object) -> str:
+    """What a task may write in a worker's place."""
+    return json.dumps(asdict(report()) | changes)
+
+
 def test_the_masters_read_what_the_workers_report(board: worker_board.WorkerBoard):
     reports = [report("i-1"), report("i-2", state="retired", active=0, idle_seconds=7.5)]
     for one in reversed(reports):
@@ -63,14 +69,23 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
             {"instance": f"i-{number}", "pool": "p", "state": "working", "slots": 1, "active": 0, "idle_seconds": 1}
         )
         pipeline.set(f"worker:p:i-{number}", text)
+        pipeline.set(f"retire:p:i-{number}", "1")
     pipeline.execute()
     assert len({one.instance for one in board.reports("p")}) == 10_000
+    assert len(board.retirements()) == 10_000
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "no JSON",
+        b"\xff\xfe",
+        "[" * 100_000,
+        forged(idle_seconds=float("nan")),
+        forged(active=float("nan")),
+        forged(active=0.5),
+        forged(idle_seconds=10**400),
+        forged(instance=1),
         "[]",
         "{}",
         json.dumps({"instance": "i-1", "pool": "default", "state": "odd", "slots": 1, "active": 0, "idle_seconds": 0}),
@@ -85,8 +100,9 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
         ),
     ],
 )
-def test_a_forged_report_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str):
+def test_a_forged_report_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
     store.set("worker:default:i-1", text)
+    store.set("worker:default:1", text)
     board.report(report("i-2"))
     assert [one.instance for one in board.reports()] == ["i-2"]
 
@@ -98,6 +114,17 @@ def test_a_worker_is_retired_until_it_is_recalled(board: worker_board.WorkerBoar
     board.recall("default", ["i-1"])
     assert not board.is_retired("default", "i-1")
     assert board.is_retired("default", "i-2")
+
+
+def test_the_masters_read_whom_they_have_retired_before_the_workers_know(
+    board: worker_board.WorkerBoard, store: redis.Redis
+):
+    board.report(report("i-3"))
+    board.retire("default", ["i-1", "i-2"])
+    board.retire("heavy", ["i-9"])
+    board.recall("default", ["i-1"])
+    store.set(b"retire:default:\xff:more", "1")
+    assert board.retirements() == {("default", "i-2"), ("heavy", "i-9")}
 
 
 def test_a_forgotten_worker_goes_back_to_work(board: worker_board.WorkerBoard, store: redis.Redis):
@@ -125,6 +152,29 @@ def test_the_boot_time_is_the_median_of_the_last_twenty(board: worker_board.Work
     for seconds in range(1, 21):
         board.note_boot("default", seconds)
     assert board.boot_seconds("default") == 10.5
+
+
+@pytest.mark.parametrize("text", ["soon", "nan", "inf", "", b"\xff"])
+def test_a_boot_that_cannot_be_read_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
+    store.lpush("boots:default", text)
+    assert board.boot_seconds("default") is None
+    board.note_boot("default", 45)
+    assert board.boot_seconds("default") == 45
+
+
+@pytest.mark.parametrize(("noted", "believed"), [(1e9, 1800), (-5, 10), (0.1, 10), (1800, 1800), (10, 10)])
+def test_a_boot_that_no_instance_takes_is_not_believed(board: worker_board.WorkerBoard, noted: float, believed: float):
+    board.note_boot("default", noted)
+    assert board.boot_seconds("default") == believed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["no JSON", "[]", "{}", b"\xff", "[" * 100_000, '{"minimum": "a", "maximum": 1, "desired": 1}'],
+)
+def test_sizes_that_cannot_be_read_are_no_news(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
+    store.set("group:default", text)
+    assert board.group("default") is None
 
 
 def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, broker: redis_server.Server):

@@ -7,6 +7,7 @@ is gone goes back to work. Every method raises `redis.RedisError` when the broke
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -27,8 +28,14 @@ GROUP_SECONDS = 60
 # A pool's boots are worth knowing for as long as its image and environment are likely to be the same.
 BOOTS_KEPT = 20
 BOOT_SECONDS_KEPT = 30 * 24 * 3600
+# No instance is ready sooner, and one that takes longer has something wrong with it: no measure for the others.
+# A lead beyond any boot would launch workers for runs of tomorrow.
+SHORTEST_BOOT_SECONDS = 10.0
+LONGEST_BOOT_SECONDS = 1800.0
 # Keys per command, so that no command holds the broker up: it answers one at a time.
 BATCH = 1000
+# What reading an entry raises that nobody of ours has written: what runs as a task can write to the broker, too.
+UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 STATES = ("starting", "working", "retired", "draining", "leaving")
 
@@ -104,14 +111,20 @@ class WorkerBoard:
         """Whether the worker shall take no more tasks."""
         return bool(self._board.exists(_retirement_key(pool, instance)))
 
+    def retirements(self) -> frozenset[tuple[str, str]]:
+        """Pool and instance of each worker that shall take no more tasks; some may not have learnt it yet."""
+        keys = self._board.scan_iter(match=_retirement_key("*", "*"), count=BATCH)
+        names = (key.split(":") for key in keys)
+        return frozenset((name[1], name[2]) for name in names if len(name) == 3)
+
     def publish_group(self, pool: str, group: Group) -> None:
         """Tell the workers their group's sizes: they may not ask Auto Scaling."""
         self._board.set(f"group:{pool}", json.dumps(asdict(group)), ex=GROUP_SECONDS)
 
     def group(self, pool: str) -> Group | None:
-        """The pool's group as a master saw it within the last minute; None if none did."""
+        """The pool's group as a master saw it within the last minute; None if none did, or it cannot be read."""
         text = self._board.get(f"group:{pool}")
-        return None if text is None else Group(**json.loads(text))
+        return None if text is None else _read_group(text)
 
     def note_boot(self, pool: str, seconds: float) -> None:
         """Note how long a worker took from power-on to its first readiness."""
@@ -123,9 +136,13 @@ class WorkerBoard:
         pipeline.execute()
 
     def boot_seconds(self, pool: str) -> float | None:
-        """How long the pool's workers take to boot: the median of the last ones. None before the first."""
-        boots = self._board.lrange(f"boots:{pool}", 0, BOOTS_KEPT - 1)
-        return statistics.median(float(seconds) for seconds in boots) if boots else None
+        """How long the pool's workers take to boot: the median of the last ones. None before the first.
+
+        What cannot be read is left out, what no boot takes is cut.
+        """
+        read = [_read_boot(text) for text in self._board.lrange(f"boots:{pool}", 0, BOOTS_KEPT - 1)]
+        boots = [seconds for seconds in read if seconds is not None]
+        return statistics.median(boots) if boots else None
 
     def queue_length(self, queue: str) -> int:
         """Messages in a Celery queue that no worker has taken."""
@@ -142,6 +159,8 @@ def _client(url: str, timeout_seconds: float) -> Any:
     return redis.Redis.from_url(
         url,
         decode_responses=True,
+        # One entry that is no text must not keep the others from being read.
+        encoding_errors="replace",
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         # The client's own would repeat a time-out three times. A connection that was cut is opened anew without it.
@@ -159,11 +178,34 @@ def _retirement_key(pool: str, instance: str) -> str:
 
 
 def _read_report(key: str, text: str) -> Report | None:
-    """A report, unless it is none: what runs as a task can write to the broker, too."""
+    """A report, unless it is none."""
     try:
         report = Report(**json.loads(text))
-        numbers_are_sound = min(report.slots, report.active, report.idle_seconds) >= 0
-    except (TypeError, ValueError):
+        numbers_are_sound = (
+            all(isinstance(number, int) for number in (report.slots, report.active))
+            and math.isfinite(report.idle_seconds)
+            and min(report.slots, report.active, report.idle_seconds) >= 0
+        )
+    except UNREADABLE:
         return None
-    is_its_own = key == _worker_key(report.pool, report.instance)
+    is_its_own = key.split(":") == ["worker", report.pool, report.instance]
     return report if numbers_are_sound and is_its_own and report.state in STATES else None
+
+
+def _read_group(text: str | bytes) -> Group | None:
+    """A group, unless it is none."""
+    try:
+        group = Group(**json.loads(text))
+    except UNREADABLE:
+        return None
+    sizes = (group.minimum, group.maximum, group.desired)
+    return group if all(isinstance(size, int) for size in sizes) else None
+
+
+def _read_boot(text: str | bytes) -> float | None:
+    """A boot's length, within what a boot may take."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return max(SHORTEST_BOOT_SECONDS, min(LONGEST_BOOT_SECONDS, seconds)) if math.isfinite(seconds) else None

@@ -12,8 +12,8 @@ from demand import Demand, read_demand
 from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
-from scaling.pool import DRAINING, LEAVING, Pool, Worker
-from worker_board import WorkerBoard
+from scaling.pool import DRAINING, LEAVING, RETIRED, WORKING, Pool, Worker
+from worker_board import Report, WorkerBoard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,22 +108,16 @@ class Lookout:
     def _read_board(self) -> Board | None:
         try:
             reports = self._board.reports()
+            retirements = self._board.retirements()
             boot_seconds = {pool.name: self._board.boot_seconds(pool.name) for pool in self._pools}
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:
+            # A ValueError: what runs as a task has written there what nobody can read.
             self._on_failure("the worker board", error)
             return None
         self._on_failure("the worker board", None)
         workers: dict[str, list[Worker]] = defaultdict(list)
         for report in reports:
-            workers[report.pool].append(
-                Worker(
-                    instance=report.instance,
-                    state=report.state,
-                    slots=report.slots,
-                    active=report.active,
-                    idle_seconds=report.idle_seconds,
-                )
-            )
+            workers[report.pool].append(_worker(report, (report.pool, report.instance) in retirements))
         return Board(workers=workers, boot_seconds=boot_seconds)
 
     def _read_schedule(self, connection: psycopg.Connection, board: Board | None) -> list[DueRun]:
@@ -141,3 +135,19 @@ class Lookout:
             return []
         self._on_failure("the schedule", None)
         return due
+
+
+def _worker(report: Report, is_retired: bool) -> Worker:
+    """The worker as the masters want it to be.
+
+    It obeys some seconds after it was retired or recalled. In between another master must neither choose one more nor
+    take it for what it no longer is.
+    """
+    obeys = report.state in (WORKING, RETIRED)
+    return Worker(
+        instance=report.instance,
+        state=(RETIRED if is_retired else WORKING) if obeys else report.state,
+        slots=report.slots,
+        active=report.active,
+        idle_seconds=report.idle_seconds,
+    )
