@@ -61,10 +61,18 @@ class Watch:
             launch_failure=launch_failure,
         )
 
-    def look_for(self, seconds: float, *workers: Worker, running: int = 0, minimum: int = 0) -> Decision:
+    def look_for(
+        self,
+        seconds: float,
+        *workers: Worker,
+        desired: int | None = None,
+        in_service: Collection[str] | None = None,
+        running: int = 0,
+        minimum: int = 0,
+    ) -> Decision:
         """Passes over that time; returns the last decision."""
-        decision = self.look(*workers, running=running, minimum=minimum)
+        decision = self.look(*workers, desired=desired, in_service=in_service, running=running, minimum=minimum)
         for _ in range(int(seconds / PERIOD_SECONDS)):
             self.now += PERIOD_SECONDS
-            decision = self.look(*workers, running=running, minimum=minimum)
+            decision = self.look(*workers, desired=desired, in_service=in_service, running=running, minimum=minimum)
         return decision

@@ -129,6 +129,40 @@ def test_who_is_retired_stays_so_until_wanted():
     assert (decision.retire, decision.recall) == (("i-2",), ())
 
 
+BUSY = (working("i-1", 4), working("i-2", 4), working("i-3", 4))
+
+
+@pytest.mark.parametrize("in_service", [{"i-1", "i-2", "i-3"}, {"i-2", "i-3", "i-4"}, {"i-1", "i-2", "i-3", "i-4"}])
+def test_while_an_instance_is_replaced_nobody_is_retired(in_service: set[str]):
+    decision = Watch().look_for(60, *BUSY, working("i-4", 0), desired=3, in_service=in_service, running=12, minimum=1)
+    assert (decision.retire, decision.desired) == ((), 3), "Auto Scaling ends the one too many itself"
+
+
+def test_a_worker_that_is_not_in_service_yet_is_neither_retired_nor_counted_on():
+    fleet, in_service = (*BUSY, working("i-4", 0)), {"i-1", "i-2", "i-3"}
+    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=12).retire == ()
+    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=8).retire == ("i-1",)
+    assert Watch().look_for(60, *fleet, desired=4, running=12).retire == ("i-4",)
+
+
+def test_retired_workers_take_their_places_along():
+    fleet = (*BUSY, in_state("retired", "i-4", 1))
+    assert Watch().look_for(60, *fleet, desired=3, running=9).retire == ("i-4",), "three places less one are two"
+    assert Watch().look_for(60, *fleet, desired=4, running=9).retire == ("i-1", "i-4")
+
+
+@pytest.mark.parametrize("state", ["draining", "leaving"])
+def test_workers_that_end_take_their_places_along_until_auto_scaling_ends_them(state: str):
+    fleet = (*BUSY, in_state(state, "i-4", 1))
+    in_service = {"i-1", "i-2", "i-3", "i-4"}
+    assert Watch().look_for(60, *fleet, desired=3, in_service=in_service, running=8).retire == ()
+    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=8).retire == ("i-1",)
+    ended = in_service - {"i-4"}
+    assert Watch().look_for(60, *fleet, desired=3, in_service=ended, running=8).retire == ("i-1",), (
+        "it has none any more"
+    )
+
+
 def test_another_master_retires_nobody_else():
     fleet = (working("i-1", 3), working("i-2", 1))
     first, second = Watch(), Watch()
@@ -213,4 +247,6 @@ def test_whatever_is_seen_the_promises_hold(sights: list[tuple[list[Worker], int
         newly_retired = [instance for instance in decision.retire if states[instance] == "working"]
         if newly_retired:
             assert list(states.values()).count("working") - len(newly_retired) >= 2
+            ending = sum(state in ("draining", "leaving") for state in states.values())
+            assert 5 - len(decision.retire) - ending >= 2, "as many places are left as the minimum has"
         assert "\n" not in decision.reason

@@ -15,13 +15,16 @@ class Fleet:
 
     Attributes:
         working: they take tasks.
-        retired: they can be taken back.
+        established: those of them that are in service. The others Auto Scaling is about to put there, or is ending
+            already, and they tell too late to be counted on or chosen.
+        retired: they can be taken back. The group counts them until they go.
         ending: they take no more tasks, cannot be taken back, and the group still counts them: they leave on their own
             account, or drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet.
         staying: instances in service that do not have to end.
     """
 
     working: Sequence[Worker]
+    established: Sequence[Worker]
     retired: Sequence[Worker]
     ending: Sequence[Worker]
     staying: int
@@ -32,6 +35,7 @@ class Fleet:
         counted = [worker for worker in workers if worker.instance in in_service]
         return cls(
             working=[worker for worker in workers if worker.state == WORKING],
+            established=[worker for worker in counted if worker.state == WORKING],
             retired=[worker for worker in workers if worker.state == RETIRED],
             ending=[worker for worker in counted if worker.state in (DRAINING, LEAVING)],
             staying=len(in_service) - sum(worker.state == DRAINING for worker in counted),

@@ -40,7 +40,7 @@ class PoolScaler:
     """Decides for one pool. Remembers only what was needed lately and which launches failed.
 
     So it can begin at any time, and two of them that see the same workers come to the same decisions: who is retired,
-    the workers themselves tell.
+    the board tells.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -67,8 +67,10 @@ class PoolScaler:
             running: tasks that run, without those on draining or leaving workers.
             queued: tasks that wait for a worker.
             expected: tasks beyond those that the schedule lets expect before a new worker would be ready.
-            workers: those that have reported lately; the rest of the group boots.
-            in_service: instances that Auto Scaling counts as work force. One that it is ending is not among them.
+            workers: those that have reported lately; the rest of the group boots. Who was retired is retired here, also
+                before it obeys.
+            in_service: instances that Auto Scaling counts as work force. One that it is ending is not among them, nor
+                one that has just begun to work.
             boot_seconds: what a boot takes, measured; None at first.
             launch_failure: why the group's last launch failed; None if it did not.
         """
@@ -80,7 +82,7 @@ class PoolScaler:
         consuming = group.within(self._wanted(max(0, tasks - sum(worker.active for worker in fleet.retired)), expected))
         self._need.note(now, consuming)
         recall = _recalled(fleet.retired, consuming - len(fleet.working))
-        surplus = _surplus(fleet.working, self._need.worth_keeping())
+        surplus = _surplus(group, fleet, self._need.worth_keeping())
         target = group.within(wanted + fleet.held_places)
         desired, wait_seconds = self._desired(now, group, target, launch_failure)
         sentences = (
@@ -133,9 +135,16 @@ def _recalled(retired: Sequence[Worker], short: int) -> tuple[str, ...]:
     return tuple(worker.instance for worker in by_room[: max(0, short)])
 
 
-def _surplus(working: Sequence[Worker], keep: int | None) -> tuple[str, ...]:
-    """Workers beyond those worth keeping: those with the fewest tasks, of the idle ones those that are it longest."""
-    if keep is None or len(working) <= keep:
+def _surplus(group: Group, fleet: Fleet, keep: int | None) -> tuple[str, ...]:
+    """Workers beyond those worth keeping: those with the fewest tasks, of the idle ones those that are it longest.
+
+    Never more than the group has places for: who leaves takes a place along. While Auto Scaling replaces an instance,
+    more workers report than there are places, and it ends the one too many itself. Nobody is surplus while somebody is
+    recalled: what is worth keeping is never less than what is needed now.
+    """
+    if keep is None:
         return ()
-    by_work = sorted(working, key=lambda worker: (worker.active, -worker.idle_seconds, worker.instance))
-    return tuple(worker.instance for worker in by_work[: len(working) - keep])
+    places = group.desired - len(fleet.retired) - len(fleet.ending)
+    count = min(len(fleet.established), places) - keep
+    by_work = sorted(fleet.established, key=lambda worker: (worker.active, -worker.idle_seconds, worker.instance))
+    return tuple(worker.instance for worker in by_work[: max(0, count)])
