@@ -13,20 +13,29 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 def traces() -> tuple[Trace, ...]:
     """All of them."""
-    return (hourly(), daily(), mixed(), steady(), steady_long(), heavy_tailed(), backfill(), ad_hoc())
+    return (hourly(), uneven(), daily(), mixed(), steady(), steady_long(), heavy_tailed(), backfill(), ad_hoc())
 
 
 def hourly() -> Trace:
     """Twelve DAGs that fan out once an hour, five on the hour and the others later."""
+    return _hourly("hourly", lambda _, width: width)
+
+
+def uneven() -> Trace:
+    """Hourly DAGs whose runs are up to three tenths wider or narrower than usual: what the last ones had misleads."""
+    return _hourly("uneven", lambda dice, width: round(width * dice.uniform(0.7, 1.3)))
+
+
+def _hourly(name: str, width_of_run: Callable[[random.Random, int], int]) -> Trace:
     dice = random.Random(1)  # noqa: S311 - a simulation
     runs = []
     for dag in range(12):
         minute, width = dice.choice((0, 0, 10, 20, 40)), dice.randint(6, 30)
         for hour in range(28):
             at = hour * HOUR + minute * MINUTE
-            runs.append(_fan_out(dice, f"hourly-{dag}", at, width, median=300.0, sigma=0.5))
+            runs.append(_fan_out(dice, f"{name}-{dag}", at, width_of_run(dice, width), median=300.0, sigma=0.5))
     return Trace(
-        name="hourly",
+        name=name,
         kind="schedule",
         seconds=28 * HOUR,
         warm_up_seconds=4 * HOUR - 10 * MINUTE,

@@ -3,7 +3,7 @@
 Workers go because they are idle, surplus, terminated, refreshed, unhealthy or reclaimed, while both pools have tasks.
 At the end every task is looked up in the metadata database, and every execution in the ledger that the tasks wrote.
 
-    .venv/bin/python bench/soak [--number N]        as root, about 25 minutes for 100; Ctrl-C ends it early
+    .venv/bin/python bench/soak [--number N]        as root, about 45 minutes for 100; Ctrl-C ends it early
 
 Exit code 1 on any fault.
 """
