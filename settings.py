@@ -7,20 +7,19 @@ value may be stands at its field; what several values have to agree on stands in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from aws_facts import database_classes, instance_types, limits
 from aws_facts.instance_types import Architecture
 from node.environment import NodeEnvironment
 from setting_rules import draining, node_environments, stack_file, task_slots
 from setting_rules.acceptance import accept
-from setting_rules.faults import FaultyValue
 from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
 from setting_rules.rules import broken_rules
+from setting_rules.section import Section
 from setting_rules.task_slots import GIB_PER_TASK, MOST_SLOTS
 from setting_rules.values import (
     AccountId,
@@ -55,26 +54,6 @@ from setting_rules.values import (
 )
 
 CONTROLLER_PERIOD_SECONDS = 10
-
-
-class Section(BaseModel):
-    """One section of the stack file: immutable, and strict about unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,  # the docstring of a field is its entry in docs/settings.md
-    )
-
-    if not TYPE_CHECKING:  # a __getattr__ that a type checker sees would make every misspelt field valid
-
-        def __getattr__(self, name: str) -> Any:
-            """Reached only for a field without a value: in the readable part of a stack file that is at fault."""
-            if name in type(self).model_fields:
-                raise FaultyValue(name)
-            return super().__getattr__(name)
 
 
 class ClusterSettings(Section):
@@ -257,13 +236,14 @@ class WorkerPoolSettings(Section):
     two minutes' notice. Tasks that cannot end in that time start again elsewhere: keep long ones in a pool at 0."""
 
     idle_seconds: Annotated[
-        Number, whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, "seconds; the masters look every 10")
+        Number,
+        whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, f"seconds; the masters look every {CONTROLLER_PERIOD_SECONDS}"),
     ] = 60
     """How long a worker above `minSize` is kept that no task needs. Longer pays for idle workers, shorter for boots.
     The masters look at the pools every 10 seconds; less than that would be decided by chance."""
 
     drain_limit_hours: Annotated[
-        Number, whole_number(1, limits.HOOK_HOURS - 1, "hours; AWS holds a node for 48 at most")
+        Number, whole_number(1, limits.HOOK_HOURS - 1, f"hours; AWS holds a node for {limits.HOOK_HOURS} at most")
     ] = 12
     """How long a worker that has to leave may finish what it runs, however its group told it to: an update, a smaller
     `maxSize`, a failed health check, a person. Not shorter than the longest task: what still runs after that is ended

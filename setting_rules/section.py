@@ -1,0 +1,30 @@
+"""What all sections of a stack file have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from setting_rules.faults import FaultyValue
+
+
+class Section(BaseModel):
+    """One section of the stack file: immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,  # the docstring of a field is its entry in docs/settings.md
+    )
+
+    if not TYPE_CHECKING:  # a __getattr__ that a type checker sees would make every misspelt field valid
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached only for a field without a value: in the readable part of a stack file that is at fault."""
+            if name in type(self).model_fields:
+                raise FaultyValue(name)
+            return super().__getattr__(name)
