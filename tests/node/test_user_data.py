@@ -5,7 +5,6 @@ import gzip
 import os
 import random
 import shlex
-import shutil
 import string
 import subprocess
 from pathlib import Path
@@ -126,14 +125,3 @@ def test_the_node_notes_which_instance_it_is(environment: NodeEnvironment, tmp_p
     line = line.replace("/etc/airflow", str(tmp_path / "airflow"))
     subprocess.run(["sh", "-c", line], env={"PATH": os.environ["PATH"], "INSTANCE_ID": "i-0123456789"}, check=True)
     assert parse((tmp_path / "airflow/instance.env").read_text()) == {"NODE_INSTANCE_ID": "i-0123456789"}
-
-
-@pytest.mark.skipif(not shutil.which("cloud-init"), reason="cloud-init is not installed here; the lab's nodes run it")
-@both
-def test_cloud_init_finds_its_schema_valid(environment: NodeEnvironment, tmp_path: Path):
-    config = tmp_path / "config.yaml"
-    config.write_text(cloud_config(environment))
-    result = subprocess.run(
-        ["cloud-init", "schema", "--config-file", str(config)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,47 @@
+"""What every run of the tests says of those that it left out: under CI each is a failure, elsewhere each is named."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+
+UNDER_CI = os.environ.get("CI", "") not in ("", "0", "false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Any:
+    """Under CI nothing is left out: what the tests need is installed there, or the gate would pass by skipping."""
+    report = yield
+    return _failed(report) if UNDER_CI and report.skipped else report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Any:
+    """The same for whole modules."""
+    report = yield
+    return _failed(report) if UNDER_CI and report.skipped else report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last words: how many tests were left out on this machine, and why."""
+    reasons = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
+    if not reasons:
+        return
+    terminalreporter.section("left out on this machine, and a failure under CI", yellow=True, bold=True)
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
+
+
+def _failed(report: Any) -> Any:
+    report.longrepr = f"Left out, which is a failure under CI (CI={os.environ['CI']}): {_reason(report)}"
+    report.outcome = "failed"
+    return report
+
+
+def _reason(report: Any) -> str:
+    """What was given as the reason; pytest keeps it as the last part of a place in the source."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
