@@ -50,3 +50,31 @@ ZONE_LETTERS: Mapping[str, str] = {
 def zones(region: str) -> tuple[str, ...]:
     """The availability zones of a region that is in the table, for example `eu-west-1a`."""
     return tuple(f"{region}{letter}" for letter in ZONE_LETTERS[region])
+
+
+# The other partitions by the start of their regions' names
+# (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
+_PARTITIONS: Mapping[str, str] = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+    "us-iso-": "aws-iso",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+}
+INSTEAD: Mapping[str, str] = {
+    "aws-cn": "ap-east-1",
+    "aws-us-gov": "us-east-1",
+    "aws-iso": "us-east-1",
+    "aws-iso-b": "us-east-1",
+    "aws-iso-f": "us-east-1",
+    "aws-iso-e": "eu-west-2",
+    "aws-eusc": "eu-central-1",
+}
+"""A region of the commercial partition near those of each other one."""
+
+
+def partition(region: str) -> str:
+    """The partition that a region of this name is in: `aws`, unless its name says otherwise."""
+    return next((found for start, found in _PARTITIONS.items() if region.startswith(start)), "aws")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pydantic import BeforeValidator, GetCoreSchemaHandler, Strict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from aws_facts import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
+from setting_rules import ipv4
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def _plain(word: str) -> str:
 
 def _one_of(what: str, known: Iterable[str], where: str) -> Allowed:
     words = tuple(known)
+    return Allowed(what, set(words).__contains__, lambda word: _nearest_or(word, words, where))
 
-    def remedy(word: str) -> str:
-        alike = nearest(word, words)
-        return f"did you mean {alike}? {where}" if alike else where
 
-    return Allowed(what, set(words).__contains__, remedy)
+def _nearest_or(word: str, known: Iterable[str], where: str) -> str:
+    alike = nearest(word, known)
+    return f"did you mean {alike}? {where}" if alike else where
 
 
 def _matching(pattern: str, sentence: str, remedy: str | Callable[[str], str]) -> Allowed:
@@ -101,66 +101,49 @@ def _matching(pattern: str, sentence: str, remedy: str | Callable[[str], str]) -
     return Allowed(sentence, lambda text: compiled.fullmatch(text) is not None, remedy)
 
 
-# Python also reads a bare address and a netmask as a network; AWS does not.
-_CIDR = re.compile(r"[\d.]+/\d{1,2}")
+def _region_remedy(text: str) -> str:
+    partition = regions.partition(text)
+    if partition in regions.INSTEAD:
+        return (
+            f"choose a region of the partition aws, for example {regions.INSTEAD[partition]}: the program writes "
+            f"arn:aws:, and {text} is in {partition}"
+        )
+    return _nearest_or(text, regions.ZONE_LETTERS, _BY_NAME.format("regions"))
 
 
-def _network(text: str) -> ipaddress.IPv4Network | None:
-    if not _CIDR.fullmatch(text):
-        return None
-    try:
-        return ipaddress.IPv4Network(text)
-    except ValueError:
-        return None
+# Celery's Redis transport keeps its own records under these names: messages that workers hold, bindings of queues to
+# exchanges; and events and commands have exchanges of their own. (kombu/transport/redis.py, kombu/pidbox.py,
+# celery/events/event.py)
+_OF_CELERY = re.compile(r"unacked.*|_kombu.*|celeryev.*|.*\.pidbox")
 
 
-def _cidr_remedy(text: str) -> str:
-    """What is wrong with something that should have been an IPv4 network in CIDR form."""
-    try:
-        interface = ipaddress.ip_interface(text)
-    except ValueError:
-        return "write the network's address, a slash and the prefix length, for example 10.80.0.0/16"
-    if interface.version == 6:
-        return "give the IPv4 network: the load balancers and the VPC are IPv4 only"
-    if "/" not in text:
-        return f"add a prefix length; for this one address write {text}/32"
-    return f"the network's own address is {interface.network.network_address}; write {interface.network}"
+def _is_queue_name(text: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,249}", text)) and not _OF_CELERY.fullmatch(text)
 
 
-_PRIVATE = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+def _queue_remedy(text: str) -> str:
+    if "," in text:
+        return f"write [{', '.join(filter(None, map(str.strip, text.split(','))))}] for several queues"
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:240] or "heavy"
+    if _OF_CELERY.fullmatch(plain):
+        plain = f"{plain}-tasks" if plain.endswith(".pidbox") else f"tasks-{plain}"
+    return f"rename the queue here and in the DAGs that use it, for example {plain}"
 
 
-def is_private(cidr: str) -> bool:
-    """Whether a well-formed CIDR lies in one of the private ranges of RFC 1918."""
-    network = ipaddress.IPv4Network(cidr)
-    return any(network.subnet_of(block) for block in _PRIVATE)
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html reserves rds: beside what all of AWS reserves.
+_RESERVED_TAG = re.compile(r"(?i:aws|rds):")
 
 
-# A VPC of our own is cut into subnets for each zone and tier (components/subnet_layout.py). The smallest, of the data
-# tier, are 1/64 of it, and AWS makes none smaller than a /28.
-OWN_VPC_PREFIXES = (limits.VPC_PREFIXES[0], limits.VPC_PREFIXES[1] - 6)
+def _is_tag_text(text: str, length: int) -> bool:
+    plain = re.fullmatch(rf"[\w .:/=+@-]{{0,{length}}}", text)
+    return bool(plain) and not _RESERVED_TAG.match(text)
 
 
-def _is_vpc_cidr(text: str) -> bool:
-    shortest, longest = OWN_VPC_PREFIXES
-    network = _network(text)
-    return network is not None and is_private(text) and shortest <= network.prefixlen <= longest
-
-
-def _is_existing_vpc_cidr(text: str) -> bool:
-    network = _network(text)
-    shortest, longest = limits.VPC_PREFIXES
-    return network is not None and shortest <= network.prefixlen <= longest
-
-
-def _vpc_cidr_remedy(text: str) -> str:
-    network = _network(text)
-    if network is None:
-        return _cidr_remedy(text)
-    if not is_private(text):
-        return "choose a range inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that no peered network uses"
-    wider = network.supernet(new_prefix=16) if network.prefixlen > OWN_VPC_PREFIXES[1] else "a /16"
-    return f"take {wider}: AWS has no VPC larger than a /16, and none of the subnets may be smaller than a /28"
+def _tag_key_remedy(text: str) -> str:
+    plain = re.sub(r"[^\w .:/=+@-]+", "-", text)[: limits.TAG_KEY_LENGTH].strip(" -")
+    while _RESERVED_TAG.match(plain):
+        plain = _RESERVED_TAG.sub("", plain, count=1).strip()
+    return f"rename the tag, for example {plain or 'Team'}"
 
 
 def _instance_type_remedy(text: str) -> str:
@@ -179,13 +162,44 @@ def _log_retention_remedy(days: int) -> str:
     return f"the next accepted value is {longer[0]}"
 
 
+def _name_remedy(text: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789").strip("-")
+    return f"rename it, for example {plain or 'airflow'}"
+
+
+# Names that no certificate authority may vouch for (https://www.iana.org/assignments/special-use-domain-names), and
+# others that are in use inside companies and that nobody can register.
+_PRIVATE_ENDINGS = frozenset(
+    {
+        *("arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain"),
+        *("localhost", "mail", "onion", "private", "test"),
+    }
+)
+_HOST_NAME = re.compile(
+    rf"(?=.{{4,{limits.CERTIFICATE_NAME_LENGTH}}}$)(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
+)
+
+
+def _is_public_name(text: str) -> bool:
+    return bool(_HOST_NAME.fullmatch(text)) and text.rpartition(".")[2] not in _PRIVATE_ENDINGS
+
+
+def _domain_remedy(text: str) -> str:
+    ending = text.rpartition(".")[2]
+    if ending in _PRIVATE_ENDINGS:
+        return (
+            f"take a name below a domain that you have registered, such as airflow.example.com: nobody owns .{ending}"
+        )
+    return "write it like airflow.example.com"
+
+
 _BY_NAME = "the table is aws_facts/{}.py; add a line there if AWS has brought it out since"
 
 Number = Annotated[int, Strict()]
 Amount = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 Region = Annotated[
-    str, _one_of("a region of the commercial partition", regions.ZONE_LETTERS, _BY_NAME.format("regions"))
+    str, Allowed("a region of the commercial partition", regions.ZONE_LETTERS.__contains__, _region_remedy)
 ]
 AccountId = Annotated[
     str,
@@ -199,29 +213,24 @@ NAME = (
     r"[a-z](?:-?[a-z0-9])*",
     "lower-case letters, digits and single hyphens; starts with a letter, ends with a letter or digit",
 )
-ClusterName = Annotated[str, _matching(*NAME, "rename it, for example airflow-prod")]
-PoolName = Annotated[str, _matching(*NAME, "rename it, for example heavy")]
+ClusterName = Annotated[str, _matching(*NAME, _name_remedy)]
+PoolName = Annotated[str, _matching(*NAME, _name_remedy)]
 QueueName = Annotated[
     str,
-    _matching(
-        r"[A-Za-z0-9_.-]{1,250}",
-        "up to 250 letters, digits, dots, hyphens and underscores (Airflow joins a worker's queues with commas)",
-        "rename the queue here and in the DAGs that use it",
-    ),
-]
-Cidr = Annotated[
-    str, Allowed("an IPv4 network such as 10.80.0.0/16", lambda text: _network(text) is not None, _cidr_remedy)
-]
-VpcCidr = Annotated[str, Allowed("a private IPv4 network (RFC 1918) from /16 to /22", _is_vpc_cidr, _vpc_cidr_remedy)]
-ExistingVpcCidr = Annotated[
-    str,
     Allowed(
-        "the VPC's IPv4 network, from /16 to /28",
-        _is_existing_vpc_cidr,
-        lambda text: (
-            "copy it from the VPC page; AWS has VPCs from /16 to /28" if _network(text) else _cidr_remedy(text)
-        ),
+        "up to 250 letters, digits, dots, hyphens and underscores (Airflow joins a worker's queues with commas), no "
+        "hyphen or dot at the start; not unacked..., _kombu..., celeryev... or ....pidbox, where Celery keeps its own "
+        "records",
+        _is_queue_name,
+        _queue_remedy,
     ),
+]
+Cidr = Annotated[str, Allowed("an IPv4 network such as 10.80.0.0/16", ipv4.is_network, ipv4.remedy)]
+VpcCidr = Annotated[
+    str, Allowed("a private IPv4 network (RFC 1918) from /16 to /22", ipv4.is_vpc_of_ours, ipv4.vpc_remedy)
+]
+ExistingVpcCidr = Annotated[
+    str, Allowed("the VPC's IPv4 network, from /16 to /28", ipv4.is_existing_vpc, ipv4.existing_vpc_remedy)
 ]
 VpcId = Annotated[
     str,
@@ -257,11 +266,11 @@ HostedZoneId = Annotated[
 ]
 DomainName = Annotated[
     str,
-    _matching(
-        rf"(?=.{{4,{limits.CERTIFICATE_NAME_LENGTH}}}$)(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.)+(?!internal$)[a-z][a-z0-9-]*[a-z0-9]",
+    Allowed(
         f"a public host name in lower case, at most {limits.CERTIFICATE_NAME_LENGTH} characters (ACM), without scheme, "
         "port, wildcard or final dot",
-        "write it like airflow.example.com",
+        _is_public_name,
+        _domain_remedy,
     ),
 ]
 DatabaseClass = Annotated[
@@ -323,17 +332,19 @@ EndpointService = Annotated[
 ]
 TagKey = Annotated[
     str,
-    _matching(
-        rf"(?i:(?!aws:))[\w .:/=+@-]{{1,{limits.TAG_KEY_LENGTH}}}",
-        f"up to {limits.TAG_KEY_LENGTH} letters, digits, spaces and _ . : / = + - @, not starting with aws:",
-        "rename the tag",
+    Allowed(
+        f"1 to {limits.TAG_KEY_LENGTH} letters, digits, spaces and _ . : / = + - @, no space at either end, not "
+        "starting with aws: or rds:",
+        lambda text: bool(text) and text == text.strip() and _is_tag_text(text, limits.TAG_KEY_LENGTH),
+        _tag_key_remedy,
     ),
 ]
 TagValue = Annotated[
     str,
-    _matching(
-        rf"[\w .:/=+@-]{{0,{limits.TAG_VALUE_LENGTH}}}",
-        f"a text of up to {limits.TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @",
+    Allowed(
+        f"a text of up to {limits.TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @, not starting with "
+        "aws: or rds:",
+        lambda text: _is_tag_text(text, limits.TAG_VALUE_LENGTH),
         "shorten it, or leave the other characters out",
     ),
 ]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aws_facts import limits
+from setting_rules import ipv4
 from setting_rules.faults import Fault, shown
-from setting_rules.values import is_private
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -48,28 +48,33 @@ def public_has_a_domain(settings: Settings) -> Iterator[Fault]:
 
 
 def internal_sources_are_internal(settings: Settings) -> Iterator[Fault]:
-    """Networks of the internal load balancer are /8 or narrower; nobody comes to it from the whole internet."""
+    """Networks of the internal load balancer are /8 or narrower, and such as a packet can come from; nobody comes to it
+    from the whole internet."""
     for index, cidr in enumerate(settings.web.allowed_cidrs):
-        if ipaddress.IPv4Network(cidr).prefixlen < _WIDEST_INTERNAL_PREFIX:
+        wide = ipaddress.IPv4Network(cidr).prefixlen < _WIDEST_INTERNAL_PREFIX
+        if wide or ipv4.comes_from_nowhere(cidr):
             yield Fault(
                 key=f"airflow:web.allowedCidrs[{index}]",
                 given=shown(cidr),
                 allowed=f"networks of people: /{_WIDEST_INTERNAL_PREFIX} or narrower, such as the VPC's or the VPN's",
-                remedy="name the networks; for access from the internet set airflow:web.public",
+                remedy=f"{'name the networks' if wide else 'remove it'}; for access from the internet set "
+                "airflow:web.public",
             )
 
 
 def public_sources_are_public(settings: Settings) -> Iterator[Fault]:
-    """Networks of the public load balancer are public ones; no private address ever arrives there."""
+    """Networks of the public load balancer are public ones; no other address ever arrives there."""
     if not settings.web.public:
         return
     for index, cidr in enumerate(settings.web.public.allowed_cidrs):
-        if is_private(cidr):
+        if not ipv4.is_on_the_internet(cidr):
             yield Fault(
                 key=f"airflow:web.public.allowedCidrs[{index}]",
                 given=shown(cidr),
                 allowed="public networks: who comes over the internet comes with a public address",
-                remedy="move it to airflow:web.allowedCidrs, or give the public address behind which it stands",
+                remedy="remove it, or give the public address behind which it stands"
+                if ipv4.comes_from_nowhere(cidr)
+                else "move it to airflow:web.allowedCidrs, or give the public address behind which it stands",
             )
 
 

@@ -17,3 +17,14 @@ def test_zones_are_the_region_and_a_letter():
 
 def test_every_region_has_the_two_zones_that_rds_asks_for():
     assert all(len(regions.zones(region)) >= 2 for region in regions.ZONE_LETTERS)
+
+
+def test_the_regions_of_every_other_partition_are_known_by_their_names():
+    session = boto3.Session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("ec2", partition):
+            assert regions.partition(region) == partition
+
+
+def test_what_another_partitions_operator_may_take_instead_is_a_region_of_ours():
+    assert set(regions.INSTEAD.values()) <= set(regions.ZONE_LETTERS)
