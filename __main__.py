@@ -11,7 +11,7 @@ from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from components.network import Network, NetworkArgs
 from components.network_access import NetworkAccess, NetworkAccessArgs
 from components.node_identity import NodeIdentity, NodeIdentityArgs
-from components.node_template import NodeLaunch, node_tags, refresh_commands
+from components.node_template import NodeLaunch, node_tags, refresh_command, watch_refresh_command
 from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from components.secrets import Secrets, SecretsArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
@@ -139,42 +139,42 @@ identities = {
 # What a booting node needs and no argument mentions. The groups wait for it; launch templates are settings alone.
 boot_needs = [access, *secrets.ready, *buckets.ready]
 
+masters_launch = NodeLaunch(
+    image_id=settings.node_image.image_id(settings.masters.architecture),
+    user_data=user_data(settings.node_environment()),
+    subnet_ids=network.private_subnet_ids,
+    security_group_id=access.masters,
+    instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
+    tags=node_tags(settings.tags, cluster=cluster, role="master"),
+    after=[*boot_needs, identities[Role.MASTER]],
+)
 masters = Masters(
     "masters",
     MastersArgs(
         cluster=cluster,
         settings=settings.masters,
-        launch=NodeLaunch(
-            image_id=settings.node_image.image_id(settings.masters.architecture),
-            user_data=user_data(settings.node_environment()),
-            subnet_ids=network.private_subnet_ids,
-            security_group_id=access.masters,
-            instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
-            tags=node_tags(settings.tags, cluster=cluster, role="master"),
-            after=[*boot_needs, identities[Role.MASTER]],
-        ),
+        launch=masters_launch,
         target_group_arns=web.target_group_arns,
     ),
 )
+pool_launches = {
+    pool: NodeLaunch(
+        image_id=settings.node_image.image_id(pool_settings.architecture),
+        user_data=user_data(settings.node_environment(pool)),
+        subnet_ids=network.private_subnet_ids,
+        security_group_id=access.workers,
+        instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
+        tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
+        after=[*boot_needs, identities[Role.WORKER]],
+    )
+    for pool, pool_settings in settings.worker_pools.items()
+}
 pools = {
     pool: WorkerPool(
         f"pool-{pool}",
-        WorkerPoolArgs(
-            cluster=cluster,
-            pool=pool,
-            settings=pool_settings,
-            launch=NodeLaunch(
-                image_id=settings.node_image.image_id(pool_settings.architecture),
-                user_data=user_data(settings.node_environment(pool)),
-                subnet_ids=network.private_subnet_ids,
-                security_group_id=access.workers,
-                instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
-                tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
-                after=[*boot_needs, identities[Role.WORKER]],
-            ),
-        ),
+        WorkerPoolArgs(cluster=cluster, pool=pool, settings=settings.worker_pools[pool], launch=launch),
     )
-    for pool, pool_settings in settings.worker_pools.items()
+    for pool, launch in pool_launches.items()
 }
 
 pulumi.export("url", web.url)
@@ -185,13 +185,14 @@ pulumi.export(
     f" --output text --region {region}",
 )
 pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
-pulumi.export(
-    "refreshCommands",
-    {
-        "masters": refresh_commands(masters.autoscaling_group_name, region),
-        "workerPools": {pool: refresh_commands(group.autoscaling_group_name, region) for pool, group in pools.items()},
-    },
-)
+# An output for each command: printed on its own, it can be pasted into a shell.
+for key, group, launch in [
+    ("masters", masters, masters_launch),
+    *((f"pool-{pool}", pools[pool], launch) for pool, launch in pool_launches.items()),
+]:
+    group_name = group.autoscaling_group_name
+    pulumi.export(f"watchRefreshCommand-{key}", watch_refresh_command(group_name, region))
+    pulumi.export(f"refreshCommand-{key}", refresh_command(group_name, region, launch))
 pulumi.export(
     "buckets",
     {

@@ -88,7 +88,7 @@ class Masters(pulumi.ComponentResource):
             # With one master there is no gap either: tasks lose their heartbeats, and fail, when no api-server answers
             # for minutes.
             instance_maintenance_policy=maintenance_policy(),
-            instance_refresh=rolling_refresh(),
+            instance_refresh=rolling_refresh(args.launch),
             initial_lifecycle_hooks=[first_launching_hook()],
             # A node of an old template goes first, whatever else would make it the group's choice.
             termination_policies=["OldestLaunchTemplate", "OldestInstance"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ class NodeLaunch:
     """How the nodes of a group come to be, whatever their role.
 
     Attributes:
-        image_id: AMI id, or a `resolve:ssm:` name of a public parameter that EC2 resolves at each launch.
+        image_id: AMI id, or an alias: `resolve:ssm:` and the name of a public parameter, resolved at each launch.
         user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
         tags: on the group, its instances and their volumes; the stack's and the nodes' own.
         after: what a booting node needs and no input mentions, such as the values of its secrets.
@@ -50,6 +49,15 @@ class NodeLaunch:
     instance_profile_arn: pulumi.Input[str]
     tags: Mapping[str, str]
     after: Sequence[pulumi.Resource]
+
+    @property
+    def skip_matching(self) -> bool:
+        """Whether a refresh leaves alone the nodes that match the group's template and instance types already.
+
+        AWS refuses that for a template whose image is an alias, and then replaces every node of the group, whatever
+        started the refresh: https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
+        """
+        return not self.image_id.startswith("resolve:ssm:")
 
 
 def node_tags(tags: Mapping[str, str], *, cluster: str, role: str, pool: str | None = None) -> dict[str, str]:
@@ -121,10 +129,11 @@ def maintenance_policy() -> aws.autoscaling.GroupInstanceMaintenancePolicyArgs:
     )
 
 
-def rolling_refresh() -> aws.autoscaling.GroupInstanceRefreshArgs:
-    """Replace the nodes when the launch template changes; the provider starts it on its own for that property.
+def rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefreshArgs:
+    """Replace the nodes; the provider starts it when the group's launch template or instance policy changes.
 
-    No automatic rollback: AWS refuses it for templates that name their image by a public parameter.
+    No automatic rollback: the provider changes the group before it starts the refresh, so there would be nothing to
+    roll back to (https://github.com/hashicorp/terraform-provider-aws/issues/34189).
     """
     return aws.autoscaling.GroupInstanceRefreshArgs(
         strategy="Rolling",
@@ -132,28 +141,28 @@ def rolling_refresh() -> aws.autoscaling.GroupInstanceRefreshArgs:
             # Said again although the group's maintenance policy has them: the provider sends 90 and 100 when absent.
             min_healthy_percentage=MIN_HEALTHY_PERCENT,
             max_healthy_percentage=MAX_HEALTHY_PERCENT,
-            # A refresh that follows a cancelled one leaves alone what the first has replaced already, and one that was
-            # started by a change of the group alone replaces nothing.
-            skip_matching=True,
+            skip_matching=launch.skip_matching,
         ),
     )
 
 
-def refresh_commands(group_name: pulumi.Output[str], region: str) -> dict[str, pulumi.Output[str]]:
-    """How to see how far the group's refresh is, and how to start it again as the program does: `pulumi up` does not
-    wait for one, and AWS does not repeat one that failed."""
-    preferences = {
-        "SkipMatching": True,
-        "MinHealthyPercentage": MIN_HEALTHY_PERCENT,
-        "MaxHealthyPercentage": MAX_HEALTHY_PERCENT,
-    }
-    of_group = pulumi.Output.concat(" --auto-scaling-group-name ", group_name, f" --region {region}")
-    return {
-        "watch": pulumi.Output.concat("aws autoscaling describe-instance-refreshes", of_group),
-        "repeat": pulumi.Output.concat(
-            "aws autoscaling start-instance-refresh", of_group, f" --preferences '{json.dumps(preferences)}'"
-        ),
-    }
+def watch_refresh_command(group_name: pulumi.Output[str], region: str) -> pulumi.Output[str]:
+    """How far the group's last refresh is: `pulumi up` does not wait for one."""
+    return pulumi.Output.concat(
+        "aws autoscaling describe-instance-refreshes --auto-scaling-group-name ",
+        group_name,
+        f" --region {region} --max-records 1",
+    )
+
+
+def refresh_command(group_name: pulumi.Output[str], region: str, launch: NodeLaunch) -> pulumi.Output[str]:
+    """Start a refresh as the program does: AWS does not repeat one that failed, and neither does `pulumi up`."""
+    return pulumi.Output.concat(
+        "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
+        group_name,
+        f" --region {region} --preferences MinHealthyPercentage={MIN_HEALTHY_PERCENT},"
+        f"MaxHealthyPercentage={MAX_HEALTHY_PERCENT},SkipMatching={str(launch.skip_matching).lower()}",
+    )
 
 
 def _root_volume(size_gib: int) -> aws.ec2.LaunchTemplateBlockDeviceMappingArgs:

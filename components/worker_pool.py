@@ -95,7 +95,7 @@ class WorkerPool(pulumi.ComponentResource):
             # without work for it; new workers go to the emptiest zone anyway.
             suspended_processes=["AZRebalance"],
             instance_maintenance_policy=maintenance_policy(),
-            instance_refresh=rolling_refresh(),
+            instance_refresh=rolling_refresh(args.launch),
             initial_lifecycle_hooks=[first_launching_hook()],
             instance_lifecycle_policy=_retain_abandoned(),
             # Only a person's smaller `maxSize` lets AWS choose: idle workers leave by name. Of those alike the newest

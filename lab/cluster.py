@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from lab import boot_times, description, firewall, forwarding, host, hosts_file, image, namespace
+from lab.aws import account
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
 from lab.aws.lifecycle import GONE, IN_SERVICE
@@ -174,8 +175,10 @@ class Cluster:
         self.groups.recommend_rebalance(node)
 
     def refresh(self, pool: str) -> None:
-        """Replace a pool's workers one by one: the next is in service before one is terminated. Returns at once."""
-        self.boto3("autoscaling").start_instance_refresh(AutoScalingGroupName=self._group_of(pool))
+        """Change a pool's launch template as `pulumi up` does, which replaces its workers one by one: the next is in
+        service before one is terminated. Returns at once."""
+        group = self._group_of(pool)
+        account.change_template(self.boto3, group, {}, account.refresh_preferences(self.recording, group))
 
     @contextlib.contextmanager
     def no_capacity(self, pool: str, message: str) -> Generator[None]:

@@ -46,6 +46,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             "airflow:workerPools.default.spotPercent": 75,
             "airflow:workerPools.heavy.drainLimitHours": 47,
             "airflow:workerPools.heavy.workersAhead": 0,
+            "airflow:nodeImage.amd64": "ami-0123456789abcdef0",
         }
     ),
     "endpoints": changed({"airflow:network.interfaceEndpoints": ["secretsmanager", "autoscaling"]}),

@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from tests.stack_queries import GROUP
 from tests.stack_variants import VARIANTS, recorded
 
 
@@ -37,30 +38,31 @@ def test_the_url_opens_the_ui(variant: str, url: str):
     assert recorded(variant).exports["url"] == url
 
 
-def refresh_commands() -> dict[str, dict[str, str]]:
-    """Those of every group, by the group's name."""
-    exports = recorded("prod").exports
-    groups, commands = exports["autoscalingGroups"], exports["refreshCommands"]
-    pools = {groups["workerPools"][pool]: of_pool for pool, of_pool in commands["workerPools"].items()}
-    return {groups["masters"]: commands["masters"], **pools}
-
-
-def test_a_failed_refresh_is_repeated_as_the_program_does_it():
-    groups = recorded("prod").of_type("aws:autoscaling/group:Group")
-    assert {group.outputs["name"] for group in groups} == refresh_commands().keys()
-    for group in groups:
-        command = shlex.split(refresh_commands()[group.outputs["name"]]["repeat"])
+@pytest.mark.parametrize("variant", ["prod", "spot"], ids=["alias", "pinned"])
+def test_a_refresh_is_repeated_by_one_pasted_command_as_the_program_does_it(variant: str):
+    exports = recorded(variant).exports
+    for key, name in group_names(variant).items():
+        command = exports[f"refreshCommand-{key}"]
+        assert not set(command) & set("'\"{}\\\n"), "nothing that a shell or JSON would spell in another way"
+        options = ["--auto-scaling-group-name", name, "--region", "eu-west-1", "--preferences"]
+        assert command.split()[:-1] == ["aws", "autoscaling", "start-instance-refresh", *options]
+        given = dict(item.split("=") for item in command.split()[-1].split(","))
+        [group] = [group for group in recorded(variant).of_type(GROUP) if group.outputs["name"] == name]
         wanted = group.inputs["instanceRefresh"]["preferences"]
-        given = json.loads(command[command.index("--preferences") + 1])
-        assert given == {f"{key[0].upper()}{key[1:]}": value for key, value in wanted.items()}
-        assert group.outputs["name"] in command
+        assert given == {f"{key[0].upper()}{key[1:]}": json.dumps(value) for key, value in wanted.items()}
 
 
 def test_every_refresh_can_be_watched():
-    for group, commands in refresh_commands().items():
-        command = shlex.split(commands["watch"])
+    for key, name in group_names("prod").items():
+        command = shlex.split(recorded("prod").exports[f"watchRefreshCommand-{key}"])
         assert command[:3] == ["aws", "autoscaling", "describe-instance-refreshes"]
-        assert command[command.index("--auto-scaling-group-name") + 1] == group
+        assert command[command.index("--auto-scaling-group-name") + 1] == name
+
+
+def group_names(variant: str) -> dict[str, str]:
+    """The name of every group, by what its commands' outputs end in."""
+    groups = recorded(variant).exports["autoscalingGroups"]
+    return {"masters": groups["masters"]} | {f"pool-{pool}": name for pool, name in groups["workerPools"].items()}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Client = Callable[[str], Any]
 OPERATOR = "lab-operator"
 """The user that plays the operator, EC2 and the autoscaling service."""
 
+GROUP = "aws:autoscaling/group:Group"
 HOOK_PROPERTIES = ("lifecycleTransition", "heartbeatTimeout", "defaultResult")
 
 
@@ -166,7 +168,7 @@ def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str]) -> None:
-    for group in recording.of_type("aws:autoscaling/group:Group"):
+    for group in recording.of_type(GROUP):
         given = group.inputs
         template = dict(_template_of(given, ids))
         autoscaling.create_auto_scaling_group(
@@ -193,6 +195,38 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str]) -> N
             LifecycleHookName=hook.outputs["name"],
             **_capitals(given),
         )
+
+
+def refresh_preferences(recording: Recording, group: str) -> dict[str, Any]:
+    """What the program prefers for a refresh of the group of that name, as the API takes it."""
+    [recorded] = [each for each in recording.of_type(GROUP) if each.outputs["name"] == group]
+    return _capitals(recorded.inputs["instanceRefresh"]["preferences"])
+
+
+def change_template(client: Client, group: str, changes: Mapping[str, Any], preferences: Mapping[str, Any]) -> None:
+    """Do what `pulumi up` does when the launch template of a pool has changed, in the provider's order.
+
+    The group first, the refresh after it, and a desired configuration with neither: a refresh that AWS refuses leaves
+    a changed group, in which the next `pulumi up` finds no difference (resourceGroupUpdate in
+    https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/autoscaling/group.go).
+    """
+    autoscaling, ec2 = client("autoscaling"), client("ec2")
+    [described] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+    policy = policy_to_give(described)
+    named = policy["LaunchTemplate"]["LaunchTemplateSpecification"]
+    template = {"LaunchTemplateId": named["LaunchTemplateId"]}
+    [old] = ec2.describe_launch_template_versions(**template, Versions=[named["Version"]])["LaunchTemplateVersions"]
+    made = ec2.create_launch_template_version(**template, LaunchTemplateData={**old["LaunchTemplateData"], **changes})
+    named["Version"] = str(made["LaunchTemplateVersion"]["VersionNumber"])
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MixedInstancesPolicy=policy)
+    autoscaling.start_instance_refresh(AutoScalingGroupName=group, Preferences=dict(preferences))
+
+
+def policy_to_give(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A described group's mixed instances policy in the form in which the API takes it."""
+    policy = copy.deepcopy(described["MixedInstancesPolicy"])
+    policy["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)  # it is the id or the name
+    return policy
 
 
 def _lifecycle_of(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -18,6 +18,7 @@ from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import ASG_NAME_TAG, AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
 
 from lab.aws.activities import Activity
 from lab.aws.fleet import NO_CAPACITY_TAG, REBALANCE_TAG
@@ -60,7 +61,7 @@ class MotoEc2:
             1,
             None,  # nodes have theirs from their template: moto cannot take it from every version
             version.security_groups,
-            instance_type=version.instance_type,
+            instance_type=next(iter(_types(group)), version.instance_type),
             tags={"instance": group.get_propagated_tags() | {ASG_NAME_TAG: group.name} | group.instance_tags},
             placement=group.availability_zones[0],
             launch_template={"LaunchTemplateId": template.id, "Version": str(version.number)},
@@ -282,14 +283,48 @@ def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]
 
 
 def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
-    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_StartInstanceRefresh.html"""
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_StartInstanceRefresh.html
+
+    For a template whose image is a Systems Manager parameter AWS takes neither skip matching nor a desired
+    configuration (https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html).
+    """
     group = group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
-    matching = self._get_bool_param("Preferences.SkipMatching", False)
-    template = group.ec2_launch_template
+    skip_matching = self._get_bool_param("Preferences.SkipMatching", False)
+    alias = _version(group).image_id.startswith("resolve:ssm:")
+    if alias and (skip_matching or self._get_param("DesiredConfiguration")):
+        raise ValidationError(
+            "An instance refresh with skip matching or a desired configuration is not supported for a launch template "
+            "that specifies a Systems Manager parameter instead of an AMI ID"
+        )
     with played(group) as game:
-        same = str(template.get_version(group.launch_template_version).number) if matching and template else None
-        game.refresh(same)
+        game.refresh(keep=_matching(group) if skip_matching else ())
     return ActionResult({"InstanceRefreshId": f"refresh-of-{group.name}"})
+
+
+def _version(group: FakeAutoScalingGroup) -> LaunchTemplateVersion:
+    """The version of its launch template that a group launches now."""
+    if group.ec2_launch_template is None:
+        raise ValidationError(f"AutoScalingGroup '{group.name}' has no launch template")
+    return group.ec2_launch_template.get_version(group.launch_template_version)
+
+
+def _matching(group: FakeAutoScalingGroup) -> list[str]:
+    """The instances of the group's template, version and types, which skip matching leaves alone.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-instance-refresh-skip-matching.html
+    """
+    version, types = str(_version(group).number), _types(group)
+    return [
+        state.instance_id
+        for state in group.instance_states
+        if instance_template(state)["Version"] == version and (not types or state.instance.instance_type in types)
+    ]
+
+
+def _types(group: FakeAutoScalingGroup) -> list[str]:
+    """The instance types of a mixed instances policy, which take the place of the launch template's."""
+    template = (group.mixed_instances_policy or {}).get("LaunchTemplate", {})
+    return [override["InstanceType"] for override in template.get("Overrides") or []]
 
 
 def describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:

@@ -6,7 +6,7 @@ The instances themselves are EC2's: see `Ec2`. What a group does with them is wr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -164,15 +164,15 @@ class ScalingGroup:
         if self._member(instance).counts and all(one.old != instance for one in self._replacements):
             self._replacements.append(Replacement(old=instance, reason="an instance rebalance recommendation"))
 
-    def refresh(self, version: str | None = None) -> None:
-        """Replace the instances one by one, new ones first; those of launch template `version` stay.
+    def refresh(self, *, keep: Collection[str] = ()) -> None:
+        """Replace the instances one by one, new ones first; those whose ids are in `keep` stay.
 
         RefusedError while a refresh is under way. The next instance's turn comes when the one before is out of
         service, though its terminating hook may still wait: it is no part of the capacity that a refresh minds.
         """
         if self.refreshing:
             raise RefusedError("An Instance Refresh is already in progress and blocks the execution of this request.")
-        self._to_refresh = [m.id for m in self.members.values() if m.counts and m.version != version]
+        self._to_refresh = [m.id for m in self.members.values() if m.counts and m.id not in keep]
 
     def settle(self, now: float) -> None:
         """Do all that is due: time-outs, replacements, launches and terminations."""

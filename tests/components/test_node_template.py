@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import pulumi
+from dataclasses import replace
 
-from components.node_template import launch_template, node_tags
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from components.node_template import launch_template, node_tags, rolling_refresh
 from offline.engine import deploy
 from offline.recording import Resource
 from tests.components.launches import LAUNCH
@@ -19,6 +23,16 @@ def template() -> Resource:
         )
     )
     return recording.only("aws:ec2/launchTemplate:LaunchTemplate")
+
+
+@pytest.mark.parametrize(
+    ("image_id", "skips"),
+    [("resolve:ssm:/aws/service/debian/release/13/latest/amd64", False), ("ami-0123456789abcdef0", True)],
+)
+def test_a_refresh_skips_matching_nodes_where_aws_can_tell_them_by_the_id_of_their_image(image_id: str, skips: bool):
+    preferences = rolling_refresh(replace(LAUNCH, image_id=image_id)).preferences
+    assert isinstance(preferences, aws.autoscaling.GroupInstanceRefreshPreferencesArgs)
+    assert preferences.skip_matching is skips, "AWS refuses it for an alias"
 
 
 def test_instance_credentials_need_a_session_and_stay_on_the_node():

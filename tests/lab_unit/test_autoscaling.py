@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from lab.aws import account
 from lab.aws.fleet import Fleet
 from offline.recording import Recording
 from tests.lab_unit.account_server import Aws, refusal, served
+from tests.stack_queries import TEMPLATE
+from tests.stack_variants import recorded
 
 NUMBERS = itertools.count(1)
 HOOKS = {
@@ -35,8 +38,7 @@ class Pool:
         self.name = f"group-{next(NUMBERS)}"
         groups = self.api.describe_auto_scaling_groups()["AutoScalingGroups"]
         like = next(group for group in groups if "MixedInstancesPolicy" in group)
-        policy = like["MixedInstancesPolicy"]
-        del policy["LaunchTemplate"]["LaunchTemplateSpecification"]["LaunchTemplateName"]  # it is the id or the name
+        policy = account.policy_to_give(like)
         distribution = given.pop("distribution", {"OnDemandPercentageAboveBaseCapacity": 100})
         self.api.create_auto_scaling_group(
             **{
@@ -55,6 +57,11 @@ class Pool:
     @property
     def described(self) -> dict[str, Any]:
         return self.api.describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])["AutoScalingGroups"][0]
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """Its mixed instances policy, to be given again with a change."""
+        return account.policy_to_give(self.described)
 
     @property
     def states(self) -> list[str]:
@@ -216,31 +223,56 @@ def test_a_group_may_begin_to_rebalance_its_capacity_later(aws: Aws):
     assert pool.states == ["Terminating:Wait", "InService"]
 
 
-def test_a_refresh_brings_the_new_template_to_all(aws: Aws):
+@pytest.mark.parametrize("variant", ["prod", "spot"], ids=["alias", "pinned"])
+def test_a_changed_template_replaces_all_instances_whether_the_stack_pins_its_image_or_not(aws: Aws, variant: str):
+    stack = recorded(variant)
+    template = stack.named(TEMPLATE, "pool-default-template")
     pool = Pool(aws, DesiredCapacity=2)
     old = pool.running()
-    template = pool.described["MixedInstancesPolicy"]["LaunchTemplate"]["LaunchTemplateSpecification"]
-    version = aws.client("ec2").create_launch_template_version(
-        LaunchTemplateId=template["LaunchTemplateId"],
-        SourceVersion=template["Version"],
-        LaunchTemplateData={"UserData": "I2Nsb3VkLWNvbmZpZwo="},
-    )["LaunchTemplateVersion"]["VersionNumber"]
-    policy = pool.described["MixedInstancesPolicy"]
-    policy["LaunchTemplate"]["LaunchTemplateSpecification"] = {
-        "LaunchTemplateId": template["LaunchTemplateId"],
-        "Version": str(version),
-    }
-    pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MixedInstancesPolicy=policy)
-    assert pool.running() == old
-    refresh = {"AutoScalingGroupName": pool.name, "Preferences": {"SkipMatching": True}}
-    pool.api.start_instance_refresh(**refresh)
+    account.change_template(
+        aws.client,
+        pool.name,
+        {"ImageId": template.inputs["imageId"], "UserData": "I2Nsb3VkLWNvbmZpZwo="},
+        account.refresh_preferences(stack, stack.exports["autoscalingGroups"]["workerPools"]["default"]),
+    )
     new = pool.running()
     assert len(new) == 2
     assert not new & old
     assert {one.user_data for one in aws.fleet.instances().values() if one.id in new} == {"I2Nsb3VkLWNvbmZpZwo="}
-    assert {member["LaunchTemplate"]["Version"] for member in pool.described["Instances"]} == {str(version)}
-    pool.api.start_instance_refresh(**refresh)
-    assert pool.running() == new, "they match"
+    assert {one.image_id for one in aws.fleet.instances().values() if one.id in new} == {template.inputs["imageId"]}
+    [version] = {member["LaunchTemplate"]["Version"] for member in pool.described["Instances"]}
+    assert version == pool.policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"]
+
+
+def test_a_refresh_with_skip_matching_replaces_what_is_of_another_version_or_type(aws: Aws):
+    pool = Pool(aws, DesiredCapacity=2)
+    old, skip = pool.running(), {"SkipMatching": True}
+    account.change_template(aws.client, pool.name, {"ImageId": "ami-0123456789abcdef0"}, skip)
+    new = pool.running()
+    assert not new & old, "they are of the version before"
+    policy = pool.policy
+    policy["LaunchTemplate"]["Overrides"].reverse()
+    pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MixedInstancesPolicy=policy)
+    pool.api.start_instance_refresh(AutoScalingGroupName=pool.name, Preferences=skip)
+    assert pool.running() == new, "they match, in whatever order the types are"
+    policy["LaunchTemplate"]["Overrides"] = [{"InstanceType": "m8i.xlarge"}]
+    pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MixedInstancesPolicy=policy)
+    pool.api.start_instance_refresh(AutoScalingGroupName=pool.name, Preferences=skip)
+    assert not pool.running() & new
+    assert {one.instance_type for one in aws.fleet.instances().values() if one.group == pool.name} == {"m8i.xlarge"}
+
+
+@pytest.mark.parametrize("given", [{"Preferences": {"SkipMatching": True}}, {"DesiredConfiguration": {}}])
+def test_no_group_whose_image_is_an_alias_is_refreshed_with_skip_matching_or_a_desired_configuration(
+    aws: Aws, given: dict[str, Any]
+):
+    pool = Pool(aws)
+    if "DesiredConfiguration" in given:
+        given = {"DesiredConfiguration": {"MixedInstancesPolicy": pool.policy}}
+    old = pool.running()
+    said = refusal(lambda: pool.api.start_instance_refresh(AutoScalingGroupName=pool.name, **given))
+    assert "Systems Manager parameter" in said
+    assert pool.running() == old
 
 
 def test_an_address_is_not_given_away_while_its_last_instance_shuts_down(aws: Aws):

@@ -313,7 +313,7 @@ def test_a_refresh_replaces_one_after_the_other():
 def test_a_refresh_leaves_what_is_new_already():
     game = Game(2)
     game.ec2.version = "2"
-    game.terminate("i-1").group.refresh("2")
+    game.terminate("i-1").group.refresh(keep={"i-3"})
     game.settle()
     assert game.states.keys() == {"i-3", "i-4"}
     assert game.ec2.ended == ["i-1", "i-2"]
