@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     "result-backend": "Celery's result database, with role and password",
     "broker-url": "Celery's broker, with token",
     "fernet-key": "Encrypts the connections and variables in the metadata database",
-    "jwt-secret": "Signs the tokens of the API and of running tasks",
+    "jwt-secret-key": "Signs the tokens of the API and of running tasks",
     "api-secret-key": "Signs UI sessions and requests for logs",
     "admin-password": "First password of the user admin",
     "database-admin": "Where the database is, and the secret in which RDS keeps its admin's password",
@@ -75,8 +75,6 @@ class Secrets(pulumi.ComponentResource):
     def _values(self, name: str, args: SecretsArgs) -> Mapping[str, pulumi.Output[str]]:
         database = (args.database_address, args.database_port)
         broker = (args.broker_address, args.broker_port)
-        # Losing this key makes stored connections unreadable, so replacing it must not be an accident.
-        fernet_bytes = random.RandomBytes(f"{name}-fernet-bytes", length=32, opts=self._child(protect=args.protect))
         return {
             "database-dsn": pulumi.Output.all(self._random(name, "database-password"), *database).apply(
                 lambda known: database_dsn(*known)
@@ -85,8 +83,9 @@ class Secrets(pulumi.ComponentResource):
                 lambda known: result_backend(*known)
             ),
             "broker-url": pulumi.Output.all(args.broker_auth_token, *broker).apply(lambda known: broker_url(*known)),
-            "fernet-key": fernet_bytes.base64.apply(fernet_key),
-            "jwt-secret": self._random(name, "jwt-secret-value", length=64),
+            # Losing this key makes stored connections unreadable, so replacing it must not be an accident.
+            "fernet-key": self._random(name, "fernet-key-value", length=43, protect=args.protect).apply(fernet_key),
+            "jwt-secret-key": self._random(name, "jwt-secret-value", length=64),
             "api-secret-key": self._random(name, "api-secret-key-value", length=64),
             "admin-password": self._random(name, "admin-password-value"),
             "database-admin": pulumi.Output.all(*database, args.database_admin_secret_arn).apply(
@@ -94,10 +93,13 @@ class Secrets(pulumi.ComponentResource):
             ),
         }
 
-    def _random(self, name: str, noun: str, *, length: int = 32) -> pulumi.Output[str]:
-        """Letters and digits: 32 of them are 190 bits, and no shell, URL or file format gives any of them a meaning."""
-        value = random.RandomPassword(f"{name}-{noun}", length=length, special=False, opts=self._child())
-        return value.result
+    def _random(self, name: str, noun: str, *, length: int = 32, protect: bool = False) -> pulumi.Output[str]:
+        """Letters and digits: 32 of them are 190 bits, and no shell, URL or file format gives any of them a meaning.
+
+        Always a RandomPassword: the id of other random values is the value itself, and ids stand in the state in plain.
+        """
+        options = self._child(protect=protect)
+        return random.RandomPassword(f"{name}-{noun}", length=length, special=False, opts=options).result
 
     def _secret(self, name: str, args: SecretsArgs, key: str) -> aws.secretsmanager.Secret:
         return aws.secretsmanager.Secret(
@@ -136,9 +138,9 @@ def broker_url(token: str, host: str, port: int) -> str:
     return f"rediss://:{_quoted(token)}@{host}:{port}/0"
 
 
-def fernet_key(base64_bytes: str) -> str:
-    """Fernet reads the URL-safe alphabet of base64."""
-    return base64_bytes.translate(str.maketrans("+/", "-_"))
+def fernet_key(characters: str) -> str:
+    """32 bytes in base64, as Fernet wants them: 43 of its characters and the padding."""
+    return f"{characters}="
 
 
 def database_admin(host: str, port: int, secret_arn: str) -> str:

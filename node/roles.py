@@ -24,7 +24,7 @@ SECRETS: Mapping[Role, Mapping[str, str]] = MappingProxyType(
                 "result-backend": "AIRFLOW__CELERY__RESULT_BACKEND",
                 "broker-url": "AIRFLOW__CELERY__BROKER_URL",
                 "fernet-key": "AIRFLOW__CORE__FERNET_KEY",
-                "jwt-secret": "AIRFLOW__API_AUTH__JWT_SECRET",
+                "jwt-secret-key": "AIRFLOW__API_AUTH__JWT_SECRET",
                 "api-secret-key": "AIRFLOW__API__SECRET_KEY",
             }
         ),

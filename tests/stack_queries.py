@@ -50,11 +50,22 @@ def as_list(value: str | list[str]) -> list[str]:
 
 
 def secret_values(recording: Recording) -> set[str]:
-    """Every value that must not be readable, and its spelling in a URL."""
-    made = [r.outputs["result"] for r in recording.of_type("random:index/randomPassword:RandomPassword")]
-    made += [r.outputs["base64"] for r in recording.of_type("random:index/randomBytes:RandomBytes")]
-    stored = [v.inputs["secretString"] for v in recording.of_type(SECRET_VERSION) if "secretString" in v.secret_inputs]
-    return {spelling for value in [*made, *stored] for spelling in (value, quote(value, safe=""))}
+    """Every value that was secret anywhere in the run, drawn or derived, and its spelling in a URL and in JSON."""
+    # Whatever is shorter could be part of any word.
+    values = [value for value in recording.secret_texts if len(value) >= 8]
+    return {spelling for value in values for spelling in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
+
+
+def readable_state(resource: Resource) -> dict[str, str]:
+    """What Pulumi's state says of a resource in plain text, by where it stands. An id is never encrypted."""
+    inputs = {key: value for key, value in resource.inputs.items() if key not in resource.secret_inputs}
+    outputs = {key: value for key, value in resource.outputs.items() if key not in resource.secret_outputs}
+    return {
+        "id": resource.id,
+        "urn": resource.urn,
+        "inputs": json.dumps(inputs, ensure_ascii=False),
+        "outputs": json.dumps(outputs, ensure_ascii=False),
+    }
 
 
 def everything_before(recording: Recording, resource: Resource) -> list[Resource]:

@@ -114,4 +114,6 @@ def test_user_data_holds_no_secret(stack: str):
 
 def test_no_answer_is_kept_for_what_no_stack_registers():
     registered = {resource.type for variant in VARIANTS for resource in recorded_variant(variant).resources}
-    assert set(ANSWERS) <= registered, "an answer that nobody hears cannot be seen to be wrong"
+    # Those of the random provider are complete: the search for secrets must see the id of one that is new here.
+    unheard = {type_ for type_ in ANSWERS if not type_.startswith("random:")} - registered
+    assert not unheard, "an answer that nobody hears cannot be seen to be wrong"

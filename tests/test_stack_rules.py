@@ -25,6 +25,7 @@ from tests.stack_queries import (
     as_list,
     everything_before,
     of_bucket,
+    readable_state,
     secret_values,
     statements,
 )
@@ -38,7 +39,6 @@ KEEPS_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGr
 HOLDS_SECRETS = {
     "aws:secretsmanager/secret:Secret",
     SECRET_VERSION,
-    "random:index/randomBytes:RandomBytes",
     "random:index/randomPassword:RandomPassword",
 }
 GIVES_RIGHTS = {
@@ -269,7 +269,7 @@ def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: 
         "buckets-task-logs",
         "buckets-dags",
         "secrets-fernet-key",
-        "secrets-fernet-bytes",
+        "secrets-fernet-key-value",
     }
     assert {r.name for r in recording.resources if r.options.protect} == (expected if protect else set())
     database = recording.only(DATABASE).inputs
@@ -306,7 +306,7 @@ def test_load_balancers_may_write_the_logs_they_are_told_to_write(variant: str):
 
 
 @every_stack
-def test_no_secret_is_in_user_data_or_in_a_readable_input(variant: str):
+def test_no_secret_is_in_user_data_or_readable_in_the_state(variant: str):
     recording = recorded(variant)
     secrets = secret_values(recording)
     assert len(secrets) >= 8, "the search below must have something to look for"
@@ -314,10 +314,17 @@ def test_no_secret_is_in_user_data_or_in_a_readable_input(variant: str):
         for path, content in decode(template.inputs["userData"]).items():
             assert not [s for s in secrets if s in content], f"{template.name} carries a secret in {path}"
     for resource in recording.resources:
-        readable = {key: value for key, value in resource.inputs.items() if key not in resource.secret_inputs}
-        text = json.dumps(readable)
-        assert not [s for s in secrets if s in text], f"{resource.name} shows a secret in {sorted(readable)}"
+        for where, text in readable_state(resource).items():
+            assert not [s for s in secrets if s in text], f"{resource.name} shows a secret in its {where}"
     assert not [s for s in secrets if s in json.dumps(recording.exports)], "pulumi stack output shows a secret"
+
+
+@every_stack
+def test_no_secrets_name_ends_like_the_suffix_that_secrets_manager_adds(variant: str):
+    # "Do not end your secret name with a hyphen followed by six characters":
+    # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+    for secret in recorded(variant).of_type("aws:secretsmanager/secret:Secret"):
+        assert not re.search("-.{6}$", secret.inputs["name"]), f"{secret.inputs['name']}: a partial ARN finds another"
 
 
 @every_stack

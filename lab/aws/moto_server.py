@@ -8,6 +8,7 @@ checks, when asked to, that a request is signed by a key it gave out. What that 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from moto.iam.access_control import IAMRequestBase, PermissionResult, S3IAMReque
 from moto.iam.models import Policy
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.models import FakeBucket, s3_backends
+from moto.secretsmanager.exceptions import InvalidParameterException
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.secretsmanager.utils import SecretsManagerSecretIdentifier
@@ -80,6 +82,20 @@ def secret_arn(self: SecretsManagerResponse) -> str:
     )
 
 
+def create_secret(self: SecretsManagerResponse) -> str:
+    """Refuse a name that AWS takes and then misreads: in a partial ARN its end passes for the suffix of a whole one.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+    """
+    name = self._get_param("Name")
+    if re.search("-.{6}$", name):
+        raise InvalidParameterException(f"{name!r} ends in a hyphen and six characters, like an ARN's own suffix.")
+    return _CREATE_SECRET(self)
+
+
+_CREATE_SECRET = SecretsManagerResponse.create_secret
+
+
 def group_arn(self: AutoScalingResponse) -> str:
     """The autoscaling group a request is about, named directly or by one of its instances."""
     groups = autoscaling_backends[self.current_account][self.region].autoscaling_groups
@@ -102,6 +118,7 @@ def keep_secret_arns(account_id: str, region: str, arns: Mapping[str, str]) -> N
 REPLACED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (IAMRequestBase, "check_action_permitted", check_permission),
     (SecretsManagerResponse, "_determine_resource", secret_arn),
+    (SecretsManagerResponse, "create_secret", create_secret),
     (AutoScalingResponse, "_determine_resource", group_arn),
     # Bucket policies are part of the decision above; moto's look at them knows no conditions.
     (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),

@@ -1,4 +1,8 @@
-"""The random provider's results: realistic, and the same for the same resource every time."""
+"""The random provider's results and ids: realistic, and the same for the same resource every time.
+
+The ids are those that the provider gives: https://github.com/pulumi/pulumi-random, provider/resources.go and the
+recordings below provider/testdata.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +46,23 @@ def _random_text(registration: Registration) -> str:
     return "".join(mixed[at] for at in order)
 
 
-@answers("random:index/randomBytes:RandomBytes", "random:index/randomId:RandomId")
+@answers("random:index/randomString:RandomString")
+def _string(registration: Registration) -> Answer:
+    result = _random_text(registration)
+    return Answer(id=result, outputs={"result": result})
+
+
+@answers("random:index/randomBytes:RandomBytes")
 def _bytes(registration: Registration) -> Answer:
-    length = int(registration.inputs.get("length") or registration.inputs.get("byteLength") or 0)
-    drawn = _stream(registration.urn, length)
-    if registration.type.endswith("RandomBytes"):
-        return Answer(id="none", outputs={"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()})
+    drawn = _stream(registration.urn, int(registration.inputs["length"]))
+    text = base64.b64encode(drawn).decode()
+    # The id of a resource is never encrypted, whatever the value: https://github.com/pulumi/pulumi/issues/8946
+    return Answer(id=text, outputs={"base64": text, "hex": drawn.hex()})
+
+
+@answers("random:index/randomId:RandomId")
+def _id(registration: Registration) -> Answer:
+    drawn = _stream(registration.urn, int(registration.inputs["byteLength"]))
     prefix = registration.inputs.get("prefix", "")
     url_safe = base64.urlsafe_b64encode(drawn).decode().rstrip("=")
     return Answer(
@@ -59,6 +74,39 @@ def _bytes(registration: Registration) -> Answer:
             "dec": f"{prefix}{int.from_bytes(drawn, 'big')}",
         },
     )
+
+
+@answers("random:index/randomInteger:RandomInteger")
+def _integer(registration: Registration) -> Answer:
+    least, most = int(registration.inputs["min"]), int(registration.inputs["max"])
+    result = least + int.from_bytes(_stream(registration.urn, 16), "big") % (most - least + 1)
+    return Answer(id=str(result), outputs={"result": result})
+
+
+@answers(
+    "random:index/randomUuid:RandomUuid", "random:index/randomUuid4:RandomUuid4", "random:index/randomUuid7:RandomUuid7"
+)
+def _uuid(registration: Registration) -> Answer:
+    result = identifiers.uuid4(registration.urn)
+    return Answer(id=result, outputs={"result": result})
+
+
+@answers("random:index/randomPet:RandomPet")
+def _pet(registration: Registration) -> Answer:
+    inputs = registration.inputs
+    words = [
+        identifiers.characters(f"{number}:{registration.urn}", 6, string.ascii_lowercase)
+        for number in range(int(inputs.get("length", 2)))
+    ]
+    return Answer(id=str(inputs.get("separator", "-")).join([*filter(None, [inputs.get("prefix")]), *words]))
+
+
+@answers("random:index/randomShuffle:RandomShuffle")
+def _shuffle(registration: Registration) -> Answer:
+    given = list(registration.inputs["inputs"])
+    order = sorted(range(len(given)), key=lambda at: identifiers.hexadecimal(f"{registration.urn}:{at}", 64))
+    count = int(registration.inputs.get("resultCount", len(given)))
+    return Answer(id="-", outputs={"results": [given[at] for at in order][:count]})
 
 
 def _stream(seed: str, length: int) -> bytes:

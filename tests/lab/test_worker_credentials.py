@@ -9,7 +9,7 @@ import pytest
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 
-MASTERS_SECRETS = ("database-dsn", "fernet-key", "jwt-secret", "admin-password", "database-admin")
+MASTERS_SECRETS = ("database-dsn", "fernet-key", "jwt-secret-key", "admin-password", "database-admin")
 MASTERS_OPTIONS = ("DATABASE__SQL_ALCHEMY_CONN", "CORE__FERNET_KEY", "API_AUTH__JWT_SECRET")
 
 

@@ -33,12 +33,18 @@ def test_the_admin_secret_that_rds_manages_holds_what_rds_would_write(aws: Aws, 
     assert json.loads(value["SecretString"]) == DATABASE_ADMIN
 
 
-@pytest.mark.parametrize("key", ["database-dsn", "fernet-key", "jwt-secret", "admin-password", "database-admin"])
+@pytest.mark.parametrize("key", ["database-dsn", "fernet-key", "jwt-secret-key", "admin-password", "database-admin"])
 def test_a_worker_is_refused_the_masters_secrets_and_told_which(aws: Aws, key: str):
     secrets = aws.of_node("worker", "secretsmanager")
     said = refusal(lambda: secrets.get_secret_value(SecretId=f"airflow-prod/{key}"))
     assert "AccessDeniedException" in said
     assert f"secret:airflow-prod/{key}" in said
+
+
+def test_a_secret_whose_name_ends_like_the_suffix_of_an_arn_is_refused(aws: Aws):
+    secrets = aws.client("secretsmanager")
+    assert "hyphen and six characters" in refusal(lambda: secrets.create_secret(Name="x/jwt-secret", SecretString="x"))
+    secrets.create_secret(Name="x/jwt-secret-key", SecretString="x")
 
 
 def test_a_worker_reads_its_own_secrets(aws: Aws):

@@ -4,7 +4,7 @@ from node.roles import BOOTSTRAP_SECRETS, SECRET_KEYS_BY_ROLE, SECRETS, Role
 
 
 def test_a_worker_reads_neither_the_dsn_nor_the_fernet_key_nor_the_jwt_secret():
-    forbidden = {"database-dsn", "fernet-key", "jwt-secret", "admin-password", "database-admin"}
+    forbidden = {"database-dsn", "fernet-key", "jwt-secret-key", "admin-password", "database-admin"}
     assert not forbidden & set(SECRET_KEYS_BY_ROLE[Role.WORKER]), "a worker runs other people's code"
 
 

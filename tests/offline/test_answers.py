@@ -275,6 +275,35 @@ class TestRandomness:
         assert len(base64.b64decode(outputs["base64"])) == 32
         assert bytes.fromhex(outputs["hex"]) == base64.b64decode(outputs["base64"])
 
+    @pytest.mark.parametrize(
+        ("make", "output"),
+        [
+            (lambda: random.RandomBytes("r", length=32), "base64"),
+            (lambda: random.RandomId("r", byte_length=8), "b64Url"),
+            (lambda: random.RandomInteger("r", min=1, max=6), "result"),
+            (lambda: random.RandomString("r", length=9), "result"),
+            (lambda: random.RandomUuid("r"), "result"),
+            (lambda: random.RandomUuid4("r"), "result"),
+            (lambda: random.RandomUuid7("r"), "result"),
+        ],
+    )
+    def test_the_provider_makes_a_drawn_value_its_id(self, make: Callable[[], pulumi.Resource], output: str):
+        made = only(make)
+        assert made.id == str(made.outputs[output])
+
+    def test_the_id_of_a_password_is_not_the_password(self):
+        assert only(lambda: random.RandomPassword("p", length=20)).id == "none"
+
+    def test_a_number_lies_between_its_limits(self):
+        assert 1 <= only(lambda: random.RandomInteger("i", min=1, max=6)).outputs["result"] <= 6
+
+    def test_a_pet_is_its_id_and_a_shuffle_has_none(self):
+        pet = only(lambda: random.RandomPet("p", length=3, prefix="x"))
+        assert re.fullmatch("x(-[a-z]+){3}", pet.id)
+        shuffle = only(lambda: random.RandomShuffle("s", inputs=["a", "b", "c"]))
+        assert shuffle.id == "-"
+        assert sorted(shuffle.outputs["results"]) == ["a", "b", "c"]
+
     def test_an_id_has_its_forms(self):
         outputs = only(lambda: random.RandomId("i", byte_length=4, prefix="x-")).outputs
         assert outputs["hex"].startswith("x-")
