@@ -12,7 +12,7 @@ FILE ?=
 PYTHON := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help plan lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements docs bench
+.PHONY: help plan lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ requirements: $(STAMP) ## Lock the program's own requirements
 	@for name in requirements requirements-dev; do \
 	  .venv/bin/uv pip compile -q --system-certs --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
+
+instance-types: $(STAMP) ## Take EC2's list of instance types from botocore
+	@$(PYTHON) -m aws_facts.instance_types > instance_types.new && mv instance_types.new aws_facts/instance_types.txt
 
 docs: $(STAMP) ## Rebuild the pages that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md

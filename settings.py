@@ -52,6 +52,7 @@ from setting_rules.values import (
     number,
     whole_number,
 )
+from setting_rules.warnings import warnings
 
 CONTROLLER_PERIOD_SECONDS = 10
 
@@ -380,6 +381,10 @@ class Settings(Section):
 def load_settings() -> Settings:
     """The stack's settings.
 
-    Raises SettingsError with every fault of the stack file at once; nothing is registered by then.
+    Logs a warning of what may not be meant. Raises SettingsError with every fault of the stack file at once; nothing is
+    registered by then.
     """
-    return accept(Settings, stack_file.given(), rules=broken_rules, stack=pulumi.get_stack())
+    settings = accept(Settings, stack_file.given(), rules=broken_rules, stack=pulumi.get_stack())
+    for warning in warnings(settings):
+        pulumi.log.warn(warning)
+    return settings

@@ -147,12 +147,16 @@ def _tag_key_remedy(text: str) -> str:
 
 
 def _instance_type_remedy(text: str) -> str:
-    if instance_types.is_well_formed(text.lower()):
+    if instance_types.exists(text.lower()):
         return f"write {text.lower()}"
-    family, dot, _ = text.lower().partition(".")
-    if dot and instance_types.is_well_formed(f"{family}.large"):
-        return "take a size that AWS has: nano to large, xlarge, 2xlarge and so on, metal"
-    return "write family, dot, size, for example m7i.large; Apple's machines do not run Linux"
+    family = text.lower().partition(".")[0]
+    if family.startswith("mac"):
+        return "take another family, for example m7i.large; Apple's machines do not run Linux"
+    if sizes := instance_types.sizes_by_family().get(family):
+        return f"{family} has {', '.join(sizes)}"
+    alike = nearest(text, sorted(instance_types.all_types()))
+    newer = "if AWS has brought it out since, add it to aws_facts/instance_types.txt"
+    return f"did you mean {alike}? {newer}" if alike else newer
 
 
 def _log_retention_remedy(days: int) -> str:
@@ -301,7 +305,7 @@ InstanceType = Annotated[
     str,
     Allowed(
         "an EC2 instance type that runs Linux, for example m7i.large",
-        instance_types.is_well_formed,
+        instance_types.exists,
         _instance_type_remedy,
     ),
 ]

@@ -15,6 +15,7 @@ from setting_rules.faults import Fault, SettingsError
 from settings import Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
+STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
 REMOVED = object()
 """Given as a value to `changed`: the key is left out."""
 

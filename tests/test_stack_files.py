@@ -10,9 +10,7 @@ import yaml
 from setting_rules import schema
 from setting_rules.connections import budget
 from settings import Settings
-from tests.stack_file import ROOT, changed, content, load
-
-STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
+from tests.stack_file import ROOT, STACKS, changed, content, load
 
 
 def test_the_stacks_of_the_readme_are_there():
