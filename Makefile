@@ -9,6 +9,7 @@ FORMAT ?= text
 NODE ?=
 UNIT ?=
 FILE ?=
+UPGRADE ?=
 PYTHON := .venv/bin/python
 STAMP := .venv/.installed
 
@@ -62,12 +63,13 @@ unit: $(STAMP) ## Unit and node tests
 lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
 	@.venv/bin/pytest -v -s -p no:randomly -m lab --durations=10 tests/lab
 
-lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes
-	@$(PYTHON) -m node.lock
+lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes: STACK=prod UPGRADE=1
+	@$(PYTHON) -m node.lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)
 
 requirements: $(STAMP) ## Lock the program's own requirements
 	@for name in requirements requirements-dev; do \
-	  .venv/bin/uv pip compile -q --system-certs --universal --python-version 3.11 --generate-hashes \
+	  env $(foreach name,$(filter UV_% PIP_%,$(.VARIABLES)),-u $(name)) \
+	    .venv/bin/uv pip compile -q --no-config --system-certs --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
 
 instance-types: $(STAMP) ## Take EC2's list of instance types from botocore

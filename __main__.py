@@ -125,6 +125,7 @@ identities = {
             scaled_group_names=pool_groups if role is Role.MASTER else [],
             secret_arns=secrets.arns,
             database_admin_secret_arn=database.admin_secret_arn if role is Role.MASTER else None,
+            package_index_secret=settings.package_index.credentials_secret if settings.package_index else None,
             task_logs_arn=buckets.task_logs.arn,
             dags_arn=buckets.dags.arn,
             artifacts_arn=buckets.artifacts.arn,

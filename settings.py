@@ -39,9 +39,11 @@ from setting_rules.values import (
     LogRetentionDays,
     Number,
     OptionValue,
+    PackageIndexUrl,
     PoolName,
     QueueName,
     Region,
+    SecretName,
     SubnetId,
     TagKey,
     TagValue,
@@ -346,6 +348,25 @@ class NodeImageSettings(Section):
         return pinned or f"resolve:ssm:/aws/service/debian/release/13/latest/{architecture}"
 
 
+class PackageIndexSettings(Section):
+    """A Python package index of your own, for `make lock` and for the nodes alike."""
+
+    url: PackageIndexUrl
+    """Address of its simple API (PEP 503), for example `https://packages.example.com/simple/`. It stands in user data,
+    so it must hold no credentials. Nodes reach it through NAT, and trust the certificate authorities that Debian does.
+    Changing it replaces the nodes."""
+
+    credentials_secret: SecretName | None = None
+    """Name of a secret that you create in Secrets Manager, in this account and region, encrypted with the default key:
+    JSON with `username` and `password`. Every node may read it, and with it every task: let it open the index for
+    reading only. `make lock` reads it with your own AWS credentials. Without the key the index is asked without
+    credentials."""
+
+    pypi: Flag = True
+    """Whether PyPI is asked for packages whose name the index does not know. What the index knows never comes from
+    PyPI. Set it to false where the index mirrors PyPI."""
+
+
 class Settings(Section):
     """Everything the program knows about the cluster before it starts."""
 
@@ -368,6 +389,7 @@ class Settings(Section):
     web: WebSettings
     retention: RetentionSettings = RetentionSettings()
     node_image: NodeImageSettings = NodeImageSettings()
+    package_index: PackageIndexSettings | None = None
 
     config: Mapping[str, Mapping[str, OptionValue]] = Field(default_factory=dict)
     """Airflow options by section, as in airflow.cfg: `core: {parallelism: 64}`. Checked against the pinned version's

@@ -32,6 +32,7 @@ class NodeIdentityArgs:
         scaled_group_names: autoscaling groups whose size the nodes decide.
         secret_arns: every secret of the cluster, by key; the role's own are picked from them.
         database_admin_secret_arn: the database's own admin secret, for the role that prepares the database.
+        package_index_secret: name of the operator's secret with the credentials of the stack's package index.
     """
 
     role: Role
@@ -42,6 +43,7 @@ class NodeIdentityArgs:
     scaled_group_names: Sequence[str] = ()
     secret_arns: Mapping[str, Arn]
     database_admin_secret_arn: Arn | None = None
+    package_index_secret: str | None = None
     task_logs_arn: Arn
     dags_arn: Arn
     artifacts_arn: Arn
@@ -89,6 +91,10 @@ def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
     secrets = [args.secret_arns[key] for key in sorted(SECRET_KEYS_BY_ROLE[args.role])]
     if args.database_admin_secret_arn is not None:
         secrets.append(args.database_admin_secret_arn)
+    if args.package_index_secret is not None:
+        # Both roles install where nothing is published for them. AWS ends the ARN with six characters of its choice.
+        arn = f"arn:aws:secretsmanager:{args.region}:{args.account_id}:secret:{args.package_index_secret}-??????"
+        secrets.append(arn)
     return _policy(
         [
             _allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], secrets),

@@ -22,6 +22,25 @@ _NEEDS_ESCAPE = re.compile(r'(["\\$`])')
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackageIndex:
+    """A package index of the stack's own.
+
+    Attributes:
+        credentials_secret: name of the secret that holds them; None where the index asks for none.
+        pypi: whether PyPI is asked for what the index does not have.
+    """
+
+    url: str
+    credentials_secret: str | None
+    pypi: bool
+
+    def variables(self) -> dict[str, str]:
+        """What the nodes' installation reads."""
+        secret = {"NODE_PACKAGE_INDEX_SECRET": self.credentials_secret} if self.credentials_secret else {}
+        return {"NODE_PACKAGE_INDEX": self.url, "NODE_PYPI": str(self.pypi).lower()} | secret
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeEnvironment:
     """Everything that differs between nodes, clusters and stacks. All of it is known from the stack file.
 
@@ -48,6 +67,7 @@ class NodeEnvironment:
     task_logs_bucket: str
     dags_bucket: str
     artifacts_bucket: str
+    package_index: PackageIndex | None = None
     config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)
 
     def options(self) -> Options:
@@ -84,6 +104,8 @@ class NodeEnvironment:
             "NODE_ARTIFACTS": " ".join(artifact.key for artifact in artifacts_for(self.role)),
             "NODE_SECRETS": self._secret_list(SECRETS[self.role]),
         }
+        if self.package_index is not None:
+            names |= self.package_index.variables()
         if BOOTSTRAP_SECRETS[self.role]:
             names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(BOOTSTRAP_SECRETS[self.role])
         if self.pool is not None:

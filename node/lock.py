@@ -1,20 +1,26 @@
-"""`make lock`: locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options."""
+"""`make lock`: locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options.
+
+The nodes install with what the stack file says and nothing else, so the lock is made the same way: the variables and
+configuration files of the operator's shell have no part in it. What resolves here then installs there.
+"""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from node.airflow_options import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
+from node.lock_index import LockError, index_variables
 from node.options_registry import extract, to_json
 
 ROOT = Path(__file__).parent.parent
@@ -25,17 +31,13 @@ PYTHON_VERSION = "3.13"  # Debian 13's
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
 
 
-class LockError(Exception):
-    """The lock could not be made. The message says why."""
-
-
-def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool) -> None:
+def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: Mapping[str, str]) -> None:
     """Resolve the sources into a lock with hashes. Pins that still fit are kept, unless told to upgrade."""
     command = ["pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
     command += ["--generate-hashes", "--custom-compile-command", "make lock"]
     command += ["--upgrade"] if upgrade else []
     command += [*(str(source.relative_to(ROOT)) for source in sources), "--output-file", str(lock)]
-    _uv(command, f"{' + '.join(source.name for source in sources)} cannot be resolved")
+    _uv(command, index, f"{' + '.join(source.name for source in sources)} cannot be resolved")
     lock.write_text(inputs_line(sources) + lock.read_text())
 
 
@@ -46,28 +48,31 @@ def inputs_line(sources: Sequence[Path]) -> str:
     return f"# Inputs: {hashlib.sha256(asked_for.encode()).hexdigest()}\n"
 
 
-def unpack(lock: Path, target: Path, platform: str) -> None:
+def unpack(lock: Path, target: Path, platform: str, *, index: Mapping[str, str]) -> None:
     """Unpack the lock's wheels for a platform, hashes verified: fails if one of them has no wheel there."""
     command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--python-version", PYTHON_VERSION, "--python-platform", platform, "--target", str(target)]
-    _uv([*command, "--requirements", str(lock)], f"{lock.name} cannot be installed on {platform}")
+    _uv([*command, "--requirements", str(lock)], index, f"{lock.name} cannot be installed on {platform}")
 
 
-def make_lock(*, upgrade: bool) -> None:
-    """Make both locks and the registry. Nothing in the repository changes unless all of it succeeds."""
+def make_lock(*, upgrade: bool, index: Mapping[str, str]) -> None:
+    """Make both locks and the registry, with the variables of a package index.
+
+    Nothing in the repository changes unless all of it succeeds.
+    """
     with tempfile.TemporaryDirectory(prefix="airflow-lock-") as scratch:
         locks = Path(scratch)
         for name in (AIRFLOW_LOCK, UV_LOCK):
             if (LOCKS / name).exists():
                 shutil.copyfile(LOCKS / name, locks / name)
         with _step("resolving Airflow and airflow-requirements.txt"):
-            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade)
+            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade, index=index)
         with _step("resolving uv"):
-            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade)
+            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade, index=index)
         for platform in PLATFORMS:
             with _step(f"unpacking the wheels for {platform}"):
-                unpack(locks / AIRFLOW_LOCK, locks / platform, platform)
-                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform)
+                unpack(locks / AIRFLOW_LOCK, locks / platform, platform, index=index)
+                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform, index=index)
         with _step("extracting Airflow's options"):
             registry = to_json(extract(locks / PLATFORMS[0]))
         for name in (AIRFLOW_LOCK, UV_LOCK):
@@ -78,10 +83,12 @@ def make_lock(*, upgrade: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make lock", description=__doc__)
+    parser.add_argument("--stack", required=True, help="the stack whose airflow:packageIndex is asked")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
     options = parser.parse_args(arguments)
     try:
-        make_lock(upgrade=options.upgrade)
+        check_requirements(USER_REQUIREMENTS.read_text())
+        make_lock(upgrade=options.upgrade, index=index_variables(ROOT / f"Pulumi.{options.stack}.yaml"))
     except LockError as error:
         _say(str(error))
         return 1
@@ -89,11 +96,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _uv(command: Sequence[str], failure: str) -> None:
+def check_requirements(text: str) -> None:
+    """Refuse lines that only this machine can follow: options such as `--extra-index-url`, and local paths."""
+    lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
+    faulty = [line for line in lines if line.startswith(("-", ".", "/")) or "file:" in line]
+    if faulty:
+        raise LockError(
+            "airflow-requirements.txt has lines that a node cannot follow:\n"
+            + "".join(f"  {line.split()[0]}\n" for line in faulty)
+            + "Write one requirement per line. A package index of your own belongs in airflow:packageIndex of the "
+            "stack file, a package of your own in that index."
+        )
+
+
+def clean_environment(index: Mapping[str, str]) -> dict[str, str]:
+    """The environment for uv: the operator's without what a node does not have, and with the package index.
+
+    Left out are uv's and pip's variables (an extra index, a date, constraints) and stored credentials. No Python is
+    downloaded: wheels are resolved and unpacked, nothing is built.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
+    ours = {"NETRC": os.devnull, "UV_CREDENTIALS_DIR": os.devnull, "UV_PYTHON_DOWNLOADS": "never"}
+    return {**kept, **ours, **index}
+
+
+def _uv(command: Sequence[str], index: Mapping[str, str], failure: str) -> None:
     # The machine's own trust store, as everywhere else in the project: uv's bundled one knows no private CA.
+    # No configuration: a uv.toml of this machine or its user may name an index that no node knows.
     uv = Path(sys.executable).with_name("uv")
     result = subprocess.run(
-        [str(uv), *command, "--system-certs"], cwd=ROOT, text=True, capture_output=True, check=False
+        [str(uv), *command, "--system-certs", "--no-config"],
+        cwd=ROOT,
+        env=clean_environment(index),
+        text=True,
+        capture_output=True,
+        check=False,
     )
     if result.returncode:
         raise LockError(f"{failure}:\n{result.stderr.strip()}")

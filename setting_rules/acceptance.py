@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -36,6 +37,9 @@ _IN_WORDS = {
     list: "a list",
     dict: "a map",
 }
+
+
+_WITH_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*@", re.IGNORECASE)
 
 
 class ReadableMap(dict[str, Any]):
@@ -162,6 +166,8 @@ def _shown(path: Path, given: Any) -> str:
     """What was given; of Airflow's options only the kind, because one may be a password put there by mistake."""
     if path[0] == "config":
         return _IN_WORDS.get(type(given), "a value")
+    if isinstance(given, str) and _WITH_CREDENTIALS.match(given):
+        return "an address with credentials in it, not shown"
     return shown(given)
 
 

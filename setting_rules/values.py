@@ -268,6 +268,23 @@ HostedZoneId = Annotated[
         "`aws route53 list-hosted-zones` prints it; leave out the /hostedzone/ in front",
     ),
 ]
+PackageIndexUrl = Annotated[
+    str,
+    _matching(
+        r"https://[A-Za-z0-9.-]+(?::\d{1,5})?/(?:[A-Za-z0-9._~%/-]*[A-Za-z0-9._~%-])?/?",
+        "the https:// address of a package index (its simple API), without a user name or password in it",
+        "write it like https://packages.example.com/simple/; credentials belong in credentialsSecret",
+    ),
+]
+SecretName = Annotated[
+    str,
+    _matching(
+        # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html: Name
+        r"(?!.*-[A-Za-z0-9]{6}$)[A-Za-z0-9/_+=.@-]{1,512}",
+        "the name of a secret in Secrets Manager, which does not end in a hyphen and six characters",
+        "give its name, not its ARN; a name that looks like the end of an ARN leads AWS to another secret",
+    ),
+]
 DomainName = Annotated[
     str,
     Allowed(

@@ -50,6 +50,15 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         }
     ),
     "endpoints": changed({"airflow:network.interfaceEndpoints": ["secretsmanager", "autoscaling"]}),
+    "package-index": changed(
+        {
+            "airflow:packageIndex": {
+                "url": "https://packages.example.com/simple/",
+                "credentialsSecret": "airflow/package-index",
+                "pypi": False,
+            }
+        }
+    ),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
 }

@@ -21,7 +21,7 @@ def arn(key: str) -> str:
     return f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow-prod/{key}-AbCdEf"
 
 
-def identity(role: Role) -> Recording:
+def identity(role: Role, **changes: Any) -> Recording:
     def build() -> NodeIdentity:
         return NodeIdentity(
             f"{role}-identity",
@@ -37,23 +37,24 @@ def identity(role: Role) -> Recording:
                 task_logs_arn="arn:aws:s3:::task-logs",
                 dags_arn="arn:aws:s3:::dags",
                 artifacts_arn="arn:aws:s3:::artifacts",
+                **changes,
             ),
         )
 
     return deploy(build)[1]
 
 
-def statements(role: Role) -> list[dict[str, Any]]:
-    policy = json.loads(identity(role).only("aws:iam/rolePolicy:RolePolicy").inputs["policy"])
+def statements(role: Role, **changes: Any) -> list[dict[str, Any]]:
+    policy = json.loads(identity(role, **changes).only("aws:iam/rolePolicy:RolePolicy").inputs["policy"])
     assert policy["Version"] == "2012-10-17"
     return policy["Statement"]
 
 
-def allowed(role: Role) -> set[tuple[str, str]]:
+def allowed(role: Role, **changes: Any) -> set[tuple[str, str]]:
     """Every (action, resource) that the role's policy allows."""
     return {
         (action, resource)
-        for statement in statements(role)
+        for statement in statements(role, **changes)
         for action in statement["Action"]
         for resource in statement["Resource"]
     }
@@ -158,3 +159,10 @@ def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
     assert name == f"airflow-prod-eu-west-1-{role}"
     assert recording.only("aws:iam/instanceProfile:InstanceProfile").inputs["role"] == name
     assert recording.only("aws:iam/rolePolicy:RolePolicy").inputs["role"] == name
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_node_may_read_the_credentials_of_the_package_index_and_no_other_secret_more(role: Role):
+    added = allowed(role, package_index_secret="airflow/package-index") - allowed(role)
+    secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow/package-index-??????"
+    assert added == {("secretsmanager:GetSecretValue", secret)}

@@ -70,6 +70,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._reply()
 
+    def do_HEAD(self) -> None:
+        self._reply()
+
     def do_PUT(self) -> None:
         self._reply()
 
@@ -86,4 +89,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)

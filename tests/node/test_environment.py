@@ -4,13 +4,14 @@ import dataclasses
 import ipaddress
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node import airflow_options
-from node.environment import MANAGED_OPTIONS, NodeEnvironment, assignment
+from node.environment import MANAGED_OPTIONS, NodeEnvironment, PackageIndex, assignment
 from node.node_file import files_for
 from node.roles import SECRETS, Role
 from tests.node.environment_file import parse
@@ -167,3 +168,16 @@ def test_only_a_worker_has_queues():
     assert parse(WORKER.render())["NODE_QUEUES"] == "default,reports"
     assert "NODE_QUEUES" not in MASTER.variables()
     assert MASTER.role is Role.MASTER
+
+
+@pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
+def test_without_a_package_index_of_the_stacks_own_nothing_is_said_of_one(environment: NodeEnvironment):
+    assert not [name for name in environment.variables() if "INDEX" in name or "PYPI" in name]
+
+
+@pytest.mark.parametrize("make", [master, worker])
+def test_nodes_learn_where_the_package_index_is_and_which_secret_opens_it(make: Callable[..., NodeEnvironment]):
+    index = PackageIndex(url="https://packages.example.com/simple/", credentials_secret="package-index", pypi=False)
+    variables = make(package_index=index).variables()
+    assert variables["NODE_PACKAGE_INDEX"] == "https://packages.example.com/simple/"
+    assert (variables["NODE_PACKAGE_INDEX_SECRET"], variables["NODE_PYPI"]) == ("package-index", "false")

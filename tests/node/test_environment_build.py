@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,11 @@ class _Machine:
     def __init__(self, *failures: str) -> None:
         self.failures = list(failures)
         self.commands: list[Sequence[str]] = []
+        self.indexes: list[Mapping[str, str]] = []
 
-    def __call__(self, command: Sequence[str]) -> None:
+    def __call__(self, command: Sequence[str], index: Mapping[str, str]) -> None:
         self.commands.append(command)
+        self.indexes.append(index)
         if "install" in command and self.failures:
             raise build.CommandFailedError(self.failures.pop(0))
 
@@ -34,8 +36,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+INDEX = {"UV_INDEX": "private=https://packages.example.com/simple/", "UV_INDEX_PRIVATE_PASSWORD": "hush"}
+
+
 def _build(home: Path, machine: _Machine, *, has_pip: bool = True) -> None:
-    build.build(home, home / "venv", run=machine, has_pip=lambda: has_pip)
+    build.build(home, home / "venv", INDEX, run=machine, has_pip=lambda: has_pip)
 
 
 @pytest.mark.parametrize(("which", "lock"), [(0, "uv.txt"), (1, "airflow.txt")])
@@ -90,4 +95,18 @@ def test_a_wrong_hash_is_not_tried_again(home: Path):
 
 def test_the_output_of_a_failed_program_is_its_error():
     with pytest.raises(build.CommandFailedError, match="it broke"):
-        build.run_command(["sh", "-c", "echo it broke >&2; exit 3"])
+        build.run_command(["sh", "-c", "echo it broke >&2; exit 3"], {})
+
+
+def test_the_package_index_reaches_uv_and_pip_as_variables_and_no_list_of_processes(home: Path):
+    machine = _Machine()
+    _build(home, machine)
+    assert machine.indexes == [INDEX] * len(machine.commands)
+    assert not [word for command in machine.commands for word in command if "hush" in word or "example.com" in word]
+    build.run_command(["sh", "-c", 'test "$UV_INDEX_PRIVATE_PASSWORD" = hush'], INDEX)
+
+
+def test_apt_is_told_nothing_of_the_package_index(home: Path):
+    machine = _Machine()
+    _build(home, machine, has_pip=False)
+    assert machine.indexes[machine.commands.index(build.GET_PIP)] == {}

@@ -62,41 +62,6 @@ def test_a_missing_secret_is_named_and_nothing_is_written(client: Any, tmp_path:
     assert not (tmp_path / "secrets.env").exists()
 
 
-def test_a_secret_without_a_value_is_named(client: Any):
-    client.create_secret(Name="airflow-prod/broker-url")
-    with pytest.raises(
-        fetch_secrets.StepFailedError, match="the secret airflow-prod/broker-url does not exist or has no"
-    ):
-        fetch_secrets.read("airflow-prod/broker-url")
-
-
-@pytest.mark.parametrize("value", [" ", "\n", " \r\n"])
-def test_an_empty_secret_is_named(client: Any, value: str):
-    client.create_secret(Name="airflow-prod/broker-url", SecretString=value)
-    with pytest.raises(fetch_secrets.StepFailedError, match="the secret airflow-prod/broker-url is empty"):
-        fetch_secrets.read("airflow-prod/broker-url")
-
-
-def test_the_line_end_of_a_pasted_value_is_no_part_of_it(client: Any):
-    client.create_secret(Name="airflow-prod/database-dsn", SecretString="postgresql://a:b@c/airflow\n")
-    value = fetch_secrets.read("airflow-prod/database-dsn")
-    assert value == "postgresql://a:b@c/airflow", 'PostgreSQL would look for the database "airflow\\n"'
-
-
-def test_a_refusal_is_tried_again_because_policies_need_a_moment_and_then_named(monkeypatch: pytest.MonkeyPatch):
-    calls = []
-
-    def refuse(secret: str) -> str:
-        calls.append(secret)
-        raise fetch_secrets.AwsError("AccessDeniedException", "not you", 400)
-
-    monkeypatch.setattr(fetch_secrets.boot_step, "wait", lambda _: None)
-    monkeypatch.setattr(fetch_secrets.aws_request, "secret_value", refuse)
-    with pytest.raises(fetch_secrets.StepFailedError, match=r"airflow-prod/broker-url cannot be read: .*not you"):
-        fetch_secrets.read("airflow-prod/broker-url")
-    assert len(calls) == 1 + len(fetch_secrets.boot_step.DELAYS_SECONDS)
-
-
 def _point_to_admin(client: Any, admin: str) -> str:
     arn = client.create_secret(Name="rds!db-1", SecretString=admin)["ARN"]
     return json.dumps({"host": "airflow-prod-metadata.rds.example", "port": 5432, "secretArn": arn})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def _node(home: Path) -> Path:
     return home
 
 
-def _build(_home: Path, environment: Path) -> None:
+def _build(_home: Path, environment: Path, _index: object = None) -> None:
     (environment / "bin").mkdir(parents=True)
     (environment / "bin/airflow").write_text("built")
 
@@ -144,7 +145,7 @@ def test_another_lock_is_installed_from_scratch(s3: Any, home: Path):
 def test_a_failed_installation_leaves_no_stamp(s3: Any, home: Path, monkeypatch: pytest.MonkeyPatch):
     assert s3
 
-    def fail(home: Path, environment: Path) -> None:
+    def fail(home: Path, environment: Path, _index: object) -> None:
         _build(home, environment)
         raise install_airflow.boot_step.StepFailedError("the index is gone")
 
@@ -152,3 +153,43 @@ def test_a_failed_installation_leaves_no_stamp(s3: Any, home: Path, monkeypatch:
     with pytest.raises(install_airflow.boot_step.StepFailedError):
         install_airflow.install(BUCKET, home)
     assert not (home / "venv/.lock-sha256").exists()
+
+
+INDEX = {"NODE_PACKAGE_INDEX": "https://packages.example.com/simple/", "NODE_PYPI": "true"}
+SECRET = {"NODE_PACKAGE_INDEX_SECRET": "package-index"}
+
+
+def test_without_an_index_of_the_stacks_own_uv_and_pip_are_told_nothing():
+    assert install_airflow.index_variables({}) == {}
+
+
+def test_an_index_without_credentials_needs_no_secret():
+    assert install_airflow.index_variables(INDEX) == {"UV_INDEX": "private=https://packages.example.com/simple/"}
+
+
+def test_the_credentials_of_the_index_come_from_its_secret(aws_over_http: boto3.Session):
+    secret = json.dumps({"username": "reader", "password": "p%41@:/#?w& d"})
+    aws_over_http.client("secretsmanager").create_secret(Name="package-index", SecretString=secret)
+    found = install_airflow.index_variables(INDEX | SECRET | {"NODE_PYPI": "false"})
+    assert found == {
+        "UV_DEFAULT_INDEX": "private=https://packages.example.com/simple/",
+        "UV_INDEX_PRIVATE_USERNAME": "reader",
+        "UV_INDEX_PRIVATE_PASSWORD": "p%41@:/#?w& d",
+        "PIP_INDEX_URL": "https://reader:p%2541%40%3A%2F%23%3Fw%26%20d@packages.example.com/simple/",
+    }
+
+
+@pytest.mark.parametrize("value", ["hush", '{"username": "hush"}'])
+def test_a_secret_of_the_index_that_has_another_form_is_named_and_not_quoted(aws_over_http: boto3.Session, value: str):
+    aws_over_http.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
+    failed = install_airflow.boot_step.StepFailedError
+    with pytest.raises(failed, match="the secret package-index cannot be used: it must be JSON") as failure:
+        install_airflow.index_variables(INDEX | SECRET)
+    assert "hush" not in str(failure.value)
+
+
+@pytest.mark.usefixtures("aws_over_http")
+def test_a_secret_of_the_index_that_does_not_exist_leads_to_its_setting(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(install_airflow.boot_step, "wait", lambda _: None)
+    with pytest.raises(install_airflow.boot_step.StepFailedError, match=r"airflow:packageIndex\.credentialsSecret"):
+        install_airflow.index_variables(INDEX | SECRET)

@@ -71,17 +71,17 @@ def test_a_package_that_cannot_be_resolved_leaves_the_repository_as_it_is(
 
     before = {path: path.read_bytes() for path in (*LOCKS.iterdir(), REGISTRY)}
     monkeypatch.setattr(lock, "compile_lock", refuse)
-    assert lock.main([]) == 1
+    assert lock.main(["--stack", "prod"]) == 1
     assert {path: path.read_bytes() for path in (*LOCKS.iterdir(), REGISTRY)} == before
     assert "no version of nonsense" in capsys.readouterr().out
 
 
 def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     called: list[list[str]] = []
-    monkeypatch.setattr(lock, "_uv", lambda command, _failure: called.append(list(command)))
+    monkeypatch.setattr(lock, "_uv", lambda command, _index, _failure: called.append(list(command)))
     (tmp_path / "lock").touch()
-    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False)
-    lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28")
+    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False, index={})
+    lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28", index={})
     for command in called:
         assert command[command.index("--only-binary") :][:2] == ["--only-binary", ":all:"]
         assert "3.13" in command

@@ -46,6 +46,33 @@ _EXISTING = {
         ("airflow:retention.logGroupsDays", 8, "one of 1, 3, 5, 7, 14", "the next accepted value is 14"),
         ("airflow:retention.taskLogsDays", 0, "a whole number from 1", "raise it to at least 1"),
         ("airflow:network.interfaceEndpoints", ["secretmanager"], "secretsmanager", "did you mean secretsmanager?"),
+        (
+            "airflow:packageIndex",
+            {"url": "http://packages.example.com/simple/"},
+            "https:// address",
+            "credentialsSecret",
+        ),
+        (
+            "airflow:packageIndex",
+            {"url": "https://me:hush@packages.example.com/"},
+            "https:// address",
+            "credentialsSecret",
+        ),
+        (
+            "airflow:packageIndex",
+            {
+                "url": "https://packages.example.com/simple/",
+                "credentialsSecret": "arn:aws:secretsmanager:eu-west-1:1:x",
+            },
+            "name of a secret",
+            "not its ARN",
+        ),
+        (
+            "airflow:packageIndex",
+            {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index-reader"},
+            "name of a secret",
+            "leads AWS to another secret",
+        ),
         ("airflow:database.instanceClass", "db.m7g.larg", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
         ("airflow:database.instanceClass", "db.z1d.large", "runs PostgreSQL 17", "aws_facts/database_classes.py"),
         ("airflow:database.instanceClass", "m7g.large", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
@@ -156,6 +183,11 @@ def test_a_value_out_of_bounds_is_told_what_is_allowed_and_what_to_do(
     assert len(faults) == 1, f"{path} = {value!r} should be one fault, is {faults}"
     assert allowed in faults[0].allowed
     assert remedy in faults[0].remedy
+
+
+def test_a_password_in_an_address_is_not_repeated_in_the_fault():
+    fault = the_fault({"airflow:packageIndex": {"url": "https://me:hush@packages.example.com/simple/"}})
+    assert "hush" not in str(fault)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import boot_step
@@ -25,16 +25,17 @@ GET_PIP = (
     "apt-get update -q && apt-get install -q -y --no-install-recommends python3-venv",
 )
 
-Run = Callable[[Sequence[str]], None]
+Run = Callable[[Sequence[str], Mapping[str, str]], None]
 
 
 class CommandFailedError(Exception):
     """A program of the installation ended with an error; the message is its output."""
 
 
-def run_command(command: Sequence[str]) -> None:
-    """Run a program of the installation; its output is worth a line only if it fails."""
-    environment = os.environ | {"UV_PYTHON_DOWNLOADS": "never"}
+def run_command(command: Sequence[str], index: Mapping[str, str]) -> None:
+    """Run a program of the installation, with the variables of the package index; its output is worth a line only if it
+    fails."""
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", **index}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         raise CommandFailedError(result.stderr.strip() or result.stdout.strip() or f"exit code {result.returncode}")
@@ -48,12 +49,14 @@ def has_pip() -> bool:
 def build(
     home: Path,
     environment: Path,
+    index: Mapping[str, str],
     *,
     run: Run = run_command,
     has_pip: Callable[[], bool] = has_pip,
     delays: tuple[float, ...] = boot_step.DELAYS_SECONDS,
 ) -> None:
-    """Install `home`/artifacts/airflow.txt into the new directory `environment`."""
+    """Install `home`/artifacts/airflow.txt into the new directory `environment`; `index` has the variables by which uv
+    and pip find a package index of the stack's own."""
     uv = home / "uv"
 
     def attempt() -> None:
@@ -61,9 +64,9 @@ def build(
         shutil.rmtree(environment, ignore_errors=True)
         shutil.rmtree(uv, ignore_errors=True)
         if not has_pip():
-            run(GET_PIP)
+            run(GET_PIP, {})
         for command in commands(uv, home / "artifacts/uv.txt", environment, home / "artifacts/airflow.txt"):
-            run(command)
+            run(command, index)
 
     try:
         boot_step.patiently(

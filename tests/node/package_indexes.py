@@ -1,0 +1,45 @@
+"""Package indexes on this machine, with tiny wheels in them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+
+from tests.node.fake_server import Answer, Request
+
+USERNAME, PASSWORD = "reader", "p%41@:/#?w& d"
+AUTHORIZATION = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+
+
+def serving_packages(versions: Mapping[str, str], *, private: bool = False) -> Callable[[Request], Answer]:
+    """The answers of an index (PEP 503) that has these packages; a private one asks for credentials first."""
+    wheels = {f"{name}-{version}-py3-none-any.whl": _wheel(name, version) for name, version in versions.items()}
+
+    def answer(request: Request) -> Answer:
+        if private and request.headers.get("Authorization") != AUTHORIZATION:
+            return Answer(401, headers={"WWW-Authenticate": 'Basic realm="packages"'})
+        *_, place, file = ("/" + request.path.strip("/")).split("/")
+        if place == "files" and file in wheels:
+            return Answer(200, wheels[file])
+        links = [
+            f'<a href="/files/{wheel}#sha256={hashlib.sha256(content).hexdigest()}">{wheel}</a>'
+            for wheel, content in wheels.items()
+            if wheel.startswith(f"{file}-")
+        ]
+        return Answer(200, "".join(links).encode(), {"Content-Type": "text/html"}) if links else Answer(404)
+
+    return answer
+
+
+def _wheel(name: str, version: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        information = f"{name}-{version}.dist-info"
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{information}/RECORD", f"{name}.py,,\n")
+    return content.getvalue()

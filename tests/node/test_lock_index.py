@@ -1,0 +1,204 @@
+"""The lock is made with the stack's package index and with nothing of the operator's shell: real uv, indexes on this
+machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+import yaml
+
+from node import lock, lock_index
+from node.lock_index import LockError, index_variables
+from tests.node.fake_server import FakeServer, serving
+from tests.node.package_indexes import PASSWORD, USERNAME, serving_packages
+from tests.node.programs import module
+from tests.stack_file import ROOT
+
+package_index = module("package_index")
+CREDENTIALS = package_index.Credentials(username=USERNAME, password=PASSWORD)
+
+
+@pytest.fixture
+def private() -> Iterator[FakeServer]:
+    """An index with a package of one's own, for those who have its credentials."""
+    with serving(serving_packages({"ours": "1.0"}, private=True)) as server:
+        yield server
+
+
+@pytest.fixture
+def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """In the place of PyPI: somebody has published a newer package under the name of one's own."""
+    with serving(serving_packages({"ours": "9.0", "theirs": "2.0"})) as server:
+        clean = lock.clean_environment
+
+        def with_public(index: Mapping[str, str]) -> dict[str, str]:
+            return {"UV_DEFAULT_INDEX": f"{server.url}/simple/"} | clean(index)
+
+        monkeypatch.setattr(lock, "clean_environment", with_public)
+        yield server
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose nodes need `ours`, and a shell without credentials of this machine's user."""
+    monkeypatch.setattr(lock, "ROOT", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "requirements.txt").write_text("ours\n")
+    return tmp_path / "requirements.txt"
+
+
+def _locked(sources: Path, index: Mapping[str, str]) -> str:
+    target = sources.with_name("lock.txt")
+    lock.compile_lock([sources], target, upgrade=False, index=index)
+    return target.read_text()
+
+
+def _index(server: FakeServer, *, pypi: bool, credentials: Any = CREDENTIALS) -> dict[str, str]:
+    return package_index.variables(f"{server.url}/simple/", pypi=pypi, credentials=credentials)
+
+
+def test_what_the_stacks_index_has_is_locked_by_hash_and_without_the_index(sources: Path, private: FakeServer):
+    locked = _locked(sources, _index(private, pypi=False))
+    assert "ours==1.0 \\\n    --hash=sha256:" in locked
+    assert private.url not in locked
+    assert PASSWORD not in locked
+
+
+def test_a_package_of_the_same_name_on_pypi_is_not_taken(sources: Path, private: FakeServer, public: FakeServer):
+    sources.write_text("ours\ntheirs\n")
+    locked = _locked(sources, _index(private, pypi=True))
+    assert "ours==1.0" in locked
+    assert "theirs==2.0" in locked, "what the index does not know comes from PyPI"
+    assert not [request.path for request in public.requests if "ours" in request.path]
+
+
+@pytest.mark.parametrize("variable", ["UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS"])
+def test_an_index_of_the_operators_shell_does_not_count(
+    sources: Path, private: FakeServer, monkeypatch: pytest.MonkeyPatch, variable: str
+):
+    with serving(serving_packages({"ours": "3.0"})) as operators:
+        place = "/simple/ours/" if variable == "UV_FIND_LINKS" else "/simple/"
+        monkeypatch.setenv(variable, f"{operators.url}{place}")
+        assert "ours==1.0" in _locked(sources, _index(private, pypi=False))
+        assert not operators.requests
+
+
+@pytest.mark.parametrize("place", [".config/uv/uv.toml", "uv.toml"])
+def test_an_index_of_a_uv_toml_does_not_count(
+    sources: Path, private: FakeServer, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(sources.parent / ".config"))
+    with serving(serving_packages({"ours": "3.0"})) as operators:
+        configuration = sources.parent / place
+        configuration.parent.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(f'extra-index-url = ["{operators.url}/simple/"]\n')
+        assert "ours==1.0" in _locked(sources, _index(private, pypi=False))
+        assert not operators.requests
+
+
+def test_credentials_of_the_operators_netrc_do_not_count(sources: Path, private: FakeServer):
+    host = urlsplit(private.url).hostname
+    netrc = sources.parent / ".netrc"
+    netrc.write_text(f'machine {host} login {USERNAME} password "{PASSWORD}"\n')
+    netrc.chmod(0o600)
+    with pytest.raises(LockError, match="cannot be resolved"):
+        _locked(sources, _index(private, pypi=False, credentials=None))
+
+
+def test_a_refused_password_is_not_repeated_in_the_error(sources: Path, private: FakeServer):
+    wrong = package_index.Credentials(username=USERNAME, password="not-the-one")
+    with pytest.raises(LockError, match="cannot be resolved") as failure:
+        _locked(sources, _index(private, pypi=False, credentials=wrong))
+    assert "not-the-one" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--extra-index-url https://packages.example.com/simple/",
+        "-r more.txt",
+        "-e .",
+        "./ours",
+        "ours @ file:///tmp/x.whl",
+    ],
+)
+def test_a_line_that_only_this_machine_can_follow_is_refused(line: str):
+    with pytest.raises(LockError, match="a node cannot follow"):
+        lock.check_requirements(f"pandas  # for the reports\n{line}\n")
+
+
+def test_a_refused_line_is_not_repeated_whole_for_it_may_hold_a_password():
+    with pytest.raises(LockError) as refused:
+        lock.check_requirements("--index-url https://reader:hush@packages.example.com/simple/\n")
+    assert "hush" not in str(refused.value)
+    assert "airflow:packageIndex" in str(refused.value)
+
+
+def _stack_file(directory: Path, index: Any) -> Path:
+    path = directory / "Pulumi.prod.yaml"
+    path.write_text(yaml.safe_dump({"config": {"aws:region": "eu-west-1", "airflow:packageIndex": index}}))
+    return path
+
+
+def test_a_stack_without_an_index_of_its_own_adds_nothing(tmp_path: Path):
+    (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  aws:region: eu-west-1\n")
+    assert index_variables(tmp_path / "Pulumi.prod.yaml") == {}
+
+
+def test_the_credentials_come_from_secrets_manager(aws: boto3.Session, tmp_path: Path):
+    secret = json.dumps({"username": USERNAME, "password": PASSWORD})
+    aws.client("secretsmanager").create_secret(Name="package-index", SecretString=secret)
+    index = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
+    assert index_variables(_stack_file(tmp_path, index)) == package_index.variables(
+        "https://packages.example.com/simple/", pypi=True, credentials=CREDENTIALS
+    )
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_secret_that_cannot_be_read_is_named(tmp_path: Path):
+    index = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
+    with pytest.raises(LockError, match="The secret package-index of the package index cannot be read in eu-west-1"):
+        index_variables(_stack_file(tmp_path, index))
+
+
+@pytest.mark.parametrize("value", ["hush", "[]", '{"username": "hush"}', '{"username": "hush", "password": 1}'])
+def test_a_secret_of_another_form_is_named_and_not_quoted(aws: boto3.Session, tmp_path: Path, value: str):
+    aws.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
+    index = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
+    with pytest.raises(LockError, match="The secret package-index cannot be used") as refused:
+        index_variables(_stack_file(tmp_path, index))
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["config: [", "- a", "config:\n  airflow:packageIndex: https://x/\n", ""])
+def test_a_stack_file_at_fault_leads_to_the_plan_that_says_why(tmp_path: Path, text: str):
+    (tmp_path / "Pulumi.prod.yaml").write_text(text)
+    with pytest.raises(LockError, match="make plan STACK=prod"):
+        index_variables(tmp_path / "Pulumi.prod.yaml")
+
+
+def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]):
+    assert lock.main(["--stack", "nowhere"]) == 1
+    assert "Pulumi.nowhere.yaml cannot be read" in capsys.readouterr().out
+
+
+def test_the_lock_and_the_nodes_ask_by_the_same_code():
+    assert lock_index.package_index is package_index
+
+
+def test_the_programs_own_requirements_are_locked_without_the_operators_variables():
+    environment = os.environ | {"UV_EXTRA_INDEX_URL": "https://packages.example.com/simple/"}
+    printed = subprocess.run(
+        ["make", "--dry-run", "requirements"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    assert "-u UV_EXTRA_INDEX_URL" in printed.stdout
+    assert "--no-config" in printed.stdout
