@@ -17,8 +17,8 @@ def short_type(type_: str) -> str:
     """`aws:ec2/vpc:Vpc` as the program writes it, `aws.ec2.Vpc`; a component by its class alone."""
     package, module, name = type_.split(":", 2)
     area = module.split("/", 1)[0]
-    if package in ("aws", "kubernetes"):
-        return f"{package}.{area}.{name}"
+    if package == "aws":
+        return f"aws.{area}.{name}"
     return f"{package}.{name}" if area == "index" else name
 
 

@@ -111,7 +111,6 @@ def test_the_options_that_matter_for_its_life_are_marked():
     [
         ("aws:ec2/vpc:Vpc", "aws.ec2.Vpc"),
         ("random:index/randomPassword:RandomPassword", "random.RandomPassword"),
-        ("kubernetes:core/v1:Secret", "kubernetes.core.Secret"),
         ("airflow:network:Network", "Network"),
     ],
 )
