@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+import virtual_environment  # noqa: F401 - ends the run with a sentence where the imports below would end it with a traceback
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
 from components.masters import Masters, MastersArgs
