@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
+from offline.stack_config import read_stack_config
 from setting_rules import schema
 from setting_rules.connections import budget
 from settings import Settings
@@ -38,6 +42,23 @@ def test_a_stack_can_only_be_built_in_its_own_account(stack: str):
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_a_stack_makes_is_tagged(stack: str):
     assert load(content(stack)).tags == {"Project": "airflow", "Environment": stack}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"encryptionsalt": f"v1:{'a' * 12}:v1:{'b' * 16}:{'c' * 48}"},
+        {"secretsprovider": "awskms://alias/airflow?region=eu-west-1", "encryptedkey": "A" * 248},
+    ],
+    ids=["passphrase", "kms"],
+)
+def test_what_pulumi_stack_init_writes_into_a_stack_file_passes_the_checks(tmp_path: Path, written: dict[str, str]):
+    lines = "".join(f"{key}: {value}\n" for key, value in written.items())
+    (tmp_path / "Pulumi.prod.yaml").write_text((ROOT / "Pulumi.prod.yaml").read_text() + lines)
+    (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+    assert read_stack_config(tmp_path, "prod") == read_stack_config(ROOT, "prod")
+    lint = ["yamllint", "--strict", "--config-file", ROOT / ".yamllint.yaml", "--format", "parsable", tmp_path]
+    assert subprocess.run([sys.executable, "-m", *lint], capture_output=True, text=True, check=False).stdout == ""
 
 
 def test_no_two_stacks_share_a_name_or_an_address():
