@@ -52,7 +52,8 @@ class WebEntrypointArgs:
         public_security_group_id: given when there is public access; needs a domain.
         access_logs_bucket: name of a bucket, known once its policy lets load balancers of this account write: AWS has
             each new load balancer write a test object, and fails its creation otherwise.
-        protect: whether the load balancers refuse to be deleted.
+        protect: whether the internal load balancer, on which all tasks depend, refuses to be deleted. The public one
+            holds nothing, and is taken away by one line of the stack file.
     """
 
     cluster: str
@@ -199,7 +200,7 @@ class WebEntrypoint(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             desync_mitigation_mode="defensive",
             idle_timeout=IDLE_TIMEOUT_SECONDS,
-            enable_deletion_protection=args.protect,
+            enable_deletion_protection=args.protect and internal,
             access_logs=aws.lb.LoadBalancerAccessLogsArgs(
                 bucket=args.access_logs_bucket, prefix=physical_name, enabled=True
             ),

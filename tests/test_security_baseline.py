@@ -187,6 +187,7 @@ WAIVERS: Mapping[str, str] = {
     "CKV_AWS_382 no egress to anywhere": "tasks call the systems of the DAG authors, which no list can name",
     "AutoScaling.6 several types": "masters are few and alike; pools take as many types as the stack file lists",
     "ELB.1 HTTP redirects to HTTPS": "without a domain nobody issues a certificate: HTTP, inside the network only",
+    "ELB.6 deletion protection": "the public one goes when the stack file says so; AWS would make `pulumi up` fail",
     "ELB.16 web application firewall": "a public cluster's own decision; an ACL attaches to the load balancer's ARN",
     "ELB.18 listeners are encrypted": "workers reach the execution API by a private name, which no CA signs",
     "S3.9 access to buckets is logged": "CloudTrail's data events say more, and are an account's decision",
@@ -228,5 +229,7 @@ def test_waivers_of_one_kind_of_resource_excuse_no_other():
     assert one_type == ["masters-group"]
     clear = CONTROLS["ELB.18 listeners are encrypted"](recorded("public"), settings_of("public"))
     assert clear == ["web-internal-http"]
+    deletable = CONTROLS["ELB.6 deletion protection"](recorded("public"), settings_of("public"))
+    assert deletable == ["web-public"]
     out = CONTROLS["CKV_AWS_382 no egress to anywhere"](recorded("prod"), settings_of("prod"))
     assert set(out) == {"access-masters-to-anywhere", "access-workers-to-anywhere"}

@@ -319,9 +319,14 @@ def test_every_load_balancer_logs_and_drops_malformed_headers(name: str):
     assert inputs["desyncMitigationMode"] == "defensive"
 
 
-def test_deletion_protection_follows_the_setting():
+def test_aws_guards_the_load_balancer_of_the_tasks_when_the_stack_is_protected():
     assert balancer(entrypoint(INSIDE), "web-internal").inputs["enableDeletionProtection"] is True
     assert balancer(entrypoint(INSIDE, protect=False), "web-internal").inputs["enableDeletionProtection"] is False
+
+
+def test_public_access_can_be_taken_from_a_protected_stack():
+    public = balancer(entrypoint(PUBLIC), "web-public")
+    assert public.inputs["enableDeletionProtection"] is False, "AWS would refuse what the stack file asks for"
 
 
 @pytest.mark.parametrize(
