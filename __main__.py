@@ -7,6 +7,7 @@ import pulumi
 import virtual_environment  # noqa: F401 - ends the run with a sentence where the imports below would end it with a traceback
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
+from components.deletion_protection import DeletionProtection, DeletionProtectionArgs
 from components.masters import Masters, MastersArgs
 from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from components.network import Network, NetworkArgs
@@ -39,7 +40,7 @@ access = NetworkAccess(
         with_endpoints=bool(settings.network.interface_endpoints),
     ),
 )
-if access.endpoints is not None:
+endpoints = (
     PrivateEndpoints(
         "endpoints",
         PrivateEndpointsArgs(
@@ -50,6 +51,9 @@ if access.endpoints is not None:
             services=settings.network.interface_endpoints,
         ),
     )
+    if access.endpoints is not None
+    else None
+)
 
 database = MetadataDatabase(
     "database",
@@ -138,8 +142,10 @@ identities = {
         Role.WORKER: [pool_group_name(cluster, "*")],
     }.items()
 }
-# What a booting node needs and no argument mentions. The groups wait for it; launch templates are settings alone.
-boot_needs = [access, *secrets.ready, *buckets.ready]
+# What a node needs to boot, to work and to leave, whether an argument mentions it or not. Groups come after it and go
+# before it; launch templates are settings alone. Masters are among a worker's needs: it reports the ends of its last
+# tasks to them while it drains.
+needs = [network, access, *([endpoints] if endpoints else []), secrets, buckets, web]
 
 masters_launch = NodeLaunch(
     image_id=settings.node_image.image_id(settings.masters.architecture),
@@ -148,7 +154,7 @@ masters_launch = NodeLaunch(
     security_group_id=access.masters,
     instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
     tags=node_tags(settings.tags, cluster=cluster, role="master"),
-    after=[*boot_needs, identities[Role.MASTER]],
+    after=[*needs, identities[Role.MASTER]],
 )
 masters = Masters(
     "masters",
@@ -167,7 +173,7 @@ pool_launches = {
         security_group_id=access.workers,
         instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
         tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
-        after=[*boot_needs, identities[Role.WORKER]],
+        after=[*needs, identities[Role.WORKER], masters],
     )
     for pool, pool_settings in settings.worker_pools.items()
 }
@@ -178,6 +184,8 @@ pools = {
     )
     for pool, launch in pool_launches.items()
 }
+
+DeletionProtection("deletion-protection", DeletionProtectionArgs(last=[masters, *pools.values()], protect=protect))
 
 pulumi.export("url", web.url)
 pulumi.export("adminUser", "admin")

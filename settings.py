@@ -72,8 +72,9 @@ class ClusterSettings(Section):
     `aws:allowedAccountIds`, which stops Pulumi when the credentials lead to another account."""
 
     protect_data: Flag = True
-    """Whether Pulumi and AWS refuse to delete what cannot be made again: database, broker, log and DAG buckets, Fernet
-    key, load balancers. Set it to false, and run `pulumi up`, before a stack is destroyed."""
+    """Whether Pulumi and AWS refuse to delete what cannot be made again (database, broker, log and DAG buckets, Fernet
+    key) and the internal load balancer, and Pulumi refuses `pulumi destroy` before it deletes anything. Set it to
+    false, and run `pulumi up`, before a stack is destroyed."""
 
 
 class ExistingNetwork(Section):

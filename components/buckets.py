@@ -65,8 +65,6 @@ class Buckets(pulumi.ComponentResource):
     dags: Bucket
     artifacts: Bucket
     access_logs: Bucket
-    ready: Sequence[pulumi.Resource]
-    """The artifacts: nodes that start before they are there fail their first boot."""
 
     def __init__(self, name: str, args: BucketsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:Buckets", name, None, opts)
@@ -82,7 +80,8 @@ class Buckets(pulumi.ComponentResource):
         self.access_logs = self._bucket(
             name, args, _Purpose(suffix="access-logs", keep_days=keep_access_logs, versioned=False, stateful=False)
         )
-        self.ready = [self._artifact(name, artifact) for artifact in args.artifacts]
+        for artifact in args.artifacts:
+            self._artifact(name, artifact)
         self.register_outputs({"task_logs": self.task_logs.name, "dags": self.dags.name})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
@@ -159,8 +158,8 @@ class Buckets(pulumi.ComponentResource):
             opts=self._child(depends_on=[block]),
         )
 
-    def _artifact(self, name: str, artifact: Artifact) -> aws.s3.BucketObjectv2:
-        return aws.s3.BucketObjectv2(
+    def _artifact(self, name: str, artifact: Artifact) -> None:
+        aws.s3.BucketObjectv2(
             f"{name}-artifact-{artifact.name}",
             bucket=self.artifacts.name_with_policy,
             key=artifact.key,

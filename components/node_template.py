@@ -39,7 +39,7 @@ class NodeLaunch:
         image_id: AMI id, or an alias: `resolve:ssm:` and the name of a public parameter, resolved at each launch.
         user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
         tags: on the group, its instances and their volumes; the stack's and the nodes' own.
-        after: what a booting node needs and no input mentions, such as the values of its secrets.
+        after: what a node needs and no input mentions, such as the values of its secrets; deleted after the group.
     """
 
     image_id: str

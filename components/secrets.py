@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -57,8 +57,6 @@ class Secrets(pulumi.ComponentResource):
     """By key; AWS ends each with six characters of its own."""
     names: Mapping[str, str]
     """By key: what an operator types to read a value."""
-    ready: Sequence[pulumi.Resource]
-    """The values: nodes that start before they are there stop their first boot."""
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:Secrets", name, None, opts)
@@ -66,7 +64,8 @@ class Secrets(pulumi.ComponentResource):
         secrets = {key: self._secret(name, args, key) for key in DESCRIPTIONS}
         self.arns = {key: secret.arn for key, secret in secrets.items()}
         self.names = {key: f"{args.cluster}/{key}" for key in DESCRIPTIONS}
-        self.ready = [self._store(name, key, secret, values[key]) for key, secret in secrets.items()]
+        for key, secret in secrets.items():
+            self._store(name, key, secret, values[key])
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
@@ -112,10 +111,8 @@ class Secrets(pulumi.ComponentResource):
             opts=self._child(protect=args.protect and key == "fernet-key"),
         )
 
-    def _store(
-        self, name: str, key: str, secret: aws.secretsmanager.Secret, value: pulumi.Output[str]
-    ) -> aws.secretsmanager.SecretVersion:
-        return aws.secretsmanager.SecretVersion(
+    def _store(self, name: str, key: str, secret: aws.secretsmanager.Secret, value: pulumi.Output[str]) -> None:
+        aws.secretsmanager.SecretVersion(
             f"{name}-{key}-value", secret_id=secret.id, secret_string=value, opts=self._child()
         )
 

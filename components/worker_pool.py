@@ -63,18 +63,24 @@ class WorkerPool(pulumi.ComponentResource):
             root_volume_gib=args.settings.root_volume_gib,
             opts=child,
         )
-        group = self._group(name, args, template)
+        alarm = self._retained_alarm(name, args)
+        group = self._group(name, args, template, alarm)
         # They go with their group. Pulumi would delete them before it, and that ends every draining worker at once:
         # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteLifecycleHook.html
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         launching_hook(f"{name}-launching-hook", group, opts=kept)
         heartbeat_seconds = args.settings.heartbeat_seconds
         terminating_hook(f"{name}-terminating-hook", group, heartbeat_seconds=heartbeat_seconds, opts=kept)
-        self._retained_alarm(name, args, group)
         self.autoscaling_group_name = group.name
         self.register_outputs({"autoscaling_group_name": self.autoscaling_group_name})
 
-    def _group(self, name: str, args: WorkerPoolArgs, template: aws.ec2.LaunchTemplate) -> aws.autoscaling.Group:
+    def _group(
+        self,
+        name: str,
+        args: WorkerPoolArgs,
+        template: aws.ec2.LaunchTemplate,
+        alarm: aws.cloudwatch.MetricAlarm,
+    ) -> aws.autoscaling.Group:
         return _Group(
             f"{name}-group",
             name=pool_group_name(args.cluster, args.pool),
@@ -107,7 +113,8 @@ class WorkerPool(pulumi.ComponentResource):
             tags=group_tags(args.launch.tags),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=list(args.launch.after),
+                # The alarm is needed most while a removed pool drains.
+                depends_on=[*args.launch.after, alarm],
                 # After creation the size belongs to scaling: `pulumi up` must not send a busy pool back to its minimum.
                 ignore_changes=["desiredCapacity", "initialLifecycleHooks"],
                 # A pool that is removed is gone when its last worker has drained; the provider waits ten minutes.
@@ -115,12 +122,12 @@ class WorkerPool(pulumi.ComponentResource):
             ),
         )
 
-    def _retained_alarm(self, name: str, args: WorkerPoolArgs, group: aws.autoscaling.Group) -> None:
+    def _retained_alarm(self, name: str, args: WorkerPoolArgs) -> aws.cloudwatch.MetricAlarm:
         """Somebody has to look: such a worker costs money, and is not counted by its group.
 
         Not in its first quarter of an hour: one whose tasks end in that time ends itself.
         """
-        aws.cloudwatch.MetricAlarm(
+        return aws.cloudwatch.MetricAlarm(
             f"{name}-retained-alarm",
             name=f"{pool_group_name(args.cluster, args.pool)}-retained",
             alarm_description=(
@@ -129,7 +136,7 @@ class WorkerPool(pulumi.ComponentResource):
             ),
             namespace="AWS/AutoScaling",
             metric_name=RETAINED_WORKERS,
-            dimensions={"AutoScalingGroupName": group.name},
+            dimensions={"AutoScalingGroupName": pool_group_name(args.cluster, args.pool)},
             statistic="Maximum",
             period=300,
             evaluation_periods=3,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -79,3 +79,19 @@ def everything_before(recording: Recording, resource: Resource) -> list[Resource
             reached[urn] = by_urn[urn]
             waiting += by_urn[urn].dependencies
     return list(reached.values())
+
+
+def deletion_rounds(recording: Recording, gone: Container[str] | None = None) -> list[list[Resource]]:
+    """In which rounds Pulumi deletes resources (of these URNs, or all): a round begins when the one before has ended.
+
+    As the engine schedules it: a resource goes as late as what it needs allows, not as early as nobody needs it.
+    https://github.com/pulumi/pulumi/blob/master/pkg/resource/deploy/step_generator.go (ScheduleDeletes)
+    """
+    waiting = {r.urn: r for r in recording.resources if gone is None or r.urn in gone}
+    rounds = []
+    while waiting:
+        free = [r for r in waiting.values() if not waiting.keys() & {r.parent, *r.dependencies}]
+        rounds.append(free)
+        for resource in free:
+            del waiting[resource.urn]
+    return rounds[::-1]

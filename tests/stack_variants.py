@@ -67,8 +67,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 @cache
 def recorded(variant: str, *, preview: bool = False) -> Recording:
     """What the program registers for the variant. Shared between tests: to be read only."""
-    program = str(ROOT / "__main__.py")
-    _, recording = deploy(lambda: runpy.run_path(program), config=VARIANTS[variant], preview=preview)
+    return program(VARIANTS[variant], preview=preview)
+
+
+def program(config: Mapping[str, Any], *, preview: bool = False) -> Recording:
+    """What the program registers for a stack file's content."""
+    path = str(ROOT / "__main__.py")
+    _, recording = deploy(lambda: runpy.run_path(path), config=config, preview=preview)
     return recording
 
 

@@ -270,12 +270,13 @@ def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: 
         "buckets-dags",
         "secrets-fernet-key",
         "secrets-fernet-key-value",
+        "deletion-protection",
     }
     assert {r.name for r in recording.resources if r.options.protect} == (expected if protect else set())
     database = recording.only(DATABASE).inputs
     assert database["deletionProtection"] is protect
     assert database["skipFinalSnapshot"] is not settings_of(variant).database.final_snapshot
-    assert all(b.inputs["enableDeletionProtection"] is protect for b in recording.of_type(LOAD_BALANCER))
+    assert recording.named(LOAD_BALANCER, "web-internal").inputs["enableDeletionProtection"] is protect
     assert all(b.inputs["forceDestroy"] is not protect for b in recording.of_type(BUCKET))
 
 
@@ -351,25 +352,6 @@ def test_user_data_hangs_on_nothing_that_aws_decides(variant: str):
         assert "userData" not in template.property_dependencies, template.name
         reached = {resource.type for resource in everything_before(recording, template)}
         assert not reached & {DATABASE, BROKER, SECRET_VERSION, LOAD_BALANCER}, f"{template.name} waits for {reached}"
-
-
-@every_stack
-def test_groups_wait_for_what_their_nodes_read_at_boot(variant: str):
-    recording = recorded(variant)
-    for group in recording.of_type(GROUP):
-        before = everything_before(recording, group)
-        reached = [resource.urn for resource in before]
-        needed = [
-            resource
-            for resource in recording.resources
-            if resource.type in {DATABASE, BROKER, SECRET_VERSION, "aws:s3/bucketObjectv2:BucketObjectv2", INGRESS}
-        ]
-        missing = [resource.name for resource in needed if resource.urn not in reached]
-        assert not missing, f"{group.name} would start nodes before {missing}"
-        [policy] = [
-            r for r in before if r.type == "aws:iam/rolePolicy:RolePolicy" and r.name.endswith("identity-policy")
-        ]
-        assert policy.name.split("-")[0] == ("master" if group.name.startswith("masters") else "worker")
 
 
 @every_stack

@@ -1,0 +1,112 @@
+"""The order in which Pulumi makes a stack's resources and takes them away: what a node needs is there before it, and
+goes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import cache
+
+import pytest
+
+from offline.recording import Recording, Resource
+from tests.stack_file import REMOVED, changed
+from tests.stack_queries import GROUP, deletion_rounds, everything_before
+from tests.stack_variants import VARIANTS, program, recorded
+
+every_stack = pytest.mark.parametrize("variant", VARIANTS)
+
+# What a node can do without while it boots, works and leaves, by logical name. Whatever else does not come before its
+# group fails a test: somebody has to decide.
+NOT_FOR_MASTERS = (
+    "masters-launching-hook",  # the group is made with one, and a leaving master has nothing to wait for
+    "pool-*",
+    "worker-identity-*",
+)
+NOT_FOR_WORKERS = (
+    "pool-*-launching-hook",  # the group is made with one
+    "pool-*-terminating-hook",  # outlives Pulumi's deletion of it
+)
+
+# Every line that somebody may take out of a stack file: the variant with it, and the one without.
+REMOVALS = {
+    "a pool": ("prod", changed({"airflow:workerPools.heavy": REMOVED})),
+    "a zone": ("prod", changed({"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]})),
+    "the domain": ("domain", VARIANTS["prod"]),
+    "public access": ("public", VARIANTS["domain"]),
+    "interface endpoints": ("endpoints", VARIANTS["prod"]),
+}
+
+
+def pools(recording: Recording) -> list[Resource]:
+    return [group for group in recording.of_type(GROUP) if group.name.startswith("pool-")]
+
+
+def not_before(recording: Recording, group: Resource, dispensable: Iterable[str]) -> list[str]:
+    """The resources that the group does not wait for, and that its nodes cannot do without."""
+    before = {group.urn, *(resource.urn for resource in everything_before(recording, group))}
+    return [
+        resource.name
+        for resource in recording.resources
+        if resource.options.custom and resource.urn not in before
+        if not any(fnmatchcase(resource.name, pattern) for pattern in dispensable)
+    ]
+
+
+@cache
+def removed(line: str) -> list[Resource]:
+    """What `pulumi up` deletes when a line is taken out of the stack file."""
+    variant, shorter = REMOVALS[line]
+    kept = {resource.urn for resource in program(shorter).resources}
+    return [resource for resource in recorded(variant).resources if resource.urn not in kept]
+
+
+@every_stack
+def test_masters_have_everything_they_need_from_their_boot_to_their_end(variant: str):
+    recording = recorded(variant)
+    assert not not_before(recording, recording.named(GROUP, "masters-group"), NOT_FOR_MASTERS)
+
+
+@every_stack
+def test_workers_have_everything_they_need_from_their_boot_to_their_end(variant: str):
+    """Among it the masters: a draining worker reports the ends of its tasks to them."""
+    recording = recorded(variant)
+    for group in pools(recording):
+        other_pools = [pool.name.replace("-group", "-*") for pool in pools(recording) if pool != group]
+        assert not not_before(recording, group, [*NOT_FOR_WORKERS, *other_pools]), group.name
+
+
+@every_stack
+def test_a_destroy_waits_for_the_workers_before_it_takes_anything_else(variant: str):
+    recording = recorded(variant)
+    rounds = deletion_rounds(recording)
+    last_pool = max(at for at, found in enumerate(rounds) for group in pools(recording) if group in found)
+    earlier = [resource for found in rounds[:last_pool] for resource in found if resource.options.custom]
+    assert all(resource.options.retain_on_delete for resource in earlier), [resource.name for resource in earlier]
+
+
+@every_stack
+def test_a_destroy_is_refused_before_it_deletes_anything(variant: str):
+    """`pulumi destroy --yes --skip-preview` meets a protection only when the resource's turn has come."""
+    recording = recorded(variant)
+    first = deletion_rounds(recording)[0]
+    assert [resource.name for resource in first] == ["deletion-protection"]
+    guarded = {resource.urn for resource in everything_before(recording, first[0])}
+    spared = [r.name for r in recording.resources if r.options.custom and r.urn not in guarded]
+    assert not spared, "`--continue-on-error` would go on to these"
+
+
+@pytest.mark.parametrize("line", REMOVALS)
+def test_nothing_protects_what_a_line_of_the_stack_file_takes_away(line: str):
+    gone = removed(line)
+    assert gone
+    for resource in gone:
+        assert not resource.options.protect, f"Pulumi would refuse to delete {resource.name}"
+        switches = ("deletionProtection", "enableDeletionProtection")
+        assert not any(resource.inputs.get(switch) for switch in switches), f"AWS would refuse {resource.name}"
+
+
+def test_a_removed_pool_is_watched_until_its_last_worker_has_drained():
+    rounds = deletion_rounds(recorded("prod"), {resource.urn for resource in removed("a pool")})
+    at = {resource.name: at for at, found in enumerate(rounds) for resource in found}
+    assert at["pool-heavy-group"] < at["pool-heavy-retained-alarm"]
