@@ -65,7 +65,8 @@ class ClusterSettings(Section):
     name: ClusterName
     """Start of the names of buckets, secrets, groups, database and load balancers. At most 25 characters: the name of
     the public load balancer is the first to reach its limit (32); in regions with long names it is a bucket's (63).
-    Changing it replaces everything that carries it, the database included."""
+    Not to be changed in a running stack: the database would be renamed, and the rest replaced by something empty
+    (docs/moving-a-cluster.md)."""
 
     account_id: AccountId
     """The AWS account, in quotes; part of the bucket names, so that they are unique in the world. Has to be one of
@@ -103,7 +104,8 @@ class NetworkSettings(Section):
 
     cidr: VpcCidr | None = None
     """IPv4 range of the new VPC, free of every network it will ever be peered with.
-    Changing it replaces the VPC and all that is in it."""
+    Not to be changed in a running stack: RDS and ElastiCache do not move to another VPC, and `pulumi up` would stop
+    half-way (docs/moving-a-cluster.md)."""
 
     zones: tuple[Zone, ...] = ()
     """Availability zones, two at least, three as a rule. Each gets a public, a private and a data subnet. RDS and load

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from offline.differences import Difference, differences
+from offline.differences import Difference, differences, followed
 from offline.recording import Recording, Resource
+from offline.references import Renewal, renewed_by_replacement, renewed_by_update
+from offline.replacement import forces_replacement, keeps_its_name
 from offline.stateful import is_stateful
 
 Kind = Literal["create", "remove", "change", "replace"]
@@ -34,16 +37,31 @@ class Change:
         kept = self.kind == "remove" and gone.options.retain_on_delete
         return self.kind in ("replace", "remove") and is_stateful(gone.type) and not kept
 
+    def sides(self, path: str) -> tuple[Any, Any]:
+        """An input before and after, None where it is not there. Dots lead into what is nested."""
+        return _at(self.old, path), _at(self.resource, path)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
     """All changes between two recordings, in the order of registration."""
 
+    base: Recording
+    head: Recording
     items: list[Change] = field(default_factory=list)
+
+    @property
+    def moved(self) -> bool:
+        """Whether everything is made anew in another region or account."""
+        return (self.base.account_id, self.base.region) != (self.head.account_id, self.head.region)
 
     def of(self, kind: Kind) -> list[Change]:
         """The changes of one kind that lose no data."""
         return [change for change in self.items if change.kind == kind and not change.loses_data]
+
+    def updates(self, type_: str | None = None) -> list[Change]:
+        """The resources that are on both sides, of one type or all of them."""
+        return [change for change in self.items if change.old is not None and type_ in (None, change.resource.type)]
 
     @property
     def losing_data(self) -> list[Change]:
@@ -59,7 +77,7 @@ def compare(base: Recording, head: Recording) -> Changes:
     matches = [(resource, _take_match(resource, remaining)) for resource in head.resources]
     created = [new for new, old in matches if old is None and new.options.custom]
     removed = [old for old in remaining.values() if old.options.custom]
-    items = [change for new, old in matches if old is not None for change in _update(old, new)]
+    items = _updates([(new, old) for new, old in matches if old is not None and new.options.custom], base, head)
     for old in list(removed):
         successor = _successor(old, created) if is_stateful(old.type) else None
         if successor is not None:
@@ -68,7 +86,14 @@ def compare(base: Recording, head: Recording) -> Changes:
             items.append(_renamed(old, successor))
     items += [Change(kind="create", resource=resource) for resource in created]
     items += [Change(kind="remove", resource=resource) for resource in removed]
-    return Changes(items=items)
+    return Changes(base=base, head=head, items=items)
+
+
+def _at(resource: Resource | None, path: str) -> Any:
+    value: Any = resource.inputs if resource is not None else None
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _take_match(resource: Resource, remaining: dict[str, Resource]) -> Resource | None:
@@ -78,13 +103,59 @@ def _take_match(resource: Resource, remaining: dict[str, Resource]) -> Resource 
     return None
 
 
-def _update(old: Resource, new: Resource) -> list[Change]:
-    found = tuple(differences(old, new))
-    if not found or not new.options.custom:
-        return []
-    reasons = tuple(f"{difference.path} changes" for difference in found if difference.replaces)
+def _updates(matches: list[tuple[Resource, Resource]], base: Recording, head: Recording) -> list[Change]:
+    """Updates and replacements. A resource comes after those it refers to, so one pass follows every reference."""
+    items: list[Change] = []
+    renewals: dict[str, Renewal] = {}
+    moved = _moved(base, head)
+    for new, old in matches:
+        change = _update(old, new, renewals, moved if new.type.startswith("aws:") else "")
+        if change is None:
+            continue
+        items.append(change)
+        if change.kind == "replace":
+            deleted_first = new.options.delete_before_replace or keeps_its_name(old.inputs, new.inputs)
+            renewals[new.urn] = renewed_by_replacement(new, head, deleted_first=deleted_first)
+        elif (renewal := renewed_by_update(new, (each.key for each in change.differences))) is not None:
+            renewals[new.urn] = renewal
+    return items
+
+
+def _moved(base: Recording, head: Recording) -> str:
+    """Why nothing of the provider can stay. A changed region replaces all of it (pulumi/pulumi-aws#4000)."""
+    if base.account_id != head.account_id:
+        return f"the account changes from {base.account_id} to {head.account_id}"
+    return "" if base.region == head.region else f"the region changes from {base.region} to {head.region}"
+
+
+def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: str) -> Change | None:
+    """What becomes of a resource that is on both sides. `moved` says why it cannot stay, whatever its inputs are."""
+    if moved:
+        return Change(kind="replace", resource=new, old=old, reasons=(moved,))
+    direct = differences(old, new)
+    known = {difference.path for difference in direct}
+    found = (*direct, *(difference for difference in followed(new, renewals) if difference.path not in known))
+    reasons = [
+        f"{difference.path} follows {difference.follows}" if difference.follows else f"{difference.path} changes"
+        for difference in found
+        if difference.replaces
+    ]
+    if not reasons:
+        reasons += _deleted_below(new, renewals)
+    if not found and not reasons:
+        return None
     kind: Kind = "replace" if reasons else "change"
-    return [Change(kind=kind, resource=new, old=old, differences=found, reasons=reasons)]
+    return Change(kind=kind, resource=new, old=old, differences=found, reasons=tuple(reasons))
+
+
+def _deleted_below(new: Resource, renewals: dict[str, Renewal]) -> list[str]:
+    """The resources that go before their replacements are there, and which this one cannot exist without."""
+    return [
+        f"{renewals[urn].name} is deleted before its replacement is made"
+        for key, urns in new.property_dependencies.items()
+        for urn in urns
+        if urn in renewals and renewals[urn].deleted_first and forces_replacement(new.type, key, None, None)
+    ]
 
 
 def _renamed(old: Resource, new: Resource) -> Change:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from offline.documents import file_diffs, files_of
 from offline.recording import Resource
+from offline.references import Renewal
+from offline.replacement import forces_replacement
 from offline.secrecy import MASK
-from offline.stateful import forces_replacement
 
 ABSENT = object()
 """Stands for a property that is not there on one side."""
+
+_NAMING_KEYS = ("name", "key", "id", "resourceType")
 
 _COMPARED_OPTIONS = ("protect", "retain_on_delete", "delete_before_replace", "ignore_changes", "replace_on_changes")
 
@@ -25,9 +29,16 @@ class Difference:
     old: Any = ABSENT
     new: Any = ABSENT
     secret: bool = False
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Unified diffs by file, for values that are documents; `old` and `new` say nothing then."""
     replaces: bool = False
+    follows: str = ""
+    """The resources whose outputs it takes and will have another value of; `old` and `new` say nothing then."""
+
+    @property
+    def key(self) -> str:
+        """The input that the path leads into."""
+        return re.split(r"[.\[]", self.path, maxsplit=1)[0]
 
 
 def differences(old: Resource, new: Resource) -> list[Difference]:
@@ -35,42 +46,102 @@ def differences(old: Resource, new: Resource) -> list[Difference]:
     found: list[Difference] = []
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
         before, after = old.inputs.get(key, ABSENT), new.inputs.get(key, ABSENT)
-        if before == after:
+        if before == after or _covered(key, new.options.ignore_changes):
             continue
-        replaces = forces_replacement(new.type, key) or _covered(key, new.options.replace_on_changes)
+        replaces = forces_replacement(new.type, key, before, after) or _covered(key, new.options.replace_on_changes)
         if key in old.secret_inputs | new.secret_inputs:
             sides = [value if value is ABSENT else MASK for value in (before, after)]
             found.append(Difference(path=key, old=sides[0], new=sides[1], secret=True, replaces=replaces))
             continue
-        found += _of_property(key, before, after, replaces)
+        found += _of_property(key, before, after, new, replaces)
+    return [*found, *_of_default_tags(old, new), *_of_options(old, new)]
+
+
+def followed(new: Resource, renewals: Mapping[str, Renewal]) -> list[Difference]:
+    """The inputs that take an output which is another from now on. `renewals` go by URN."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for key, urns in new.property_dependencies.items():
+        for renewal in (renewals[urn] for urn in urns if urn in renewals):
+            for path in renewal.paths(key, new.inputs.get(key)):
+                names.setdefault((key, path), []).append(renewal.name)
     return [
-        difference for difference in found if not _covered(difference.path, new.options.ignore_changes)
-    ] + _of_options(old, new)
+        Difference(
+            path=path,
+            follows=", ".join(dict.fromkeys(found)),
+            replaces=forces_replacement(new.type, key, None, None) or _covered(path, new.options.replace_on_changes),
+        )
+        for (key, path), found in names.items()
+        if not _covered(path, new.options.ignore_changes)
+    ]
 
 
-def _of_property(key: str, before: Any, after: Any, replaces: bool) -> Iterator[Difference]:
+def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces: bool) -> Iterator[Difference]:
     old_files, new_files = files_of(key, before), files_of(key, after)
     if old_files is not None and new_files is not None:
         files = file_diffs(old_files, new_files)
         if files:  # JSON that is only written differently is the same
             yield Difference(path=key, files=files, replaces=replaces)
         return
-    for path, old, new in _leaves(key, before, after):
-        yield Difference(path=path, old=old, new=new, replaces=replaces)
+    for leaf in _leaves(_Leaf(key, key, before, after)):
+        if not _covered(leaf.engine_path, resource.options.ignore_changes):
+            yield Difference(path=leaf.path, old=leaf.old, new=leaf.new, replaces=replaces)
 
 
-def _leaves(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+@dataclass(frozen=True)
+class _Leaf:
+    """Two values at one place. `path` is for a reader: items that have names go by those."""
+
+    path: str
+    engine_path: str
+    old: Any
+    new: Any
+
+
+def _leaves(at: _Leaf) -> Iterator[_Leaf]:
+    old, new = at.old, at.new
     if old == new:
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted(old.keys() | new.keys()):
-            yield from _leaves(f"{path}.{key}", old.get(key, ABSENT), new.get(key, ABSENT))
+            yield from _leaves(
+                _Leaf(f"{at.path}.{key}", f"{at.engine_path}.{key}", old.get(key, ABSENT), new.get(key, ABSENT))
+            )
     elif isinstance(old, list) and isinstance(new, list) and any(isinstance(item, Mapping) for item in old + new):
-        for index in range(max(len(old), len(new))):
-            pair = [side[index] if index < len(side) else ABSENT for side in (old, new)]
-            yield from _leaves(f"{path}[{index}]", *pair)
+        sides = [_by_name(side) for side in (old, new)]
+        if sides[0] is None or sides[1] is None:
+            sides = [dict(enumerate(side)) for side in (old, new)]
+        before, after = sides[0] or {}, sides[1] or {}
+        for name in [*before, *(name for name in after if name not in before)]:
+            index = list(after if name in after else before).index(name)
+            yield from _leaves(
+                _Leaf(
+                    f"{at.path}[{name}]",
+                    f"{at.engine_path}[{index}]",
+                    before.get(name, ABSENT),
+                    after.get(name, ABSENT),
+                )
+            )
     else:
-        yield path, old, new
+        yield at
+
+
+def _by_name(items: list[Any]) -> dict[Any, Any] | None:
+    """The items by what tells them apart, such as a parameter's name or a tag's key; None if nothing does."""
+    for key in _NAMING_KEYS:
+        names = [item.get(key) for item in items if isinstance(item, Mapping)]
+        if len(names) == len(items) and all(isinstance(name, str) for name in names) and len({*names}) == len(names):
+            return dict(zip(names, items, strict=True))
+    return None
+
+
+def _of_default_tags(old: Resource, new: Resource) -> Iterator[Difference]:
+    """The tags that the provider adds of its own accord; a resource's own tags are among its inputs."""
+    before, after = ({**each.outputs.get("tagsAll", {})} for each in (old, new))
+    for tag in sorted(before.keys() | after.keys()):
+        pair = before.get(tag, ABSENT), after.get(tag, ABSENT)
+        own = [each.inputs.get("tags", {}).get(tag, ABSENT) for each in (old, new)]
+        if pair[0] != pair[1] and own[0] == own[1]:
+            yield Difference(path=f"tagsAll.{tag}", old=pair[0], new=pair[1])
 
 
 def _of_options(old: Resource, new: Resource) -> list[Difference]:

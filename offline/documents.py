@@ -6,7 +6,7 @@ import base64
 import binascii
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 LONGEST_VALUE = 200
@@ -60,6 +60,31 @@ def _user_data_files(value: str) -> Mapping[str, str]:
     from node.user_data import decode
 
     try:
-        return decode(value)
+        files = decode(value)
+        return {
+            name: "\n".join(_readable(content)) if name.endswith(".env") else content for name, content in files.items()
+        }
     except Exception:  # noqa: BLE001 the other revision may have packed its user data in any other way
         return {"": value}
+
+
+def _readable(environment: str) -> Iterator[str]:
+    """The lines of an environment file; a variable that holds JSON has a line for each value in it."""
+    for line in environment.splitlines():
+        name, _, value = line.partition("=")
+        try:
+            document = json.loads(json.loads(value)) if value.startswith(('"{', '"[')) else None
+        except ValueError:
+            document = None
+        yield from [line] if document is None else _flat(name, document)
+
+
+def _flat(path: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(f"{path}.{key}", item)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(f"{path}[{index}]", item)
+    else:
+        yield f"{path}={json.dumps(value, ensure_ascii=False)}"

@@ -7,8 +7,10 @@ from typing import Any
 
 from offline.changes import Change
 from offline.differences import ABSENT, Difference
+from offline.effects import effects
 from offline.planned import Plan
 from offline.recording import Resource
+from offline.risks import risks
 from offline.secrecy import masked
 from offline.summary import totals, user_data_sizes
 
@@ -33,6 +35,8 @@ def render(plan: Plan) -> str:
     }
     if plan.changes is not None:
         document["base"] = plan.base
+        document["risks"] = risks(plan.changes)
+        document["effects"] = effects(plan.changes)
         document["changes"] = [_change(change) for change in plan.changes.items]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -79,6 +83,8 @@ def _difference(difference: Difference) -> dict[str, Any]:
     written: dict[str, Any] = {"path": difference.path, "forcesReplacement": difference.replaces}
     if difference.files:
         return {**written, "diff": [line for lines in difference.files.values() for line in lines]}
+    if difference.follows:
+        return {**written, "follows": difference.follows}
     if difference.old is not ABSENT:
         written["old"] = difference.old
     if difference.new is not ABSENT:

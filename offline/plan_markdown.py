@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import re
 
-from offline.plan_text import SECTIONS, ChangeWriter, change_headline, headline
+from offline.changes import Changes
+from offline.effects import effects
+from offline.plan_text import EFFECTS, RISKS, SECTIONS, ChangeWriter, change_headline, headline
 from offline.planned import Plan
+from offline.risks import risks
 from offline.summary import USER_DATA_LIMIT, totals, user_data_sizes
 from offline.tree import tree
 
 LONGEST = 30_000
 """Characters. GitHub takes 65,536 in a comment, and one comment holds the plans of two stacks."""
 
+# Characters of what is in plain sight: risks, what happens (each), and what loses data.
+_LONGEST_SUMMARY, _LONGEST_SENTENCE, _LONGEST_LOSSES = 4_000, 1_000, 8_000
+
 # Left for a section's own markup and for the sentence that says what was cut.
 _FRAME = 300
 
 
 def render(plan: Plan) -> str:
-    """A headline, what loses data in plain sight, and the rest in sections to unfold, in the order of interest."""
+    """A headline, the risks and what happens in plain sight, and the rest in sections to unfold, in the order of
+    interest."""
     names = plan.names()
     parts = [f"### Plan of `{plan.stack}` ({plan.account_id}, {plan.region})", f"{headline(plan)}."]
     foldable: list[tuple[str, list[str], str]] = []
     if plan.changes is not None:
         writer = ChangeWriter(names)
+        parts += _summary(plan.changes)
         parts.append(f"**{change_headline(plan.changes, f'`{plan.base}`')}**")
         if plan.changes.losing_data:
+            lines = _fitting(writer.lines(plan.changes.losing_data), _LONGEST_LOSSES, plan.stack)
             parts.append(
                 "> [!CAUTION]\n> **REPLACEMENT or removal of data:** `pulumi up` deletes these resources with what "
-                "they hold.\n\n" + _fenced(writer.lines(plan.changes.losing_data), "diff")
+                "they hold.\n\n" + _fenced(lines, "diff")
             )
         for kind, title in SECTIONS:
             found = plan.changes.of(kind)
@@ -36,22 +45,46 @@ def render(plan: Plan) -> str:
     parts.append(_user_data(plan))
     by_kind = _folded("Resources by kind", [f"{count:>5}  {kind}" for kind, count in totals(plan.recording)], "")
     foldable.append(("All resources", tree(plan.recording, names), ""))
-    room = LONGEST - sum(len(part) + 2 for part in [*parts, by_kind])
+    room = LONGEST - sum(len(part) + 2 for part in [*parts, by_kind]) - _FRAME * len(foldable)
     for title, lines, language in foldable:
-        fitting = _fitting(lines, room - _FRAME)
-        if len(fitting) < len(lines):
-            fitting.append(f"... {len(lines) - len(fitting)} more lines are printed by: make plan STACK={plan.stack}")
+        fitting = _fitting(lines, room, plan.stack)
         parts.append(_folded(title, fitting, language))
-        room -= len(parts[-1]) + 2
+        room -= sum(len(line) + 1 for line in fitting[: len(lines)])
     return "\n\n".join(filter(None, [*parts, by_kind])) + "\n"
 
 
-def _fitting(lines: list[str], room: int) -> list[str]:
+def _summary(changes: Changes) -> list[str]:
+    """The risks, and what happens to the cluster."""
+    parts = []
+    found, events = risks(changes), effects(changes)
+    if found:
+        lines = _shortened(found)
+        parts.append("\n".join(["> [!WARNING]", f"> **{RISKS}**", ">", *(f"> - {line}" for line in lines)]))
+    if events:
+        parts.append("\n".join([f"**{EFFECTS}**", "", *(f"- {line}" for line in _shortened(events))]))
+    return parts
+
+
+def _shortened(sentences: list[str]) -> list[str]:
+    """As many as fit, none of them endless. Their code stays code; nothing else in them is markup."""
+    lines, room = [], _LONGEST_SUMMARY
+    for sentence in sentences:
+        line = sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]} ..."
+        line = re.sub(r"([*<\[~])", r"\\\1", line)
+        room -= len(line)
+        if room <= 0:
+            return [*lines, f"{len(sentences) - len(lines)} more are in the text format."]
+        lines.append(line)
+    return lines
+
+
+def _fitting(lines: list[str], room: int, stack: str) -> list[str]:
+    """The first lines that fit; the last of them says how many are missing."""
     fitting = []
     for line in lines:
         room -= len(line) + 1
         if room <= 0:
-            break
+            return [*fitting, f"... {len(lines) - len(fitting)} more lines are printed by: make plan STACK={stack}"]
         fitting.append(line)
     return fitting
 

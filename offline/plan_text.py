@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from offline.changes import Change, Changes, Kind
 from offline.differences import ABSENT, Difference
+from offline.effects import effects
+from offline.highlights import highlights
 from offline.labels import Names, short_type
 from offline.planned import Plan
+from offline.risks import risks
 from offline.summary import USER_DATA_LIMIT, totals, user_data_sizes
 from offline.tree import tree
 
@@ -19,21 +23,49 @@ SECTIONS: Sequence[tuple[Kind, str]] = (
 )
 """The kinds of change with their headings, in the order of a reviewer's interest."""
 
+RISKS = "Risks"
+EFFECTS = "What happens"
+
+_WIDTH = 120
+
 _LOUD = "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources with what they hold !!!"
 
 
 def render(plan: Plan) -> str:
-    """Changes first (those that lose data before all others), then the tree, then the numbers."""
+    """The resources and their numbers; or against another revision the changes alone, what matters most first."""
     names = plan.names()
     sections = [[f"{plan.project} {plan.stack}: account {plan.account_id}, region {plan.region}"]]
     if plan.changes is not None:
-        sections += change_sections(plan.changes, plan.base, names)
-    sections.append(tree(plan.recording, names))
-    sections.append([headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))])
-    sections.append(_user_data(plan))
-    if plan.changes is not None:
-        sections.append([change_headline(plan.changes, plan.base)])
+        sections += [
+            _listed(RISKS, risks(plan.changes), "!"),
+            _listed(EFFECTS, effects(plan.changes), "*"),
+            [change_headline(plan.changes, plan.base)],
+            *change_sections(plan.changes, plan.base, names),
+        ]
+    else:
+        sections += [
+            tree(plan.recording, names),
+            [headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))],
+            _user_data(plan),
+        ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _listed(title: str, sentences: Sequence[str], sign: str) -> list[str]:
+    if not sentences:
+        return []
+    lines = [
+        textwrap.fill(
+            sentence,
+            _WIDTH,
+            initial_indent=f"  {sign} ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for sentence in sentences
+    ]
+    return [title, *lines]
 
 
 def headline(plan: Plan) -> str:
@@ -79,15 +111,26 @@ class ChangeWriter:
 
     def lines(self, changes: Sequence[Change]) -> list[str]:
         """Each resource, why it is replaced, and each property that differs."""
-        return [line for change in changes for line in self._change(change)]
+        tagged: dict[tuple[Difference, ...], list[Change]] = {}
+        lines = []
+        for change in changes:
+            if change.kind == "change" and all(each.path.startswith("tagsAll.") for each in change.differences):
+                tagged.setdefault(change.differences, []).append(change)
+            else:
+                lines += self._change(change)
+        for differences, alike in tagged.items():
+            lines.append(f"  ~ the provider's default tags of {_counted(len(alike), 'resource')}")
+            lines += [f"      {line}" for each in differences for line in self._difference(each, "")]
+        return lines
 
     def _change(self, change: Change) -> Iterator[str]:
         sign = {"create": "+", "remove": "-", "change": "~", "replace": "-/+"}[change.kind]
         loud = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
-        yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}"
-        for reason in change.reasons:
-            yield f"      because {reason}"
-        if change.loses_data and (change.old or change.resource).options.protect:
+        shown = f"  {highlights(change.resource, self._names)}" if change.kind == "create" else ""
+        yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}{shown.rstrip()}"
+        if not any(difference.replaces for difference in change.differences):
+            yield from (f"      because {reason}" for reason in change.reasons)
+        if change.kind in ("replace", "remove") and (change.old or change.resource).options.protect:
             yield "      it is protected: `pulumi up` refuses until its protection is taken off"
         for difference in change.differences:
             for line in self._difference(difference, change.resource.name):
@@ -101,13 +144,17 @@ class ChangeWriter:
             for name, diff in difference.files.items():
                 first = self._written.setdefault(diff, resource)
                 yield from (f"  {line}" for line in (diff if first == resource else [f"{name}: as in {first}"]))
+        elif difference.follows:
+            yield f"{difference.path}: follows {difference.follows}{forced}"
         elif difference.secret:
             yield f"{difference.path}: {_secret_verb(difference)}{forced}"
         else:
             sides = [
                 "(none)" if value is ABSENT else self._names.write(value) for value in (difference.old, difference.new)
             ]
-            yield f"{difference.path}: {sides[0]} -> {sides[1]}{forced}"
+            # The same resource on both sides, whose id or ARN is another: its account, region or name has changed.
+            shown = f"{sides[0]}, as it is called now" if sides[0] == sides[1] else f"{sides[0]} -> {sides[1]}"
+            yield f"{difference.path}: {shown}{forced}"
 
 
 def _secret_verb(difference: Difference) -> str:

@@ -123,7 +123,7 @@ class _Monitor(mocks.MockMonitor):
 
     def __init__(self, stack: str, config: StackConfig, *, preview: bool, outputs: Outputs) -> None:
         super().__init__(_NoAnswers())
-        self.recording = Recording()
+        self.recording = Recording(account_id=config.account_id, region=config.region)
         self._stack = stack
         self._config = config
         self._preview = preview

@@ -24,6 +24,8 @@ def read_recording(path: Path) -> Recording:
         secret_exports=frozenset(document["secret_exports"]),
         secret_texts=set(document["secret_texts"]),
         messages=document["messages"],
+        account_id=document["account_id"],
+        region=document["region"],
     )
 
 

@@ -77,6 +77,8 @@ class Recording:
     """Every text that was a secret, or part of one, anywhere in the run."""
     messages: list[str] = field(default_factory=list)
     """Warnings and errors that the program logged."""
+    account_id: str = ""
+    region: str = ""
 
     def of_type(self, type_: str) -> list[Resource]:
         """All resources with this type token."""

@@ -81,38 +81,40 @@ class TestBase:
         assert code == 0
         assert out.endswith("Nothing changes since HEAD.\n")
 
-    def test_changes_come_before_the_tree(self, tmp_path: Path, printed: Printed):
+    def test_the_changes_are_shown_and_nothing_else(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         program.commit()
-        program.main("aws.ec2.Vpc('other', cidr_block='10.1.0.0/16')", *TWO_SUBNETS[:5], *TWO_SUBNETS[9:10])
         program.main("aws.ec2.Eip('address')", *(line.replace("10.0.0.0/24", "10.0.1.0/24") for line in TWO_SUBNETS))
         code, out, _ = printed(program, "--base", "HEAD")
         assert code == 0
-        assert out.split("\n\n")[1:4] == [
-            "To change since HEAD (2)\n"
-            "  ~ network-a  aws.ec2.Subnet\n"
-            "      cidrBlock: 10.0.0.0/24 -> 10.0.1.0/24\n"
-            "  ~ network-b  aws.ec2.Subnet\n"
-            "      cidrBlock: 10.0.0.0/24 -> 10.0.1.0/24",
-            "To create since HEAD (1)\n  + address  aws.ec2.Eip",
-            out.split("\n\n")[3],
-        ]
-        assert out.split("\n\n")[3].startswith("├─ ")
-        assert out.endswith("Since HEAD: 2 to change, 1 to create.\n")
+        assert out == (
+            "tiny test: account 111122223333, region eu-west-1\n"
+            "\n"
+            "Since HEAD: 2 to replace, 1 to create.\n"
+            "\n"
+            "To replace since HEAD (2)\n"
+            "  -/+ network-a  aws.ec2.Subnet\n"
+            "      cidrBlock: 10.0.0.0/24 -> 10.0.1.0/24  (forces replacement)\n"
+            "  -/+ network-b  aws.ec2.Subnet\n"
+            "      cidrBlock: 10.0.0.0/24 -> 10.0.1.0/24  (forces replacement)\n"
+            "\n"
+            "To create since HEAD (1)\n"
+            "  + address  aws.ec2.Eip\n"
+        )
 
     def test_a_replaced_bucket_is_shown_loudly_and_first(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         program.commit()
         program.main(*(line.replace("tiny-logs", "tiny-task-logs") for line in TWO_SUBNETS))
         _, out, _ = printed(program, "--base", "HEAD")
-        assert out.split("\n\n")[1] == (
+        assert out.split("\n\n")[1] == "Risks\n  ! Deleted with what it holds: logs."
+        assert "1 REPLACED OR REMOVED WITH THEIR DATA" in out.split("\n\n")[2]
+        assert out.split("\n\n")[3] == (
             "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources with what they hold !!!\n"
             "  -/+ logs  aws.s3.Bucket  REPLACEMENT\n"
-            "      because bucket changes\n"
             "      it is protected: `pulumi up` refuses until its protection is taken off\n"
-            "      bucket: tiny-logs -> tiny-task-logs  (forces replacement)"
+            "      bucket: tiny-logs -> tiny-task-logs  (forces replacement)\n"
         )
-        assert "1 REPLACED OR REMOVED WITH THEIR DATA" in out.splitlines()[-1]
 
     def test_a_renamed_bucket_is_a_replacement_and_one_with_an_alias_is_not(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, "aws.s3.Bucket('logs', bucket='tiny-logs')")
@@ -224,7 +226,7 @@ class TestSecrets:
         program.commit()
         program.main(*(line.format(name="second", data="x") for line in self.PROGRAM))
         _, out, _ = printed(program, "--base", "HEAD")
-        assert "  ~ dsn-value  aws.secretsmanager.SecretVersion\n      secretString: changed (secret)\n" in out
+        assert "  -/+ dsn-value  aws.secretsmanager.SecretVersion\n      secretString: changed (secret)" in out
 
 
 class TestExitCodes:

@@ -37,7 +37,7 @@ def test_changes_keep_to_the_schema(planned, tmp_path: Path):
         tmp_path,
         "aws.s3.Bucket('logs', bucket='old')",
         "aws.ec2.Vpc('gone')",
-        "aws.ec2.Vpc('vpc', tags={'a': '1'})",
+        "vpc = aws.ec2.Vpc('vpc', tags={'a': '1'})",
         "aws.iam.RolePolicy('policy', role='r', policy='{}')",
         "secret = pulumi.Output.secret('first')",
         "aws.secretsmanager.SecretVersion('v', secret_id='s', secret_string=secret)",
@@ -54,6 +54,8 @@ def test_changes_keep_to_the_schema(planned, tmp_path: Path):
     document = planned("--root", str(tmp_path), "--stack", "test", "--base", "HEAD")
     jsonschema.validate(document, SCHEMA)
     assert document["base"] == "HEAD"
+    assert document["risks"] == ["Deleted with what it holds: logs."]
+    assert document["effects"] == []
     changes = {change["name"]: change for change in document["changes"]}
     assert {name: change["kind"] for name, change in changes.items()} == {
         "logs": "replace",
@@ -61,7 +63,7 @@ def test_changes_keep_to_the_schema(planned, tmp_path: Path):
         "address": "create",
         "gone": "remove",
         "policy": "change",
-        "v": "change",
+        "v": "replace",
     }
     assert changes["logs"]["losesData"]
     assert changes["logs"]["properties"] == [{"path": "bucket", "forcesReplacement": True, "old": "old", "new": "new"}]
@@ -71,7 +73,7 @@ def test_changes_keep_to_the_schema(planned, tmp_path: Path):
     ]
     assert changes["policy"]["properties"][0]["diff"][-1] == "+}"
     assert changes["v"]["properties"] == [
-        {"path": "secretString", "forcesReplacement": False, "old": "[secret]", "new": "[secret]"}
+        {"path": "secretString", "forcesReplacement": True, "old": "[secret]", "new": "[secret]"}
     ]
 
 
@@ -120,8 +122,9 @@ def test_exports_are_masked_by_their_secrecy(planned, tmp_path: Path):
         SCHEMA["$defs"]["resource"]["properties"],
         SCHEMA["$defs"]["resource"]["properties"]["options"]["properties"],
         SCHEMA["$defs"]["change"]["properties"],
+        SCHEMA["$defs"]["change"]["properties"]["properties"]["items"]["properties"],
     ],
-    ids=["plan", "resource", "options", "change"],
+    ids=["plan", "resource", "options", "change", "property"],
 )
 def test_every_key_of_the_schema_is_on_the_page(keys: dict[str, Any]):
     missing = [key for key in keys if f"`{key}`" not in PAGE]

@@ -1,0 +1,74 @@
+"""What a changed resource hands on to those that refer to it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offline.answers import Answer, answer
+from offline.recording import Recording, Registration, Resource, texts
+from offline.replacement import RENEWED_BY_UPDATE
+
+# A shorter value, such as a version or a port, could be part of any other text.
+_SHORTEST_PART = 8
+
+
+# Tags of a launch template are not in its versions.
+_NO_PART_OF_IT = {"tags", "tagsAll"}
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The outputs that a resource will have anew."""
+
+    name: str
+    values: frozenset[str]
+    deleted_first: bool = False
+    """The old one is gone before the new one is there."""
+
+    def paths(self, path: str, value: Any) -> Iterator[str]:
+        """Where in an input's value one of these outputs stands."""
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from self.paths(f"{path}.{key}", item)
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            for index, item in enumerate(value):
+                yield from self.paths(f"{path}[{index}]", item)
+        elif any(self._is_in(text) for text in (value if isinstance(value, list) else [value])):
+            yield path
+
+    def _is_in(self, text: Any) -> bool:
+        return text in self.values or any(
+            value in text for value in self.values if isinstance(text, str) and len(value) >= _SHORTEST_PART
+        )
+
+
+def renewed_by_update(resource: Resource, changed: Iterable[str]) -> Renewal | None:
+    """What an update of these inputs renews; None if nothing refers to anything of the sort."""
+    output = RENEWED_BY_UPDATE.get(resource.type)
+    if output is None or output not in resource.outputs or not set(changed) - _NO_PART_OF_IT:
+        return None
+    return Renewal(resource.name, frozenset({str(resource.outputs[output])}))
+
+
+def renewed_by_replacement(resource: Resource, recording: Recording, *, deleted_first: bool) -> Renewal:
+    """Every output that AWS decides: what a second resource of the same inputs would not share with the first."""
+    registration = Registration(
+        type=resource.type,
+        name=resource.name,
+        urn=resource.urn,
+        parent=resource.parent,
+        inputs=resource.inputs,
+        account_id=recording.account_id,
+        region=recording.region,
+    )
+    first, second = (
+        answer(each) for each in (registration, dataclasses.replace(registration, urn=f"{resource.urn}#replacement"))
+    )
+    return Renewal(resource.name, frozenset(_texts(first)) - frozenset(_texts(second)), deleted_first)
+
+
+def _texts(of: Answer) -> Iterator[str]:
+    return texts([of.id, *of.planned.values(), *of.outputs.values()])

@@ -1,0 +1,280 @@
+"""What a reviewer must not overlook in a change. One function per kind of risk; each gives a sentence per finding."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from offline.changes import Change, Changes
+from offline.permissions import widened
+from offline.recording import Resource
+
+INSTANCE = "aws:rds/instance:Instance"
+BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+LISTENER = "aws:lb/listener:Listener"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+
+_SECOND_STACK = "Build a second stack beside this one and move the data: docs/moving-a-cluster.md."
+
+# (type, input in days, what a smaller number means)
+_KEPT_DAYS = (
+    (INSTANCE, "backupRetentionPeriod", "keeps backups for {new} instead of {old} days; older ones are deleted"),
+    (BROKER, "snapshotRetentionLimit", "keeps snapshots for {new} instead of {old} days; older ones are deleted"),
+    ("aws:cloudwatch/logGroup:LogGroup", "retentionInDays", "keeps logs for {new} instead of {old} days"),
+    (
+        "aws:secretsmanager/secret:Secret",
+        "recoveryWindowInDays",
+        "can be restored for {new} instead of {old} days after a deletion",
+    ),
+)
+
+_SWITCHED_OFF = ((True,), (False, None))
+_SWITCHED_ON = ((False, None), (True,))
+# (type, input, values before and after, what that means)
+_SAFEGUARDS = (
+    (
+        INSTANCE,
+        "multiAz",
+        _SWITCHED_OFF,
+        "has no standby: after a failed zone or host it is restored from backup by hand",
+    ),
+    (
+        BROKER,
+        "automaticFailoverEnabled",
+        _SWITCHED_OFF,
+        "has no replica to fail over to: a failed node comes back empty",
+    ),
+    (BROKER, "transitEncryptionEnabled", _SWITCHED_OFF, "takes connections without TLS"),
+    (ACCESS_BLOCK, "blockPublicAcls", _SWITCHED_OFF, "lets objects be made public"),
+    (ACCESS_BLOCK, "blockPublicPolicy", _SWITCHED_OFF, "lets the bucket be made public"),
+    (ACCESS_BLOCK, "ignorePublicAcls", _SWITCHED_OFF, "lets objects be public"),
+    (ACCESS_BLOCK, "restrictPublicBuckets", _SWITCHED_OFF, "lets the bucket be public"),
+    ("aws:s3/bucket:Bucket", "forceDestroy", _SWITCHED_ON, "can be deleted with the objects in it"),
+    (
+        "aws:s3/bucketVersioning:BucketVersioning",
+        "versioningConfiguration.status",
+        (("Enabled",), ("Suspended",)),
+        "keeps nothing of what is overwritten or deleted",
+    ),
+    (
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        "metadataOptions.httpTokens",
+        (("required",), ("optional", None)),
+        "lets any process that can make a node fetch a URL have its role's credentials (IMDSv1)",
+    ),
+)
+
+
+def risks(changes: Changes) -> list[str]:
+    """Everything to be loud about, the widest first."""
+    return [sentence for rule in RULES for sentence in rule(changes)]
+
+
+def account_moved(changes: Changes) -> Iterator[str]:
+    old, new = changes.base.account_id, changes.head.account_id
+    if old != new:
+        yield (
+            f"The account changes from {old} to {new}. A stack cannot follow: with the old account's credentials "
+            "Pulumi stops, and in the new account there is nothing of what its state names. The old cluster stays "
+            f"where it is and is billed. {_SECOND_STACK}"
+        )
+
+
+def region_moved(changes: Changes) -> Iterator[str]:
+    old, new = changes.base.region, changes.head.region
+    if old != new:
+        yield (
+            f"The region changes from {old} to {new}. Pulumi makes everything anew there, empty, and destroys what is "
+            f"in {old}; protected resources stop it half-way. {_SECOND_STACK}"
+        )
+
+
+def network_replaced(changes: Changes) -> Iterator[str]:
+    for change in [] if changes.moved else changes.updates("aws:ec2/vpc:Vpc"):
+        if change.kind == "replace":
+            yield (
+                f"{change.resource.name} is replaced, with every subnet and security group in it. RDS and ElastiCache "
+                "do not move to another VPC: `pulumi up` stops half-way, and leaves a cluster cut in two. "
+                f"{_SECOND_STACK}"
+            )
+
+
+def cluster_renamed(changes: Changes) -> Iterator[str]:
+    for change in changes.updates(INSTANCE):
+        old, new = change.sides("identifier")
+        if old != new and change.kind == "change":
+            yield (
+                f"The database is renamed in place, from {old} to {new}. All else that carries the cluster's name "
+                "(buckets, secrets, broker, groups, load balancers) is replaced by something new and empty; protected "
+                f"resources stop `pulumi up` half-way. {_SECOND_STACK}"
+            )
+
+
+def data_lost(changes: Changes) -> Iterator[str]:
+    names = [change.resource.name for change in changes.losing_data]
+    if names and not changes.moved:
+        yield f"Deleted with what {'it holds' if len(names) == 1 else 'they hold'}: {', '.join(names)}."
+
+
+def protection_lost(changes: Changes) -> Iterator[str]:
+    lost = [
+        change.resource.name
+        for change in changes.updates()
+        if (change.old is not None and change.old.options.protect and not change.resource.options.protect)
+        or any(change.sides(key) == (True, False) for key in ("deletionProtection", "enableDeletionProtection"))
+    ]
+    if lost:
+        yield f"No longer protected against deletion and replacement: {', '.join(lost)}."
+
+
+def snapshot_skipped(changes: Changes) -> Iterator[str]:
+    for change in changes.updates(INSTANCE):
+        if change.sides("skipFinalSnapshot") == (False, True):
+            yield (
+                f"{change.resource.name}: when it is deleted or replaced one day, there will be no last snapshot, and "
+                "its backups go with it. Nothing is lost now."
+            )
+
+
+def kept_for_less(changes: Changes) -> Iterator[str]:
+    found = []
+    for type_, key, meaning in _KEPT_DAYS:
+        for change in changes.updates(type_):
+            old, new = change.sides(key)
+            if _fell(old, new):
+                found.append((change, meaning.format(old=old, new=new)))
+    for change in changes.updates("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"):
+        for difference in change.differences:
+            ends = difference.path.endswith(("expiration.days", "noncurrentDays"))
+            if ends and _fell(difference.old, difference.new):
+                meaning = (
+                    f"deletes objects after {difference.new} instead of {difference.old} days, older ones within a day"
+                )
+                found.append((change, meaning))
+    yield from _together(found)
+
+
+def safeguard_lost(changes: Changes) -> Iterator[str]:
+    yield from _together(
+        [
+            (change, meaning)
+            for type_, key, (safe, unsafe), meaning in _SAFEGUARDS
+            for change in changes.updates(type_)
+            if change.sides(key)[0] in safe and change.sides(key)[1] in unsafe
+        ]
+    )
+
+
+def opened_to_the_world(changes: Changes) -> Iterator[str]:
+    for change in changes.items:
+        if change.kind == "remove":
+            continue
+        resource = change.resource
+        if resource.type == INGRESS:
+            for key in ("cidrIpv4", "cidrIpv6"):
+                old, new = change.sides(key)
+                if new != old and _public(new):
+                    yield f"{resource.name}: {_people(new)} may connect to {_ports(resource)}."
+        elif resource.type == BALANCER:
+            old, new = change.sides("internal")
+            if new is not True and (change.kind == "create" or old is True):
+                yield f"{resource.name}: a load balancer on the internet."
+        elif resource.type == INSTANCE and change.sides("publiclyAccessible") in ((False, True), (None, True)):
+            yield f"{resource.name}: the database gets a public address."
+
+
+def without_tls(changes: Changes) -> Iterator[str]:
+    for change in changes.items:
+        if change.resource.type == LISTENER and change.kind != "create":
+            before = (change.old or change.resource).inputs
+            after = {} if change.kind == "remove" else change.resource.inputs
+            if before.get("protocol") == "HTTPS" != after.get("protocol"):
+                yield f"{change.resource.name}: HTTPS on port {before.get('port')} ends."
+    for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
+        for difference in change.differences:
+            if "[rds.force_ssl]" in difference.path and difference.new != "1":
+                yield f"{change.resource.name}: the database takes connections without TLS."
+
+
+def permissions_widened(changes: Changes) -> Iterator[str]:
+    for change in changes.updates():
+        for key in ("policy", "assumeRolePolicy"):
+            old, new = change.sides(key)
+            found = widened(old, new) if isinstance(old, str) and isinstance(new, str) else []
+            if found and not changes.moved:
+                yield f"{change.resource.name}: {'; '.join(found)}."
+    for change in changes.items:
+        if change.resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment" and change.kind != "remove":
+            old, new = change.sides("policyArn")
+            if old != new:
+                yield f"{change.resource.name}: a role gets {new}."
+
+
+def engine_upgraded(changes: Changes) -> Iterator[str]:
+    for change in changes.updates(INSTANCE):
+        old, new = (_major(value) for value in change.sides("engineVersion"))
+        if old is not None and new is not None and new > old:
+            yield (
+                f"{change.resource.name}: an upgrade from PostgreSQL {old} to {new}. The database is down meanwhile, "
+                "and only a restore leads back."
+            )
+        elif old is not None and new is not None and new < old:
+            yield f"{change.resource.name}: RDS refuses to go back from PostgreSQL {old} to {new}."
+
+
+Rule = Callable[[Changes], Iterator[str]]
+RULES: Sequence[Rule] = (
+    account_moved,
+    region_moved,
+    network_replaced,
+    cluster_renamed,
+    data_lost,
+    protection_lost,
+    snapshot_skipped,
+    kept_for_less,
+    safeguard_lost,
+    opened_to_the_world,
+    without_tls,
+    permissions_widened,
+    engine_upgraded,
+)
+"""In the order in which they are told."""
+
+
+def _together(findings: Sequence[tuple[Change, str]]) -> Iterator[str]:
+    """One sentence for all resources with the same finding."""
+    names: dict[str, list[str]] = {}
+    for change, meaning in findings:
+        names.setdefault(meaning, []).append(change.resource.name)
+    for meaning, found in names.items():
+        yield f"{', '.join(found)}: {meaning}."
+
+
+def _fell(old: object, new: object) -> bool:
+    return isinstance(old, (int, float)) and isinstance(new, (int, float)) and new < old
+
+
+def _public(cidr: object) -> bool:
+    if not isinstance(cidr, str):
+        return False
+    try:
+        return not ipaddress.ip_network(cidr, strict=False).is_private
+    except ValueError:
+        return False
+
+
+def _people(cidr: str) -> str:
+    return f"the whole internet ({cidr})" if cidr in ("0.0.0.0/0", "::/0") else f"the public network {cidr}"
+
+
+def _ports(rule: Resource) -> str:
+    first, last = rule.inputs.get("fromPort"), rule.inputs.get("toPort")
+    return "all ports" if first is None else f"port {first}" if first == last else f"ports {first} to {last}"
+
+
+def _major(version: object) -> int | None:
+    found = re.match(r"\d+", str(version or ""))
+    return int(found.group()) if found else None

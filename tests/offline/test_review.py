@@ -1,0 +1,262 @@
+"""What the plan tells the reviewer of an edit of the prod stack's file before anything else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi_aws as aws
+import pytest
+
+from offline import plan_markdown, plan_text
+from offline.changes import Changes, compare
+from offline.effects import effects
+from offline.engine import deploy
+from offline.permissions import widened
+from offline.plan_markdown import LONGEST
+from offline.planned import Plan
+from offline.risks import risks
+from tests.stack_edits import edited
+from tests.stack_file import REMOVED
+
+OTHER_REGION = {
+    "aws:region": "eu-central-1",
+    "airflow:network.zones": ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
+}
+OTHER_ACCOUNT = {"aws:allowedAccountIds": ["444455556666"], "airflow:cluster.accountId": "444455556666"}
+DOMAIN = {"airflow:web.domain": "airflow.example.com", "airflow:web.hostedZoneId": "Z0123456789ABCDEFGHIJ"}
+READ = {"Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::dags/*"]}
+NEW_POOL = {
+    "airflow:workerPools.ml": {
+        "queues": ["ml"],
+        "instanceTypes": ["m7i.xlarge"],
+        "concurrency": 2,
+        "minSize": 0,
+        "maxSize": 2,
+    }
+}
+OTHER_TYPES = {"airflow:workerPools.default.instanceTypes": ["m7a.xlarge", "m7i.xlarge", "m6i.xlarge"]}
+
+
+def planned(changes: Changes) -> Plan:
+    return Plan(
+        project="airflow",
+        stack="prod",
+        account_id=changes.head.account_id,
+        region=changes.head.region,
+        recording=changes.head,
+        base="main",
+        base_recording=changes.base,
+        changes=changes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("edits", "told"),
+    [
+        (OTHER_REGION, "The region changes from eu-west-1 to eu-central-1. Pulumi makes everything anew there, empty"),
+        (OTHER_ACCOUNT, "The account changes from 111122223333 to 444455556666. A stack cannot follow"),
+        ({"airflow:network.cidr": "10.90.0.0/16"}, "RDS and ElastiCache do not move to another VPC"),
+        ({"airflow:network.cidr": "10.90.0.0/16"}, "Build a second stack beside this one and move the data: docs/mov"),
+        (
+            {"airflow:cluster.name": "airflow-live"},
+            "The database is renamed in place, from airflow-prod-metadata to air",
+        ),
+        ({"airflow:cluster.name": "airflow-live"}, "Build a second stack beside this one and move the data: docs/mov"),
+        ({"airflow:cluster.protectData": False}, "No longer protected against deletion and replacement: "),
+        ({"airflow:cluster.protectData": False}, "can be restored for 0 instead of 30 days after a deletion"),
+        ({"airflow:database.multiAz": False}, "database-instance: has no standby"),
+        ({"airflow:database.backupRetentionDays": 1}, "database-instance: keeps backups for 1 instead of 14 days"),
+        ({"airflow:broker.snapshotRetentionDays": 1}, "keeps snapshots for 1 instead of 7 days"),
+        ({"airflow:broker.replicas": 0}, "has no replica to fail over to"),
+        ({"airflow:retention.taskLogsDays": 30}, "deletes objects after 30 instead of 365 days"),
+        ({"airflow:retention.logGroupsDays": 7}, "keeps logs for 7 instead of 90 days"),
+        ({"airflow:database.finalSnapshot": False}, "Nothing is lost now."),
+        ({**DOMAIN, "airflow:web.public": {}}, "the whole internet (0.0.0.0/0) may connect to port 443."),
+        ({**DOMAIN, "airflow:web.public": {}}, "web-public: a load balancer on the internet."),
+    ],
+)
+def test_the_reviewer_is_warned(edits: dict[str, Any], told: str):
+    assert told in "\n".join(risks(edited(edits)))
+
+
+@pytest.mark.parametrize(
+    ("edits", "told"),
+    [
+        (
+            {"airflow:config": {"core": {"max_active_tasks_per_dag": 8}}},
+            "masters: its nodes (2) are replaced one after the other, because its launch template "
+            "(AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG) changes.",
+        ),
+        (
+            {"airflow:workerPools.default.concurrency": 12},
+            "pool-default: its nodes (1 to 8) are replaced one after the other",
+        ),
+        ({"aws:defaultTags.tags.CostCenter": "42"}, "pool-heavy: its nodes (0 to 4) are replaced one after the other"),
+        ({"airflow:cluster.name": "airflow-live"}, "pool-default: the group is made anew, and all of its nodes"),
+        (NEW_POOL, "pool-ml: a new group of 0 to 2."),
+        ({"airflow:workerPools.heavy": REMOVED}, "pool-heavy: the group goes."),
+        ({"airflow:workerPools.heavy": REMOVED}, "queue heavy: no pool takes from it any more"),
+        (
+            {"airflow:workerPools.default.queues": ["default", "heavy"], "airflow:workerPools.heavy": REMOVED},
+            "queue heavy: served by pool default instead of heavy.",
+        ),
+        ({"airflow:workerPools.default.minSize": 0}, "pool-default: rests at no worker at all"),
+        (
+            {"airflow:database.instanceClass": "db.m7g.xlarge"},
+            "database-instance: restarts for its new instance class (db.m7g.large to db.m7g.xlarge): a failover",
+        ),
+        ({"airflow:broker.nodeType": "cache.m7g.xlarge"}, "fails over for its new node type"),
+    ],
+)
+def test_the_reviewer_is_told_what_happens(edits: dict[str, Any], told: str):
+    assert told in "\n".join(effects(edited(edits)))
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"airflow:workerPools.default.maxSize": 9},
+        {"airflow:database.allocatedStorageGib": 120},
+        {"airflow:database.backupRetentionDays": 20},
+        {"airflow:web.allowedCidrs": ["10.80.0.0/16", "10.99.0.0/16"]},
+    ],
+)
+def test_a_harmless_edit_is_no_risk(edits: dict[str, Any]):
+    assert risks(edited(edits)) == []
+
+
+def test_a_larger_pool_only_makes_the_masters_roll():
+    events = effects(edited({"airflow:workerPools.default.maxSize": 9}))
+    assert [event.split(":")[0] for event in events] == ["masters"]
+
+
+def test_nothing_is_called_lost_data_that_holds_none():
+    changes = edited({"airflow:database.finalSnapshot": False})
+    assert changes.losing_data == []
+
+
+def test_a_major_upgrade_has_no_way_back():
+    def program(version: str) -> None:
+        aws.rds.Instance("db", engine="postgres", instance_class="db.m7g.large", engine_version=version)
+
+    [risk] = risks(compare(deploy(lambda: program("17"))[1], deploy(lambda: program("18"))[1]))
+    assert risk.startswith("db: an upgrade from PostgreSQL 17 to 18.")
+    assert risks(compare(deploy(lambda: program("17"))[1], deploy(lambda: program("17.6"))[1])) == []
+
+
+def test_a_listener_that_ends_is_the_end_of_https():
+    def program(protocol: str) -> None:
+        aws.lb.Listener("https", load_balancer_arn="a", port=443, protocol=protocol, default_actions=[])
+
+    [risk] = risks(compare(deploy(lambda: program("HTTPS"))[1], deploy(lambda: program("HTTP"))[1]))
+    assert risk == "https: HTTPS on port 443 ends."
+    [risk] = risks(compare(deploy(lambda: program("HTTPS"))[1], deploy(lambda: None)[1]))
+    assert risk == "https: HTTPS on port 443 ends."
+
+
+class TestPermissions:
+    @staticmethod
+    def policy(*statements: dict[str, Any]) -> str:
+        return json.dumps({"Statement": [{"Effect": "Allow", **statement} for statement in statements]})
+
+    @pytest.mark.parametrize(
+        ("statement", "told"),
+        [
+            ({"Action": "s3:*", "Resource": "arn:aws:s3:::dags/*"}, ["may s3:*"]),
+            ({"Action": "s3:GetObject", "Resource": "*"}, ["may s3:GetObject on *"]),
+            (
+                {"Action": "s3:GetObject", "Resource": ["arn:aws:s3:::dags/*", "arn:aws:s3:::logs/*"]},
+                ["may s3:GetObject on arn:aws:s3:::logs/*"],
+            ),
+            ({"NotAction": "iam:*", "Resource": "*"}, ["may everything but iam:*"]),
+            ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::other/*"}, []),
+            ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::dags/team/*"}, []),
+        ],
+    )
+    def test_more_than_before_is_told(self, statement: dict[str, Any], told: list[str]):
+        assert widened(self.policy(READ), self.policy(statement)) == told
+
+    def test_a_condition_that_is_dropped_is_told(self):
+        bound = {**READ, "Condition": {"StringEquals": {"a": "b"}}}
+        assert widened(self.policy(bound), self.policy(READ)) == ["may s3:GetObject without a condition"]
+
+    def test_a_denial_that_is_dropped_is_told(self):
+        denied = {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}
+        assert widened(self.policy(READ, denied), self.policy(READ)) == ["no longer denies s3:DeleteObject"]
+
+    def test_a_new_principal_is_told(self):
+        before, after = (
+            {"Action": "sts:AssumeRole", "Principal": {"Service": [service]}} for service in ("ec2", "rds")
+        )
+        assert widened(self.policy(before), self.policy(before, after)) == ["admits Service rds"]
+
+
+class TestTheText:
+    def test_it_starts_with_the_risks_and_what_happens(self):
+        text = plan_text.render(planned(edited({"airflow:cluster.name": "airflow-live"})))
+        heads = [section.splitlines()[0] for section in text.split("\n\n")]
+        assert heads[1:4] == ["Risks", "What happens", heads[3]]
+        assert heads[3].startswith("Since main: ")
+
+    def test_it_shows_changes_only(self):
+        text = plan_text.render(planned(edited({"airflow:database.multiAz": False})))
+        assert text.endswith("  ~ database-instance  aws.rds.Instance\n      multiAz: true -> false\n")
+        assert len(text.splitlines()) < 12
+
+    @pytest.mark.parametrize(
+        "edits", [OTHER_ACCOUNT, OTHER_REGION, OTHER_TYPES, {"airflow:cluster.name": "airflow-live"}], ids=str
+    )
+    def test_no_line_says_that_something_becomes_itself(self, edits: dict[str, Any]):
+        lines = plan_text.render(planned(edited(edits))).splitlines()
+        sides = [line.strip().partition(": ")[2].split("  (")[0].split(" -> ") for line in lines if " -> " in line]
+        assert not [pair for pair in sides if len(pair) == 2 and pair[0] == pair[1]]
+
+    def test_parameters_are_shown_by_their_names(self):
+        text = plan_text.render(planned(edited({"airflow:database.instanceClass": "db.m7g.xlarge"})))
+        assert "parameters[max_connections].value: " in text
+
+    def test_what_is_packed_into_a_variable_is_shown_value_by_value(self):
+        text = plan_text.render(planned(edited({"airflow:workerPools.default.concurrency": 12})))
+        assert "-NODE_POOLS.default.concurrency=16\n" in text
+        assert "+NODE_POOLS.default.concurrency=12\n" in text
+
+    def test_what_is_created_is_shown_with_its_properties(self):
+        text = plan_text.render(planned(edited(NEW_POOL)))
+        assert "  + pool-ml-group  aws.autoscaling.Group  minSize=0  maxSize=2" in text
+
+    def test_default_tags_take_a_few_lines(self):
+        text = plan_text.render(planned(edited({"aws:defaultTags.tags.CostCenter": "42"})))
+        assert "  ~ the provider's default tags of " in text
+        assert len(text.splitlines()) < 60
+
+
+class TestTheComment:
+    def test_the_risks_are_in_plain_sight(self):
+        comment = plan_markdown.render(planned(edited({"airflow:cluster.protectData": False})))
+        plain = comment.split("<details>")[0]
+        assert "> **Risks**" in plain
+        assert "> - No longer protected against deletion and replacement: " in plain
+
+    @pytest.mark.parametrize(
+        "edits", [OTHER_REGION, OTHER_ACCOUNT, {"airflow:cluster.name": "airflow-live"}, NEW_POOL], ids=str
+    )
+    def test_it_fits_whatever_changes(self, edits: dict[str, Any]):
+        assert len(plan_markdown.render(planned(edited(edits)))) <= LONGEST
+
+    def test_it_fits_when_hundreds_of_resources_change_with_their_data(self):
+        def program(name: str) -> None:
+            for number in range(400):
+                aws.s3.Bucket(f"bucket-{number}", bucket=f"{name}-{number}-{'x' * 40}")
+                aws.vpc.SecurityGroupIngressRule(
+                    f"rule-{number}",
+                    security_group_id="sg-1",
+                    ip_protocol="-1",
+                    cidr_ipv4="0.0.0.0/0",
+                    description=name,
+                )
+
+        changes = compare(deploy(lambda: None)[1], deploy(lambda: program("a"))[1])
+        assert len(plan_markdown.render(planned(changes))) <= LONGEST
+        changes = compare(deploy(lambda: program("a"))[1], deploy(lambda: program("b"))[1])
+        assert len(plan_markdown.render(planned(changes))) <= LONGEST
