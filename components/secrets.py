@@ -27,7 +27,8 @@ DESCRIPTIONS = {
     "broker-url": "Celery's broker, with token",
     "fernet-key": "Encrypts the connections and variables in the metadata database",
     "jwt-secret-key": "Signs the tokens of the API and of running tasks",
-    "api-secret-key": "Signs UI sessions and requests for logs",
+    "api-secret-key": "Signs requests for the logs of running tasks",
+    "flask-secret-key": "Signs the UI's sessions and forms",
     "admin-password": "First password of the user admin",
     "database-admin": "Where the database is, and the secret in which RDS keeps its admin's password",
 }
@@ -86,6 +87,7 @@ class Secrets(pulumi.ComponentResource):
             "fernet-key": self._random(name, "fernet-key-value", length=43, protect=args.protect).apply(fernet_key),
             "jwt-secret-key": self._random(name, "jwt-secret-value", length=64),
             "api-secret-key": self._random(name, "api-secret-key-value", length=64),
+            "flask-secret-key": self._random(name, "flask-secret-key-value", length=64),
             "admin-password": self._random(name, "admin-password-value"),
             "database-admin": pulumi.Output.all(*database, args.database_admin_secret_arn).apply(
                 lambda known: database_admin(*known)

@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 # Secret key -> the variable under which the long-running services of the role get the secret's value. Workers run other
-# people's code: they have no DSN, no Fernet key and no JWT secret.
+# people's code: they have no DSN, no Fernet key, no JWT secret, and not what signs the sessions of the UI.
 SECRETS: Mapping[Role, Mapping[str, str]] = MappingProxyType(
     {
         Role.MASTER: MappingProxyType(
@@ -26,6 +26,7 @@ SECRETS: Mapping[Role, Mapping[str, str]] = MappingProxyType(
                 "fernet-key": "AIRFLOW__CORE__FERNET_KEY",
                 "jwt-secret-key": "AIRFLOW__API_AUTH__JWT_SECRET",
                 "api-secret-key": "AIRFLOW__API__SECRET_KEY",
+                "flask-secret-key": "FLASK_SECRET_KEY",
             }
         ),
         Role.WORKER: MappingProxyType(

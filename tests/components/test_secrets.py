@@ -148,7 +148,10 @@ def test_no_value_is_readable_in_the_state():
 
 def test_no_two_secrets_are_the_same():
     recording = secrets()
-    made = [value(recording, key) for key in ("fernet-key", "jwt-secret-key", "api-secret-key", "admin-password")]
+    made = [
+        value(recording, key)
+        for key in ("fernet-key", "jwt-secret-key", "api-secret-key", "flask-secret-key", "admin-password")
+    ]
     made += [urlsplit(value(recording, key)).password or "" for key in URLS]
     assert len(set(made)) == len(made), "whoever learns one of them must not know another"
 

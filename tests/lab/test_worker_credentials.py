@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import ast
+import shlex
 
 import pytest
 
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
+from lab.workload import Workload, describe
 
-MASTERS_SECRETS = ("database-dsn", "fernet-key", "jwt-secret-key", "admin-password", "database-admin")
-MASTERS_OPTIONS = ("DATABASE__SQL_ALCHEMY_CONN", "CORE__FERNET_KEY", "API_AUTH__JWT_SECRET")
+MASTERS_SECRETS = (
+    "database-dsn",
+    "fernet-key",
+    "jwt-secret-key",
+    "flask-secret-key",
+    "admin-password",
+    "database-admin",
+)
+MASTERS_VARIABLES = (
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "FLASK_SECRET_KEY",
+)
+
+
+# Puts into every row of Celery's results, where Celery keeps a pickle, one that runs a command when it is read.
+PLANT = """
+import os, pickle, psycopg2
+
+class Bait:
+    def __reduce__(self):
+        return os.system, ("touch /var/lib/airflow/bait-taken",)
+
+backend = os.environ["AIRFLOW__CELERY__RESULT_BACKEND"].removeprefix("db+").replace("+psycopg2", "")
+with psycopg2.connect(backend) as connection, connection.cursor() as cursor:
+    cursor.execute("UPDATE celery_taskmeta SET result = %s", (pickle.dumps(Bait()),))
+    print(cursor.rowcount)
+"""
+AS_AIRFLOW = "set -a; . /etc/airflow/airflow.env; . /run/airflow/secrets.env; exec /opt/airflow/venv/bin/python -c"
 
 
 @pytest.fixture(scope="module")
@@ -59,4 +89,16 @@ def test_a_workers_own_environment_holds_no_secret_of_the_masters(cluster: Clust
     for node in cluster.nodes(role="worker"):
         held = node.exec("cat /run/airflow/*.env /etc/airflow/airflow.env").stdout
         assert "AIRFLOW__CELERY__BROKER_URL" in held, "the look itself must work"
-        assert [option for option in MASTERS_OPTIONS if f"AIRFLOW__{option}=" in held] == [], node.name
+        assert [variable for variable in MASTERS_VARIABLES if f"{variable}=" in held] == [], node.name
+
+
+def test_nothing_that_a_worker_writes_into_celerys_results_runs_on_a_master(cluster: Cluster, work: Workload) -> None:
+    runs = work.start("default", 20)
+    work.wait_running(runs)
+    planted = cluster.nodes(role="worker")[0].exec(f"{AS_AIRFLOW} {shlex.quote(PLANT)}")
+    assert planted.returncode == 0, planted.stderr
+    assert int(planted.stdout) >= 1, "the scheduler asks for the row of a task until it has ended"
+    tasks = work.wait_ended(runs)
+    assert {task.state for task in tasks} == {"success"}, describe(tasks)
+    took = [node.name for node in cluster.nodes() if node.exec("test ! -e /var/lib/airflow/bait-taken").returncode]
+    assert took == []

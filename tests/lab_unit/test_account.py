@@ -33,7 +33,9 @@ def test_the_admin_secret_that_rds_manages_holds_what_rds_would_write(aws: Aws, 
     assert json.loads(value["SecretString"]) == DATABASE_ADMIN
 
 
-@pytest.mark.parametrize("key", ["database-dsn", "fernet-key", "jwt-secret-key", "admin-password", "database-admin"])
+@pytest.mark.parametrize(
+    "key", ["database-dsn", "fernet-key", "jwt-secret-key", "flask-secret-key", "admin-password", "database-admin"]
+)
 def test_a_worker_is_refused_the_masters_secrets_and_told_which(aws: Aws, key: str):
     secrets = aws.of_node("worker", "secretsmanager")
     said = refusal(lambda: secrets.get_secret_value(SecretId=f"airflow-prod/{key}"))

@@ -54,7 +54,16 @@ def test_no_secret_is_rendered(environment: NodeEnvironment):
 
 def test_a_worker_is_not_told_of_the_secrets_it_may_not_read():
     text = WORKER.render()
-    for word in ("database-dsn", "fernet", "jwt-secret", "JWT_SECRET", "SQL_ALCHEMY_CONN", "admin"):
+    for word in (
+        "database-dsn",
+        "fernet",
+        "jwt-secret",
+        "JWT_SECRET",
+        "flask-secret",
+        "FLASK_SECRET",
+        "SQL_ALCHEMY_CONN",
+        "admin",
+    ):
         assert word not in text
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import pickle
 import signal
 import socket
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import celery.app.defaults
@@ -18,6 +19,9 @@ from tests.node.celery_worker import QUEUES, until
 from tests.node.programs import load
 
 AIRFLOWS = "airflow.providers.celery.executors.default_celery"
+RESULTS = "celery.backends.database.models"
+RESULT_COLUMN = SimpleNamespace(type=SimpleNamespace(pickler=pickle))
+"""Where Celery keeps a result. The real one needs SQLAlchemy, which only nodes have."""
 
 
 @contextmanager
@@ -29,6 +33,9 @@ def _airflow(settings: dict[str, Any]) -> Generator[None]:
         for name in names:
             patch.setitem(sys.modules, name, ModuleType(name))
         patch.setattr(sys.modules[AIRFLOWS], "DEFAULT_CELERY_CONFIG", settings, raising=False)
+        table = SimpleNamespace(c=SimpleNamespace(result=RESULT_COLUMN))
+        patch.setitem(sys.modules, RESULTS, ModuleType(RESULTS))
+        patch.setattr(sys.modules[RESULTS], "Task", SimpleNamespace(__table__=table), raising=False)
         yield
 
 
@@ -52,6 +59,18 @@ def test_airflows_own_settings_stay():
     found = _configuration({"task_acks_late": True})
     assert found["task_acks_late"] is True
     assert found["broker_transport_options"]["visibility_timeout"] == 604800
+
+
+def test_a_result_is_written_as_ever_and_read_by_nobody(tmp_path: Path):
+    _configuration()
+    pickler, trace = RESULT_COLUMN.type.pickler, tmp_path / "it-ran"
+
+    class Bait:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return trace.touch, ()
+
+    assert pickler.loads(pickler.dumps(Bait())) is None
+    assert not trace.exists(), "any worker can write into the results that the schedulers read"
 
 
 def test_the_users_settings_of_the_connection_win():

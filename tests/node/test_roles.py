@@ -3,8 +3,8 @@ from __future__ import annotations
 from node.roles import BOOTSTRAP_SECRETS, SECRET_KEYS_BY_ROLE, SECRETS, Role
 
 
-def test_a_worker_reads_neither_the_dsn_nor_the_fernet_key_nor_the_jwt_secret():
-    forbidden = {"database-dsn", "fernet-key", "jwt-secret-key", "admin-password", "database-admin"}
+def test_a_worker_reads_neither_the_dsn_nor_the_fernet_key_nor_what_signs_logins_and_tokens():
+    forbidden = {"database-dsn", "fernet-key", "jwt-secret-key", "flask-secret-key", "admin-password", "database-admin"}
     assert not forbidden & set(SECRET_KEYS_BY_ROLE[Role.WORKER]), "a worker runs other people's code"
 
 

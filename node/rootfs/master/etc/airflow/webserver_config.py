@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 from flask_appbuilder.const import AUTH_DB  # ty: ignore[import-not-found] - a part of Airflow, which only nodes have
 
+# Sessions, remembered logins and forms. Flask would sign them with [api] secret_key, which workers hold for their logs:
+# a task could make itself the session of any user.
+SECRET_KEY = os.environ["FLASK_SECRET_KEY"]
 AUTH_TYPE = AUTH_DB
 WTF_CSRF_ENABLED = True
 WTF_CSRF_TIME_LIMIT = None

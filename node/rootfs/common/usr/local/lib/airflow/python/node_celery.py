@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
-# Airflow is on the nodes only.
+# Airflow is on the nodes only, and SQLAlchemy with it.
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG  # ty: ignore[import-not-found]
+from celery.backends.database.models import Task
+
+
+class Unread:
+    """Writes Celery's results as Celery does, and reads none.
+
+    Celery keeps what a task returned, or failed with, as a pickle in the result database, where every worker may write;
+    to read a pickle is to run it, and the schedulers read the rows of all tasks. They need no more than the state: what
+    a task returned is an XCom.
+    """
+
+    dumps = staticmethod(pickle.dumps)
+
+    @staticmethod
+    def loads(_: bytes) -> None:
+        return None
+
+
+Task.__table__.c.result.type.pickler = Unread
 
 # Seconds. A failover leaves connections whose peer is gone without a word. Celery would wait on them for ever: so a
 # worker gives its blocking read up after two checks at most, and a command after its time-out. What timed out is sent

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import runpy
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from node.node_file import ROOTFS
+from node.roles import SECRETS, Role
+
+FILE = ROOTFS / "master" / "etc" / "airflow" / "webserver_config.py"
+BROKER_URL = "rediss://:p%2Fw@broker:6379/0"
+
+
+@pytest.fixture(autouse=True)
+def appbuilder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one constant of Flask AppBuilder, which only nodes have."""
+    const = ModuleType("flask_appbuilder.const")
+    const.AUTH_DB = 1  # ty: ignore[missing-attribute]
+    monkeypatch.setitem(sys.modules, "flask_appbuilder", ModuleType("flask_appbuilder"))
+    monkeypatch.setitem(sys.modules, "flask_appbuilder.const", const)
+
+
+def config(monkeypatch: pytest.MonkeyPatch, role: Role) -> dict[str, Any]:
+    """What the file says where the services of the role run; the value of a secret is the secret's key."""
+    for key, variable in SECRETS[role].items():
+        monkeypatch.setenv(variable, BROKER_URL if key == "broker-url" else key)
+    return runpy.run_path(str(FILE))
+
+
+def test_the_ui_signs_with_a_key_that_no_worker_has(monkeypatch: pytest.MonkeyPatch):
+    key = config(monkeypatch, Role.MASTER)["SECRET_KEY"]
+    assert key in SECRETS[Role.MASTER]
+    assert key not in SECRETS[Role.WORKER]
+
+
+def test_without_that_key_no_server_starts_with_another(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(KeyError, match="FLASK_SECRET_KEY"):
+        config(monkeypatch, Role.WORKER)
+
+
+def test_login_attempts_are_counted_beside_the_tasks_messages(monkeypatch: pytest.MonkeyPatch):
+    assert config(monkeypatch, Role.MASTER)["RATELIMIT_STORAGE_URI"] == "rediss://:p%2Fw@broker:6379/1"
