@@ -192,3 +192,23 @@ def test_the_newest_launch_that_has_ended_counts(activities: list[dict[str, Any]
         stubber.add_response("describe_scaling_activities", {"Activities": activities})
         found = launch_groups.LaunchGroups(client).launch_failure("pool-default", NOW - timedelta(minutes=10))
     assert found == failure
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: "
+        "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state",
+        "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: "
+        "Client.InternalError: Client error on launch",
+    ],
+)
+def test_a_launch_that_fails_for_want_of_its_disk_s_key_is_told_with_what_to_do(said: str):
+    client = some_client()
+    with Stubber(client) as stubber:
+        launches = {"Activities": [activity("Cancelled", 1, StatusMessage=said)]}
+        stubber.add_response("describe_scaling_activities", launches)
+        found = launch_groups.LaunchGroups(client).launch_failure("pool-default", NOW - timedelta(minutes=10))
+    assert found is not None
+    assert found.startswith(said)
+    assert "Auto Scaling needs a grant: docs/running-worker-pools.md" in found

@@ -24,6 +24,7 @@ PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard"
 # Auto Scaling's answers may be some seconds old. A pass comes every ten.
 LAG_SECONDS = 30.0
 ENDED = ("Successful", "Failed", "Cancelled")
+KMS_REMEDY = " (If EBS encrypts with a key of your own, Auto Scaling needs a grant: docs/running-worker-pools.md)"
 
 
 class AutoScalingError(Exception):
@@ -91,7 +92,7 @@ class LaunchGroups:
             # Newest first. Auto Scaling names the kind of an activity in its description only.
             if activity["StatusCode"] in ENDED and activity["Description"].startswith("Launching"):
                 failed = activity["StatusCode"] != "Successful" and activity.get("EndTime", since) >= since
-                return boot_step.one_line(activity.get("StatusMessage", "no reason given")) if failed else None
+                return _with_remedy(activity.get("StatusMessage", "no reason given")) if failed else None
         return None
 
     def _remember(self, name: str, group: LaunchGroup) -> None:
@@ -117,6 +118,18 @@ def _read(group: dict[str, Any]) -> LaunchGroup:
             if instance["LifecycleState"] == "InService"
         ),
     )
+
+
+def _with_remedy(message: str) -> str:
+    """The message in one line, and what to do about one that hides its cause.
+
+    An instance whose volume cannot be encrypted ends right after its launch:
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
+    """
+    text = boot_step.one_line(message)
+    if "KMS" in message or "Client.InternalError" in message:
+        text += KMS_REMEDY
+    return text
 
 
 @contextmanager
