@@ -59,7 +59,9 @@ class WorkerPool(pulumi.ComponentResource):
         template = launch_template(
             f"{name}-template",
             args.launch,
-            instance_type=args.settings.instance_types[0],
+            # Each override takes its place. Chosen without regard to their order, so that another order changes no
+            # template, and so replaces no worker.
+            instance_type=min(args.settings.instance_types),
             root_volume_gib=args.settings.root_volume_gib,
             opts=child,
         )

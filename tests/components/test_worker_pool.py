@@ -153,6 +153,12 @@ def test_the_pool_takes_the_first_type_that_the_zone_has():
     assert policy["instancesDistribution"]["onDemandAllocationStrategy"] == "prioritized"
 
 
+def test_another_order_of_the_types_changes_no_template():
+    orders = [("r7i.xlarge", "r7a.xlarge"), ("r7a.xlarge", "r7i.xlarge")]
+    first, second = (pool(instance_types=types).only(TEMPLATE).inputs for types in orders)
+    assert first == second, "a changed template replaces the workers"
+
+
 def test_the_pool_names_a_version_of_its_template():
     recording = pool(outputs={TEMPLATE: {"latestVersion": 7}})
     specification = recording.only(GROUP).inputs["mixedInstancesPolicy"]["launchTemplate"][
