@@ -13,6 +13,7 @@ import pulumi
 from pydantic import Field
 
 from aws_facts import database_classes, instance_types, limits
+from aws_facts.debian_images import latest_image_parameter
 from aws_facts.instance_types import Architecture
 from node.environment import NodeEnvironment
 from setting_rules import draining, node_environments, stack_file, task_slots
@@ -336,7 +337,8 @@ class RetentionSettings(Section):
 
 
 class NodeImageSettings(Section):
-    """AMI ids that pin the node image; without them EC2 resolves Debian 13's public parameter at launch."""
+    """AMI ids that pin the node image; `make node-image` writes the newest. Without one, each node starts from Debian
+    13's newest image at its launch, and every update of a group replaces all of its nodes."""
 
     amd64: ImageId | None = None
     """Image of the Intel and AMD nodes. An id holds in one region only."""
@@ -345,10 +347,12 @@ class NodeImageSettings(Section):
     """Image of the Graviton nodes."""
 
     def image_id(self, architecture: Architecture) -> str:
-        """What a launch template names as its image: the pinned AMI, or the alias of Debian's newest image of its
-        stable release 13, which EC2 resolves at each launch (https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie)."""
-        pinned = self.amd64 if architecture == "amd64" else self.arm64
-        return pinned or f"resolve:ssm:/aws/service/debian/release/13/latest/{architecture}"
+        """What a launch template names as its image: the pinned AMI, or an alias that EC2 resolves at each launch."""
+        return self.pinned(architecture) or f"resolve:ssm:{latest_image_parameter(architecture)}"
+
+    def pinned(self, architecture: Architecture) -> str | None:
+        """The AMI id that the stack file gives for an architecture."""
+        return self.amd64 if architecture == "amd64" else self.arm64
 
 
 class PackageIndexSettings(Section):

@@ -1,0 +1,13 @@
+"""Where AWS's public parameters hold the ids of Debian's images."""
+
+from __future__ import annotations
+
+from aws_facts.instance_types import Architecture
+
+
+def latest_image_parameter(architecture: Architecture) -> str:
+    """The parameter with the newest image of Debian 13, in each region where Debian publishes one.
+
+    https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie
+    """
+    return f"/aws/service/debian/release/13/latest/{architecture}"

@@ -1,0 +1,230 @@
+"""`make node-image`: pin the newest Debian 13 image of a stack's region in its stack file.
+
+The program itself looks nothing up, so an image is renewed by this command and reviewed like any other change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextvars
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pulumi
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_facts.debian_images import latest_image_parameter
+from aws_facts.instance_types import Architecture
+from offline.stack_config import StackFileError, read_stack_config
+from setting_rules.faults import SettingsError
+from settings import Settings, load_settings
+
+ROOT = Path(__file__).parent
+KEY, _SHORT_KEY = "airflow:nodeImage", "nodeImage"
+"""A key without a namespace has the project's."""
+NEEDED_PERMISSIONS = "ssm:GetParameters and ec2:DescribeImages"
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+class NodeImageError(Exception):
+    """The image could not be pinned. The message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An AMI; name and creation time are None for one that AWS no longer has."""
+
+    id: str
+    name: str | None = None
+    created: datetime | None = None
+
+    def __str__(self) -> str:
+        if self.name is None or self.created is None:
+            return f"{self.id} (no longer in this region)"
+        days = (datetime.now(UTC) - self.created).days
+        return f"{self.id} ({self.name}, {days} days old)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="make node-image",
+        usage="make node-image [STACK=prod]",
+        description="Pin the newest Debian 13 image of the stack's region in Pulumi.<stack>.yaml.",
+        epilog=f"Needs AWS credentials that may {NEEDED_PERMISSIONS}. Changes nothing in AWS.",
+    )
+    parser.add_argument("--stack", default="prod", help="the stack whose file is changed: Pulumi.<stack>.yaml")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    try:
+        pin_newest(given.root, given.stack)
+    except (NodeImageError, StackFileError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def pin_newest(root: Path, stack: str) -> None:
+    """Write the newest image of each architecture that the stack uses into its stack file, and say what follows.
+
+    Raises NodeImageError, StackFileError or SettingsError; the file is unchanged then.
+    """
+    settings = _settings(root, stack)
+    users = _users(settings)
+    pinned = {architecture: settings.node_image.pinned(architecture) for architecture in users}
+    newest = newest_images(settings.region, sorted(users))
+    known = describe_images(settings.region, [*newest.values(), *filter(None, pinned.values())])
+    print(f"Stack {stack}, region {settings.region}:")
+    for architecture, image_id in newest.items():
+        old = pinned[architecture]
+        print(f"  {architecture} now:    {known[old] if old else 'not pinned: each new node has the newest'}")
+        print(f"  {architecture} newest: {known[image_id]}")
+    changed = {architecture: image_id for architecture, image_id in newest.items() if image_id != pinned[architecture]}
+    path = root / f"Pulumi.{stack}.yaml"
+    if not changed:
+        print(f"{path.name} pins the newest already.")
+        return
+    path.write_bytes(with_images(path.read_bytes().decode(), changed).encode())
+    replaced = [user for architecture in changed for user in users[architecture]]
+    print(f"{path.name} now pins the newest. The next `pulumi up` replaces these nodes: {', '.join(replaced)}.")
+    print("One after the other, and workers finish their tasks first.")
+    print(f"Next: make plan STACK={stack} BASE=HEAD, then commit {path.name} and run pulumi up --stack {stack}")
+
+
+def newest_images(region: str, architectures: Sequence[Architecture]) -> dict[Architecture, str]:
+    """The id of Debian's newest image for each architecture."""
+    names = {latest_image_parameter(architecture): architecture for architecture in architectures}
+    with _explained(region):
+        answer = boto3.client("ssm", region_name=region).get_parameters(Names=list(names))
+    if missing := answer["InvalidParameters"]:
+        raise NodeImageError(
+            f"Debian publishes no image as {' or '.join(missing)} in {region}. "
+            f"Copy one of its images there and pin the copy's id in {KEY}, or use another region."
+        )
+    return {names[parameter["Name"]]: parameter["Value"] for parameter in answer["Parameters"]}
+
+
+def describe_images(region: str, ids: Sequence[str]) -> dict[str, Image]:
+    """Each image by its id."""
+    # By a filter: asked for ids, EC2 refuses the whole request for one image that is withdrawn.
+    wanted = {"Name": "image-id", "Values": list(ids)}
+    with _explained(region):
+        answer = boto3.client("ec2", region_name=region).describe_images(Filters=[wanted], IncludeDeprecated=True)
+    found = {
+        image["ImageId"]: Image(image["ImageId"], image.get("Name", ""), datetime.fromisoformat(image["CreationDate"]))
+        for image in answer["Images"]
+    }
+    return {id_: found.get(id_, Image(id_)) for id_ in ids}
+
+
+def with_images(text: str, images: Mapping[Architecture, str]) -> str:
+    """The stack file with these image ids by architecture; everything else, comments included, byte for byte as it was.
+
+    Raises NodeImageError where the file is written in a way in which that cannot be done.
+    """
+    changed = text
+    for architecture, image_id in images.items():
+        changed = _with_image(changed, architecture, image_id)
+    wanted = yaml.safe_load(text)
+    config = wanted["config"]
+    key = KEY if KEY in config else _SHORT_KEY if _SHORT_KEY in config else KEY
+    config[key] = {**(config.get(key) or {}), **images}
+    if yaml.safe_load(changed) != wanted:
+        written = "".join(f"\n    {architecture}: {image_id}" for architecture, image_id in images.items())
+        raise NodeImageError(
+            f"This stack file is written in a way that is not changed automatically; put in by hand:\n  {KEY}:{written}"
+        )
+    return changed
+
+
+def _with_image(text: str, architecture: Architecture, image_id: str) -> str:
+    config = _value(yaml.compose(text, Loader=yaml.SafeLoader), "config")
+    section = _value(config, KEY) or _value(config, _SHORT_KEY)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    indent = " " * config.start_mark.column
+    line = f"{architecture}: {image_id}"
+    if section is None:
+        place = _end_of_line(text, _last(config).end_mark.index)
+        return f"{text[:place]}{newline}{indent}{KEY}:{newline}{indent}  {line}{text[place:]}"
+    if old := _value(section, architecture):
+        return text[: old.start_mark.index] + image_id + text[old.end_mark.index :]
+    if not section.value:  # `{}`
+        return f"{text[: section.start_mark.index].rstrip()}{newline}{indent}  {line}{text[section.end_mark.index :]}"
+    if section.flow_style:
+        place = section.value[-1][1].end_mark.index
+        return f"{text[:place]}, {line}{text[place:]}"
+    place = _end_of_line(text, _last(section).end_mark.index)
+    return f"{text[:place]}{newline}{' ' * section.start_mark.column}{line}{text[place:]}"
+
+
+def _value(mapping: yaml.Node | None, key: str) -> Any:
+    """The node of a key's value; None where the mapping has no such key."""
+    pairs = mapping.value if isinstance(mapping, yaml.MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
+
+
+def _last(node: yaml.Node) -> yaml.Node:
+    """The last node within a block; the marks of a block itself end where the next one starts."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    return node
+
+
+def _end_of_line(text: str, index: int) -> int:
+    """Where the line ends that holds this place, so that what is inserted comes after the line's comment."""
+    end = text.find("\n", index)
+    return len(text.rstrip("\r\n")) if end < 0 else end - (text[end - 1] == "\r")
+
+
+def _settings(root: Path, stack: str) -> Settings:
+    """The stack's settings, as the program reads them."""
+    config = read_stack_config(root, stack)
+
+    def loaded() -> Settings:
+        pulumi.runtime.set_all_config(dict(config.values), list(config.secret_keys))
+        return load_settings()
+
+    return contextvars.Context().run(loaded)  # Pulumi keeps configuration in context variables
+
+
+def _users(settings: Settings) -> dict[Architecture, list[str]]:
+    """Who runs on an image of each architecture."""
+    users: dict[Architecture, list[str]] = {settings.masters.architecture: ["masters"]}
+    for pool, pool_settings in settings.worker_pools.items():
+        users.setdefault(pool_settings.architecture, []).append(f"pool {pool}")
+    return users
+
+
+@contextmanager
+def _explained(region: str) -> Generator[None]:
+    """Turn what goes wrong at AWS into one sentence that says what to do."""
+    try:
+        yield
+    except ClientError as error:
+        said = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+        if error.response["Error"]["Code"] in _DENIED:
+            raise NodeImageError(
+                f"The AWS credentials must allow {NEEDED_PERMISSIONS} in {region}. AWS says {said}"
+            ) from None
+        raise NodeImageError(
+            f"AWS does not answer in {region} ({said}). Are the credentials current, and is the region enabled for "
+            "the account?"
+        ) from None
+    except BotoCoreError as error:
+        raise NodeImageError(
+            f"AWS cannot be asked: {error}. Give credentials as for `pulumi up`, for example with `aws sso login` or "
+            f"AWS_PROFILE; they need {NEEDED_PERMISSIONS} in {region}."
+        ) from None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
