@@ -13,7 +13,13 @@ from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from components.network import Network, NetworkArgs
 from components.network_access import NetworkAccess, NetworkAccessArgs
 from components.node_identity import NodeIdentity, NodeIdentityArgs
-from components.node_template import NodeLaunch, node_tags, refresh_command, watch_refresh_command
+from components.node_template import (
+    NodeLaunch,
+    list_nodes_command,
+    node_tags,
+    refresh_command,
+    watch_refresh_command,
+)
 from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from components.secrets import Secrets, SecretsArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
@@ -195,6 +201,7 @@ pulumi.export(
     f" --output text --region {region}",
 )
 pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
+pulumi.export("nodesCommand", list_nodes_command(cluster, region))
 # An output for each command: printed on its own, it can be pasted into a shell.
 for key, group, launch in [
     ("masters", masters, masters_launch),

@@ -146,6 +146,16 @@ def rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefreshA
     )
 
 
+def list_nodes_command(cluster: str, region: str) -> str:
+    """Which nodes there are, with their images and the moments of their launches, oldest first."""
+    columns = "{name: Tags[?Key==`Name`] | [0].Value, id: InstanceId, image: ImageId, launched: LaunchTime}"
+    return (
+        f"aws ec2 describe-instances --region {region} --filters Name=tag:airflow:cluster,Values={cluster}"
+        " Name=instance-state-name,Values=running --output table"
+        f" --query 'sort_by(Reservations[].Instances[].{columns}, &launched)'"
+    )
+
+
 def watch_refresh_command(group_name: pulumi.Output[str], region: str) -> pulumi.Output[str]:
     """How far the group's last refresh is: `pulumi up` does not wait for one."""
     return pulumi.Output.concat(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
+import jmespath
 import pytest
 
-from tests.stack_queries import GROUP
+from tests.stack_queries import GROUP, TEMPLATE
 from tests.stack_variants import VARIANTS, recorded
 
 
@@ -57,6 +59,24 @@ def test_every_refresh_can_be_watched():
         command = shlex.split(recorded("prod").exports[f"watchRefreshCommand-{key}"])
         assert command[:3] == ["aws", "autoscaling", "describe-instance-refreshes"]
         assert command[command.index("--auto-scaling-group-name") + 1] == name
+
+
+def test_the_age_and_the_image_of_every_node_are_one_command_away():
+    command = shlex.split(recorded("prod").exports["nodesCommand"])
+    tags = recorded("prod").named(TEMPLATE, "masters-template").inputs["tagSpecifications"][0]["tags"]
+    assert f"Name=tag:airflow:cluster,Values={tags['airflow:cluster']}" in command
+
+    def instance(name: str, launched: str) -> dict[str, Any]:
+        tagged = [{"Key": "airflow:role", "Value": "worker"}, {"Key": "Name", "Value": name}]
+        return {"InstanceId": f"i-{name}", "ImageId": "ami-1", "LaunchTime": launched, "Tags": tagged}
+
+    answer = {
+        "Reservations": [{"Instances": [instance("b", "2026-11-02")]}, {"Instances": [instance("a", "2026-11-01")]}]
+    }
+    assert jmespath.search(command[command.index("--query") + 1], answer) == [
+        {"name": "a", "id": "i-a", "image": "ami-1", "launched": "2026-11-01"},
+        {"name": "b", "id": "i-b", "image": "ami-1", "launched": "2026-11-02"},
+    ]
 
 
 def group_names(variant: str) -> dict[str, str]:

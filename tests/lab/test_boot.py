@@ -51,6 +51,17 @@ def test_cloud_init_takes_the_user_data_for_a_valid_cloud_config(cluster: Cluste
         assert valid.returncode == 0, f"{node.name}: {valid.stdout}{valid.stderr}"
 
 
+def test_a_node_installs_security_updates_without_a_reboot_and_says_which_it_lacks(cluster: Cluster) -> None:
+    for node in (cluster.nodes(role="master")[0], cluster.nodes(role="worker")[0]):
+        settings = node.exec("apt-config dump").stdout
+        assert 'APT::Periodic::Unattended-Upgrade "1";' in settings
+        assert 'Unattended-Upgrade::Automatic-Reboot "false";' in settings
+        started = node.exec("systemctl start airflow-updates.service")
+        assert started.returncode == 0, f"{node.name}: {started.stderr}{node.journal('airflow-updates.service')}"
+        said = node.exec("journalctl --unit airflow-updates --output cat _TRANSPORT=stdout").stdout.splitlines()[-1]
+        assert json.loads(said).keys() == {"event", "up_days", "security_updates_missing", "reboot_required"}
+
+
 def test_nodes_boot_from_exactly_the_user_data_that_the_program_renders(cluster: Cluster) -> None:
     rendered = {
         template.inputs["userData"] for template in cluster.recording.of_type(LAUNCH_TEMPLATE)

@@ -258,3 +258,23 @@ def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(ro
     assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
     assert "OnFailure" not in settings, "other nodes can do without"
     assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-publish.service").exists()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_node_shows_every_day_on_its_console_which_updates_it_lacks(roots: dict[Role, Path], role: Role):
+    target = (roots[role] / node_root.UNITS / "airflow-node.target").read_text()
+    assert re.search(r"^Wants=.*\bairflow-updates\.timer\b", target, re.MULTILINE)
+    timer = (roots[role] / node_root.UNITS / "airflow-updates.timer").read_text()
+    assert "OnCalendar=*-*-* 08:00" in timer
+    settings = _settings(roots, role, "updates")
+    assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
+    assert settings["User"] == ["airflow"]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_security_updates_are_installed_every_day_and_never_reboot_a_node(roots: dict[Role, Path], role: Role):
+    """By a file that comes after Debian's own, 20auto-upgrades and 50unattended-upgrades."""
+    given = (roots[role] / "etc/apt/apt.conf.d/60airflow").read_text()
+    assert 'APT::Periodic::Update-Package-Lists "1";' in given
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in given
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in given
