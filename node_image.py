@@ -27,8 +27,8 @@ from setting_rules.faults import SettingsError
 from settings import Settings, load_settings
 
 ROOT = Path(__file__).parent
-KEY, _SHORT_KEY = "airflow:nodeImage", "nodeImage"
-"""A key without a namespace has the project's."""
+KEY = "airflow:nodeImage"
+_SHORT_KEY = "nodeImage"  # a key without a namespace has the project's
 NEEDED_PERMISSIONS = "ssm:GetParameters and ec2:DescribeImages"
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
@@ -135,8 +135,8 @@ def with_images(text: str, images: Mapping[Architecture, str]) -> str:
         changed = _with_image(changed, architecture, image_id)
     wanted = yaml.safe_load(text)
     config = wanted["config"]
-    key = KEY if KEY in config else _SHORT_KEY if _SHORT_KEY in config else KEY
-    config[key] = {**(config.get(key) or {}), **images}
+    key = _SHORT_KEY if _SHORT_KEY in config else KEY
+    config[key] = {**config.get(key, {}), **images}
     if yaml.safe_load(changed) != wanted:
         written = "".join(f"\n    {architecture}: {image_id}" for architecture, image_id in images.items())
         raise NodeImageError(

@@ -338,7 +338,7 @@ class RetentionSettings(Section):
 
 class NodeImageSettings(Section):
     """AMI ids that pin the node image; `make node-image` writes the newest. Without one, each node starts from Debian
-    13's newest image at its launch, and every update of a group replaces all of its nodes."""
+    13's newest image at its launch, and every refresh of a group replaces all of its nodes."""
 
     amd64: ImageId | None = None
     """Image of the Intel and AMD nodes. An id holds in one region only."""

@@ -257,7 +257,7 @@ ImageId = Annotated[
     _matching(
         r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})",
         "an AMI id: ami- and 8 or 17 hexadecimal digits",
-        "take the id of a Debian 13 image in this region, or leave the key out to follow Debian's public parameter",
+        "take the id of a Debian 13 image in this region, or leave the key out and let `make node-image` write it",
     ),
 ]
 HostedZoneId = Annotated[
