@@ -22,6 +22,7 @@ from components.node_template import (
 )
 from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from components.secrets import Secrets, SecretsArgs
+from components.web_domain import WebDomain, WebDomainArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
@@ -171,6 +172,21 @@ masters = Masters(
         target_group_arns=web.target_group_arns,
     ),
 )
+# While workers drain people may have to see to their tasks: the domain goes after them.
+worker_needs = [*needs, identities[Role.WORKER], masters]
+if settings.web.domain is not None and settings.web.hosted_zone_id is not None:
+    worker_needs.append(
+        WebDomain(
+            "web-domain",
+            WebDomainArgs(
+                domain=settings.web.domain,
+                hosted_zone_id=settings.web.hosted_zone_id,
+                load_balancer=web.entrance,
+                plain_listener_arn=web.plain_listener_arn,
+                after=[web, masters],
+            ),
+        )
+    )
 pool_launches = {
     pool: NodeLaunch(
         image_id=settings.node_image.image_id(pool_settings.architecture),
@@ -179,7 +195,7 @@ pool_launches = {
         security_group_id=access.workers,
         instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
         tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
-        after=[*needs, identities[Role.WORKER], masters],
+        after=worker_needs,
     )
     for pool, pool_settings in settings.worker_pools.items()
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -34,13 +34,13 @@ class MastersArgs:
     """What the masters are made of.
 
     Attributes:
-        target_group_arns: the target groups that decide whether a master is healthy.
+        target_group_arns: the target groups that decide whether a master is healthy, by the load balancer's purpose.
     """
 
     cluster: str
     settings: MasterSettings
     launch: NodeLaunch
-    target_group_arns: Sequence[pulumi.Input[str]]
+    target_group_arns: Mapping[str, pulumi.Input[str]]
 
 
 class Masters(pulumi.ComponentResource):
@@ -64,6 +64,15 @@ class Masters(pulumi.ComponentResource):
         )
         group = self._group(name, args, template)
         launching_hook(f"{name}-launching-hook", group, opts=child)
+        for purpose, target_group_arn in args.target_group_arns.items():
+            # Resources of their own, not a list of the group: when public access is taken away, the masters leave its
+            # target group at the very end, after the domain has been led elsewhere.
+            aws.autoscaling.Attachment(
+                f"{name}-{purpose}-targets",
+                autoscaling_group_name=group.name,
+                lb_target_group_arn=target_group_arn,
+                opts=child,
+            )
         self.autoscaling_group_name = group.name
         self.register_outputs({"autoscaling_group_name": self.autoscaling_group_name})
 
@@ -81,7 +90,6 @@ class Masters(pulumi.ComponentResource):
                 # no refresh would ever start.
                 version=template.latest_version.apply(str),
             ),
-            target_group_arns=args.target_group_arns,
             health_check_type="ELB",
             health_check_grace_period=HEALTH_GRACE_SECONDS,
             default_instance_warmup=WARMUP_SECONDS,

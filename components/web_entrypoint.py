@@ -84,13 +84,18 @@ def _domain(settings: WebSettings) -> _Domain | None:
 class WebEntrypoint(pulumi.ComponentResource):
     """One internal load balancer for people and nodes, and by choice a public one for people alone.
 
-    Without a domain the web interface is plain HTTP inside the network. With one it is HTTPS, and port 8080 serves the
-    execution API alone. From the internet it is HTTPS or nothing, and the execution API is refused: nothing is let
-    through there before every refusal is in place.
+    Inside the network port 8080 serves the execution API, and the web interface too as long as nobody is redirected.
+    With a domain there is HTTPS. From the internet it is HTTPS or nothing, and the execution API is refused: nothing
+    is let through there before every refusal is in place.
     """
 
     url: str
-    target_group_arns: list[pulumi.Output[str]]
+    entrance: aws.lb.LoadBalancer
+    """Where people come in."""
+    plain_listener_arn: pulumi.Output[str]
+    """Port 8080 inside the network."""
+    target_group_arns: dict[str, pulumi.Output[str]]
+    """The masters, as each load balancer sees them: `internal`, and `public` if there is public access."""
 
     def __init__(self, name: str, args: WebEntrypointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
@@ -105,13 +110,14 @@ class WebEntrypoint(pulumi.ComponentResource):
             security_group_id=args.internal_security_group_id,
         )
         targets = self._target_group(f"{name}-internal-targets", args.vpc_id)
-        self.target_group_arns = [targets.arn]
+        self.target_group_arns = {"internal": targets.arn}
+        self.entrance = internal
         self._private_name(name, args, internal)
+        plain = self._plain_listener(name, internal, targets)
+        self.plain_listener_arn = plain.arn
         domain = _domain(args.settings)
-        if domain is None:
-            self._plain_listener(name, internal, _forward(targets))
-        else:
-            self._with_domain(name, args, domain, internal, targets)
+        if domain is not None:
+            self._with_domain(name, args, domain, internal, plain, targets)
         self.register_outputs({"url": self.url, "target_group_arns": self.target_group_arns})
 
     def _with_domain(
@@ -120,10 +126,10 @@ class WebEntrypoint(pulumi.ComponentResource):
         args: WebEntrypointArgs,
         domain: _Domain,
         internal: aws.lb.LoadBalancer,
+        plain: aws.lb.Listener,
         targets: aws.lb.TargetGroup,
     ) -> None:
-        certificate_arn = self._certificate(name, domain)
-        plain = self._plain_listener(name, internal, _redirect_to_https(domain.name))
+        # Before people are redirected: a task would take the redirect for a failure, and not ask again.
         self._rule(
             f"{name}-internal-execution-api",
             plain,
@@ -131,10 +137,10 @@ class WebEntrypoint(pulumi.ComponentResource):
             _paths(EXECUTION_API_PATHS),
             _rule_forward(targets),
         )
+        certificate_arn = self._certificate(name, domain)
         self._https_listener(f"{name}-internal-https", internal, certificate_arn, _forward(targets))
-        public_group = args.public_security_group_id
-        entrance = internal if public_group is None else self._public(name, args, public_group, certificate_arn)
-        self._alias(f"{name}-record", domain.zone_id, domain.name, entrance)
+        if args.public_security_group_id is not None:
+            self.entrance = self._public(name, args, args.public_security_group_id, certificate_arn)
 
     def _public(
         self,
@@ -152,7 +158,7 @@ class WebEntrypoint(pulumi.ComponentResource):
             security_group_id=security_group_id,
         )
         targets = self._target_group(f"{name}-public-targets", args.vpc_id)
-        self.target_group_arns.append(targets.arn)
+        self.target_group_arns["public"] = targets.arn
         # The default refuses: a listener that forwards by default is open from its own creation to that of its rules,
         # and stays open if AWS takes none of them.
         listener = self._https_listener(f"{name}-public-https", balancer, certificate_arn, _CLOSED)
@@ -239,18 +245,15 @@ class WebEntrypoint(pulumi.ComponentResource):
             vpcs=[aws.route53.ZoneVpcArgs(vpc_id=args.vpc_id)],
             opts=self._child,
         )
-        self._alias(f"{name}-private-record", zone.zone_id, private_zone_name(args.cluster), internal)
-
-    def _alias(
-        self, logical_name: str, zone_id: pulumi.Input[str], record_name: str, target: aws.lb.LoadBalancer
-    ) -> None:
         aws.route53.Record(
-            logical_name,
-            zone_id=zone_id,
-            name=record_name,
+            f"{name}-private-record",
+            zone_id=zone.zone_id,
+            name=private_zone_name(args.cluster),
             type="A",
             aliases=[
-                aws.route53.RecordAliasArgs(name=target.dns_name, zone_id=target.zone_id, evaluate_target_health=False)
+                aws.route53.RecordAliasArgs(
+                    name=internal.dns_name, zone_id=internal.zone_id, evaluate_target_health=False
+                )
             ],
             opts=self._child,
         )
@@ -284,15 +287,13 @@ class WebEntrypoint(pulumi.ComponentResource):
         )
         return validation.certificate_arn
 
-    def _plain_listener(
-        self, name: str, internal: aws.lb.LoadBalancer, action: aws.lb.ListenerDefaultActionArgs
-    ) -> aws.lb.Listener:
+    def _plain_listener(self, name: str, internal: aws.lb.LoadBalancer, targets: aws.lb.TargetGroup) -> aws.lb.Listener:
         return aws.lb.Listener(
             f"{name}-internal-http",
             load_balancer_arn=internal.arn,
             protocol="HTTP",
             port=API_SERVER_PORT,
-            default_actions=[action],
+            default_actions=[_forward(targets)],
             routing_http_response_server_enabled=False,
             opts=self._child,
         )
@@ -363,13 +364,3 @@ def _forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerDefaultActionArgs:
 
 def _rule_forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerRuleActionArgs:
     return aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=targets.arn)
-
-
-def _redirect_to_https(domain: str) -> aws.lb.ListenerDefaultActionArgs:
-    """To the domain, whatever name the browser used: the certificate holds for that one alone."""
-    return aws.lb.ListenerDefaultActionArgs(
-        type="redirect",
-        redirect=aws.lb.ListenerDefaultActionRedirectArgs(
-            protocol="HTTPS", host=domain, port="443", status_code="HTTP_302"
-        ),
-    )

@@ -119,13 +119,25 @@ def _listener(recording: Recording, listener: Resource, number: int, plan: Addre
     yield f"  http-request set-header X-Forwarded-Proto {'https' if secure else 'http'}"
     yield f"  http-request set-header X-Forwarded-Port {given['port']}"
     rules = [rule for rule in recording.of_type(LISTENER_RULE) if rule.inputs["listenerArn"] == listener.outputs["arn"]]
+    forwarded: list[str] = []
     for rule in sorted(rules, key=lambda rule: rule.inputs["priority"]):
-        yield from _action(recording, rule.inputs["actions"][0], _condition(rule.inputs["conditions"]))
-    default = given["defaultActions"][0]
-    yield from _action(recording, default, "" if default["type"] == "forward" else _unless_forwarded(rules))
+        [action], paths = rule.inputs["actions"], _paths(rule.inputs["conditions"])
+        yield from _action(recording, action, [paths], forwarded)
+        if action["type"] == "forward":
+            forwarded.append(paths)
+    yield from _action(recording, given["defaultActions"][0], [], forwarded)
 
 
-def _action(recording: Recording, action: Mapping[str, Any], condition: str) -> Iterator[str]:
+def _action(
+    recording: Recording, action: Mapping[str, Any], paths: Sequence[str], forwarded: Sequence[str]
+) -> Iterator[str]:
+    """What is done with requests to these paths, or to any.
+
+    HAProxy answers by itself before it chooses a backend: such an answer has to leave out by name the paths that rules
+    before it forward.
+    """
+    terms = paths if action["type"] == "forward" else [*paths, *(f"!{condition}" for condition in forwarded)]
+    condition = f" if {' '.join(terms)}" if terms else ""
     if action["type"] == "forward":
         backend = _name_of(recording, action["targetGroupArn"])
         yield f"  use_backend {backend}{condition}" if condition else f"  default_backend {backend}"
@@ -141,16 +153,7 @@ def _action(recording: Recording, action: Mapping[str, Any], condition: str) -> 
         yield f"  http-request return {answer}{condition}"
 
 
-def _unless_forwarded(rules: Sequence[Resource]) -> str:
-    """HAProxy answers by itself before it chooses a backend: a default answer has to leave out by name what the
-    listener's rules forward.
-    """
-    forwarding = [rule for rule in rules if rule.inputs["actions"][0]["type"] == "forward"]
-    conditions = [_condition(rule.inputs["conditions"]).removeprefix(" if ") for rule in forwarding]
-    return f" unless {' || '.join(conditions)}" if conditions else ""
-
-
-def _condition(conditions: Sequence[Mapping[str, Any]]) -> str:
+def _paths(conditions: Sequence[Mapping[str, Any]]) -> str:
     """A rule's paths: regular expressions, or patterns in which `*` is any text and `?` one character."""
     regular = [
         expression
@@ -159,7 +162,7 @@ def _condition(conditions: Sequence[Mapping[str, Any]]) -> str:
         or map(_regular, condition["pathPattern"]["values"])
     ]
     # Quoted, or HAProxy takes the backslashes for its own.
-    return f" if {{ path -m reg {' '.join(map(shlex.quote, regular))} }}"
+    return f"{{ path -m reg {' '.join(map(shlex.quote, regular))} }}"
 
 
 def _regular(pattern: str) -> str:

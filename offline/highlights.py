@@ -16,6 +16,7 @@ _PEERS = ("referencedSecurityGroupId", "cidrIpv4", "cidrIpv6", "prefixListId")
 
 HIGHLIGHTS: Mapping[str, tuple[str, ...]] = {
     "aws:acm/certificate:Certificate": ("domainName", "validationMethod"),
+    "aws:autoscaling/attachment:Attachment": ("autoscalingGroupName", "lbTargetGroupArn"),
     "aws:autoscaling/group:Group": (
         "minSize",
         "maxSize",

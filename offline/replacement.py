@@ -33,6 +33,7 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
         }
     ),
     "aws:acm/certificateValidation:CertificateValidation": frozenset({"certificateArn", "validationRecordFqdns"}),
+    "aws:autoscaling/attachment:Attachment": frozenset({"autoscalingGroupName", "elb", "lbTargetGroupArn"}),
     "aws:autoscaling/group:Group": _NAME | {"initialLifecycleHooks"},
     "aws:autoscaling/lifecycleHook:LifecycleHook": frozenset({"name"}),
     "aws:backup/vault:Vault": frozenset({"name", "kmsKeyArn"}),

@@ -14,6 +14,7 @@ import pytest
 from offline.recording import Recording
 from settings import Settings
 from tests.stack_queries import (
+    ATTACHMENT,
     BROKER,
     BUCKET,
     DATABASE,
@@ -28,6 +29,7 @@ from tests.stack_queries import (
     has_part,
 )
 from tests.stack_variants import VARIANTS, recorded, settings_of
+from tests.support.listener_rules import action_for
 
 VPC = "aws:ec2/vpc:Vpc"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
@@ -61,13 +63,22 @@ def interfaces(template: Inputs) -> list[Inputs]:
     return template["networkInterfaces"]
 
 
-def redirects_to_https(listener: Inputs) -> bool:
-    return [action.get("redirect", {}).get("protocol") for action in listener["defaultActions"]] == ["HTTPS"]
-
-
 def instance_types(group: Inputs) -> list[str]:
     mixed = group.get("mixedInstancesPolicy", {}).get("launchTemplate", {})
     return [override["instanceType"] for override in mixed.get("overrides", [])]
+
+
+def http_that_is_not_redirected(recording: Recording, _: Settings) -> list[str]:
+    plain = [listener for listener in recording.of_type(LISTENER) if listener.inputs["protocol"] == "HTTP"]
+    actions = {listener.name: action_for(recording.resources, listener, "/") for listener in plain}
+    return [name for name, action in actions.items() if action.get("redirect", {}).get("protocol") != "HTTPS"]
+
+
+def behind_a_load_balancer_without_its_health_check(recording: Recording, _: Settings) -> list[str]:
+    attached = {attachment.inputs["autoscalingGroupName"] for attachment in recording.of_type(ATTACHMENT)}
+    assert attached, "the masters are"
+    groups = [group for group in recording.of_type(GROUP) if group.inputs["name"] in attached]
+    return [group.name for group in groups if group.inputs["healthCheckType"] != "ELB"]
 
 
 def own_vpc_without_flow_log(recording: Recording, _: Settings) -> list[str]:
@@ -140,13 +151,11 @@ CONTROLS: Mapping[str, Check] = {
     "EC2.170 IMDSv2": each(TEMPLATE, lambda i: i["metadataOptions"]["httpTokens"] == "required"),
     "CKV_AWS_341 hop limit": each(TEMPLATE, lambda i: i["metadataOptions"]["httpPutResponseHopLimit"] == 1),
     "CKV_AWS_382 no egress to anywhere": each(EGRESS, lambda i: i.get("cidrIpv4") != "0.0.0.0/0"),
-    "AutoScaling.1 ELB health": each(
-        GROUP, lambda i: i["healthCheckType"] == "ELB" if i.get("targetGroupArns") else True
-    ),
+    "AutoScaling.1 ELB health": behind_a_load_balancer_without_its_health_check,
     "AutoScaling.2 several zones": each(GROUP, lambda i: len(i["vpcZoneIdentifiers"]) > 1),
     "AutoScaling.6 several types": each(GROUP, lambda i: len(instance_types(i)) > 1),
     "AutoScaling.9 launch templates": each(GROUP, lambda i: "launchConfiguration" not in i),
-    "ELB.1 HTTP redirects to HTTPS": each(LISTENER, lambda i: i["protocol"] != "HTTP" or redirects_to_https(i)),
+    "ELB.1 HTTP redirects to HTTPS": http_that_is_not_redirected,
     "ELB.4 malformed headers dropped": each(LOAD_BALANCER, lambda i: i["dropInvalidHeaderFields"]),
     "ELB.5 access logs": each(LOAD_BALANCER, lambda i: i["accessLogs"]["enabled"]),
     "ELB.6 deletion protection": each_protected(LOAD_BALANCER, lambda i: i["enableDeletionProtection"]),
@@ -229,6 +238,7 @@ def test_waivers_of_one_kind_of_resource_excuse_no_other():
     assert one_type == ["masters-group"]
     clear = CONTROLS["ELB.18 listeners are encrypted"](recorded("public"), settings_of("public"))
     assert clear == ["web-internal-http"]
+    assert not CONTROLS["ELB.1 HTTP redirects to HTTPS"](recorded("domain"), settings_of("domain"))
     deletable = CONTROLS["ELB.6 deletion protection"](recorded("public"), settings_of("public"))
     assert deletable == ["web-public"]
     out = CONTROLS["CKV_AWS_382 no egress to anywhere"](recorded("prod"), settings_of("prod"))

@@ -10,6 +10,7 @@ import pytest
 from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
 from node.user_data import decode
 from tests.stack_queries import (
+    ATTACHMENT,
     BROKER,
     BUCKET,
     DATABASE,
@@ -62,6 +63,7 @@ LETS_IN_OR_OUT = {
 RUNS_CODE = {GROUP, HOOK}
 # Parts of the above, and network plumbing that carries no data of its own.
 PLUMBING = {
+    ATTACHMENT,
     "aws:acm/certificate:Certificate",
     "aws:acm/certificateValidation:CertificateValidation",
     "aws:cloudwatch/metricAlarm:MetricAlarm",

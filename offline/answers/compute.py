@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offline import identifiers
-from offline.answers.answer import Answer, answers, arn, name
+from offline.answers.answer import Answer, answers, arn, name, text
 from offline.recording import Registration
 
 
@@ -35,6 +35,12 @@ def _group(registration: Registration) -> Answer:
         },
         planned={"name": called},
     )
+
+
+@answers("aws:autoscaling/attachment:Attachment")
+def _attachment(registration: Registration) -> Answer:
+    group = text(registration, "autoscalingGroupName")
+    return Answer(id=f"{group}-{identifiers.hexadecimal(registration.urn, 26)}")
 
 
 @answers("aws:autoscaling/lifecycleHook:LifecycleHook")

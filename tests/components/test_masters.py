@@ -25,7 +25,7 @@ def build(count: int = 2) -> Masters:
             cluster="airflow-prod",
             settings=MasterSettings(count=count, instance_type="m7i.large"),
             launch=replace(LAUNCH, after=[secret]),
-            target_group_arns=["arn:internal", "arn:public"],
+            target_group_arns={"internal": "arn:internal", "public": "arn:public"},
         ),
     )
 
@@ -67,9 +67,14 @@ def test_a_refresh_hears_the_load_balancer_before_it_goes_on():
 
 
 def test_a_master_that_stops_serving_is_replaced_but_not_while_it_is_new_to_the_load_balancer():
-    inputs = group().inputs
-    assert inputs["healthCheckType"] == "ELB"
-    assert inputs["targetGroupArns"] == ["arn:internal", "arn:public"]
+    recording = masters()
+    made = recording.only(GROUP)
+    assert made.inputs["healthCheckType"] == "ELB"
+    attached = [attachment.inputs for attachment in recording.of_type("aws:autoscaling/attachment:Attachment")]
+    assert {(item["autoscalingGroupName"], item["lbTargetGroupArn"]) for item in attached} == {
+        (made.outputs["name"], "arn:internal"),
+        (made.outputs["name"], "arn:public"),
+    }
     assert HEALTH_GRACE_SECONDS >= 60, "several checks have to agree"
 
 

@@ -55,6 +55,7 @@ class TestAgainstTheEngine:
             for resource in recorded("prod").resources
             if resource.type.split(":")[-1]
             in {
+                "Attachment",
                 "DefaultSecurityGroup",
                 "FlowLog",
                 "NatGateway",

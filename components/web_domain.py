@@ -1,0 +1,82 @@
+"""The name that people use, once everything behind it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+# After every rule that the entrypoint has for port 8080. The steps leave room for a rule in between.
+REDIRECT_PRIORITY = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebDomainArgs:
+    """Where people are led, and from where.
+
+    Attributes:
+        load_balancer: the one that serves the domain on 443.
+        plain_listener_arn: the listener whose visitors are redirected to the domain.
+        after: whatever answers under the domain; deleted after the record.
+    """
+
+    domain: str
+    hosted_zone_id: str
+    load_balancer: aws.lb.LoadBalancer
+    plain_listener_arn: pulumi.Input[str]
+    after: Sequence[pulumi.Resource]
+
+
+class WebDomain(pulumi.ComponentResource):
+    """A DNS record that leads to the web interface, and a redirect from port 8080 that leads to the record.
+
+    Last of all: until the certificate is issued, the web interface answers where it did before. When the domain is
+    taken away the redirect is the first to go.
+    """
+
+    def __init__(self, name: str, args: WebDomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("airflow:web:WebDomain", name, None, opts)
+        record = self._record(name, args)
+        self._redirect(name, args, record)
+        self.register_outputs({"domain": args.domain})
+
+    def _record(self, name: str, args: WebDomainArgs) -> aws.route53.Record:
+        target = args.load_balancer
+        return aws.route53.Record(
+            f"{name}-record",
+            zone_id=args.hosted_zone_id,
+            name=args.domain,
+            type="A",
+            aliases=[
+                aws.route53.RecordAliasArgs(name=target.dns_name, zone_id=target.zone_id, evaluate_target_health=False)
+            ],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+        )
+
+    def _redirect(self, name: str, args: WebDomainArgs, record: aws.route53.Record) -> None:
+        """To the domain, whatever name the browser used: the certificate holds for that one alone.
+
+        A rule, not the listener's default: a default would be changed before there is a rule to except the execution
+        API from it, since every rule waits for its listener.
+        """
+        aws.lb.ListenerRule(
+            f"{name}-redirect",
+            listener_arn=args.plain_listener_arn,
+            priority=REDIRECT_PRIORITY,
+            conditions=[
+                aws.lb.ListenerRuleConditionArgs(
+                    path_pattern=aws.lb.ListenerRuleConditionPathPatternArgs(values=["/*"])
+                )
+            ],
+            actions=[
+                aws.lb.ListenerRuleActionArgs(
+                    type="redirect",
+                    redirect=aws.lb.ListenerRuleActionRedirectArgs(
+                        protocol="HTTPS", host=args.domain, port="443", status_code="HTTP_302"
+                    ),
+                )
+            ],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[record]),
+        )
