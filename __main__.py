@@ -27,11 +27,14 @@ from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
 from node.cluster_names import masters_group_name, pool_group_name
+from node.lock_inputs import stale_locks
 from node.roles import Role
 from node.user_data import user_data
 from settings import load_settings
 
 settings = load_settings()
+if stale := stale_locks():
+    raise pulumi.RunError(stale)
 cluster, account_id, region = settings.cluster.name, settings.cluster.account_id, settings.region
 protect, retention = settings.cluster.protect_data, settings.retention
 

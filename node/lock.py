@@ -7,7 +7,6 @@ configuration files of the operator's shell have no part in it. What resolves he
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -21,12 +20,10 @@ from pathlib import Path
 from node.airflow_options import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
 from node.lock_index import LockError, index_variables
+from node.lock_inputs import AIRFLOW_SOURCES, USER_REQUIREMENTS, UV_SOURCES, inputs_line
 from node.options_registry import extract, to_json
 
 ROOT = Path(__file__).parent.parent
-USER_REQUIREMENTS = ROOT / "airflow-requirements.txt"
-AIRFLOW_SOURCES = (LOCKS / "airflow.in", USER_REQUIREMENTS)
-UV_SOURCES = (LOCKS / "uv.in",)
 PYTHON_VERSION = "3.13"  # Debian 13's
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
 
@@ -39,13 +36,6 @@ def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: M
     command += [*(str(source.relative_to(ROOT)) for source in sources), "--output-file", str(lock)]
     _uv(command, index, f"{' + '.join(source.name for source in sources)} cannot be resolved")
     lock.write_text(inputs_line(sources) + lock.read_text())
-
-
-def inputs_line(sources: Sequence[Path]) -> str:
-    """The first line of a lock: a hash of what it was made from, by which a test finds a lock that is out of date."""
-    lines = [line.partition("#")[0].strip() for source in sources for line in source.read_text().splitlines()]
-    asked_for = "\n".join(filter(None, lines))
-    return f"# Inputs: {hashlib.sha256(asked_for.encode()).hexdigest()}\n"
 
 
 def unpack(lock: Path, target: Path, platform: str, *, index: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -278,3 +279,18 @@ class TestExitCodes:
         assert (cut.returncode, cut.stderr) == (0, "")
         missing = subprocess.run([*command[:-1], "x"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert missing.returncode == 1
+
+
+def test_requirements_that_are_not_locked_fail_the_plan(tmp_path: Path, printed: Printed):
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    for name in filter(None, tracked.stdout.split("\0")):
+        if not name.startswith(("tests/", "lab/", "bench/", "docs/")) and (REPOSITORY / name).is_file():
+            target = tmp_path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, target)
+    with (tmp_path / "airflow-requirements.txt").open("a") as requirements:
+        requirements.write("pandas\n")
+    code, out, err = printed(TinyProgram(tmp_path), "--stack", "prod")
+    assert (code, out) == (1, "")
+    assert "The lock does not belong to airflow.in and airflow-requirements.txt" in err
+    assert "Run `make lock`" in err
