@@ -53,7 +53,7 @@ class Changes:
     @property
     def moved(self) -> bool:
         """Whether everything is made anew in another region or account."""
-        return (self.base.account_id, self.base.region) != (self.head.account_id, self.head.region)
+        return bool(_moved(self.base, self.head))
 
     def of(self, kind: Kind) -> list[Change]:
         """The changes of one kind that lose no data."""

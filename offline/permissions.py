@@ -57,7 +57,7 @@ def _new_principals(before: list[Mapping[str, Any]], after: list[Mapping[str, An
     known = [principal for statement in _allowed(before) for principal in _listed(statement.get("Principal"))]
     for statement in _allowed(after):
         for principal in _listed(statement.get("Principal")):
-            if principal not in known and not principal.startswith("AWS arn:"):
+            if principal not in known:
                 yield f"admits {principal}"
 
 

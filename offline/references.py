@@ -14,7 +14,6 @@ from offline.replacement import RENEWED_BY_UPDATE
 # A shorter value, such as a version or a port, could be part of any other text.
 _SHORTEST_PART = 8
 
-
 # Tags of a launch template are not in its versions.
 _NO_PART_OF_IT = {"tags", "tagsAll"}
 

@@ -31,6 +31,9 @@ _KEPT_DAYS = (
     ),
 )
 
+# The inputs by which a policy names what it belongs to.
+_OWNERS = ("role", "bucket")
+
 _SWITCHED_OFF = ((True,), (False, None))
 _SWITCHED_ON = ((False, None), (True,))
 # (type, input, values before and after, what that means)
@@ -200,17 +203,23 @@ def without_tls(changes: Changes) -> Iterator[str]:
 
 
 def permissions_widened(changes: Changes) -> Iterator[str]:
-    for change in changes.updates():
+    if changes.moved:
+        return
+    before = {resource.urn for resource in changes.base.resources}
+    for change in changes.items:
+        resource = change.resource
+        new_owner = {urn for key in _OWNERS for urn in resource.property_dependencies.get(key, ())} - before
+        if change.kind == "remove" or (change.kind == "create" and new_owner):
+            continue  # a new role or bucket: what may be done with it is part of what it is for
         for key in ("policy", "assumeRolePolicy"):
             old, new = change.sides(key)
-            found = widened(old, new) if isinstance(old, str) and isinstance(new, str) else []
-            if found and not changes.moved:
-                yield f"{change.resource.name}: {'; '.join(found)}."
-    for change in changes.items:
-        if change.resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment" and change.kind != "remove":
+            found = widened(str(old), str(new)) if new is not None else []
+            if found and resource.type.startswith(("aws:iam/", "aws:s3/")):
+                yield f"{resource.name}: {'; '.join(found)}."
+        if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
             old, new = change.sides("policyArn")
             if old != new:
-                yield f"{change.resource.name}: a role gets {new}."
+                yield f"{resource.name}: a role gets {new}."
 
 
 def engine_upgraded(changes: Changes) -> Iterator[str]:
@@ -261,7 +270,7 @@ def _public(cidr: object) -> bool:
     if not isinstance(cidr, str):
         return False
     try:
-        return not ipaddress.ip_network(cidr, strict=False).is_private
+        return ipaddress.ip_network(cidr, strict=False).is_global
     except ValueError:
         return False
 

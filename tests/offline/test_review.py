@@ -136,6 +136,37 @@ def test_nothing_is_called_lost_data_that_holds_none():
     assert changes.losing_data == []
 
 
+@pytest.mark.parametrize(
+    ("cidr", "told"),
+    [
+        ("0.0.0.0/0", ["rule: the whole internet (0.0.0.0/0) may connect to all ports."]),
+        ("8.8.8.0/24", ["rule: the public network 8.8.8.0/24 may connect to all ports."]),
+        ("10.0.0.0/8", []),
+        ("100.64.0.0/10", []),
+    ],
+)
+def test_only_public_networks_are_the_world(cidr: str, told: list[str]):
+    def program(cidr: str) -> None:
+        aws.vpc.SecurityGroupIngressRule("rule", security_group_id="sg-1", ip_protocol="-1", cidr_ipv4=cidr)
+
+    assert risks(compare(deploy(lambda: program("10.9.0.0/16"))[1], deploy(lambda: program(cidr))[1])) == told
+
+
+def test_a_new_policy_widens_an_old_role_and_not_a_new_one():
+    def program(*roles: str, policies: bool) -> None:
+        for name in roles:
+            role = aws.iam.Role(name, assume_role_policy="{}")
+            if policies:
+                document = json.dumps({"Statement": [{"Effect": "Allow", **READ}]})
+                aws.iam.RolePolicy(f"{name}-policy", role=role.name, policy=document)
+
+    before, after = (
+        deploy(lambda: program("old", policies=False))[1],
+        deploy(lambda: program("old", "new", policies=True))[1],
+    )
+    assert risks(compare(before, after)) == ["old-policy: may s3:GetObject."]
+
+
 def test_a_major_upgrade_has_no_way_back():
     def program(version: str) -> None:
         aws.rds.Instance("db", engine="postgres", instance_class="db.m7g.large", engine_version=version)
