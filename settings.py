@@ -110,7 +110,8 @@ class NetworkSettings(Section):
 
     zones: tuple[Zone, ...] = ()
     """Availability zones, two at least, three as a rule. Each gets a public, a private and a data subnet. RDS and load
-    balancers need two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway."""
+    balancers need two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway. A zone can be
+    added at any time; before one is removed it has to be drained, which is in docs/removing-a-zone.md."""
 
     nat_gateways: Literal["perZone", "single"] = "perZone"
     """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:
