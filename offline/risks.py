@@ -15,6 +15,7 @@ BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+SUBNET = "aws:ec2/subnet:Subnet"
 ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 
 _SECOND_STACK = "Build a second stack beside this one and move the data: docs/moving-a-cluster.md."
@@ -103,6 +104,18 @@ def network_replaced(changes: Changes) -> Iterator[str]:
                 "do not move to another VPC: `pulumi up` stops half-way, and leaves a cluster cut in two. "
                 f"{_SECOND_STACK}"
             )
+
+
+def zone_removed(changes: Changes) -> Iterator[str]:
+    """A zone that had subnets and has none left, in a network that stays."""
+    left = {subnet.inputs["availabilityZone"] for subnet in changes.head.of_type(SUBNET)}
+    gone = {subnet.inputs["availabilityZone"] for subnet in changes.base.of_type(SUBNET)} - left
+    for zone in [] if changes.moved or not left else sorted(gone):
+        yield (
+            f"Zone {zone} is removed. RDS and ElastiCache refuse it while a node of theirs is in it, and `pulumi up` "
+            "stops half-way; otherwise workers in it stay, and their NAT gateway goes. "
+            "Drain it first: docs/removing-a-zone.md."
+        )
 
 
 def cluster_renamed(changes: Changes) -> Iterator[str]:
@@ -239,6 +252,7 @@ RULES: Sequence[Rule] = (
     account_moved,
     region_moved,
     network_replaced,
+    zone_removed,
     cluster_renamed,
     data_lost,
     protection_lost,

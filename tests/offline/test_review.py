@@ -63,6 +63,11 @@ def planned(changes: Changes) -> Plan:
             "The database is renamed in place, from airflow-prod-metadata to air",
         ),
         ({"airflow:cluster.name": "airflow-live"}, "Build a second stack beside this one and move the data: docs/mov"),
+        (
+            {"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]},
+            "Zone eu-west-1c is removed. RDS and ElastiCache refuse it while a node of theirs is in it",
+        ),
+        ({"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]}, "Drain it first: docs/removing-a-zone.md."),
         ({"airflow:cluster.protectData": False}, "No longer protected against deletion and replacement: "),
         ({"airflow:cluster.protectData": False}, "can be restored for 0 instead of 30 days after a deletion"),
         ({"airflow:database.multiAz": False}, "database-instance: has no standby"),
@@ -124,6 +129,11 @@ def test_the_reviewer_is_told_what_happens(edits: dict[str, Any], told: str):
 )
 def test_a_harmless_edit_is_no_risk(edits: dict[str, Any]):
     assert risks(edited(edits)) == []
+
+
+@pytest.mark.parametrize("edits", [OTHER_REGION, {"airflow:network.cidr": "10.90.0.0/16"}])
+def test_a_network_that_goes_as_a_whole_is_not_told_zone_by_zone(edits: dict[str, Any]):
+    assert "Zone" not in "\n".join(risks(edited(edits)))
 
 
 def test_a_larger_pool_only_makes_the_masters_roll():
