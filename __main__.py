@@ -152,9 +152,8 @@ identities = {
         Role.WORKER: [pool_group_name(cluster, "*")],
     }.items()
 }
-# What a node needs to boot, to work and to leave, whether an argument mentions it or not. Groups come after it and go
-# before it; launch templates are settings alone. Masters are among a worker's needs: it reports the ends of its last
-# tasks to them while it drains.
+# What a node needs to boot, to work and to leave, whether an argument mentions it or not. Groups are made after it and
+# deleted before it; launch templates are settings alone.
 needs = [network, access, *([endpoints] if endpoints else []), secrets, buckets, web]
 
 masters_launch = NodeLaunch(
@@ -175,7 +174,7 @@ masters = Masters(
         target_group_arns=web.target_group_arns,
     ),
 )
-# While workers drain people may have to see to their tasks: the domain goes after them.
+# A draining worker reports its last tasks to the masters, and people see to those tasks in the web interface.
 worker_needs = [*needs, identities[Role.WORKER], masters]
 if settings.web.domain is not None and settings.web.hosted_zone_id is not None:
     worker_needs.append(

@@ -38,7 +38,7 @@ def test_the_domain_leads_to_the_load_balancer():
     assert record.inputs["aliases"][0]["name"] == recording.only(LOAD_BALANCER).outputs["dnsName"]
 
 
-def test_whoever_comes_by_http_is_led_to_the_domain():
+def test_visitors_of_port_8080_are_redirected_to_the_domain():
     recording = web_domain()
     rule = recording.only(RULE)
     assert rule.inputs["listenerArn"] == recording.only(LISTENER).outputs["arn"]
