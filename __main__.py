@@ -26,9 +26,7 @@ from components.web_domain import WebDomain, WebDomainArgs
 from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
-from node.cluster_names import masters_group_name, pool_group_name
 from node.lock_inputs import stale_locks
-from node.roles import Role
 from node.user_data import user_data
 from settings import load_settings
 
@@ -69,6 +67,8 @@ database = MetadataDatabase(
     "database",
     MetadataDatabaseArgs(
         cluster=cluster,
+        account_id=account_id,
+        region=region,
         settings=settings.database,
         subnet_ids=network.data_subnet_ids,
         security_group_id=access.database,
@@ -127,30 +127,25 @@ web = WebEntrypoint(
     ),
 )
 
-pool_groups = [pool_group_name(cluster, pool) for pool in settings.worker_pools]
+# The masters' by None. A pool's own goes after its group: the workers of a pool that was taken out of the stack file
+# drain for hours yet, and need their rights until the last of them has gone.
 identities = {
-    role: NodeIdentity(
-        f"{role}-identity",
+    pool: NodeIdentity(
+        f"pool-{pool}" if pool else "master-identity",
         NodeIdentityArgs(
-            role=role,
+            pool=pool,
             cluster=cluster,
             account_id=account_id,
             region=region,
-            group_names=groups,
-            scaled_group_names=pool_groups if role is Role.MASTER else [],
             secret_arns=secrets.arns,
-            database_admin_secret_arn=database.admin_secret_arn if role is Role.MASTER else None,
+            database_admin_secret_arn=database.admin_secret_arn,
             package_index_secret=settings.package_index.credentials_secret if settings.package_index else None,
             task_logs_arn=buckets.task_logs.arn,
             dags_arn=buckets.dags.arn,
             artifacts_arn=buckets.artifacts.arn,
         ),
     )
-    for role, groups in {
-        Role.MASTER: [masters_group_name(cluster)],
-        # Pools that were taken out of the stack file drain for hours yet: their workers speak and leave until the last.
-        Role.WORKER: [pool_group_name(cluster, "*")],
-    }.items()
+    for pool in (None, *settings.worker_pools)
 }
 # What a node needs to boot, to work and to leave, whether an argument mentions it or not. Groups are made after it and
 # deleted before it; launch templates are settings alone.
@@ -161,9 +156,9 @@ masters_launch = NodeLaunch(
     user_data=user_data(settings.node_environment()),
     subnet_ids=network.private_subnet_ids,
     security_group_id=access.masters,
-    instance_profile_arn=identities[Role.MASTER].instance_profile_arn,
+    instance_profile_arn=identities[None].instance_profile_arn,
     tags=node_tags(settings.tags, cluster=cluster, role="master"),
-    after=[*needs, identities[Role.MASTER]],
+    after=[*needs, identities[None]],
 )
 masters = Masters(
     "masters",
@@ -175,7 +170,7 @@ masters = Masters(
     ),
 )
 # A draining worker reports its last tasks to the masters, and people see to those tasks in the web interface.
-worker_needs = [*needs, identities[Role.WORKER], masters]
+worker_needs = [*needs, masters]
 if settings.web.domain is not None and settings.web.hosted_zone_id is not None:
     worker_needs.append(
         WebDomain(
@@ -195,9 +190,9 @@ pool_launches = {
         user_data=user_data(settings.node_environment(pool)),
         subnet_ids=network.private_subnet_ids,
         security_group_id=access.workers,
-        instance_profile_arn=identities[Role.WORKER].instance_profile_arn,
+        instance_profile_arn=identities[pool].instance_profile_arn,
         tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
-        after=worker_needs,
+        after=[*worker_needs, identities[pool]],
     )
     for pool, pool_settings in settings.worker_pools.items()
 }

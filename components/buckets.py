@@ -214,7 +214,9 @@ def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
         },
     ]
     if purpose == "access-logs":
-        # The path holds the account whose load balancers write there, so it keeps out those of other accounts.
+        # The path holds the account whose load balancers write there, so it keeps out those of other accounts; AWS
+        # takes no prefix with `AWSLogs` in it. A condition on the source would keep out ours as well: this service does
+        # not name it. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
         statements.append(
             {
                 "Sid": "LoadBalancerLogs",

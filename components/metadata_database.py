@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from components.trust import assumed_by
+from components.trust import assumed_by, on_behalf_of
 from settings import DatabaseSettings
 
 PORT = 5432
@@ -27,6 +27,8 @@ MAINTENANCE_WINDOW = "sun:03:00-sun:04:00"
 @dataclass(frozen=True, kw_only=True)
 class MetadataDatabaseArgs:
     cluster: str
+    account_id: str
+    region: str
     settings: DatabaseSettings
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
@@ -151,7 +153,13 @@ class MetadataDatabase(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{name}-monitoring-role",
             description=f"Lets RDS report operating system metrics of {_identifier(args)}",
-            assume_role_policy=assumed_by("monitoring.rds"),
+            # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+            assume_role_policy=assumed_by(
+                "monitoring.rds",
+                condition=on_behalf_of(
+                    args.account_id, f"arn:aws:rds:{args.region}:{args.account_id}:db:{_identifier(args)}"
+                ),
+            ),
             opts=self._child(),
         )
         attachment = aws.iam.RolePolicyAttachment(

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.subnet_layout import zone_subnets
-from components.trust import assumed_by
+from components.trust import assumed_by, on_behalf_of
 from settings import NetworkSettings
 
 
@@ -92,7 +92,10 @@ class Network(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{name}-flow-logs-role",
             description=f"Lets VPC flow logs of {args.cluster} write to CloudWatch",
-            assume_role_policy=flow_logs_trust(args.account_id, args.region),
+            assume_role_policy=assumed_by(
+                "vpc-flow-logs",
+                condition=on_behalf_of(args.account_id, f"arn:aws:ec2:{args.region}:{args.account_id}:vpc-flow-log/*"),
+            ),
             opts=self._child(),
         )
         policy = aws.iam.RolePolicy(
@@ -230,21 +233,11 @@ class Network(pulumi.ComponentResource):
         )
 
 
-def flow_logs_trust(account_id: str, region: str) -> str:
-    """Only flow logs of this account may take the role, whoever names its ARN."""
-    of_this_account = {
-        "StringEquals": {"aws:SourceAccount": account_id},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:{region}:{account_id}:vpc-flow-log/*"},
-    }
-    return assumed_by("vpc-flow-logs", condition=of_this_account)
-
-
 def flow_logs_policy(log_group_arn: str) -> str:
     """Writing to this log group alone.
 
     Flow logs also list groups, which IAM grants for all of an account's groups or not at all.
     """
-    account_log_groups = log_group_arn.partition(":log-group:")[0] + ":log-group:*"
     return json.dumps(
         {
             "Version": "2012-10-17",
@@ -254,7 +247,7 @@ def flow_logs_policy(log_group_arn: str) -> str:
                     "Action": ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
                     "Resource": f"{log_group_arn}:*",
                 },
-                {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": account_log_groups},
+                {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
             ],
         }
     )

@@ -1,15 +1,18 @@
-"""What a node may do on AWS: one role per node role, with policies that name every resource."""
+"""What a node may do on AWS: a role for the masters and one for each pool, with policies that name every resource."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from aws_facts import limits
 from components.trust import assumed_by
+from node.cluster_names import masters_group_name, pool_group_name
 from node.roles import SECRET_KEYS_BY_ROLE, Role
 
 Arn = pulumi.Input[str]
@@ -28,32 +31,35 @@ class NodeIdentityArgs:
     """Whom the identity is for and which resources its policies name.
 
     Attributes:
-        group_names: autoscaling groups whose nodes carry this identity; a `*` stands for any part of a name.
-        scaled_group_names: autoscaling groups whose size the nodes decide.
+        pool: whose workers carry it; None for the masters.
         secret_arns: every secret of the cluster, by key; the role's own are picked from them.
-        database_admin_secret_arn: the database's own admin secret, for the role that prepares the database.
+        database_admin_secret_arn: the database's own admin secret, for the masters, who prepare the database.
         package_index_secret: name of the operator's secret with the credentials of the stack's package index.
     """
 
-    role: Role
+    pool: str | None
     cluster: str
     account_id: str
     region: str
-    group_names: Sequence[str]
-    scaled_group_names: Sequence[str] = ()
     secret_arns: Mapping[str, Arn]
-    database_admin_secret_arn: Arn | None = None
+    database_admin_secret_arn: Arn
     package_index_secret: str | None = None
     task_logs_arn: Arn
     dags_arn: Arn
     artifacts_arn: Arn
 
+    @property
+    def group_name(self) -> str:
+        """The autoscaling group whose nodes carry the identity."""
+        return pool_group_name(self.cluster, self.pool) if self.pool else masters_group_name(self.cluster)
+
 
 class NodeIdentity(pulumi.ComponentResource):
-    """The IAM role and instance profile of one kind of node.
+    """The IAM role and instance profile of one group of nodes.
 
     A worker runs other people's code, and whatever runs on a node can use its identity: so a worker's identity opens
-    no secret of the masters, changes neither DAGs nor artifacts, and makes no group larger.
+    no secret of the masters, changes neither DAGs nor artifacts, makes no group larger, and ends nobody outside of its
+    own pool.
     """
 
     instance_profile_arn: pulumi.Output[str]
@@ -64,8 +70,8 @@ class NodeIdentity(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             f"{name}-role",
-            name=_name(args),
-            description=f"The {args.role} nodes of {args.cluster}",
+            name=role_name(args.cluster, args.region, args.pool),
+            description=f"The nodes of {args.group_name}",
             assume_role_policy=assumed_by("ec2"),
             opts=child,
         )
@@ -75,21 +81,27 @@ class NodeIdentity(pulumi.ComponentResource):
             policy=pulumi.Output.json_dumps(node_policy(args)),
             opts=child,
         )
-        profile = aws.iam.InstanceProfile(f"{name}-profile", name=_name(args), role=role.name, opts=child)
+        profile = aws.iam.InstanceProfile(f"{name}-profile", name=role.name, role=role.name, opts=child)
         self.instance_profile_arn = profile.arn
         self.role_name = role.name
         self.register_outputs({"instance_profile_arn": self.instance_profile_arn, "role_name": self.role_name})
 
 
-def _name(args: NodeIdentityArgs) -> str:
-    """With the region: IAM's names are the account's, and clusters of one name may stand in two regions."""
-    return f"{args.cluster}-{args.region}-{args.role}"
+def role_name(cluster: str, region: str, pool: str | None) -> str:
+    """The name of the IAM role of a pool's workers, or of the masters. With the region: IAM's names are the account's,
+    and clusters of one name may stand in two regions. A digest stands for the end of a name that IAM finds too long."""
+    name = f"{cluster}-{region}-pool-{pool}" if pool else f"{cluster}-{region}-master"
+    if len(name) <= limits.ROLE_NAME_LENGTH:
+        return name
+    digest = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name[: limits.ROLE_NAME_LENGTH - len(digest)] + digest
 
 
 def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
-    """Everything that a node of this role may do."""
-    secrets = [args.secret_arns[key] for key in sorted(SECRET_KEYS_BY_ROLE[args.role])]
-    if args.database_admin_secret_arn is not None:
+    """Everything that a node of this identity may do."""
+    role = Role.WORKER if args.pool else Role.MASTER
+    secrets = [args.secret_arns[key] for key in sorted(SECRET_KEYS_BY_ROLE[role])]
+    if role is Role.MASTER:
         secrets.append(args.database_admin_secret_arn)
     if args.package_index_secret is not None:
         # Both roles install where nothing is published for them. AWS ends the ARN with six characters of its choice.
@@ -98,35 +110,49 @@ def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
     return _policy(
         [
             _allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], secrets),
-            _allow("ListDags", ["s3:ListBucket"], [args.dags_arn]),
-            _allow("ReadDags", ["s3:GetObject"], [_objects(args.dags_arn)]),
+            _on_s3(args, "ListDags", ["s3:ListBucket"], args.dags_arn),
+            _on_s3(args, "ReadDags", ["s3:GetObject"], _objects(args.dags_arn)),
             # To list a bucket is what makes S3 tell that an object is not there; without it, it may not be read.
-            _allow("FindArtifacts", ["s3:ListBucket"], [args.artifacts_arn]),
-            _allow("ReadArtifacts", ["s3:GetObject"], [_objects(args.artifacts_arn)]),
+            _on_s3(args, "FindArtifacts", ["s3:ListBucket"], args.artifacts_arn),
+            _on_s3(args, "ReadArtifacts", ["s3:GetObject"], _objects(args.artifacts_arn)),
             # Airflow appends to a log that is there already, and asks first whether it is. Nothing deletes logs but the
             # bucket's own lifecycle.
-            _allow("FindTaskLogs", ["s3:ListBucket"], [args.task_logs_arn]),
-            _allow("KeepTaskLogs", ["s3:GetObject", "s3:PutObject"], [_objects(args.task_logs_arn)]),
-            _allow("ReportOwnState", OWN_STATE_ACTIONS, _group_arns(args, args.group_names)),
-            *(_of_masters(args) if args.role is Role.MASTER else _of_workers(args)),
+            _on_s3(args, "FindTaskLogs", ["s3:ListBucket"], args.task_logs_arn),
+            _on_s3(args, "KeepTaskLogs", ["s3:GetObject", "s3:PutObject"], _objects(args.task_logs_arn)),
+            _allow("ReportOwnState", OWN_STATE_ACTIONS, [_group_arn(args, args.group_name)]),
+            *(_of_workers(args) if args.pool else _of_masters(args)),
         ]
     )
 
 
 def _of_masters(args: NodeIdentityArgs) -> list[Statement]:
     return [
-        _allow("ScalePools", ["autoscaling:SetDesiredCapacity"], _group_arns(args, args.scaled_group_names)),
+        # By tag: one statement for any number of pools, for an inline policy has a limit. The name alone would also
+        # match groups of a cluster whose name starts like ours.
+        _allow(
+            "ScalePools",
+            ["autoscaling:SetDesiredCapacity"],
+            [_group_arn(args, pool_group_name(args.cluster, "*"))],
+            condition={
+                "StringEquals": {
+                    "autoscaling:ResourceTag/airflow:cluster": args.cluster,
+                    "autoscaling:ResourceTag/airflow:role": Role.WORKER,
+                }
+            },
+        ),
         # AWS grants the two for all groups of an account or for none.
         _allow("SeePools", ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"], ["*"]),
         # What a master built once, other nodes unpack. The keys of the other artifacts start with their hashes.
-        _allow("PublishEnvironments", ["s3:PutObject"], [pulumi.Output.concat(args.artifacts_arn, "/environments/*")]),
+        _on_s3(
+            args, "PublishEnvironments", ["s3:PutObject"], pulumi.Output.concat(args.artifacts_arn, "/environments/*")
+        ),
     ]
 
 
 def _of_workers(args: NodeIdentityArgs) -> list[Statement]:
-    # A worker ends itself. IAM knows no condition that would keep it from another worker of these groups.
+    # A worker ends itself. IAM knows no condition that would keep it from another worker of its group.
     return [
-        _allow("Leave", ["autoscaling:TerminateInstanceInAutoScalingGroup"], _group_arns(args, args.group_names)),
+        _allow("Leave", ["autoscaling:TerminateInstanceInAutoScalingGroup"], [_group_arn(args, args.group_name)]),
     ]
 
 
@@ -134,15 +160,23 @@ def _policy(statements: list[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _allow(sid: str, actions: list[str], resources: list[Arn]) -> Statement:
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+def _allow(
+    sid: str, actions: list[str], resources: list[Arn], *, condition: Mapping[str, Any] | None = None
+) -> Statement:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _on_s3(args: NodeIdentityArgs, sid: str, actions: list[str], resource: Arn) -> Statement:
+    """In buckets of our account only. A bucket's name can be guessed, and once a bucket is deleted anybody can take its
+    name: a stranger's bucket must neither get our logs nor give us DAGs."""
+    return _allow(sid, actions, [resource], condition={"StringEquals": {"aws:ResourceAccount": args.account_id}})
 
 
 def _objects(bucket_arn: Arn) -> pulumi.Output[str]:
     return pulumi.Output.concat(bucket_arn, "/*")
 
 
-def _group_arns(args: NodeIdentityArgs, groups: Sequence[str]) -> list[Arn]:
+def _group_arn(args: NodeIdentityArgs, name: str) -> str:
     """The groups' names are ours; the id in front of each is AWS's choice at creation."""
-    prefix = f"arn:aws:autoscaling:{args.region}:{args.account_id}:autoScalingGroup:*:autoScalingGroupName"
-    return [f"{prefix}/{group}" for group in groups]
+    return f"arn:aws:autoscaling:{args.region}:{args.account_id}:autoScalingGroup:*:autoScalingGroupName/{name}"

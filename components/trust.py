@@ -19,3 +19,10 @@ def assumed_by(service: str, *, condition: Mapping[str, Any] | None = None) -> s
         **({"Condition": dict(condition)} if condition else {}),
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def on_behalf_of(account_id: str, source_arn: str) -> Mapping[str, Any]:
+    """The condition that the service works for a resource of this account, whose ARN may end in `*`. Without it any
+    customer of the service may name our role to it: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    return {"StringEquals": {"aws:SourceAccount": account_id}, "ArnLike": {"aws:SourceArn": source_arn}}

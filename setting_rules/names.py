@@ -33,7 +33,7 @@ def cluster_name_length(settings: Settings) -> Iterator[Fault]:
         (limits.REPLICATION_GROUP_ID_LENGTH, "-broker", "a replication group"),
         (limits.BUCKET_NAME_LENGTH, bucket, "a bucket"),
         (limits.DATABASE_IDENTIFIER_LENGTH, "-metadata", "a database"),
-        (limits.ROLE_NAME_LENGTH, f"-{settings.region}-worker", "a role"),
+        (limits.ROLE_NAME_LENGTH, f"-{settings.region}-master", "a role"),
     )
     limit, suffix, what = min(names, key=lambda row: row[0] - len(row[1]))
     if len(name) + len(suffix) > limit:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"components", "settings", "node", "virtual_environment"},
     "virtual_environment": set(),
-    "components": {"settings", "node"},
+    "components": {"settings", "node", "aws_facts"},
     "settings": {"aws_facts", "setting_rules", "node"},
     "setting_rules": {"aws_facts", "settings", "node"},
     "aws_facts": set(),
@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "node_image": {"offline", "settings", "setting_rules", "aws_facts"},
     # Only to unpack user data for a diff.
     "offline": {"node"},
-    "lab": {"offline", "node"},
+    "lab": {"offline", "node", "aws_facts"},
     "bench": {"offline", "lab", "node"},
     "docs": {"settings", "setting_rules", "aws_facts"},
 }

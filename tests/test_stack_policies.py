@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 
 import pytest
 
-from tests.stack_queries import all_statements, as_list, statements
+from aws_facts import iam_actions
+from lab.aws.policy import Request, is_allowed
+from offline.engine import deploy
+from tests.stack_file import ROOT, changed
+from tests.stack_queries import GROUP, TEMPLATE, all_statements, as_list, everything_before, statements
 from tests.stack_variants import VARIANTS, recorded
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
@@ -49,6 +55,68 @@ def test_no_policy_allows_any_action_or_any_resource(variant: str):
 
 
 @every_stack
+def test_every_action_is_allowed_on_a_kind_of_resource_that_it_takes(variant: str):
+    """IAM accepts any other pair, and it allows nothing."""
+    for policy, statement in all_statements(recorded(variant)):
+        if statement["Effect"] == "Deny":  # s3:* on a bucket and its objects: each action finds its own kind
+            continue
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
+                assert iam_actions.takes(action, resource), f"{policy.name} allows {action} on {resource}"
+
+
+TRUSTED_WITHOUT_CONDITION = {
+    "ec2.amazonaws.com": "EC2 hands a role to instances of the role's own account alone, and sends no source with it",
+}
+
+
+@every_stack
+def test_a_service_takes_a_role_on_for_our_account_only(variant: str):
+    """Any customer of the service can name our role to it:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
+    guarded = set()
+    for role in recorded(variant).of_type("aws:iam/role:Role"):
+        trust = json.loads(role.inputs["assumeRolePolicy"])
+        [service] = [statement["Principal"]["Service"] for statement in trust["Statement"]]
+        if service in TRUSTED_WITHOUT_CONDITION:
+            continue
+        guarded.add(service)
+        condition = trust["Statement"][0]["Condition"]
+        [source] = as_list(condition["ArnLike"]["aws:SourceArn"])
+        for account, taken_on in (("111122223333", True), ("444455556666", False)):
+            arn = source.replace("111122223333", account).replace("*", "any")
+            request = Request(
+                action="sts:AssumeRole",
+                resource=role.outputs["arn"],
+                principal=service,
+                context={"aws:SourceAccount": account, "aws:SourceArn": arn},
+            )
+            assert is_allowed(request, [], [trust]) is taken_on, role.name
+        unnamed = Request(action="sts:AssumeRole", resource=role.outputs["arn"], principal=service)
+        assert not is_allowed(unnamed, [], [trust]), f"{role.name}: a request that names no source"
+    assert "monitoring.rds.amazonaws.com" in guarded
+
+
+@every_stack
+def test_load_balancers_of_other_accounts_cannot_write_to_our_bucket(variant: str):
+    """Their service names no source that a condition could ask for; it puts the balancer's account into the path."""
+    by_service = [
+        (policy, statement)
+        for policy, statement in all_statements(recorded(variant))
+        if "Service" in statement.get("Principal", {})
+    ]
+    assert {policy.name for policy, _ in by_service} == {"buckets-access-logs-policy"}
+    for policy, statement in by_service:
+        for account, allowed in (("111122223333", True), ("444455556666", False)):
+            request = Request(
+                action="s3:PutObject",
+                resource=f"arn:aws:s3:::{policy.inputs['bucket']}/web/AWSLogs/{account}/elasticloadbalancing/x.log.gz",
+                principal="logdelivery.elasticloadbalancing.amazonaws.com",
+            )
+            assert is_allowed(request, [], [{"Statement": [statement]}]) is allowed
+
+
+@every_stack
 def test_policies_of_aws_are_the_ones_that_nobody_can_narrow(variant: str):
     attached = recorded(variant).of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
     assert {attachment.inputs["policyArn"] for attachment in attached} <= MANAGED_POLICIES
@@ -56,7 +124,41 @@ def test_policies_of_aws_are_the_ones_that_nobody_can_narrow(variant: str):
 
 
 def test_workers_of_a_pool_that_was_taken_out_may_still_drain_and_leave():
-    """Pulumi narrows policies first and deletes groups at the end, when their last worker has gone."""
-    [policy] = [p for p in recorded("prod").of_type("aws:iam/rolePolicy:RolePolicy") if p.name.startswith("worker-")]
-    groups = {arn.partition(":autoScalingGroupName/")[2] for s in statements(policy) for arn in as_list(s["Resource"])}
-    assert groups - {""} == {"airflow-prod-pool-*"}, "no pool's name, which would go with it"
+    """Pulumi deletes a group, which waits for its last worker, before what the group was made after."""
+    recording = recorded("prod")
+    for pool in ("default", "heavy"):
+        rights = recording.named("aws:iam/rolePolicy:RolePolicy", f"pool-{pool}-policy")
+        own = {arn.rpartition("/")[2] for s in statements(rights) for arn in as_list(s["Resource"]) if "Group" in arn}
+        assert own == {f"airflow-prod-pool-{pool}"}
+        assert rights in everything_before(recording, recording.named(GROUP, f"pool-{pool}-group"))
+
+
+@every_stack
+def test_each_group_of_nodes_has_an_identity_of_its_own(variant: str):
+    templates = recorded(variant).of_type(TEMPLATE)
+    assert len({template.inputs["iamInstanceProfile"]["arn"] for template in templates}) == len(templates) >= 2
+
+
+MANY_POOLS = {
+    f"airflow:workerPools.{'pool-with-a-rather-long-name-' * 3}{number:02}": {
+        "queues": [f"queue-{number}"] if number else ["default"],
+        "instanceTypes": ["m7i.large"],
+        "concurrency": 1,
+        "minSize": 0,
+        "maxSize": 1,
+    }
+    for number in range(60)
+}
+
+
+def test_sixty_pools_with_long_names_fit_what_iam_takes():
+    config = changed({"airflow:workerPools": {}, **MANY_POOLS})
+    _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=config)
+    roles = [role.outputs["name"] for role in recording.of_type("aws:iam/role:Role")]
+    assert len(set(roles)) == len(roles) > 60
+    assert max(map(len, roles)) <= 64
+    policies = recording.of_type("aws:iam/rolePolicy:RolePolicy")
+    assert len(policies) > 60
+    # White space does not count: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    sizes = {policy.name: len("".join(policy.inputs["policy"].split())) for policy in policies}
+    assert max(sizes.values()) <= 10_240, sizes

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from lab.aws.lifecycle import GONE
+from lab.aws.policy import Request, is_allowed
 from lab.instance import Instance, RoleCredentials
 from lab.progress import LabError
 
@@ -158,8 +159,8 @@ class Fleet:
         role = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"][0]
         trust = role["AssumeRolePolicyDocument"]
         document = json.loads(trust) if isinstance(trust, str) else trust
-        trusted = [statement.get("Principal", {}).get("Service") for statement in document["Statement"]]
-        if "ec2.amazonaws.com" not in trusted:
+        request = Request(action="sts:AssumeRole", resource=role["Arn"], principal="ec2.amazonaws.com")
+        if not is_allowed(request, [], [document]):
             raise LabError(
                 f"The role {role['RoleName']} does not trust ec2.amazonaws.com; EC2 could not give it to an instance."
             )

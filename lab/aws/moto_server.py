@@ -53,7 +53,7 @@ def check_permission(self: IAMRequestBase, resource: str) -> None:
         action=f"{service}:{S3_PERMISSIONS.get(operation, operation)}",
         resource=resource,
         principal=self._access_key.arn,
-        context=_context(self._headers, self._path, self._region),
+        context=_context(self._headers, self._path, self._region) | resource_context(resource),
     )
     if is_allowed(request, map(_document, self._access_key.collect_policies()), _bucket_policies(self, resource)):
         return
@@ -132,9 +132,26 @@ def _context(headers: Mapping[str, str], path: str, region: str) -> dict[str, st
         "aws:SecureTransport": str(headers.get("X-Forwarded-Proto") == "https").lower(),
         "aws:RequestedRegion": region,
     }
-    if tls := headers.get(TLS_VERSION_HEADER, "").removeprefix("TLSv"):
-        context["s3:TlsVersion"] = tls
+    tls = headers.get(TLS_VERSION_HEADER, "")
+    if tls.startswith("TLSv"):
+        context["s3:TlsVersion"] = tls.removeprefix("TLSv")
     return context | {f"s3:{key}": query[key][0] for key in ("prefix", "delimiter", "max-keys") if key in query}
+
+
+def resource_context(arn: str) -> dict[str, str]:
+    """The condition keys that tell of the resource: whose it is and, of an autoscaling group, its tags."""
+    if arn.startswith("arn:aws:s3:::"):
+        _, owner = s3_backends.bucket_accounts.get(arn.partition(":::")[2].partition("/")[0], ("", ""))
+        return {"aws:ResourceAccount": owner} if owner else {}
+    if arn == "*":
+        return {}
+    _, _, service, region, owner, *_ = arn.split(":")
+    context = {"aws:ResourceAccount": owner}
+    if service == "autoscaling":
+        group = autoscaling_backends[owner][region].autoscaling_groups[arn.rpartition("/")[2]]
+        for tag in group.tags:
+            context |= dict.fromkeys((f"{known}:ResourceTag/{tag['Key']}" for known in ("aws", service)), tag["Value"])
+    return context
 
 
 def _document(policy: Any) -> Document:

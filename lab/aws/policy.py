@@ -22,7 +22,7 @@ class Request:
     Attributes:
         action: `service:Operation`.
         resource: ARN, or `*` where the operation has none.
-        principal: ARN of the calling user or role session.
+        principal: ARN of the calling user or role session, or the name of a service of AWS.
         context: condition keys with their value; a key that the request does not have is absent.
     """
 
@@ -37,16 +37,30 @@ class UnsupportedPolicyError(Exception):
 
 
 def is_allowed(request: Request, identity: Iterable[Document], resource: Iterable[Document] = ()) -> bool:
-    """Whether the caller's own policies or the resource's allow the request, and none denies it."""
-    allowed = False
-    for document, needs_principal in [*((d, False) for d in identity), *((d, True) for d in resource)]:
-        for statement in _listed(document["Statement"]):
-            if not _applies(statement, request, needs_principal=needs_principal):
-                continue
-            if statement["Effect"] == "Deny":
-                return False
-            allowed = True
-    return allowed
+    """Whether the caller's own policies or the resource's allow the request, and none denies it.
+
+    For a resource of another account both have to allow it.
+    """
+    effects = [
+        {
+            statement["Effect"]
+            for document in documents
+            for statement in _listed(document["Statement"])
+            if _applies(statement, request, needs_principal=needs_principal)
+        }
+        for documents, needs_principal in ((identity, False), (resource, True))
+    ]
+    if any("Deny" in found for found in effects):
+        return False
+    enough = all if _crosses_accounts(request) else any
+    return enough("Allow" in found for found in effects)
+
+
+def _crosses_accounts(request: Request) -> bool:
+    if not request.principal.startswith("arn:"):
+        return False
+    caller = request.principal.split(":")[4]
+    return request.context.get("aws:ResourceAccount", caller) != caller
 
 
 def _applies(statement: Document, request: Request, *, needs_principal: bool) -> bool:
@@ -63,7 +77,7 @@ def _applies(statement: Document, request: Request, *, needs_principal: bool) ->
         raise UnsupportedPolicyError(f"{', '.join(sorted(unknown))} in statement {statement.get('Sid', '')}")
     return (
         _element(statement, "Action", request.action, ignore_case=True)
-        and _element(statement, "Resource", request.resource)
+        and (_is_trust(statement) or _element(statement, "Resource", request.resource))
         and (not needs_principal or _is_principal(statement["Principal"], request.principal))
         and all(
             _condition(operator, key, _listed(values), request.context)
@@ -80,10 +94,17 @@ def _element(statement: Document, name: str, value: str, *, ignore_case: bool = 
     return any(_like(pattern, value, ignore_case) for pattern in _listed(statement[name]))
 
 
+def _is_trust(statement: Document) -> bool:
+    """The trust of a role names no resource: it is about the role that has it."""
+    return "Principal" in statement and not {"Resource", "NotResource"} & set(statement)
+
+
 def _is_principal(principal: str | Mapping[str, Any], caller: str) -> bool:
-    """Whether a resource policy's statement is about this caller: everybody, its account, its user or its role."""
+    """Whether a resource policy's statement is about this caller: everybody, its service, account, user or role."""
     if isinstance(principal, str):
         return principal == "*"
+    if not caller.startswith("arn:"):
+        return caller in _listed(principal.get("Service", []))
     account = caller.split(":")[4]
     role = re.sub(r":sts:(.*):assumed-role/([^/]+)/.*", r":iam:\1:role/\2", caller)
     return any(

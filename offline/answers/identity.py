@@ -5,7 +5,10 @@ from __future__ import annotations
 from offline import identifiers
 from offline.answers.answer import Answer, answers, arn, name, text
 from offline.recording import Registration
+from offline.refusals import EngineRefusalError
 
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_INLINE_POLICY_SIZE = 10_240
 _CREATED = "2026-01-01T00:00:00Z"
 
 
@@ -42,6 +45,11 @@ def _instance_profile(registration: Registration) -> Answer:
 @answers("aws:iam/rolePolicy:RolePolicy")
 def _role_policy(registration: Registration) -> Answer:
     called = name(registration, longest=128)
+    if (size := len("".join(text(registration, "policy").split()))) > _INLINE_POLICY_SIZE:
+        raise EngineRefusalError(
+            f"{registration.type} {registration.name!r} has {size:,} characters; IAM takes {_INLINE_POLICY_SIZE:,} in "
+            "all inline policies of a role, white space not counted"
+        )
     return Answer(id=f"{text(registration, 'role')}:{called}", planned={"name": called})
 
 

@@ -29,6 +29,8 @@ def build(
         "database",
         MetadataDatabaseArgs(
             cluster="airflow-prod",
+            account_id="111122223333",
+            region="eu-west-1",
             settings=settings,
             subnet_ids=["subnet-data-a", "subnet-data-b"],
             security_group_id="sg-database",

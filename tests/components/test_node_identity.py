@@ -6,15 +6,15 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.node_identity import NodeIdentity, NodeIdentityArgs
+from components.node_identity import NodeIdentity, NodeIdentityArgs, role_name
+from lab.aws.policy import Request, is_allowed
 from node.roles import SECRET_KEYS_BY_ROLE, Role
 from offline.engine import deploy
 from offline.recording import Recording
 
 KEYS = sorted({key for keys in SECRET_KEYS_BY_ROLE.values() for key in keys})
 RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"
-
-POOLS = ["airflow-prod-pool-default", "airflow-prod-pool-heavy"]
+POOLS = {Role.MASTER: None, Role.WORKER: "heavy"}
 
 
 def arn(key: str) -> str:
@@ -26,14 +26,12 @@ def identity(role: Role, **changes: Any) -> Recording:
         return NodeIdentity(
             f"{role}-identity",
             NodeIdentityArgs(
-                role=role,
+                pool=POOLS[role],
                 cluster="airflow-prod",
                 account_id="111122223333",
                 region="eu-west-1",
-                group_names=["airflow-prod-masters"] if role is Role.MASTER else POOLS,
-                scaled_group_names=POOLS if role is Role.MASTER else [],
                 secret_arns={key: pulumi.Output.from_input(arn(key)) for key in KEYS},
-                database_admin_secret_arn=RDS_SECRET if role is Role.MASTER else None,
+                database_admin_secret_arn=RDS_SECRET,
                 task_logs_arn="arn:aws:s3:::task-logs",
                 dags_arn="arn:aws:s3:::dags",
                 artifacts_arn="arn:aws:s3:::artifacts",
@@ -115,13 +113,14 @@ def scaling(role: Role) -> dict[str, set[str]]:
     return groups
 
 
-def test_a_worker_speaks_and_leaves_for_its_own_pools_only():
+def test_a_worker_speaks_and_leaves_for_its_own_pool_only():
+    own = {"airflow-prod-pool-heavy"}
     assert scaling(Role.WORKER) == {
-        "CompleteLifecycleAction": set(POOLS),
-        "RecordLifecycleActionHeartbeat": set(POOLS),
-        "SetInstanceHealth": set(POOLS),
-        "TerminateInstanceInAutoScalingGroup": set(POOLS),
-    }, "whatever a task runs can use this identity: it may not launch machines"
+        "CompleteLifecycleAction": own,
+        "RecordLifecycleActionHeartbeat": own,
+        "SetInstanceHealth": own,
+        "TerminateInstanceInAutoScalingGroup": own,
+    }, "whatever a task runs can use this identity: it may not launch machines, or end those of another pool"
 
 
 def test_a_master_speaks_for_its_own_group_and_scales_the_pools():
@@ -130,10 +129,56 @@ def test_a_master_speaks_for_its_own_group_and_scales_the_pools():
         "CompleteLifecycleAction": own,
         "RecordLifecycleActionHeartbeat": own,
         "SetInstanceHealth": own,
-        "SetDesiredCapacity": set(POOLS),
+        "SetDesiredCapacity": {"airflow-prod-pool-*"},
         "DescribeAutoScalingGroups": {"*"},
         "DescribeScalingActivities": {"*"},
     }
+
+
+def may_scale(group: str, **tags: str) -> bool:
+    request = Request(
+        action="autoscaling:SetDesiredCapacity",
+        resource=f"arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:0a1b:autoScalingGroupName/{group}",
+        principal="arn:aws:sts::111122223333:assumed-role/airflow-prod-eu-west-1-master/i-1",
+        context={f"autoscaling:ResourceTag/airflow:{key}": value for key, value in tags.items()},
+    )
+    return is_allowed(request, [{"Statement": statements(Role.MASTER)}])
+
+
+def test_a_master_scales_no_group_of_a_cluster_whose_name_begins_like_a_pool():
+    assert may_scale("airflow-prod-pool-x", cluster="airflow-prod", role="worker")
+    assert not may_scale("airflow-prod-pool-x-masters", cluster="airflow-prod-pool-x", role="master")
+    assert not may_scale("airflow-prod-pool-x-pool-y", cluster="airflow-prod-pool-x", role="worker")
+    assert not may_scale("airflow-prod-pool-x"), "a group that does not say whose it is"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_buckets_are_used_in_our_account_only(role: Role):
+    """Their names can be guessed, and whoever made one first has it."""
+    on_buckets = [s for s in statements(role) if any(action.startswith("s3:") for action in s["Action"])]
+    assert len(on_buckets) >= 6
+    for statement in on_buckets:
+        assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": "111122223333"}}, statement["Sid"]
+
+
+LONG = "a" * 106  # the longest that AWS takes in the name of the pool's launch template
+
+
+@pytest.mark.parametrize(
+    ("pool", "name"),
+    [
+        (None, "airflow-prod-eu-west-1-master"),
+        ("heavy", "airflow-prod-eu-west-1-pool-heavy"),
+        (LONG, "airflow-prod-eu-west-1-pool-aaaaaaaaaaaaaaaaaaaaaaaaaaa-c5450c02"),
+    ],
+)
+def test_a_role_is_named_after_its_nodes_as_far_as_iam_takes_it(pool: str | None, name: str):
+    assert role_name("airflow-prod", "eu-west-1", pool) == name
+    assert len(name) <= 64
+
+
+def test_long_names_that_differ_at_their_ends_give_different_roles():
+    assert role_name("airflow-prod", "eu-west-1", f"{LONG}b") != role_name("airflow-prod", "eu-west-1", f"{LONG}c")
 
 
 @pytest.mark.parametrize("role", Role)
@@ -156,7 +201,7 @@ def test_only_instances_take_the_role_on(role: Role):
 def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
     recording = identity(role)
     name = recording.only("aws:iam/role:Role").outputs["name"]
-    assert name == f"airflow-prod-eu-west-1-{role}"
+    assert name == role_name("airflow-prod", "eu-west-1", POOLS[role])
     assert recording.only("aws:iam/instanceProfile:InstanceProfile").inputs["role"] == name
     assert recording.only("aws:iam/rolePolicy:RolePolicy").inputs["role"] == name
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from components.trust import assumed_by
+from components.trust import assumed_by, on_behalf_of
 
 
 def test_only_the_service_takes_the_role_on():
@@ -15,6 +15,6 @@ def test_only_the_service_takes_the_role_on():
 
 
 def test_a_condition_narrows_the_trust():
-    of_us = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    of_us = on_behalf_of("111122223333", "arn:aws:ec2:eu-west-1:111122223333:vpc-flow-log/*")
     [statement] = json.loads(assumed_by("vpc-flow-logs", condition=of_us))["Statement"]
     assert statement["Condition"] == of_us

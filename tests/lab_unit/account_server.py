@@ -62,11 +62,15 @@ class Aws:
         return Fleet(self.client, region=REGION, account_id=ACCOUNT)
 
     def instance(self, role: str) -> Instance:
-        return next(instance for instance in self.fleet.instances().values() if instance.role.endswith(role))
+        return next(instance for instance in self.fleet.instances().values() if instance.tags["airflow:role"] == role)
 
     def of_node(self, role: str, service: str, tls: str = "TLSv1.3") -> Any:
         """A client with the credentials that a node of the role gets from its metadata service."""
-        given = self.fleet.credentials(self.instance(role))
+        return self.of_instance(self.instance(role), service, tls)
+
+    def of_instance(self, instance: Instance, service: str, tls: str = "TLSv1.3") -> Any:
+        """A client with the credentials that the instance gets from its metadata service."""
+        given = self.fleet.credentials(instance)
         key = AccessKey(id=given.access_key_id, secret=given.secret_access_key)
         return self.client(service, key, given.session_token, tls)
 

@@ -7,12 +7,15 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
+from moto.s3.models import s3_backends
 
-from lab.aws import account
+from lab.aws import account, moto_server
 from lab.aws.account import AccessKey
+from lab.aws.policy import Request, is_allowed
 from lab.instance import Instance
+from node.cluster_names import TERMINATING_HOOK
 from offline.recording import Recording
-from tests.lab_unit.account_server import DATABASE_ADMIN, Aws, refusal, served
+from tests.lab_unit.account_server import ACCOUNT, DATABASE_ADMIN, Aws, refusal, served
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,83 @@ def test_a_node_reports_the_health_of_its_own_group_alone(aws: Aws):
         autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Healthy")
 
 
+HOOK = {"LifecycleHookName": TERMINATING_HOOK, "LifecycleActionResult": "CONTINUE"}
+
+
+@pytest.mark.parametrize(("pool", "other"), [("default", "heavy"), ("heavy", "default")])
+def test_a_task_ends_no_worker_of_another_pool(aws: Aws, pool: str, other: str):
+    with worker_of(aws, "heavy"):
+        workers = {worker.tags.get("airflow:pool"): worker for worker in aws.fleet.instances().values()}
+        autoscaling, victim = aws.of_instance(workers[pool], "autoscaling"), workers[other]
+        group = {"AutoScalingGroupName": victim.group, "InstanceId": victim.id}
+        attempts = [
+            lambda: autoscaling.terminate_instance_in_auto_scaling_group(
+                InstanceId=victim.id, ShouldDecrementDesiredCapacity=True
+            ),
+            lambda: autoscaling.set_instance_health(InstanceId=victim.id, HealthStatus="Unhealthy"),
+            lambda: autoscaling.complete_lifecycle_action(**group, **HOOK),
+            lambda: autoscaling.record_lifecycle_action_heartbeat(**group, LifecycleHookName=TERMINATING_HOOK),
+            lambda: autoscaling.set_desired_capacity(AutoScalingGroupName=victim.group, DesiredCapacity=0),
+        ]
+        for attempt in attempts:
+            assert "AccessDenied" in refusal(attempt)
+        assert aws.fleet.groups()[victim.group].unhealthy == frozenset()
+        with kept(aws, workers[pool]):
+            autoscaling.set_instance_health(InstanceId=workers[pool].id, HealthStatus="Healthy")
+
+
+@contextmanager
+def worker_of(aws: Aws, pool: str) -> Generator[None]:
+    """Let a pool that rests at nothing have one worker."""
+    group, autoscaling = f"airflow-prod-pool-{pool}", aws.client("autoscaling")
+    autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=1)
+    try:
+        yield
+    finally:
+        autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
+        for instance in aws.fleet.instances().values():
+            if instance.group == group:
+                aws.fleet.terminate(instance.id)
+
+
+def test_masters_scale_the_pools_and_no_group_of_another_cluster(aws: Aws):
+    masters, operator = aws.of_node("master", "autoscaling"), aws.client("autoscaling")
+    masters.set_desired_capacity(AutoScalingGroupName="airflow-prod-pool-default", DesiredCapacity=1)
+    template = aws.client("ec2").describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
+    operator.create_auto_scaling_group(
+        AutoScalingGroupName="airflow-prod-pool-x-masters",
+        MinSize=0,
+        MaxSize=0,
+        AvailabilityZones=["eu-west-1a"],
+        LaunchTemplate={"LaunchTemplateId": template},
+        Tags=[{"Key": "airflow:cluster", "Value": "airflow-prod-pool-x"}, {"Key": "airflow:role", "Value": "master"}],
+    )
+    said = refusal(
+        lambda: masters.set_desired_capacity(AutoScalingGroupName="airflow-prod-pool-x-masters", DesiredCapacity=0)
+    )
+    operator.delete_auto_scaling_group(AutoScalingGroupName="airflow-prod-pool-x-masters")
+    assert "AccessDenied" in said
+
+
+def test_a_bucket_that_somebody_else_has_made_gets_no_logs(recording: Recording, monkeypatch: pytest.MonkeyPatch):
+    """Bucket names can be guessed, and whoever makes a bucket can let everybody write to it."""
+    name = recording.exports["buckets"]["taskLogs"]
+    [rights] = [p for p in recording.of_type("aws:iam/rolePolicy:RolePolicy") if p.name == "pool-default-policy"]
+    open_to_all = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}/*"}
+    for owner, allowed in ((ACCOUNT, True), ("444455556666", False)):
+        # moto's server has one account; whose a bucket is, it keeps here.
+        monkeypatch.setitem(s3_backends.bucket_accounts, name, ("aws", owner))
+        log = f"arn:aws:s3:::{name}/a.log"
+        request = Request(
+            action="s3:PutObject",
+            resource=log,
+            principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/i-1",
+            context=moto_server.resource_context(log),
+        )
+        policies = [json.loads(rights.inputs["policy"])]
+        assert is_allowed(request, policies, [{"Statement": [open_to_all]}]) is allowed
+
+
 @contextmanager
 def kept(aws: Aws, instance: Instance) -> Generator[None]:
     """Let the instance's group keep what is unhealthy, as an operator does who wants to look at it."""
@@ -132,7 +212,7 @@ def test_instances_carry_the_recorded_user_data_byte_for_byte(aws: Aws, recordin
 
 
 def test_a_groups_instances_are_spread_over_its_zones(aws: Aws):
-    masters = [instance for instance in aws.fleet.instances().values() if instance.role.endswith("master")]
+    masters = [instance for instance in aws.fleet.instances().values() if instance.tags["airflow:role"] == "master"]
     assert len(masters) == len({instance.zone for instance in masters}) == 2
 
 

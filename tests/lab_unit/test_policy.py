@@ -106,6 +106,48 @@ def test_a_bucket_policy_for_somebody_else_gives_nothing():
     assert not is_allowed(request(), [], [policy(Principal=service, Action="s3:GetObject", Resource="*")])
 
 
+def test_a_resource_of_another_account_needs_the_permission_of_both():
+    elsewhere = request(**{"aws:ResourceAccount": "444455556666"})
+    open_to_all = policy(Principal="*", Action="s3:GetObject", Resource="*")
+    assert not is_allowed(elsewhere, [READ_DAGS])
+    assert not is_allowed(elsewhere, [], [open_to_all])
+    assert is_allowed(elsewhere, [READ_DAGS], [open_to_all])
+
+
+def test_a_permission_for_our_account_reaches_no_resource_of_another():
+    ours = policy(
+        Action="s3:GetObject",
+        Resource=f"{DAGS}/*",
+        Condition={"StringEquals": {"aws:ResourceAccount": "111122223333"}},
+    )
+    open_to_all = policy(Principal="*", Action="s3:GetObject", Resource="*")
+    assert is_allowed(request(**{"aws:ResourceAccount": "111122223333"}), [ours])
+    assert not is_allowed(request(**{"aws:ResourceAccount": "444455556666"}), [ours], [open_to_all])
+
+
+OF_OUR_FLOW_LOGS = policy(
+    Principal={"Service": "vpc-flow-logs.amazonaws.com"},
+    Action="sts:AssumeRole",
+    Condition={"ArnLike": {"aws:SourceArn": "arn:aws:ec2:eu-west-1:111122223333:vpc-flow-log/*"}},
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "account", "taken_on"),
+    [
+        ("vpc-flow-logs.amazonaws.com", "111122223333", True),
+        ("vpc-flow-logs.amazonaws.com", "444455556666", False),
+        ("monitoring.rds.amazonaws.com", "111122223333", False),
+    ],
+)
+def test_a_role_is_taken_on_by_the_service_it_trusts_on_its_conditions(service: str, account: str, taken_on: bool):
+    """A role's trust is a policy of the role itself, and names no resource."""
+    source = {"aws:SourceArn": f"arn:aws:ec2:eu-west-1:{account}:vpc-flow-log/fl-1"}
+    role = "arn:aws:iam::111122223333:role/flow-logs"
+    request = Request(action="sts:AssumeRole", resource=role, principal=service, context=source)
+    assert is_allowed(request, [], [OF_OUR_FLOW_LOGS]) is taken_on
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import string
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pulumi
@@ -14,7 +16,7 @@ import pulumi_random as random
 import pytest
 
 from offline.answers.answer import NameTooLongError
-from offline.engine import deploy
+from offline.engine import EngineRefusalError, deploy
 from offline.recording import Resource
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
@@ -317,3 +319,12 @@ def test_an_input_that_is_not_known_yet_does_not_break_an_answer():
 
     [_, group] = deploy(program, preview=True)[1].resources
     assert group.inputs["name"] == group.outputs["name"]
+
+
+@pytest.mark.parametrize(("size", "taken"), [(10_240, True), (10_241, False)])
+def test_an_inline_policy_is_no_larger_than_iam_takes(size: int, taken: bool):
+    """White space is not counted."""
+    policy = json.dumps({"Statement": ["x"]}, indent=8)
+    policy = policy.replace("x", "x" * (size - len("".join(policy.split())) + 1))
+    with nullcontext() if taken else pytest.raises(EngineRefusalError, match="10,241 characters"):
+        only(lambda: aws.iam.RolePolicy("a", role="r", policy=policy))

@@ -1,0 +1,54 @@
+"""Which kinds of resource the actions of the program's policies can be allowed on.
+
+A statement whose resources are of another kind than its action takes allows nothing, and IAM does not say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# Kind of resource -> how its ARNs look. "Resource types defined by ..." on the pages below. An ARN of a policy may end
+# in a `*`, and has one for the id that Auto Scaling puts before a group's name.
+_ARNS: Mapping[str, str] = {
+    "autoScalingGroup": r"arn:aws:autoscaling:[^:]+:\d{12}:autoScalingGroup:[^:]+:autoScalingGroupName/.+",
+    "bucket": r"arn:aws:s3:::[^/]+",
+    "object": r"arn:aws:s3:::[^/]+/.+",
+    "log-group": r"arn:aws:logs:[^:]+:\d{12}:log-group:[^:]+(:\*)?",
+    "log-stream": r"arn:aws:logs:[^:]+:\d{12}:log-group:[^:]+:(\*|log-stream:.+)",
+    "secret": r"arn:aws:secretsmanager:[^:]+:\d{12}:secret:.+",
+}
+
+# Action -> the kinds it takes; none where it can be allowed on `*` only. "Actions defined by ...":
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
+RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
+    "autoscaling:CompleteLifecycleAction": ("autoScalingGroup",),
+    "autoscaling:DescribeAutoScalingGroups": (),
+    "autoscaling:DescribeScalingActivities": (),
+    "autoscaling:RecordLifecycleActionHeartbeat": ("autoScalingGroup",),
+    "autoscaling:SetDesiredCapacity": ("autoScalingGroup",),
+    "autoscaling:SetInstanceHealth": ("autoScalingGroup",),
+    "autoscaling:TerminateInstanceInAutoScalingGroup": ("autoScalingGroup",),
+    "logs:CreateLogStream": ("log-stream",),
+    "logs:DescribeLogGroups": (),
+    "logs:DescribeLogStreams": ("log-group",),
+    "logs:PutLogEvents": ("log-stream",),
+    "s3:GetObject": ("object",),
+    "s3:ListBucket": ("bucket",),
+    "s3:PutObject": ("object",),
+    "secretsmanager:GetSecretValue": ("secret",),
+}
+
+
+def takes(action: str, resource: str) -> bool:
+    """Whether an action can be allowed on a resource: its ARN, which may hold `*`, or `*` alone.
+
+    Raises KeyError for an action that is not in the table.
+    """
+    kinds = RESOURCE_TYPES[action]
+    if not kinds or resource == "*":
+        return not kinds and resource == "*"
+    return any(re.fullmatch(_ARNS[kind], resource) for kind in kinds)
