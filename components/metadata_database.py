@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from aws_facts import database_storage
 from components.trust import assumed_by, on_behalf_of
 from settings import DatabaseSettings
 
@@ -84,6 +85,7 @@ class MetadataDatabase(pulumi.ComponentResource):
         self, name: str, args: MetadataDatabaseArgs, log_groups: Sequence[aws.cloudwatch.LogGroup]
     ) -> aws.rds.Instance:
         monitoring_role, monitoring_policy = self._monitoring_role(name, args)
+        performance = _performance(args.settings.allocated_storage_gib)
         return aws.rds.Instance(
             # State key: under another name the database would be replaced by an empty one.
             f"{name}-instance",
@@ -95,6 +97,8 @@ class MetadataDatabase(pulumi.ComponentResource):
             allocated_storage=args.settings.allocated_storage_gib,
             max_allocated_storage=args.settings.max_allocated_storage_gib,
             storage_type="gp3",
+            iops=performance.iops if performance else None,
+            storage_throughput=performance.throughput if performance else None,
             storage_encrypted=True,
             multi_az=args.settings.multi_az,
             db_subnet_group_name=self._subnets(name, args).name,
@@ -198,6 +202,12 @@ def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupPa
         *(parameter(name=key, value=value, apply_method="pending-reboot") for key, value in at_start.items()),
         *(parameter(name=key, value=value, apply_method="immediate") for key, value in immediate.items()),
     ]
+
+
+def _performance(gib: int) -> database_storage.Performance | None:
+    """Set as soon as RDS takes it, although it is what the size includes: without, the provider sends the values of the
+    smaller storage along when it grows, and RDS refuses them (terraform-provider-aws#28382)."""
+    return database_storage.included(gib) if gib >= database_storage.STRIPED_FROM_GIB else None
 
 
 def _identifier(args: MetadataDatabaseArgs) -> str:

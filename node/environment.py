@@ -50,7 +50,7 @@ class NodeEnvironment:
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         web_url: where browsers find the UI.
         secure_cookies: whether that is HTTPS only.
-        vpc_cidr: where the load balancers live, whose forwarding headers are believed.
+        vpc_cidrs: where the load balancers live, whose forwarding headers are believed.
         config: the user's Airflow options by section, which win over the defaults but not over MANAGED_OPTIONS.
     """
 
@@ -63,7 +63,7 @@ class NodeEnvironment:
     task_slots: int | None = None
     web_url: str
     secure_cookies: bool
-    vpc_cidr: str
+    vpc_cidrs: tuple[str, ...]
     task_logs_bucket: str
     dags_bucket: str
     artifacts_bucket: str
@@ -133,7 +133,7 @@ class NodeEnvironment:
             "PGSSLROOTCERT": CA_BUNDLE,
         }
         if self.role is Role.MASTER:
-            names["FORWARDED_ALLOW_IPS"] = self.vpc_cidr
+            names["FORWARDED_ALLOW_IPS"] = ",".join(self.vpc_cidrs)
         return names
 
 
@@ -181,7 +181,7 @@ def _managed() -> frozenset[tuple[str, str]]:
             pool=pool if role is Role.WORKER else None,
             web_url="sample",
             secure_cookies=False,
-            vpc_cidr="sample",
+            vpc_cidrs=("sample",),
             task_logs_bucket="sample",
             dags_bucket="sample",
             artifacts_bucket="sample",

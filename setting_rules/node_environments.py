@@ -37,7 +37,7 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
         task_slots=_all_task_slots(settings) if pool is None else None,
         web_url=web_url(cluster, settings.web.domain),
         secure_cookies=settings.web.domain is not None,
-        vpc_cidr=settings.network.vpc_cidr,
+        vpc_cidrs=settings.network.vpc_cidrs,
         task_logs_bucket=bucket_name(cluster, account_id, region, "task-logs"),
         dags_bucket=bucket_name(cluster, account_id, region, "dags"),
         artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),

@@ -25,7 +25,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             "airflow:network.natGateways": REMOVED,
             "airflow:network.existing": {
                 "vpcId": "vpc-0a1b2c3d4e5f60718",
-                "cidr": "10.80.0.0/16",
+                "cidrs": ["10.80.0.0/16", "100.64.0.0/16"],
                 "privateSubnetIds": ["subnet-0a1b2c3d4e5f60718", "subnet-0a1b2c3d4e5f60719"],
                 "dataSubnetIds": ["subnet-0a1b2c3d4e5f6071a", "subnet-0a1b2c3d4e5f6071b"],
             },

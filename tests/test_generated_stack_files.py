@@ -69,7 +69,8 @@ def _network(draw: st.DrawFn, region: str) -> dict[str, Any]:
     if draw(st.booleans()):
         subnets = draw(_lists(_SUBNETS, least=6, most=6))
         tiers = ("publicSubnetIds", "privateSubnetIds", "dataSubnetIds")
-        existing: dict[str, Any] = {"vpcId": "vpc-0123456789abcdef0", "cidr": draw(_networks(prefixes=(16, 28)))}
+        cidrs = draw(_lists(_networks(prefixes=(16, 28))))
+        existing: dict[str, Any] = {"vpcId": "vpc-0123456789abcdef0", "cidrs": cidrs}
         existing |= {tier: subnets[2 * place : 2 * place + 2] for place, tier in enumerate(tiers)}
         return {"existing": existing}
     return {

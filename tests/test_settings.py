@@ -232,16 +232,18 @@ def test_settings_do_not_change():
         settings.cluster.name = "other"  # ty: ignore[invalid-assignment] - what the test is about
 
 
-def test_an_own_and_an_existing_vpc_both_know_their_range():
+def test_an_own_and_an_existing_vpc_both_know_all_their_ranges():
     own = load(content())
     existing = {
         "vpcId": "vpc-0123456789abcdef0",
-        "cidr": "100.64.0.0/20",
+        "cidrs": ["10.0.0.0/16", "100.64.0.0/20"],
         "privateSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
         "dataSubnetIds": ["subnet-0123456789abcdef2", "subnet-0123456789abcdef3"],
     }
-    assert own.network.vpc_cidr == "10.80.0.0/16"
-    assert load(changed({"airflow:network": {"existing": existing}})).network.vpc_cidr == "100.64.0.0/20"
+    assert own.network.vpc_cidrs == ("10.80.0.0/16",)
+    there = load(changed({"airflow:network": {"existing": existing}}))
+    assert there.network.vpc_cidrs == ("10.0.0.0/16", "100.64.0.0/20")
+    assert there.node_environment().variables()["FORWARDED_ALLOW_IPS"] == "10.0.0.0/16,100.64.0.0/20"
 
 
 def test_architectures_follow_from_the_instance_types():

@@ -64,7 +64,7 @@ def test_what_pulumi_stack_init_writes_into_a_stack_file_passes_the_checks(tmp_p
 def test_no_two_stacks_share_a_name_or_an_address():
     loaded = [load(content(stack)) for stack in STACKS]
     assert len({settings.cluster.name for settings in loaded}) == len(STACKS), "bucket names are unique in the world"
-    assert len({settings.network.vpc_cidr for settings in loaded}) == len(STACKS), "peered networks must not overlap"
+    assert len({settings.network.vpc_cidrs for settings in loaded}) == len(STACKS), "peered networks must not overlap"
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import string
 
+from aws_facts import database_storage
 from offline import identifiers
 from offline.answers.answer import Answer, answers, arn, name, text
 from offline.answers.network import short_region
 from offline.recording import Registration
+from offline.refusals import EngineRefusalError
 
 _PORTS = {"postgres": 5432, "aurora-postgresql": 5432, "mysql": 3306, "mariadb": 3306, "aurora-mysql": 3306}
 
@@ -20,6 +22,7 @@ def _rds_instance(registration: Registration) -> Answer:
     # The second label is the account's, the same for all its databases in a region.
     address = f"{identifier}.c9xk2m4example.{registration.region}.rds.amazonaws.com"
     outputs = {
+        **_storage(registration),
         "arn": arn(registration, "rds", f"db:{identifier}"),
         "address": address,
         "endpoint": f"{address}:{port}",
@@ -32,6 +35,17 @@ def _rds_instance(registration: Registration) -> Answer:
     if registration.inputs.get("manageMasterUserPassword"):
         outputs["masterUserSecrets"] = [_managed_secret(registration, resource_id)]
     return Answer(id=resource_id, outputs=outputs, planned={"identifier": identifier})
+
+
+def _storage(registration: Registration) -> dict[str, int]:
+    """What gp3 storage of a PostgreSQL instance does, as far as nobody said."""
+    if (registration.inputs.get("engine"), registration.inputs.get("storageType")) != ("postgres", "gp3"):
+        return {}
+    gib, iops, throughput = map(registration.inputs.get, ("allocatedStorage", "iops", "storageThroughput"))
+    if refused := database_storage.refusal(int(gib or 0), iops=iops, throughput=throughput):
+        raise EngineRefusalError(f"{registration.type} {registration.name!r}: {refused}")
+    included = database_storage.included(int(gib or 0))
+    return {"iops": iops or included.iops, "storageThroughput": throughput or included.throughput}
 
 
 def _managed_secret(registration: Registration, resource_id: str) -> dict[str, str]:

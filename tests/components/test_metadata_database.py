@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aws_facts import database_storage
 from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from offline.engine import deploy
 from offline.recording import Recording, Resource
@@ -16,14 +17,19 @@ LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
 def build(
-    *, protect: bool = True, max_connections: int = 400, engine_version: str = "17", final_snapshot: bool = True
+    *,
+    protect: bool = True,
+    max_connections: int = 400,
+    engine_version: str = "17",
+    final_snapshot: bool = True,
+    gib: int = 100,
 ) -> MetadataDatabase:
     settings = DatabaseSettings(
         final_snapshot=final_snapshot,
         instance_class="db.m7g.large",
         engine_version=engine_version,
-        allocated_storage_gib=100,
-        max_allocated_storage_gib=500,
+        allocated_storage_gib=gib,
+        max_allocated_storage_gib=2 * gib,
     )
     return MetadataDatabase(
         "database",
@@ -160,3 +166,37 @@ def test_the_rest_of_the_stack_gets_the_admin_secret_that_rds_made():
     _, recording = deploy(program)
     outputs = recording.only(INSTANCE).outputs
     assert addresses == {"arn": outputs["masterUserSecrets"][0]["secretArn"], "address": outputs["address"]}
+
+
+def modification(before: Resource, after: Resource) -> dict[str, int]:
+    """What the provider sends in ModifyDBInstance when the storage of an instance grows.
+
+    `iops` and `storage_throughput` are optional and computed: what the program does not set keeps the value in the
+    state. From 400 GiB on `iops` is sent along with a new size, changed or not (dbInstancePopulateModify in
+    internal/service/rds/instance.go; https://github.com/hashicorp/terraform-provider-aws/issues/28382).
+    """
+    known = {**before.outputs, **before.inputs}
+    wanted = {key: after.inputs.get(key, known[key]) for key in ("allocatedStorage", "iops", "storageThroughput")}
+    sent = {"allocatedStorage": wanted["allocatedStorage"]}
+    if wanted["iops"] != known["iops"] or wanted["allocatedStorage"] >= 400:
+        sent["iops"] = wanted["iops"]
+    if wanted["storageThroughput"] != known["storageThroughput"]:
+        sent |= {"iops": wanted["iops"], "storageThroughput": wanted["storageThroughput"]}
+    return sent
+
+
+@pytest.mark.parametrize(("before", "after"), [(100, 200), (100, 400), (399, 400), (100, 1000), (400, 440)])
+def test_storage_grows_in_an_update_whatever_its_size(before: int, after: int):
+    sent = modification(instance(gib=before), instance(gib=after))
+    refused = database_storage.refusal(
+        sent["allocatedStorage"], iops=sent.get("iops"), throughput=sent.get("storageThroughput")
+    )
+    assert refused is None
+
+
+@pytest.mark.parametrize(("gib", "iops", "throughput"), [(20, None, None), (399, None, None), (400, 12_000, 500)])
+def test_performance_is_set_where_rds_takes_it_and_at_what_the_size_includes(
+    gib: int, iops: int | None, throughput: int | None
+):
+    inputs = instance(gib=gib).inputs
+    assert (inputs.get("iops"), inputs.get("storageThroughput")) == (iops, throughput)

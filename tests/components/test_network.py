@@ -20,7 +20,7 @@ ONE_GATEWAY = THREE_ZONES.model_copy(update={"nat_gateways": "single"})
 EXISTING = NetworkSettings(
     existing=ExistingNetwork(
         vpc_id="vpc-0123456789abcdef0",
-        cidr="10.20.0.0/16",
+        cidrs=("10.20.0.0/16",),
         public_subnet_ids=("subnet-0000000000000000a", "subnet-0000000000000000b"),
         private_subnet_ids=("subnet-0000000000000000c", "subnet-0000000000000000d"),
         data_subnet_ids=("subnet-0000000000000000e", "subnet-0000000000000000f"),

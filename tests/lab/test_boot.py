@@ -39,6 +39,29 @@ def test_two_masters_come_up_on_an_empty_database_without_a_failed_unit(cluster:
             )
 
 
+ASK_UVICORN = """
+import asyncio, os, sys
+os.environ["FORWARDED_ALLOW_IPS"] = sys.argv[1]
+import uvicorn
+async def tell(scope, receive, send): print(scope["client"][0], scope["scheme"])
+config = uvicorn.Config(tell, interface="asgi3", log_config=None)
+config.load()
+headers = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-proto", b"https")]
+for proxy in sys.argv[2:]:
+    scope = {"type": "http", "client": (proxy, 1), "scheme": "http", "headers": headers}
+    asyncio.run(config.loaded_app(scope, None, None))
+"""
+
+
+def test_the_api_servers_uvicorn_believes_load_balancers_in_every_range_of_the_vpc(cluster: Cluster) -> None:
+    """An existing VPC may have several; a redirect from a load balancer in one that is left out leads to http."""
+    [node, *_] = cluster.nodes(role="master")
+    ranges, proxies = "10.80.0.0/16,100.64.0.0/16", ("10.80.1.1", "100.64.9.9", "100.65.0.1")
+    asked = node.exec("/opt/airflow/venv/bin/python", "-c", ASK_UVICORN, ranges, *proxies)
+    believed = "203.0.113.9 https"
+    assert asked.stdout.splitlines() == [believed, believed, "100.65.0.1 http"], asked.stderr
+
+
 def test_cloud_init_ends_without_an_error_on_every_node(cluster: Cluster) -> None:
     for node in cluster.nodes():
         status = json.loads(node.exec("cloud-init status --format=json").stdout)

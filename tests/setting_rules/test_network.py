@@ -12,7 +12,7 @@ from tests.stack_file import REMOVED, faults_of, the_fault
 
 EXISTING = {
     "vpcId": "vpc-0123456789abcdef0",
-    "cidr": "10.0.0.0/16",
+    "cidrs": ["10.0.0.0/16"],
     "privateSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
     "dataSubnetIds": ["subnet-0123456789abcdef2", "subnet-0123456789abcdef3"],
 }
@@ -20,6 +20,21 @@ EXISTING = {
 
 def test_an_existing_network_stands_alone():
     assert faults_of({"airflow:network": {"existing": EXISTING}}) == ()
+
+
+def test_the_key_for_a_single_range_is_told_its_successor():
+    before = {**{key: value for key, value in EXISTING.items() if key != "cidrs"}, "cidr": "10.0.0.0/16"}
+    remedies = {fault.key: fault.remedy for fault in faults_of({"airflow:network": {"existing": before}})}
+    assert remedies["airflow:network.existing.cidr"] == "did you mean airflow:network.existing.cidrs?"
+    as_text = {**EXISTING, "cidrs": "10.0.0.0/16"}
+    fault = the_fault({"airflow:network": {"existing": as_text}})
+    assert fault.remedy == "write it as a list: [first, second]"
+
+
+@pytest.mark.parametrize("cidrs", [[], ["10.0.0.0/16", "10.0.0.0/16"], ["10.0.0.0/15"]])
+def test_ranges_that_no_vpc_has_are_refused(cidrs: list[str]):
+    fault = the_fault({"airflow:network": {"existing": {**EXISTING, "cidrs": cidrs}}})
+    assert fault.key.startswith("airflow:network.existing.cidrs")
 
 
 def test_an_existing_network_together_with_a_range_and_zones_is_refused_key_by_key():
