@@ -51,6 +51,7 @@ def doors(cluster: Cluster, api: AirflowApi) -> dict[str, str]:
     buckets = cluster.recording.exports["buckets"]
     conf = {
         "secrets": [names[key] for key in names],
+        "other group": cluster.recording.exports["autoscalingGroups"]["workerPools"]["heavy"],
         "buckets": {"task-logs": buckets["taskLogs"], "dags": buckets["dags"], "artifacts": buckets["artifacts"]},
     }
     api.wait_for_dag("burglar")
@@ -79,6 +80,11 @@ def test_the_masters_secrets_are_closed_to_a_worker(cluster: Cluster, doors: dic
 
 def test_the_buckets_of_dags_and_artifacts_are_closed_to_a_worker(doors: dict[str, str]) -> None:
     for door in ("write dags", "write artifacts", "delete task logs"):
+        assert doors[door] == "AccessDenied", f"{door}: {doors[door]}"
+
+
+def test_workers_of_another_pool_are_out_of_a_workers_reach(doors: dict[str, str]) -> None:
+    for door in ("keep a worker of another pool", "end a worker of another pool"):
         assert doors[door] == "AccessDenied", f"{door}: {doors[door]}"
 
 

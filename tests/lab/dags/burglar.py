@@ -29,6 +29,8 @@ def burglar():
         buckets = dag_run.conf["buckets"]
         secrets = boto3.client("secretsmanager")
         s3 = boto3.client("s3")
+        autoscaling = boto3.client("autoscaling")
+        of_another_pool = {"AutoScalingGroupName": dag_run.conf["other group"], "InstanceId": "i-0123456789abcdef0"}
         doors = {
             "own database": lambda: psycopg2.connect(backend).close(),
             "airflow database": lambda: psycopg2.connect(f"{own}/airflow").close(),
@@ -37,6 +39,12 @@ def burglar():
             "write dags": lambda: s3.put_object(Bucket=buckets["dags"], Key="evil.py", Body=b"x"),
             "write artifacts": lambda: s3.put_object(Bucket=buckets["artifacts"], Key="evil", Body=b"x"),
             "delete task logs": lambda: s3.delete_object(Bucket=buckets["task-logs"], Key="airflow/burglar"),
+            "keep a worker of another pool": lambda: autoscaling.record_lifecycle_action_heartbeat(
+                LifecycleHookName="worker-is-drained", **of_another_pool
+            ),
+            "end a worker of another pool": lambda: autoscaling.complete_lifecycle_action(
+                LifecycleHookName="worker-is-drained", LifecycleActionResult="CONTINUE", **of_another_pool
+            ),
         } | {name: lambda name=name: secrets.get_secret_value(SecretId=name) for name in dag_run.conf["secrets"]}
         found = {name: _refusal(attempt) for name, attempt in doors.items()}
         found["in the environment"] = ",".join(sorted(name for name in os.environ if name.startswith("AIRFLOW__")))
