@@ -75,8 +75,9 @@ requirements: $(STAMP) ## Lock the program's own requirements
 	    .venv/bin/uv pip compile -q --no-config --system-certs --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
 
-instance-types: $(STAMP) ## Take EC2's list of instance types from botocore
+instance-types: $(STAMP) ## Take EC2's list of instance types from botocore, and what regions offer from cfn-lint
 	@$(PYTHON) -m aws_facts.instance_types > instance_types.new && mv instance_types.new aws_facts/instance_types.txt
+	@$(PYTHON) -m aws_facts.region_families > region_families.new && mv region_families.new aws_facts/region_families.txt
 
 docs: $(STAMP) ## Rebuild the pages that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md

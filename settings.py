@@ -113,7 +113,10 @@ class NetworkSettings(Section):
     zones: tuple[Zone, ...] = ()
     """Availability zones, two at least, three as a rule. Each gets a public, a private and a data subnet. RDS and load
     balancers need two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway. A zone can be
-    added at any time; before one is removed it has to be drained, which is in docs/removing-a-zone.md."""
+    added at any time; before one is removed it has to be drained, which is in docs/removing-a-zone.md. Not every zone
+    has every instance type, database class and interface endpoint, and a letter means another building in each account:
+    only AWS can tell, with `aws ec2 describe-instance-type-offerings --location-type availability-zone`, or in
+    `pulumi up`."""
 
     nat_gateways: Literal["perZone", "single"] = "perZone"
     """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:
@@ -125,7 +128,8 @@ class NetworkSettings(Section):
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services that the nodes reach inside the VPC instead of through NAT, for example `secretsmanager`. Each costs
     about 8 USD a month and zone. S3 has its own gateway endpoint, always, at no charge. Not beside `existing`: an
-    endpoint takes over its service's name for everybody in the VPC."""
+    endpoint takes over its service's name for everybody in the VPC. Which zones of a region have one, only AWS can
+    tell: `aws ec2 describe-vpc-endpoint-services`."""
 
     existing: ExistingNetwork | None = None
     """Ids of a VPC to use. Then all other keys of `network` have nothing to say and are refused."""

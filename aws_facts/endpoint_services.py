@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-support.html: the part of the endpoint's name after
 # com.amazonaws.<region>. S3 is not among them: its gateway endpoint is always there and costs nothing.
 SERVICES = (
@@ -12,3 +14,14 @@ SERVICES = (
     *("sagemaker.api", "sagemaker.runtime", "secretsmanager", "sns", "sqs", "ssm", "ssmmessages", "states", "sts"),
     *("transfer", "xray"),
 )
+
+# The regions of services that are in few of them: https://docs.aws.amazon.com/general/latest/gr/codeartifact.html. Most
+# others are in every region. AWS adds regions, so this is a reason for a warning and no fault.
+_OF_CODEARTIFACT = (
+    *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-north-1", "eu-south-1"),
+    *("eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-east-2", "us-west-2"),
+)
+REGIONS: Mapping[str, tuple[str, ...]] = {
+    "codeartifact.api": _OF_CODEARTIFACT,
+    "codeartifact.repositories": _OF_CODEARTIFACT,
+}

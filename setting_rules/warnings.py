@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from aws_facts import instance_types
+from aws_facts import endpoint_services, instance_types, region_families
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -18,6 +18,9 @@ def warnings(settings: Settings) -> Iterator[str]:
     """One text for each finding: the key, what it says, what follows and what to do."""
     yield from _long_tasks_on_spot(settings)
     yield from _devices_without_driver(settings)
+    yield from _types_of_other_regions(settings)
+    yield from _endpoints_of_other_regions(settings)
+    yield from _zone_with_less(settings)
 
 
 def _long_tasks_on_spot(settings: Settings) -> Iterator[str]:
@@ -30,13 +33,15 @@ def _long_tasks_on_spot(settings: Settings) -> Iterator[str]:
             )
 
 
+def _used_types(settings: Settings) -> Iterator[tuple[str, Sequence[str]]]:
+    """The keys that name instance types, and the types."""
+    yield "airflow:masters.instanceType", [settings.masters.instance_type]
+    for name, pool in settings.worker_pools.items():
+        yield f"airflow:workerPools.{name}.instanceTypes", pool.instance_types
+
+
 def _devices_without_driver(settings: Settings) -> Iterator[str]:
-    used: list[tuple[str, Sequence[str]]] = [("airflow:masters.instanceType", [settings.masters.instance_type])]
-    used += [
-        (f"airflow:workerPools.{name}.instanceTypes", pool.instance_types)
-        for name, pool in settings.worker_pools.items()
-    ]
-    for key, types in used:
+    for key, types in _used_types(settings):
         with_devices = [kind for kind in types if instance_types.needs_a_driver(kind)]
         for architecture in sorted({instance_types.architecture(kind) for kind in with_devices}):
             if getattr(settings.node_image, architecture) is None:
@@ -44,3 +49,40 @@ def _devices_without_driver(settings: Settings) -> Iterator[str]:
                     f"{key}: {', '.join(with_devices)}. Debian's image has no driver for their GPUs or accelerators: "
                     f"pin an image that has one in airflow:nodeImage.{architecture}."
                 )
+
+
+def _types_of_other_regions(settings: Settings) -> Iterator[str]:
+    for key, types in _used_types(settings):
+        elsewhere = [kind for kind in types if not region_families.is_offered(kind, settings.region)]
+        if elsewhere:
+            yield (
+                f"{key}: {', '.join(elsewhere)}. EC2 had none of them in {settings.region} when "
+                "aws_facts/region_families.txt was written, and a group cannot launch what its region lacks. What it "
+                f"has now: aws ec2 describe-instance-type-offerings --region {settings.region} --filters "
+                f"Name=instance-type,Values={','.join(elsewhere)}"
+            )
+
+
+def _endpoints_of_other_regions(settings: Settings) -> Iterator[str]:
+    region = settings.region
+    for service in settings.network.interface_endpoints:
+        if region not in endpoint_services.REGIONS.get(service, (region,)):
+            yield (
+                f"airflow:network.interfaceEndpoints: {service}. AWS does not list the service in {region}, and "
+                "`pulumi up` fails at an endpoint that is not offered. What is: aws ec2 describe-vpc-endpoint-services "
+                f"--region {region} --service-names com.amazonaws.{region}.{service}"
+            )
+
+
+# Its building is use1-az3 in most accounts, the one zone of the region that AWS's own services ask to avoid:
+# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+_ZONE_WITH_LESS = "us-east-1e"
+
+
+def _zone_with_less(settings: Settings) -> Iterator[str]:
+    if _ZONE_WITH_LESS in settings.network.zones:
+        yield (
+            f"airflow:network.zones: {_ZONE_WITH_LESS}. In most accounts that is use1-az3, which lacks many instance "
+            "types, database classes and interface endpoints: take another zone, unless aws ec2 "
+            "describe-availability-zones --region us-east-1 names another ZoneId for it."
+        )

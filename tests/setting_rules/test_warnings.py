@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aws_facts.regions import ZONE_LETTERS
 from offline.engine import deploy
 from setting_rules.warnings import warnings
 from settings import load_settings
@@ -31,9 +32,9 @@ def test_long_tasks_on_spot_instances_are_warned_of():
 
 
 def test_gpus_with_an_image_that_has_no_driver_are_warned_of():
-    changes = {"airflow:workerPools.heavy.instanceTypes": ["g6.xlarge", "g5.xlarge"]}
+    changes = {"airflow:workerPools.heavy.instanceTypes": ["g4dn.xlarge", "g5.xlarge"]}
     (warning,) = warnings_of(changes)
-    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: g6.xlarge, g5.xlarge.")
+    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: g4dn.xlarge, g5.xlarge.")
     assert "airflow:nodeImage.amd64" in warning
     assert warnings_of({**changes, "airflow:nodeImage": {"amd64": "ami-0123456789abcdef0"}}) == []
     assert len(warnings_of({**changes, "airflow:nodeImage": {"arm64": "ami-0123456789abcdef0"}})) == 1
@@ -47,3 +48,30 @@ def test_masters_with_gpus_are_warned_of():
 def test_the_plan_and_the_preview_show_the_warnings():
     _, recording = deploy(load_settings, config=changed({"airflow:masters.instanceType": "g5.xlarge"}))
     assert [message.partition(".instanceType")[0] for message in recording.messages] == ["warning: airflow:masters"]
+
+
+def in_region(region: str, changes: dict[str, Any]) -> list[str]:
+    zones = [f"{region}{letter}" for letter in ZONE_LETTERS[region][:2]]
+    return warnings_of({"aws:region": region, "airflow:network.zones": zones, **changes})
+
+
+def test_instance_types_that_the_region_has_not_are_warned_of():
+    changes = {"airflow:workerPools.heavy.instanceTypes": ["r7i.xlarge", "r7a.xlarge"]}
+    (warning,) = in_region("eu-west-2", {"airflow:workerPools.default.instanceTypes": ["m7i.xlarge"], **changes})
+    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: r7a.xlarge. EC2 had none of them in eu-west-2")
+    assert "aws ec2 describe-instance-type-offerings --region eu-west-2" in warning
+    assert [w for w in in_region("eu-west-1", changes) if "offerings" in w] == []
+
+
+def test_an_endpoint_of_a_service_that_the_region_has_not_is_warned_of():
+    changes = {"airflow:network.interfaceEndpoints": ["codeartifact.api", "secretsmanager"]}
+    (warning,) = [w for w in in_region("ca-central-1", changes) if "interfaceEndpoints" in w]
+    assert warning.startswith("airflow:network.interfaceEndpoints: codeartifact.api. AWS does not list the service in")
+    assert in_region("eu-west-1", changes) == []
+
+
+def test_the_zone_of_us_east_1_that_lacks_most_is_warned_of():
+    changes = {"aws:region": "us-east-1", "airflow:network.zones": ["us-east-1a", "us-east-1e"]}
+    (warning,) = warnings_of(changes)
+    assert warning.startswith("airflow:network.zones: us-east-1e. In most accounts that is use1-az3")
+    assert warnings_of({**changes, "airflow:network.zones": ["us-east-1a", "us-east-1b"]}) == []
