@@ -50,7 +50,7 @@ HOOK_HEARTBEAT_SECONDS = (30, 7_200)
 
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html: shortest and longest prefix of a VPC
 VPC_PREFIXES = (16, 28)
-# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: 5 by default, 50 for who asks
+# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: 5, or up to 50 on request
 CIDR_BLOCKS_PER_VPC = 50
 # https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html: network, router, DNS, reserved, broadcast
 ADDRESSES_RESERVED_PER_SUBNET = 5

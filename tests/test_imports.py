@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "node_image": {"offline", "settings", "setting_rules", "aws_facts"},
     # Only to unpack user data for a diff.
     "offline": {"node", "aws_facts"},
-    "lab": {"offline", "node", "aws_facts"},
+    "lab": {"offline", "node"},
     "bench": {"offline", "lab", "node"},
     "docs": {"settings", "setting_rules", "aws_facts"},
 }

@@ -38,7 +38,7 @@ def _rds_instance(registration: Registration) -> Answer:
 
 
 def _storage(registration: Registration) -> dict[str, int]:
-    """What gp3 storage of a PostgreSQL instance does, as far as nobody said."""
+    """What gp3 storage of a PostgreSQL instance does, set or not."""
     if (registration.inputs.get("engine"), registration.inputs.get("storageType")) != ("postgres", "gp3"):
         return {}
     gib, iops, throughput = map(registration.inputs.get, ("allocatedStorage", "iops", "storageThroughput"))

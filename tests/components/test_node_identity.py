@@ -154,7 +154,7 @@ def test_a_master_scales_no_group_of_a_cluster_whose_name_begins_like_a_pool():
 
 @pytest.mark.parametrize("role", Role)
 def test_buckets_are_used_in_our_account_only(role: Role):
-    """Their names can be guessed, and whoever made one first has it."""
+    """Their names can be guessed, and the first account to take a name has it."""
     on_buckets = [s for s in statements(role) if any(action.startswith("s3:") for action in s["Action"])]
     assert len(on_buckets) >= 6
     for statement in on_buckets:

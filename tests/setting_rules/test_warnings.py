@@ -55,7 +55,7 @@ def in_region(region: str, changes: dict[str, Any]) -> list[str]:
     return warnings_of({"aws:region": region, "airflow:network.zones": zones, **changes})
 
 
-def test_instance_types_that_the_region_has_not_are_warned_of():
+def test_instance_types_that_the_region_does_not_offer_are_warned_of():
     changes = {"airflow:workerPools.heavy.instanceTypes": ["r7i.xlarge", "r7a.xlarge"]}
     (warning,) = in_region("eu-west-2", {"airflow:workerPools.default.instanceTypes": ["m7i.xlarge"], **changes})
     assert warning.startswith("airflow:workerPools.heavy.instanceTypes: r7a.xlarge. EC2 had none of them in eu-west-2")
@@ -63,7 +63,7 @@ def test_instance_types_that_the_region_has_not_are_warned_of():
     assert [w for w in in_region("eu-west-1", changes) if "offerings" in w] == []
 
 
-def test_an_endpoint_of_a_service_that_the_region_has_not_is_warned_of():
+def test_an_endpoint_of_a_service_that_the_region_lacks_is_warned_of():
     changes = {"airflow:network.interfaceEndpoints": ["codeartifact.api", "secretsmanager"]}
     (warning,) = [w for w in in_region("ca-central-1", changes) if "interfaceEndpoints" in w]
     assert warning.startswith("airflow:network.interfaceEndpoints: codeartifact.api. AWS does not list the service in")
