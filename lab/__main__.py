@@ -15,7 +15,7 @@ import boto3
 import pulumi
 from botocore.config import Config
 
-from lab import cluster, description, host, image
+from lab import cluster, description, host, image, preconditions
 from lab.cluster import Cluster
 from lab.node import enter
 from lab.progress import LabError, say
@@ -131,7 +131,7 @@ def dag(arguments: argparse.Namespace) -> None:
 
 def images(_: argparse.Namespace) -> None:
     """Build what is not in the cache."""
-    host.check_machine()
+    preconditions.check()
     host.install_programs()
     with contextlib.closing(cluster.take_lock()):  # a running lab needs the images that a new one would replace
         for kind in (image.NODE, image.SERVERS):
@@ -140,7 +140,7 @@ def images(_: argparse.Namespace) -> None:
 
 def sweep(_: argparse.Namespace) -> None:
     """Clear up after a lab that was killed."""
-    host.check_machine()
+    preconditions.check_root()
     with contextlib.closing(cluster.take_lock()):
         cluster.sweep()
     say("nothing of a lab is left")

@@ -13,19 +13,31 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from lab import boot_times, description, firewall, forwarding, host, hosts_file, image, namespace
+from lab import (
+    boot_times,
+    cgroups,
+    description,
+    firewall,
+    forwarding,
+    host,
+    hosts_file,
+    image,
+    namespace,
+    preconditions,
+)
 from lab.aws import account
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
 from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
+from lab.budget import share_out
 from lab.departures import Departure
 from lab.description import Description
 from lab.groups import Groups, Surroundings
 from lab.infrastructure import Infrastructure
 from lab.node import Node
 from lab.outages import BrokerSwitch, DatabaseSwitch
-from lab.progress import LabError, step
+from lab.progress import LabError, say, step
 from lab.stack import record
 
 Found = TypeVar("Found")
@@ -43,15 +55,28 @@ class Cluster:
         self._started = time.monotonic()
 
     def __enter__(self) -> Cluster:
-        host.check_machine()
-        host.install_programs()
+        preconditions.check_root()
         self._lock = take_lock()
+        try:
+            self._look_around()
+        except BaseException:
+            self._lock.close()  # nothing has been started
+            raise
         try:
             self._up()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _look_around(self) -> None:
+        """Run the program, share the machine out, and raise UnfitError when it lacks something."""
+        with step(f"running the program of Pulumi.{self._stack}.yaml"):
+            self.recording = record(self._stack)
+        self.budget = share_out(self.recording, cgroups.available_mib())
+        preconditions.check(self.budget.shortage)
+        host.install_programs()
+        preconditions.check()  # with the programs that were not there before
 
     def __exit__(self, *_: object) -> None:
         if (groups := getattr(self, "groups", None)) is not None:
@@ -63,12 +88,12 @@ class Cluster:
 
     def _up(self) -> None:
         sweep()
+        say(self.budget.summary())
         image.build(image.NODE)
         image.build(image.SERVERS)
-        with step(f"running the program of Pulumi.{self._stack}.yaml"):
-            self.recording = record(self._stack)
+        cgroups.limit_nodes(self.budget.nodes)
         with step("starting the network, PostgreSQL, Valkey, the load balancer and AWS"):
-            self.infrastructure = Infrastructure(self.recording)
+            self.infrastructure = Infrastructure(self.recording, self.budget.maximums)
         self.url: str = self.recording.exports["url"]
         balancer = self.infrastructure.plan.load_balancers
         hosts_file.add(urlsplit(self.url).hostname or "", next(iter(balancer.values())))
@@ -230,6 +255,7 @@ class Cluster:
             targets=parts.targets,
             metadata=parts.metadata,
             security_groups=firewall.worn_by_nodes(self.recording),
+            memory={group: share.limit for group, share in self.budget.shares.items()},
         )
 
     def _new_fleet(self) -> Fleet:

@@ -35,6 +35,7 @@ class Surroundings:
     Attributes:
         metadata: the directory that the metadata service reads.
         security_groups: those that the nodes of each group wear, by the group's name.
+        memory: what a node of each group may take in MiB, by the group's name.
     """
 
     namespace: Namespace
@@ -45,6 +46,7 @@ class Surroundings:
     targets: Targets
     metadata: Path
     security_groups: Mapping[str, Sequence[str]]
+    memory: Mapping[str, int]
 
 
 class Groups:
@@ -159,7 +161,7 @@ class Groups:
     def _boot(self, instance: Instance) -> None:
         name, number = self._name(instance)
         self._metadata.tell(instance, Notices())
-        node = Node(name, number, instance, self._lab.namespace, self._lab.storage)
+        node = Node(name, number, instance, self._lab.namespace, self._lab.storage, self._lab.memory[instance.group])
         self._nodes[instance.id] = node
         say(f"{name}: powered on as {instance.id}, {instance.address} in {instance.zone}")
 

@@ -1,4 +1,4 @@
-"""The machine the lab runs on: what it must be, and the packages that are installed when they are lacking."""
+"""The machine the lab runs on: where the lab keeps what, and the packages that are installed when they are lacking."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ STATE = Path("/run/airflow-lab")
 LOGS = STATE / "logs"
 DISKS = Path("/var/tmp/airflow-lab")  # noqa: S108 - made by root with mode 0700
 """Disks of the nodes and of the servers, gone when the lab ends."""
-MEMORY_FOR_DISKS_KIB = 12 << 20
-"""With that much memory free, disks are kept in it: nodes boot faster, and a killed lab leaves none behind."""
 
-SUPPORTED = {"debian": ("12", "13")}
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -42,29 +39,6 @@ PROGRAMS: Mapping[str, str] = {
 }
 SUITE_KEYS = Path("/usr/share/keyrings/debian-archive-trixie-stable.gpg")
 """Signs the packages of the nodes' Debian 13; the first releases of Debian 12 did not have it."""
-
-
-def check_machine(os_release: Path = Path("/etc/os-release")) -> None:
-    """Raise LabError unless this is Debian 12 or 13, we are root, and the kernel has what nodes need."""
-    if os.geteuid() != 0:
-        raise LabError("The lab boots machines and makes networks: run it as root (sudo make lab).")
-    check_distribution(os_release)
-    if "overlay" not in Path("/proc/filesystems").read_text():
-        load = subprocess.run(["modprobe", "overlay"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        if load.returncode != 0:
-            raise LabError("The kernel has no overlayfs, which the nodes' disks are made of (modprobe overlay failed).")
-
-
-def check_distribution(os_release: Path) -> None:
-    """Raise LabError unless the file describes Debian 12 or 13."""
-    pairs = (line.split("=", 1) for line in os_release.read_text().splitlines() if "=" in line)
-    release = {key: value.strip('"') for key, value in pairs}
-    distribution, version = (release.get(key, "") for key in ("ID", "VERSION_ID"))
-    if version not in SUPPORTED.get(distribution, ()):
-        raise LabError(
-            f"The lab runs on Debian 12 and 13; this is {release.get('PRETTY_NAME', 'another system')}. "
-            "`make check` and `make plan` work here too."
-        )
 
 
 def install_programs() -> None:
@@ -106,9 +80,3 @@ def make_private(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
-
-
-def memory_free_kib(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Memory that programs can have without swapping."""
-    line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
-    return int(line.split()[1])

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,10 @@ urllib.request.urlopen(urllib.request.Request(url, data=b"0", headers=plain)).re
 class Infrastructure:
     """The running lab without its nodes."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, maximums: Mapping[str, int]) -> None:
+        """Start it all. `maximums` are the largest sizes of the autoscaling groups that this machine can bear."""
         self.recording = recording
+        self._maximums = maximums
         self.plan = plan_addresses(recording)
         network.refuse_overlap(self.plan.vpc)
         group = recording.of_type("aws:autoscaling/group:Group")[0]
@@ -138,7 +141,9 @@ class Infrastructure:
         """Make the program's resources, then let moto ask everybody for permission."""
         self.operator = account.AccessKey(id="unchecked", secret="unchecked")  # noqa: S106 - nothing is checked yet
         self._wait_for_account()
-        self.operator = account.fill(self.recording, self.client, database_admin=self.database.managed_secret)
+        self.operator = account.fill(
+            self.recording, self.client, database_admin=self.database.managed_secret, maximums=self._maximums
+        )
         address = ENFORCE.format(load_balancer.MOTO_ADDRESS, load_balancer.MOTO_PORT)
         self.namespace.run(sys.executable, "-c", address)
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import host, network
+from lab import cgroups, host, network
 from lab.instance import Instance
-from lab.namespace import CGROUP, Namespace, children, remove_cgroups
+from lab.namespace import Namespace, children
 from lab.progress import LabError
 
 BOOT_NODE = Path(__file__).with_name("boot-node")
@@ -39,7 +39,16 @@ class NodeStorage:
 class Node:
     """A booted node. `name` is what a person types; a node that is gone stays readable but runs no commands."""
 
-    def __init__(self, name: str, number: int, instance: Instance, namespace: Namespace, storage: NodeStorage) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        instance: Instance,
+        namespace: Namespace,
+        storage: NodeStorage,
+        memory: int,
+    ) -> None:
+        """Power it on with so many MiB of memory."""
         self.name = name
         self.instance = instance
         self.powered_on = time.monotonic()
@@ -51,6 +60,7 @@ class Node:
         self._directory = namespace.view(self._inside)
         self._dhcp_host = storage.dhcp_hosts / name
         self._lower = storage.lower
+        self._memory = memory
         self._power_on(number)
 
     def _power_on(self, number: int) -> None:
@@ -63,7 +73,7 @@ class Node:
                 *("unshare", "--mount", "--propagation", "private", BOOT_NODE, self.name, self._inside / "root"),
                 ":".join(map(str, self._lower)),
                 *(self._inside / "upper", self._inside / "work"),
-                *(f"ec2e{number:04x}-1916-9099-7caf-fd2101230000", CGROUP),
+                *(f"ec2e{number:04x}-1916-9099-7caf-fd2101230000", cgroups.CGROUP, str(self._memory << 20)),
                 log=console,
             )
         self.leader = self._find_init()
@@ -141,7 +151,7 @@ class Node:
         """Take what is left of a node that runs no more: its interface, its cgroups and its disk."""
         network.unplug(self._namespace, port=self._port, netns=self.name)
         self._dhcp_host.unlink(missing_ok=True)
-        remove_cgroups(self.name)
+        cgroups.remove(self.name)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _signal(self, number: int) -> None:

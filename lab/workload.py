@@ -41,7 +41,7 @@ class Task:
 
     @property
     def kind(self) -> str:
-        """`python`, `bash` or `asking`."""
+        """`python`, `bash`, `asking` or `greedy`."""
         return self.dag.partition("_")[0]
 
 

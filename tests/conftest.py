@@ -44,4 +44,4 @@ def _failed(report: Any) -> Any:
 def _reason(report: Any) -> str:
     """What was given as the reason; pytest keeps it as the last part of a place in the source."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return reason.removeprefix("Skipped: ")
+    return "\n    ".join(reason.removeprefix("Skipped: ").splitlines())

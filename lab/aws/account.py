@@ -47,10 +47,12 @@ def name_of_secret(arn: str) -> str:
     return arn.partition(":secret:")[2][:-7]
 
 
-def fill(recording: Recording, client: Client, *, database_admin: Mapping[str, str]) -> AccessKey:
+def fill(
+    recording: Recording, client: Client, *, database_admin: Mapping[str, str], maximums: Mapping[str, int]
+) -> AccessKey:
     """Make everything the nodes meet, and return the operator's key.
 
-    `database_admin` becomes the value of the secret that RDS manages.
+    `database_admin` becomes the value of the secret that RDS manages, `maximums` the largest sizes of the groups.
     """
     key = _operator(client("iam"))
     _secrets(recording, client("secretsmanager"), database_admin)
@@ -58,7 +60,7 @@ def fill(recording: Recording, client: Client, *, database_admin: Mapping[str, s
     _roles(recording, client("iam"))
     ids = _network(recording, client("ec2"))
     ids |= _launch_templates(recording, client("ec2"))
-    _groups(recording, client("autoscaling"), ids)
+    _groups(recording, client("autoscaling"), ids, maximums)
     return key
 
 
@@ -167,14 +169,14 @@ def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str]) -> None:
+def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str], maximums: Mapping[str, int]) -> None:
     for group in recording.of_type(GROUP):
         given = group.inputs
         template = dict(_template_of(given, ids))
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=group.outputs["name"],
             MinSize=given["minSize"],
-            MaxSize=given["maxSize"],
+            MaxSize=maximums[group.outputs["name"]],
             DesiredCapacity=group.outputs["desiredCapacity"],
             VPCZoneIdentifier=",".join(ids[subnet] for subnet in given["vpcZoneIdentifiers"]),
             HealthCheckType=given["healthCheckType"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from lab import host
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
-from lab.progress import LabError, say
+from lab.preconditions import UnfitError
+from lab.progress import say
 from lab.workload import Workload
 
+WORKERS = {"default": 2, "heavy": 3}
+"""How many of each pool the tests let work at a time."""
 DAGS = Path(__file__).with_name("dags")
 
 
@@ -31,11 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Both masters and each pool's minimum of workers, ready, with the tests' DAGs in their bucket."""
-    try:
-        host.check_machine()
-    except LabError as unfit:
-        pytest.skip(f"left out: {unfit}")
-    with Cluster() as lab:
+    with ExitStack() as stack:
+        try:
+            lab = stack.enter_context(Cluster())
+        except UnfitError as unfit:
+            pytest.skip(str(unfit))
+        fitting = {pool: lab.budget.maximums[group_of(lab, pool)] for pool in WORKERS}
+        if any(fitting[pool] < WORKERS[pool] for pool in WORKERS):
+            pytest.skip(f"the tests want workers {WORKERS}, and {fitting} fit into the memory of this machine")
         for dag in sorted(DAGS.glob("*.py")):
             lab.put_dag(dag.name, dag.read_text())
         lab.wait_ready()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import host
+from lab import host, preconditions
 from lab.airflow_api import wait_until
-from lab.namespace import CGROUP, HOST_LINK
-from lab.progress import LabError
+from lab.cgroups import CGROUP
+from lab.namespace import HOST_LINK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,11 +24,17 @@ def _running() -> set[str]:
     return {pid for listed in lists for pid in listed.read_text().split()} | set(found.stdout.split())
 
 
+def _disks() -> list[str]:
+    """The files of the lab that are still block devices."""
+    listed = subprocess.run(["losetup", "--list", "--noheadings", "--output=BACK-FILE"], capture_output=True, text=True)
+    return [file for file in listed.stdout.splitlines() if file.startswith(str(host.DISKS))]
+
+
 def test_a_killed_lab_leaves_nothing_running() -> None:
     try:
-        host.check_machine()
-    except LabError as unfit:
-        pytest.skip(f"left out: {unfit}")
+        preconditions.check()
+    except preconditions.UnfitError as unfit:
+        pytest.skip(str(unfit))
     lab = subprocess.Popen([sys.executable, "-m", "lab", "up"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert lab.stderr is not None
     said = []
@@ -44,3 +50,4 @@ def test_a_killed_lab_leaves_nothing_running() -> None:
     cable = Path("/sys/class/net", HOST_LINK)
     wait_until(lambda: not cable.exists(), 10, "the cable to the lab's network to be gone")
     assert "airflow-lab" not in Path("/proc/mounts").read_text()
+    wait_until(lambda: not _disks(), 10, "the loop device of the disks to be free")

@@ -23,11 +23,14 @@ from lab.aws import account
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
 from lab.aws.moto_server import ADDRESS, TLS_VERSION_HEADER
+from lab.budget import share_out
 from lab.infrastructure import REPOSITORY
 from lab.instance import Instance
 from offline.recording import Recording
 
 REGION, ACCOUNT = "eu-west-1", "111122223333"
+MEMORY_MIB = 23 << 10
+"""Enough for half of the workers that the prod stack may have."""
 DATABASE_ADMIN = {"username": "admin", "password": "p'\"$x"}
 
 
@@ -101,7 +104,9 @@ def served(recording: Recording, folder: Path) -> Generator[Aws]:
 
 
 def _filled(aws: Aws, recording: Recording) -> Aws:
-    aws.operator = account.fill(recording, aws.client, database_admin=DATABASE_ADMIN)
+    aws.operator = account.fill(
+        recording, aws.client, database_admin=DATABASE_ADMIN, maximums=share_out(recording, MEMORY_MIB).maximums
+    )
     connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"), timeout=10)
     connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
     assert connection.getresponse().status == 200

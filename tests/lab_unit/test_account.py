@@ -24,6 +24,13 @@ def aws(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
+def test_a_group_grows_no_further_than_the_machine_can_bear(aws: Aws, recording: Recording):
+    described = aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    sizes = {group["AutoScalingGroupName"]: (group["MinSize"], group["MaxSize"]) for group in described}
+    pools = recording.exports["autoscalingGroups"]["workerPools"]
+    assert (sizes[pools["default"]], sizes[pools["heavy"]]) == ((1, 4), (0, 4))
+
+
 def test_secrets_have_the_arns_that_the_policies_name(aws: Aws, recording: Recording):
     secrets = aws.client("secretsmanager")
     for name, arn in account.secret_arns(recording).items():

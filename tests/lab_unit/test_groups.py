@@ -154,6 +154,7 @@ class Lab:
             targets=self.targets,
             metadata=folder,
             security_groups={MASTERS: ["sg-masters"], POOL: ["sg-workers"]},
+            memory={MASTERS: 2560, POOL: 1792},
         )
         self.groups = Groups(cast(Surroundings, parts), on_change=lambda *_: None)
 

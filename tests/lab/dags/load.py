@@ -62,6 +62,15 @@ def asking(ti=None, dag_run=None) -> None:
         time.sleep(1)
 
 
+@task(task_id="work")
+def greedy(ti=None) -> None:
+    """Takes memory at its first try until the kernel ends it."""
+    _enter(ti)
+    taken = []
+    while ti.try_number == 1:
+        taken.append(b"x" * (32 << 20))
+
+
 @task.bash(task_id="work")
 def bash(ti=None, dag_run=None) -> str:
     _enter(ti)
@@ -72,3 +81,4 @@ for queue in QUEUES:
     _dag("python", queue, python)
     _dag("asking", queue, asking)
     _dag("bash", queue, bash)
+    _dag("greedy", queue, greedy)

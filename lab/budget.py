@@ -1,0 +1,123 @@
+"""How the machine's memory is shared out: what a node may take, and how many workers of each pool fit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lab.aws.account import GROUP
+from node.environment import ENVIRONMENT_FILE
+from node.user_data import decode
+from offline.recording import Recording, Resource
+
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+RESERVE_MIB = 2048
+"""For PostgreSQL, Valkey, moto, HAProxy and the lab itself, which take half of it under load, and for the shell."""
+# What a node needs when tasks that do little take all its slots, measured with Airflow 3.3.2 ...
+MASTER_NEEDS_MIB = 1700
+WORKER_NEEDS_MIB, TASK_NEEDS_MIB = 640, 136
+# ... and what it may take. Not all nodes do so at once: together they have a limit of their own.
+MASTER_LIMIT_MIB = 2560
+WORKER_LIMIT_MIB, TASK_LIMIT_MIB = 1024, 192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What the nodes of one autoscaling group get.
+
+    Attributes:
+        pool: empty for the masters.
+        needs: MiB that a busy node takes.
+        limit: MiB that a node may take; beyond, the kernel ends its largest process, as on an instance of this size.
+        maximum: nodes that the group may have, `wanted` of them in the stack file.
+    """
+
+    pool: str
+    needs: int
+    limit: int
+    maximum: int
+    wanted: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The machine's memory in MiB: what is `available`, what all nodes together may take, and each group's share."""
+
+    available: int
+    nodes: int
+    shares: Mapping[str, Share]
+
+    @property
+    def shortage(self) -> str:
+        """A sentence when not even the smallest cluster fits; empty otherwise."""
+        needed = _needed(self.shares)
+        if needed <= self.nodes:
+            return ""
+        return (
+            f"It needs {_gib(needed + RESERVE_MIB)} of memory for its servers, the masters and a worker of each pool "
+            f"(more where minSize says so); {_gib(self.available)} is available here."
+        )
+
+    @property
+    def maximums(self) -> dict[str, int]:
+        """The largest size of each group, by its name."""
+        return {group: share.maximum for group, share in self.shares.items()}
+
+    def summary(self) -> str:
+        """A line for the person who starts the lab."""
+        groups = [
+            f"{share.pool} up to {share.maximum} of {share.wanted} workers x {_gib(share.limit)}"
+            if share.pool
+            else f"{share.maximum} masters x {_gib(share.limit)}"
+            for share in self.shares.values()
+        ]
+        return f"memory: {_gib(self.available)} here; {', '.join(groups)}; {_gib(self.nodes)} for all of them together"
+
+
+def share_out(recording: Recording, available: int) -> Budget:
+    """Share `available` MiB out; the masters and one worker of each pool get theirs even when it is too little."""
+    nodes = available - RESERVE_MIB
+    shares = {group.outputs["name"]: _share(recording, group) for group in recording.of_type(GROUP)}
+    return Budget(available=available, nodes=nodes, shares=_fill(shares, nodes - _needed(shares)))
+
+
+def _share(recording: Recording, group: Resource) -> Share:
+    """The share of a group that has as few nodes as the cluster can do with."""
+    environment = decode(_template(recording, group).inputs["userData"])[ENVIRONMENT_FILE]
+    variables = dict(line.split("=", 1) for line in shlex.split(environment, comments=True))
+    wanted = group.inputs["maxSize"]
+    needs, limit, least = MASTER_NEEDS_MIB, MASTER_LIMIT_MIB, wanted
+    if pool := variables.get("NODE_POOL", ""):
+        slots = int(variables["NODE_CONCURRENCY"])
+        needs, limit = WORKER_NEEDS_MIB + TASK_NEEDS_MIB * slots, WORKER_LIMIT_MIB + TASK_LIMIT_MIB * slots
+        least = max(group.inputs["minSize"], 1)
+    return Share(pool=pool, needs=needs, limit=limit, maximum=least, wanted=wanted)
+
+
+def _needed(shares: Mapping[str, Share]) -> int:
+    return sum(share.needs * share.maximum for share in shares.values())
+
+
+def _fill(shares: Mapping[str, Share], left: int) -> dict[str, Share]:
+    """Give the pool with the fewest workers one more, as long as there is one that may grow and fits."""
+    grown = dict(shares)
+    while can := {n: one for n, one in grown.items() if one.maximum < one.wanted and one.needs <= left}:
+        name = min(can, key=lambda one: can[one].maximum)
+        grown[name] = replace(can[name], maximum=can[name].maximum + 1)
+        left -= can[name].needs
+    return grown
+
+
+def _template(recording: Recording, group: Resource) -> Resource:
+    """The group's launch template."""
+    given = group.inputs.get("launchTemplate", {}).get("id")
+    if not given:
+        policy = group.inputs["mixedInstancesPolicy"]["launchTemplate"]
+        given = policy["launchTemplateSpecification"]["launchTemplateId"]
+    return next(template for template in recording.of_type(TEMPLATE) if template.id == given)
+
+
+def _gib(mib: int) -> str:
+    return f"{mib / 1024:.1f} GiB"

@@ -1,0 +1,97 @@
+"""The nodes' cgroups, all of them below one that bounds them, and the memory that there is for the lab."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUP = "airflow-lab"
+"""The cgroup of all nodes, in each hierarchy; the lab's servers are not in it."""
+TOP = Path("/sys/fs/cgroup")
+MEMINFO, OWN = Path("/proc/meminfo"), Path("/proc/self/cgroup")
+HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "pids", "systemd", "unified")
+NODE_CONTROLLERS = ("cpu", "memory", "pids", "io")
+
+
+def is_unified(top: Path = TOP) -> bool:
+    """Whether this machine has version 2 alone."""
+    return (top / "cgroup.controllers").exists()
+
+
+def limit_nodes(mib: int, top: Path = TOP) -> None:
+    """Make the cgroup of all nodes with its limit: what they take beyond costs them, not the machine."""
+    if not is_unified(top):
+        directory = top / "memory" / CGROUP
+        directory.mkdir(exist_ok=True)
+        (directory / "memory.limit_in_bytes").write_text(str(mib << 20))
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # where the kernel does not count swap
+            (directory / "memory.memsw.limit_in_bytes").write_text(str(mib << 20))
+        return
+    directory = top / CGROUP
+    directory.mkdir(exist_ok=True)
+    for parent in (top, directory):
+        for controller in NODE_CONTROLLERS:
+            with contextlib.suppress(OSError):  # without it limits of units are not enforced, all else works
+                (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+    (directory / "memory.max").write_text(str(mib << 20))
+    with contextlib.suppress(FileNotFoundError):
+        (directory / "memory.swap.max").write_text("0")
+
+
+def try_out(top: Path = TOP) -> None:
+    """Make a cgroup in every hierarchy and remove it; OSError names the one that refuses."""
+    hierarchies = [top] if is_unified(top) else [top / name for name in HIERARCHIES if (top / name).is_dir()]
+    for hierarchy in hierarchies:
+        probe = hierarchy / f"{CGROUP}-probe"
+        probe.mkdir()
+        probe.rmdir()
+    if is_unified(top):
+        (top / "cgroup.subtree_control").write_text("+memory")
+
+
+def available_mib(top: Path = TOP, meminfo: Path = MEMINFO, own: Path = OWN) -> int:
+    """Memory that programs can have without swapping, within the limits of the cgroups that the lab itself is in."""
+    line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+    return min([int(line.split()[1]) << 10, *_left_by_limits(top, own)]) >> 20
+
+
+def _left_by_limits(top: Path, own: Path) -> Iterator[int]:
+    """What each limit above the lab's own process leaves; a container may be in a cgroup whose files it cannot see."""
+    limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    if is_unified(top):
+        limit, usage, cache = "memory.max", "memory.current", "inactive_file"
+    for line in own.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == ("" if is_unified(top) else "memory"):
+            root = top / controllers
+            directory = root / path.lstrip("/")
+            for place in {root, directory, *(parent for parent in directory.parents if parent.is_relative_to(root))}:
+                with contextlib.suppress(FileNotFoundError, ValueError):  # "max" is no number, and no limit
+                    statistics = dict(line.split() for line in (place / "memory.stat").read_text().splitlines())
+                    used = int((place / usage).read_text()) - int(statistics.get(cache, 0))
+                    yield int((place / limit).read_text()) - used
+
+
+def remove(node: str = "") -> None:
+    """Remove the cgroups of a node that is off, or of all: empty ones cost the kernel memory too."""
+    below = Path(CGROUP, node)
+    for top in [*TOP.glob(f"*/{below}"), TOP / below]:
+        if top.is_dir():
+            for directory, _, _ in os.walk(top, topdown=False):
+                _remove(Path(directory))
+
+
+def _remove(directory: Path) -> None:
+    """A cgroup can go as soon as the kernel has buried its last process, which takes a moment."""
+    for _ in range(50):
+        try:
+            directory.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,150 @@
+"""What the lab needs of its machine, looked at before anything starts; what is missing is told all at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import cgroups, host
+from lab.progress import LabError
+
+SUPPORTED = {"debian": ("12", "13")}
+IMAGES_GIB, DISKS_GIB = 2, 12
+"""Free space for both images, and for the disks of ten nodes, each 1.1 GiB, nearly all of it Airflow's environment."""
+
+# Bits of a capability set: include/uapi/linux/capability.h of the kernel. All but the last two are Docker's default.
+CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_FOWNER": 3,
+    "CAP_FSETID": 4,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+    "CAP_NET_BIND_SERVICE": 10,
+    "CAP_NET_RAW": 13,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_MKNOD": 27,
+    "CAP_SETFCAP": 31,
+    "CAP_NET_ADMIN": 12,
+    "CAP_SYS_ADMIN": 21,
+}
+# What is tried in namespaces of its own, with a program that is not there before the first lab.
+IN_NAMESPACES = ("unshare", "--fork", "--pid", "--mount", "--net", "--mount-proc", "--propagation", "private")
+MOUNT_OVERLAY = "mkdir l u w r && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w r"
+LAY_CABLE = "ip link add name vpc type bridge && ip link add name port type veth peer name cable"
+FILTER_PACKETS = "nft add table inet airflow-lab"
+
+ROOT = "The lab boots machines and makes networks, which root alone can do: use sudo."
+IN_A_CONTAINER = """\
+A container is given what is missing as the job `lab` in .github/workflows/check.yml does it:
+  docker run --privileged --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw -v /var/tmp:/var/tmp ...
+/var/tmp has to be the machine's: the container's own is an overlay."""
+
+
+class UnfitError(LabError):
+    """The machine lacks something."""
+
+
+def check(*further: str) -> None:
+    """Raise UnfitError with everything that this machine lacks, `further` faults included, and how to give it."""
+    faults = [*_of_distribution(), *filter(None, further)]
+    if os.geteuid() != 0:
+        faults.append(ROOT)
+    else:
+        of_container = [*(_of_capabilities() or _of_kernel()), *_of_cgroups(), *_of_sysctls(), *_of_disks()]
+        faults += [*_of_space(), *of_container, *([IN_A_CONTAINER] if of_container else [])]
+    if faults:
+        raise UnfitError("\n".join(["The lab cannot run here.", *faults]))
+
+
+def check_root() -> None:
+    """Raise UnfitError unless we are root, with whatever else can be seen without."""
+    if os.geteuid() != 0:
+        check()
+
+
+def _of_distribution(os_release: Path = Path("/etc/os-release")) -> Iterator[str]:
+    pairs = (line.split("=", 1) for line in os_release.read_text().splitlines() if "=" in line)
+    release = {key: value.strip('"') for key, value in pairs}
+    distribution, version = (release.get(key, "") for key in ("ID", "VERSION_ID"))
+    if version not in SUPPORTED.get(distribution, ()):
+        yield (
+            f"It runs on Debian 12 and 13; this is {release.get('PRETTY_NAME', 'another system')}. "
+            "`make check` and `make plan` work here too."
+        )
+
+
+def _of_capabilities(status: Path = Path("/proc/self/status")) -> list[str]:
+    line = next(line for line in status.read_text().splitlines() if line.startswith("CapEff:"))
+    held = int(line.split()[1], 16)
+    lacking = [name for name, bit in CAPABILITIES.items() if not held >> bit & 1]
+    return [f"Root lacks {', '.join(lacking)}."] if lacking else []
+
+
+def _of_kernel() -> list[str]:
+    """What the kernel, or a security profile, refuses although the capabilities are there."""
+    if fault := _refused("new namespaces", "true"):
+        return [fault]
+    tried = (
+        _refused("a mount", "mount -t tmpfs tmpfs ."),
+        _refused("an overlay", MOUNT_OVERLAY) if not _are_on_overlay() else "",
+        _refused("a bridge and a virtual cable", LAY_CABLE) if host.find_program("ip") else "",
+        _refused("a packet filter", FILTER_PACKETS) if host.find_program("nft") else "",
+    )
+    return [fault for fault in tried if fault]
+
+
+def _of_cgroups(top: Path = cgroups.TOP) -> Iterator[str]:
+    unified = top / "cgroup.controllers"
+    if "memory" not in unified.read_text() if unified.exists() else not (top / "memory").is_dir():
+        yield f"{top} has no controller `memory`, which gives the nodes their limits."
+        return
+    try:
+        cgroups.try_out(top)
+    except OSError as refusal:
+        yield f"The nodes' cgroups cannot be made: {refusal.strerror}: {refusal.filename}."
+
+
+def _of_sysctls(forward: Path = Path("/proc/sys/net/ipv4/ip_forward")) -> Iterator[str]:
+    if not os.access(forward, os.W_OK):
+        yield f"{forward} cannot be written: the nodes reach the world through this machine."
+
+
+def _of_disks() -> Iterator[str]:
+    if _are_on_overlay():
+        yield f"{host.DISKS.parent} is on an overlay, on which the nodes' disks cannot be. Mount a volume there."
+
+
+def _are_on_overlay() -> bool:
+    command = ["stat", "--file-system", "--format=%T", host.DISKS.parent]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "overlayfs"
+
+
+def _of_space() -> Iterator[str]:
+    for place, gib in {
+        host.CACHE.parent: 0 if host.CACHE.exists() else IMAGES_GIB,
+        host.DISKS.parent: DISKS_GIB,
+    }.items():
+        free = shutil.disk_usage(place).free / 2**30
+        if free < gib:
+            yield f"{place} has {free:.1f} GiB of free space; {gib} are needed. `make lab-sweep` may give some."
+
+
+def _refused(what: str, command: str) -> str:
+    """The fault when the kernel refuses the command in namespaces of its own; it leaves nothing behind."""
+    with tempfile.TemporaryDirectory(dir=host.DISKS.parent) as directory:
+        done = subprocess.run(
+            [*IN_NAMESPACES, "sh", "-c", command],
+            cwd=directory,
+            env=host.ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return f"The kernel refuses {what}: {done.stderr.strip()}" if done.returncode != 0 else ""

@@ -1,0 +1,43 @@
+"""A node has the memory that the lab's budget gives it. What a task takes beyond costs the task."""
+
+from __future__ import annotations
+
+from lab.cgroups import CGROUP, TOP, is_unified
+from lab.cluster import Cluster
+from lab.node import Node
+from lab.workload import Workload, describe
+
+WORKER = "airflow-worker.service"
+SERVICE = ("ActiveState", "NRestarts", "MainPID")
+
+
+def test_no_ordinary_work_is_ended_for_want_of_memory(cluster: Cluster) -> None:
+    """What the tests before this one made the nodes do: bursts, drains, boots beside the leaving."""
+    assert [node.name for node in cluster.nodes() if _ended_for_want_of_memory(node)] == []
+
+
+def test_a_task_that_takes_more_memory_than_its_node_has_dies_alone_and_is_tried_again(
+    cluster: Cluster, work: Workload
+) -> None:
+    cluster.wait_ready()
+    before = {node: node.unit(WORKER, *SERVICE) for node in cluster.nodes(pool="default")}
+    departed = len(cluster.departures)
+    neighbours = work.start("default", 30, number=4)
+    work.wait_running(neighbours)
+    greedy = work.start("default", 0, kind="greedy")
+    [task] = work.wait_ended(greedy)
+    assert (task.state, task.tries) == ("success", 2), describe([task])
+    [killed] = work.earlier_tries(greedy)
+    tasks = work.wait_ended(neighbours)
+    assert {(one.state, one.tries) for one in tasks} == {("success", 1)}, describe(tasks)
+    assert {node: node.unit(WORKER, *SERVICE) for node in before} == before, "Celery's own process lives on"
+    ended = {str(node.instance.address): _ended_for_want_of_memory(node) for node in cluster.nodes()}
+    assert {address: number for address, number in ended.items() if number} == {killed.address: 1}
+    assert len(cluster.departures) == departed, "no node is replaced for it"
+
+
+def _ended_for_want_of_memory(node: Node) -> int:
+    """How many of the node's processes the kernel has ended because there was no memory left."""
+    top, file = (TOP, "memory.events.local") if is_unified() else (TOP / "memory", "memory.oom_control")
+    lines = [line for found in (top / CGROUP / node.name).rglob(file) for line in found.read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
