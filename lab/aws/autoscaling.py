@@ -290,8 +290,13 @@ def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
     """
     group = group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
     skip_matching = self._get_bool_param("Preferences.SkipMatching", False)
-    alias = _version(group).image_id.startswith("resolve:ssm:")
-    if alias and (skip_matching or self._get_param("DesiredConfiguration")):
+    desired = self._get_param("DesiredConfiguration")
+    if self._get_bool_param("Preferences.AutoRollback", False) and not desired:
+        raise ValidationError(
+            "The AutoRollback parameter cannot be set to true when the DesiredConfiguration parameter is empty. Set "
+            "AutoRollback to false or specify a desired configuration and try again."
+        )
+    if _version(group).image_id.startswith("resolve:ssm:") and (skip_matching or desired):
         raise ValidationError(
             "An instance refresh with skip matching or a desired configuration is not supported for a launch template "
             "that specifies a Systems Manager parameter instead of an AMI ID"

@@ -275,6 +275,14 @@ def test_no_group_whose_image_is_an_alias_is_refreshed_with_skip_matching_or_a_d
     assert pool.running() == old
 
 
+def test_a_refresh_cannot_promise_to_roll_back_without_a_desired_configuration(aws: Aws):
+    pool = Pool(aws)
+    refresh = {"AutoScalingGroupName": pool.name, "Preferences": {"AutoRollback": True}}
+    assert "when the DesiredConfiguration parameter is empty" in refusal(
+        lambda: pool.api.start_instance_refresh(**refresh)
+    )
+
+
 def test_an_address_is_not_given_away_while_its_last_instance_shuts_down(aws: Aws):
     pool, addresses = Pool(aws), []
     for _ in range(5):
