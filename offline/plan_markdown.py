@@ -6,7 +6,7 @@ import re
 
 from offline.changes import Changes
 from offline.effects import effects
-from offline.plan_text import EFFECTS, RISKS, SECTIONS, ChangeWriter, change_headline, headline
+from offline.plan_text import EFFECTS, LOUD, RISKS, SECTIONS, ChangeWriter, change_headline, fate, headline
 from offline.planned import Plan
 from offline.risks import risks
 from offline.summary import USER_DATA_LIMIT, totals, user_data_sizes
@@ -29,15 +29,12 @@ def render(plan: Plan) -> str:
     parts = [f"### Plan of `{plan.stack}` ({plan.account_id}, {plan.region})", f"{headline(plan)}."]
     foldable: list[tuple[str, list[str], str]] = []
     if plan.changes is not None:
-        writer = ChangeWriter(names)
+        writer = ChangeWriter(names, plan.changes)
         parts += _summary(plan.changes)
         parts.append(f"**{change_headline(plan.changes, f'`{plan.base}`')}**")
         if plan.changes.losing_data:
             lines = _fitting(writer.lines(plan.changes.losing_data), _LONGEST_LOSSES, plan.stack)
-            parts.append(
-                "> [!CAUTION]\n> **REPLACEMENT or removal of data:** `pulumi up` deletes these resources with what "
-                "they hold.\n\n" + _fenced(lines, "diff")
-            )
+            parts.append(f"> [!CAUTION]\n> **{LOUD}:** {fate(plan.changes)}.\n\n" + _fenced(lines, "diff"))
         for kind, title in SECTIONS:
             found = plan.changes.of(kind)
             if found:

@@ -28,7 +28,7 @@ EFFECTS = "What happens"
 
 _WIDTH = 120
 
-_LOUD = "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources with what they hold !!!"
+LOUD = "REPLACEMENT OR REMOVAL OF DATA"
 
 
 def render(plan: Plan) -> str:
@@ -91,10 +91,10 @@ def change_headline(changes: Changes, base: str) -> str:
 
 def change_sections(changes: Changes, base: str, names: Names) -> list[list[str]]:
     """One section per kind of change."""
-    writer = ChangeWriter(names)
+    writer = ChangeWriter(names, changes)
     sections = []
     if changes.losing_data:
-        sections.append([_LOUD, *writer.lines(changes.losing_data)])
+        sections.append([f"!!! {LOUD}: {fate(changes)} !!!", *writer.lines(changes.losing_data)])
     for kind, title in SECTIONS:
         found = changes.of(kind)
         if found:
@@ -102,11 +102,19 @@ def change_sections(changes: Changes, base: str, names: Names) -> list[list[str]
     return sections
 
 
+def fate(changes: Changes) -> str:
+    """What becomes of the data in the resources that are lost."""
+    if changes.base.account_id != changes.head.account_id:
+        return f"these resources stay behind in account {changes.base.account_id} with what they hold"
+    return "`pulumi up` deletes these resources with what they hold"
+
+
 class ChangeWriter:
     """Writes changes as lines; a file's diff that several resources share is written once."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, changes: Changes) -> None:
         self._names = names
+        self._moved = changes.moved  # the reason for everything, and told already
         self._written: dict[tuple[str, ...], str] = {}
 
     def lines(self, changes: Sequence[Change]) -> list[str]:
@@ -128,7 +136,7 @@ class ChangeWriter:
         loud = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
         shown = f"  {highlights(change.resource, self._names)}" if change.kind == "create" else ""
         yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}{shown.rstrip()}"
-        if not any(difference.replaces for difference in change.differences):
+        if not self._moved and not any(difference.replaces for difference in change.differences):
             yield from (f"      because {reason}" for reason in change.reasons)
         if change.kind in ("replace", "remove") and (change.old or change.resource).options.protect:
             yield "      it is protected: `pulumi up` refuses until its protection is taken off"

@@ -240,6 +240,12 @@ class TestTheText:
         assert heads[1:4] == ["Risks", "What happens", heads[3]]
         assert heads[3].startswith("Since main: ")
 
+    def test_data_in_another_account_is_not_called_deleted(self):
+        text = plan_text.render(planned(edited(OTHER_ACCOUNT)))
+        assert "these resources stay behind in account 111122223333 with what they hold" in text
+        assert "deletes" not in text
+        assert "To change" not in text
+
     def test_it_shows_changes_only(self):
         text = plan_text.render(planned(edited({"airflow:database.multiAz": False})))
         assert text.endswith("  ~ database-instance  aws.rds.Instance\n      multiAz: true -> false\n")
