@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 
 import yaml
 
-Registry = dict[str, dict[str, dict[str, bool]]]
+from node import options_source
+from node.options_source import Option
+
+Facts = dict[str, Any]
 
 # Options that Airflow reads and keeps out of its own reference, by the file that reads them.
 UNDOCUMENTED = {("scheduler", "num_stuck_in_queued_retries"): "airflow/jobs/scheduler_job_runner.py"}
@@ -20,19 +24,31 @@ UNDOCUMENTED = {("scheduler", "num_stuck_in_queued_retries"): "airflow/jobs/sche
 # An option is set by a variable of its name, so others are out of reach for a node.
 _SETTABLE = re.compile(r"[a-z0-9_]+")
 
+_LINE = 120
+
 
 def extract(site: Path) -> dict[str, Any]:
-    """The registry of the Airflow that is unpacked in `site`: its version, and what it knows of each option."""
-    options: Registry = {}
-    core = yaml.safe_load((site / "airflow/config_templates/config.yml").read_text())
-    for description in (core, *_provider_descriptions(site)):
-        for section, content in description.items():
-            for option, facts in content["options"].items():
-                if _SETTABLE.fullmatch(option.lower()):
-                    options.setdefault(section.lower(), {})[option.lower()] = _facts(facts)
-    for section, option in _undocumented(site):
-        options.setdefault(section, {})[option] = _facts({})
-    return {"airflow": _version(site), "options": options}
+    """The registry of the Airflow that is unpacked in `site`.
+
+    It holds Airflow's version; of each option its type, the values it is restricted to, if any, and whether it is for a
+    secret; what became of options of older versions; and the time zones that the nodes know.
+    """
+    read_types, choices = options_source.read_types(site), options_source.choices(site)
+    options: dict[str, dict[str, Facts]] = {}
+    for (section, option), description in _descriptions(site):
+        facts: Facts = {
+            "type": read_types.get((section, option)) or options_source.described_type(description),
+            "sensitive": bool(description.get("sensitive")),
+        }
+        if (section, option) in choices:
+            facts["choices"] = choices[section, option]
+        options.setdefault(section, {})[option] = facts
+    return {
+        "airflow": _version(site),
+        "options": options,
+        "former": _former(site, options),
+        "time_zones": (site / "tzdata/zones").read_text().split(),
+    }
 
 
 def to_json(registry: Mapping[str, Any]) -> str:
@@ -41,12 +57,55 @@ def to_json(registry: Mapping[str, Any]) -> str:
     for section, options in sorted(registry["options"].items()):
         lines = [f"   {json.dumps(option)}: {json.dumps(facts)}" for option, facts in sorted(options.items())]
         sections.append(f"  {json.dumps(section)}: {{\n" + ",\n".join(lines) + "\n  }")
-    body = ",\n".join(sections)
-    return f'{{\n "airflow": {json.dumps(registry["airflow"])},\n "options": {{\n{body}\n }}\n}}\n'
+    former = [f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in sorted(registry["former"].items())]
+    zones = textwrap.fill(
+        ", ".join(json.dumps(zone) for zone in sorted(registry["time_zones"])),
+        _LINE,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+    )
+    parts = {
+        "airflow": json.dumps(registry["airflow"]),
+        "options": "{\n" + ",\n".join(sections) + "\n }",
+        "former": "{\n" + ",\n".join(former) + "\n }",
+        "time_zones": f"[\n{zones}\n ]",
+    }
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: {text}" for name, text in parts.items()) + "\n}\n"
 
 
-def _facts(option: Mapping[str, Any]) -> dict[str, bool]:
-    return {"sensitive": bool(option.get("sensitive"))}
+def _descriptions(site: Path) -> Iterator[tuple[Option, Mapping[str, Any]]]:
+    """Every option that a node can set, with what Airflow or the provider says of it."""
+    core = yaml.safe_load((site / "airflow/config_templates/config.yml").read_text())
+    for description in (core, *_provider_descriptions(site)):
+        for section, content in description.items():
+            for option, facts in content["options"].items():
+                if _SETTABLE.fullmatch(option.lower()):
+                    yield (section.lower(), option.lower()), facts
+    for pair in _undocumented(site):
+        yield pair, {}
+
+
+def _former(site: Path, options: Mapping[str, Mapping[str, Facts]]) -> dict[str, Facts]:
+    """Options of older versions: the name that each has now, or Airflow's advice where it has none."""
+    renamed = options_source.former_names(site)
+    former: dict[str, Facts] = {
+        f"{section}.{option}": {"advice": advice}
+        for (section, option), advice in options_source.advice_on_removed(site).items()
+        if advice
+    }
+    for old in renamed:
+        new = renamed[old]
+        while new in renamed and new[1] not in options.get(new[0], {}):
+            new = renamed[new]
+        if new[1] in options.get(new[0], {}):
+            former[".".join(old)] = {"now": ".".join(new)}
+    return {name: facts for name, facts in former.items() if not _exists(name, options)}
+
+
+def _exists(name: str, options: Mapping[str, Mapping[str, Facts]]) -> bool:
+    section, _, option = name.rpartition(".")
+    return option in options.get(section, {})
 
 
 def _undocumented(site: Path) -> Iterator[tuple[str, str]]:

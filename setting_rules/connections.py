@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aws_facts import database_classes
-from setting_rules.airflow_config import POOL_OPTIONS, is_number
 from setting_rules.draining import GENERATIONS
 from setting_rules.faults import Fault, FaultyValue, counted, shown
+from setting_rules.option_values import POOL_OPTIONS, whole_number
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -93,7 +93,7 @@ def connections_suffice(settings: Settings) -> Iterator[Fault]:
 
 
 def _option(settings: Settings, section: str, option: str, default: int) -> int:
-    value = settings.config.get(section, {}).get(option, default)
-    if not is_number(value) or int(value) < POOL_OPTIONS[section, option]:
+    number = whole_number(settings.config.get(section, {}).get(option, default))
+    if number is None or number < POOL_OPTIONS[section, option]:
         raise FaultyValue(f"{section}.{option}")
-    return int(value)
+    return number

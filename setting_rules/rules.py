@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from setting_rules import account, airflow_config, connections, names, network, node_environments, nodes, storage, web
+from setting_rules import (
+    account,
+    airflow_config,
+    connections,
+    names,
+    network,
+    node_environments,
+    nodes,
+    option_values,
+    storage,
+    web,
+)
 from setting_rules.faults import Fault, FaultyValue
 
 if TYPE_CHECKING:
@@ -41,8 +52,15 @@ RULES: tuple[Rule, ...] = (
     web.sources_fit_a_security_group,
     airflow_config.options_exist,
     airflow_config.options_are_not_managed,
+    airflow_config.options_can_work_here,
     airflow_config.options_hold_no_secrets,
-    airflow_config.pool_options_are_limits,
+    option_values.options_can_be_read,
+    option_values.options_are_among_choices,
+    option_values.time_zone_exists,
+    option_values.percent_signs_are_single,
+    option_values.visibility_timeout_covers_draining,
+    option_values.parallelism_fills_the_workers,
+    option_values.pool_options_are_limits,
     node_environments.user_data_fits,
 )
 

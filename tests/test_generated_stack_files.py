@@ -17,7 +17,7 @@ from aws_facts import broker_nodes, database_classes, endpoint_services, instanc
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS
 from offline.engine import DEFAULT_CONFIG, deploy
-from setting_rules import airflow_config, schema
+from setting_rules import airflow_config, option_values, schema
 from setting_rules.account import MOST_TAGS
 from setting_rules.connections import budget
 from setting_rules.faults import SettingsError
@@ -34,21 +34,41 @@ _OPTIONS = sorted(
     for section, options in json.loads(airflow_options.REGISTRY.read_text())["options"].items()
     for option in options
 )
-_POOL_OPTIONS = sorted(airflow_config.POOL_OPTIONS)
+_POOL_OPTIONS = sorted(option_values.POOL_OPTIONS)
+# The rules on these depend on the rest of the stack file.
+_BOUND_OPTIONS = {
+    ("operators", "default_queue"),
+    ("core", "default_timezone"),
+    ("core", "parallelism"),
+    ("celery_broker_transport_options", "visibility_timeout"),
+}
 _FREE_OPTIONS = [
     pair
     for pair in _OPTIONS
-    if pair not in MANAGED_OPTIONS
-    and pair not in _POOL_OPTIONS
-    and pair != ("operators", "default_queue")
-    and not airflow_options.sensitive(*pair)
+    if pair not in {*MANAGED_OPTIONS, *_POOL_OPTIONS, *_BOUND_OPTIONS} and airflow_config.refusal(*pair) is None
 ]
-_OPTION_VALUES = (
-    st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=200).filter(str.isprintable)
-)
+_NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+_TEXTS = st.text(max_size=200).filter(str.isprintable)
+_JSON = st.dictionaries(st.sampled_from(["a", "b"]), st.integers()).map(json.dumps)
+_VALUES_BY_TYPE = {
+    "boolean": st.booleans() | st.sampled_from(["t", "True", "FALSE", "0"]),
+    "integer": st.integers() | st.integers().map(str),
+    "seconds": st.integers(),
+    "number": _NUMBERS | _NUMBERS.map(str),
+    "json": _JSON,
+    "import": st.just("my_package.my_module.my_name"),
+    "string": _NUMBERS | st.booleans() | _TEXTS.filter(lambda text: "%%" not in text),
+}
+
+
+def _option_values(pair: tuple[str, str]) -> st.SearchStrategy[Any]:
+    """Whatever an option may be set to."""
+    if airflow_options.sensitive(*pair):
+        return _JSON
+    choices = airflow_options.choices(*pair)
+    return st.sampled_from(choices) if choices else _VALUES_BY_TYPE[airflow_options.kind(*pair)]
+
+
 _ROUGH = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
@@ -134,7 +154,8 @@ def _by_section(options: dict[tuple[str, str], Any]) -> dict[str, dict[str, Any]
 @st.composite
 def _config(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     """Options of any section, with whatever fits on a line; those that size connection pools stay small."""
-    options = draw(st.dictionaries(st.sampled_from(_FREE_OPTIONS), _OPTION_VALUES, max_size=8))
+    chosen = draw(_lists(st.sampled_from(_FREE_OPTIONS), least=0, most=8))
+    options = {pair: draw(_option_values(pair)) for pair in chosen}
     sizes = st.integers(1, 3) | st.integers(1, 3).map(str)
     return _by_section(options | draw(st.dictionaries(st.sampled_from(_POOL_OPTIONS), sizes)))
 
@@ -196,7 +217,7 @@ def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 _DAMAGED_OPTIONS = st.dictionaries(
     st.sampled_from(_OPTIONS) | st.tuples(_WORDS | st.text(max_size=10), _WORDS | st.text(max_size=10)),
-    _ANYTHING | _OPTION_VALUES,
+    _ANYTHING | st.one_of(*_VALUES_BY_TYPE.values()) | _TEXTS,
     max_size=5,
 ).map(_by_section)
 

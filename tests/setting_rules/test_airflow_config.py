@@ -6,7 +6,6 @@ import pytest
 
 from node.environment import MANAGED_OPTIONS
 from node.roles import SECRETS
-from setting_rules import airflow_config
 from setting_rules.faults import SettingsError
 from tests.stack_file import changed, faults_of, load, the_fault
 
@@ -24,16 +23,61 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest_one():
 
 def test_an_option_of_an_older_airflow_is_answered_with_where_it_went():
     assert the_fault({"airflow:config": {"webserver": {"base_url": "x"}}}).remedy == (
-        "if api.base_url was meant: set airflow:web.domain"
+        "it is called api.base_url now: set airflow:web.domain"
     )
+    fault = the_fault({"airflow:config": {"scheduler": {"dag_dir_list_interval": 30}}})
+    assert fault.remedy.startswith("write it as dag_processor.refresh_interval, its name today, and check")
+
+
+def test_an_option_that_became_a_connection_is_sent_there():
+    for option in ("smtp_user", "smtp_password"):
+        fault = the_fault({"airflow:config": {"smtp": {option: "hunter2"}}})
+        assert "SMTP connection (`smtp_default`)" in fault.remedy
+        assert "hunter2" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("section", "package"), [("elasticsearch", "elasticsearch"), ("openlineage", "openlineage"), ("edge", "edge3")]
+)
+def test_a_section_of_a_provider_that_is_not_installed_names_the_provider(section: str, package: str):
+    fault = the_fault({"airflow:config": {section: {"host": "x"}}})
+    assert f"add apache-airflow-providers-{package} to airflow-requirements.txt and run `make lock`" in fault.remedy
+
+
+def test_options_of_another_executor_are_answered_with_what_runs_the_tasks():
+    for section, option in (("kubernetes_executor", "namespace"), ("aws_ecs_executor", "cluster")):
+        assert "Celery workers" in the_fault({"airflow:config": {section: {option: "x"}}}).remedy
+    assert "Celery workers" in the_fault({"airflow:config": {"core": {"executor": "LocalExecutor"}}}).remedy
+
+
+@pytest.mark.parametrize(("section", "option"), [("core", "auth_manager"), ("fab", "config_file")])
+def test_whoever_looks_for_single_sign_on_reads_that_there_is_none(section: str, option: str):
+    assert "there is no single sign-on" in the_fault({"airflow:config": {section: {option: "x"}}}).remedy
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value", "remedy"),
+    [
+        ("core", "default_impersonation", "etl", "NoNewPrivileges"),
+        ("core", "security", "kerberos", "no Kerberos"),
+        ("core", "dags_folder", "/opt/dags", "the stack's own bucket"),
+        ("logging", "base_log_folder", "/var/log/airflow", "/var/lib/airflow/logs"),
+        ("api", "ssl_cert", "/etc/ssl/a.pem", "airflow:web.domain"),
+        ("celery", "flower_port", 5555, "no node runs Flower"),
+    ],
+)
+def test_an_option_that_cannot_work_on_the_nodes_is_refused(section: str, option: str, value: object, remedy: str):
+    fault = the_fault({"airflow:config": {section: {option: value}}})
+    assert remedy in fault.remedy
+    assert faults_of({"airflow:config": {section: {option: ""}}}) == () or option == "flower_port"
 
 
 @pytest.mark.parametrize(
     ("section", "option", "remedy"),
     [
-        ("core", "execter", "if core.executor was meant: leave it out; the program gives it the value that fits"),
+        ("core", "execter", "if core.executor was meant: leave it out: tasks run on the Celery workers"),
         ("celery", "worker_concurency", "if celery.worker_concurrency was meant: set concurrency of the pool in "),
-        ("core", "fernet_keyy", "if core.fernet_key was meant: leave it out; keep the secret in an Airflow connection"),
+        ("core", "fernet_keyy", "if core.fernet_key was meant: leave it out: the program makes this secret"),
         ("database", "sql_alchemy_con", "if database.sql_alchemy_conn was meant: leave it out: the program makes"),
     ],
 )
@@ -78,13 +122,14 @@ def test_a_rule_is_silent_about_an_option_that_is_at_fault_itself(options: dict[
 
 
 def test_a_password_for_an_option_that_does_not_exist_is_sent_to_a_connection():
-    fault = the_fault({"airflow:config": {"smtp": {"smtp_password": "hunter2"}}})
+    fault = the_fault({"airflow:config": {"github": {"password": "hunter2"}}})
     assert "an Airflow connection" in fault.remedy
     assert "hunter2" not in str(fault)
 
 
 def test_an_option_unlike_any_is_to_be_removed():
-    assert the_fault({"airflow:config": {"zzzzzz": {"qqqqqqq": 1}}}).remedy == "remove it"
+    fault = the_fault({"airflow:config": {"zzzzzz": {"qqqqqqq": 1}}})
+    assert fault.remedy.startswith("remove it; if it is an option of a provider, add the provider")
 
 
 @pytest.mark.parametrize(("section", "option"), sorted(MANAGED_OPTIONS))
@@ -98,7 +143,10 @@ def test_concurrency_is_the_pools_to_set():
     assert fault.remedy == "set concurrency of the pool in airflow:workerPools"
 
 
-@pytest.mark.parametrize("variable", sorted({name for names in SECRETS.values() for name in names.values()}))
+_OPTIONS_FOR_SECRETS = {name for names in SECRETS.values() for name in names.values() if name.startswith("AIRFLOW__")}
+
+
+@pytest.mark.parametrize("variable", sorted(_OPTIONS_FOR_SECRETS))
 def test_a_secret_of_a_service_is_refused_unseen(variable: str):
     _, section, option = variable.lower().split("__")
     with pytest.raises(SettingsError) as refusal:
@@ -107,17 +155,42 @@ def test_a_secret_of_a_service_is_refused_unseen(variable: str):
     assert "hunter2" not in str(refusal.value), "the report ends in the log of a pull request"
 
 
-@pytest.mark.parametrize(("section", "option"), sorted(airflow_config.POOL_OPTIONS))
 @pytest.mark.parametrize(
-    ("value", "remedy"),
-    [(-1, "or more; less would mean without limit"), *((value, "write it in digits") for value in ("five", 2.5, True))],
+    ("section", "option", "value"),
+    [
+        ("secrets", "backend_kwargs", '{"connections_prefix": "airflow/connections", "variables_prefix": null}'),
+        ("workers", "secrets_backend_kwargs", '{"connections_prefix": "/airflow/connections", "region_name": "x"}'),
+        ("logging", "remote_task_handler_kwargs", '{"delete_local_copy": true}'),
+        ("database", "sql_alchemy_engine_args", '{"pool_timeout": 60}'),
+        ("core", "asset_manager_kwargs", ""),
+    ],
 )
-def test_a_pool_of_connections_has_a_limit(section: str, option: str, value: object, remedy: str):
-    fault = the_fault({"airflow:config": {section: {option: value}}})
-    assert fault.key == f"airflow:config.{section}.{option}"
-    assert "a whole number from" in fault.allowed
-    assert remedy in fault.remedy
+def test_arguments_that_are_no_secrets_may_be_set(section: str, option: str, value: str):
+    assert faults_of({"airflow:config": {section: {option: value}}}) == ()
 
 
-def test_the_largest_overflow_may_be_none():
-    assert faults_of({"airflow:config": {"database": {"sql_alchemy_max_overflow": 0}}}) == ()
+@pytest.mark.parametrize(
+    ("value", "argument"),
+    [
+        ('{"url": "https://vault", "auth_type": "approle", "secret_id": "hunter2"}', "secret_id"),
+        ('{"extra": [{"token": "hunter2"}]}', "extra.token"),
+        ('{"url": "https://airflow:hunter2@vault.corp"}', "url"),
+    ],
+)
+def test_an_argument_that_is_a_secret_is_refused_unseen(value: str, argument: str):
+    fault = the_fault({"airflow:config": {"secrets": {"backend_kwargs": value}}})
+    assert fault.given.startswith(f"the argument {argument}, which looks like a secret")
+    assert fault.remedy.startswith(f"remove {argument}: ")
+    assert "hunter2" not in str(fault)
+
+
+@pytest.mark.parametrize("value", ["connections_prefix=airflow", "[1]", "{'a': 1}"])
+def test_arguments_are_a_json_object(value: str):
+    fault = the_fault({"airflow:config": {"secrets": {"backend_kwargs": value}}})
+    assert fault.allowed == "arguments as a JSON object"
+    assert value not in str(fault), "it may be a secret"
+
+
+def test_a_secret_that_no_connection_can_replace_is_not_sent_to_one():
+    fault = the_fault({"airflow:config": {"sentry": {"sentry_dsn": "https://hunter2@sentry.io/1"}}})
+    assert fault.remedy.startswith("leave it out: the nodes have no way to fetch a secret for this option")

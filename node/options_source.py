@@ -1,0 +1,143 @@
+"""What the source of an unpacked Airflow says about its options, read without running any of it."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Option = tuple[str, str]
+
+# Airflow's description calls many options a string that its code reads as something else, so the method that reads an
+# option is asked first. Where several read one option, the earlier one here is the stricter.
+_TYPES_BY_READER = {
+    "getboolean": "boolean",
+    "getint": "integer",
+    "gettimedelta": "seconds",
+    "getfloat": "number",
+    "getjson": "json",
+    "getimport": "import",
+}
+_TYPES_BY_DESCRIPTION = {"boolean": "boolean", "integer": "integer", "float": "number"}
+
+_CONFIGURATION = "airflow/configuration.py"
+_PARSER = "airflow/_shared/configuration/parser.py"
+_LINTER = "airflow/cli/commands/config_command.py"
+
+
+def described_type(description: Mapping[str, Any]) -> str:
+    """The type that an option's description states."""
+    return _TYPES_BY_DESCRIPTION.get(description.get("type", "string"), "string")
+
+
+def read_types(site: Path) -> dict[Option, str]:
+    """The type as which Airflow and its providers read an option, where their code names the option."""
+    readers: dict[Option, set[str]] = defaultdict(set)
+    for source in sorted((site / "airflow").rglob("*.py")):
+        text = source.read_text(errors="replace")
+        if any(f".{reader}(" in text for reader in _TYPES_BY_READER):
+            for option, reader in _reads(ast.parse(text)):
+                readers[option].add(reader)
+    return {
+        option: next(kind for reader, kind in _TYPES_BY_READER.items() if reader in found)
+        for option, found in readers.items()
+    }
+
+
+def _reads(tree: ast.Module) -> Iterator[tuple[Option, str]]:
+    """Calls such as `conf.getint("core", "parallelism")` or `conf.getint(section="core", key="parallelism")`."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _TYPES_BY_READER:
+            named = {keyword.arg: keyword.value for keyword in call.keywords}
+            arguments = [*call.args[:2], *(named[name] for name in ("section", "key") if name in named)]
+            names = [name for argument in arguments if (name := _text(argument)) is not None]
+            if len(names) == 2:
+                yield (names[0].lower(), names[1].lower()), call.func.attr
+
+
+def _text(node: ast.AST | None) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def choices(site: Path) -> dict[Option, list[str]]:
+    """The values to which Airflow restricts an option: it stops where it finds another one."""
+    scope = _assignments(site / _CONFIGURATION, "AirflowConfigParser")
+    table = scope.get("enums_options")
+    if not isinstance(table, ast.Dict):
+        return {}
+    found = {}
+    for key, value in zip(table.keys, table.values, strict=True):
+        section, option = ast.literal_eval(key) if key else ("", "")
+        found[section, option] = _words(value, scope, site)
+    return found
+
+
+def _words(value: ast.expr, scope: Mapping[str, ast.expr], site: Path) -> list[str]:
+    """A list of texts that may hold other lists, or `sorted(WeightRule.all_weight_rules())`."""
+    match value:
+        case ast.List(elts=parts):
+            return [word for part in parts for word in _words(part, scope, site)]
+        case ast.Starred(value=inner):
+            return _words(inner, scope, site)
+        case ast.Name(id=name):
+            return _words(scope[name], scope, site)
+        case ast.Constant(value=str() as word):
+            return [word]
+        case ast.Call(func=ast.Name(id="sorted"), args=[ast.Call(func=ast.Attribute(value=ast.Name(id="WeightRule")))]):
+            members = _assignments(site / "airflow/task/weight_rule.py", "WeightRule").values()
+            return sorted(word for member in members if (word := _text(member)) is not None)
+    raise ValueError(f"{_CONFIGURATION} restricts an option in a way that is not understood: {ast.unparse(value)}")
+
+
+def former_names(site: Path) -> dict[Option, Option]:
+    """Options of older versions, with the option that each became."""
+    renamed = {change["config"]: change["renamed_to"] for change in _changes(site) if "renamed_to" in change}
+    table = _assignments(site / _PARSER, "AirflowConfigParser").get("deprecated_options")
+    if table is not None:
+        for new, (section, option, _) in ast.literal_eval(table).items():
+            renamed[section, option] = new
+    return renamed
+
+
+def advice_on_removed(site: Path) -> dict[Option, str]:
+    """Options of older versions that have no successor, with Airflow's own advice, which may be empty."""
+    return {
+        change["config"]: change.get("suggestion", "")
+        for change in _changes(site)
+        if not change.keys() & {"renamed_to", "default_change", "is_invalid_if", "remove_if_equals"}
+    }
+
+
+def _changes(site: Path) -> Iterator[dict[str, Any]]:
+    """What `airflow config lint` knows, each change by the arguments that the linter's table gives it."""
+    source = site / _LINTER
+    tree = ast.parse(source.read_text()) if source.exists() else ast.Module([], [])
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "ConfigChange":
+            yield {keyword.arg: _argument(keyword.value) for keyword in call.keywords if keyword.arg}
+
+
+def _argument(value: ast.expr) -> Any:
+    """A literal, or the (section, option) of a ConfigParameter."""
+    if isinstance(value, ast.Call):
+        section, option = (*value.args, *(keyword.value for keyword in value.keywords))
+        return (_text(section), _text(option))
+    return ast.literal_eval(value)
+
+
+def _assignments(source: Path, class_name: str) -> dict[str, ast.expr]:
+    """What a class's body assigns to names."""
+    tree = ast.parse(source.read_text()) if source.exists() else ast.Module([], [])
+    found: dict[str, ast.expr] = {}
+    for definition in tree.body:
+        if isinstance(definition, ast.ClassDef) and definition.name == class_name:
+            for statement in definition.body:
+                if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                    found[statement.targets[0].id] = statement.value
+                elif (
+                    isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value
+                ):
+                    found[statement.target.id] = statement.value
+    return found
