@@ -411,10 +411,10 @@ class Settings(Section):
     package_index: PackageIndexSettings | None = None
 
     config: Mapping[str, Mapping[str, OptionValue]] = Field(default_factory=dict)
-    """Airflow options by section, as in airflow.cfg: `core: {parallelism: 64}`, but with single percent signs. Names,
-    types and fixed choices are checked against the pinned version's. Refused are options that hold secrets, those the
-    program itself sets, and those that cannot work on the nodes. `secrets.backend_kwargs` may name prefixes and the
-    like; the nodes' IAM roles then need your permission to read what is there."""
+    """Airflow options by section, as in airflow.cfg: `core: {max_active_tasks_per_dag: 64}`, but with single percent
+    signs. Names, types and fixed choices are checked against the pinned version's. Refused are options that hold
+    secrets, those the program itself sets, and those that cannot work on the nodes. `secrets.backend_kwargs` may name
+    prefixes and the like; the nodes' IAM roles then need your permission to read what is there."""
 
     def node_environment(self, pool: str | None = None) -> NodeEnvironment:
         """What a worker of the pool is told about the cluster, or a master where no pool is given."""

@@ -12,6 +12,7 @@ from node.environment import NodeEnvironment, PackageIndex, config_text
 from node.pool_sketch import PoolSketch
 from node.roles import Role
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
+from setting_rules import task_slots
 from setting_rules.faults import Fault
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
         pool=None if pool is None else _sketch(settings, pool),
         # Masters alone read the following two. On a worker they would roll every pool when one of them changes.
         pools=tuple(_sketch(settings, each) for each in settings.worker_pools) if pool is None else (),
-        task_slots=_all_task_slots(settings) if pool is None else None,
+        task_slots=task_slots.of_all_pools(settings) if pool is None else None,
         web_url=web_url(cluster, settings.web.domain),
         secure_cookies=settings.web.domain is not None,
         vpc_cidrs=settings.network.vpc_cidrs,
@@ -66,10 +67,6 @@ def _sketch(settings: Settings, name: str) -> PoolSketch:
         boot_lead_seconds=pool.boot_lead_seconds,
         workers_ahead=pool.most_workers_ahead,
     )
-
-
-def _all_task_slots(settings: Settings) -> int:
-    return sum(pool.max_size * pool.task_slots for pool in settings.worker_pools.values())
 
 
 def user_data_fits(settings: Settings) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from node import airflow_options
 from node.environment import config_text
-from setting_rules import airflow_config, schema
+from setting_rules import airflow_config, schema, task_slots
 from setting_rules.faults import Fault, counted, shown
 from setting_rules.values import nearest
 
@@ -126,14 +126,13 @@ def parallelism_fills_the_workers(settings: Settings) -> Iterator[Fault]:
     resting = sum(pool.min_size * pool.task_slots for pool in pools)
     needed = max(1, resting, *(pool.task_slots for pool in pools))
     if masters * tasks < needed:
-        slots = sum(pool.max_size * pool.task_slots for pool in pools)
         yield Fault(
             key=schema.key_of(("config", *_PARALLELISM)),
             given=f"{shown(value)}, which is {counted(masters * tasks, 'task')} with {counted(masters, 'scheduler')}",
             allowed=f"{-(-needed // masters)} or more: all workers at minSize, or one worker with the most slots, have "
             f"{counted(needed, 'task slot')}",
-            remedy=f"leave it out, then one scheduler can fill all {slots:,} slots of the pools; to run fewer tasks, "
-            "lower maxSize or the tasks at a time on one worker",
+            remedy=f"leave it out, then one scheduler can fill all {task_slots.of_all_pools(settings):,} slots of the "
+            "pools; to run fewer tasks, lower maxSize or the tasks at a time on one worker",
         )
 
 

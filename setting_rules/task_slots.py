@@ -11,7 +11,7 @@ from aws_facts import instance_types
 from setting_rules.faults import FaultyValue
 
 if TYPE_CHECKING:
-    from settings import WorkerPoolSettings
+    from settings import Settings, WorkerPoolSettings
 
 # Debian, the idle worker's processes, then each slot's process and its task's supervisor, importing nothing large.
 WORKER_GIB = 0.5
@@ -43,3 +43,8 @@ def slots(pool: WorkerPoolSettings) -> int:
         if 1 <= number <= MOST_SLOTS:
             return number
     raise FaultyValue("concurrency")
+
+
+def of_all_pools(settings: Settings) -> int:
+    """Tasks at a time on all workers of all pools at their maximum size."""
+    return sum(pool.max_size * pool.task_slots for pool in settings.worker_pools.values())

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aws_facts import endpoint_services, instance_types, region_families
+from setting_rules import option_values, task_slots
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -21,6 +22,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from _types_of_other_regions(settings)
     yield from _endpoints_of_other_regions(settings)
     yield from _zone_with_less(settings)
+    yield from _slots_that_stay_empty(settings)
 
 
 def _long_tasks_on_spot(settings: Settings) -> Iterator[str]:
@@ -85,4 +87,16 @@ def _zone_with_less(settings: Settings) -> Iterator[str]:
             f"airflow:network.zones: {_ZONE_WITH_LESS}. In most accounts that is use1-az3, which lacks many instance "
             "types, database classes and interface endpoints: take another zone, unless aws ec2 "
             "describe-availability-zones --region us-east-1 names another ZoneId for it."
+        )
+
+
+def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
+    parallelism = option_values.whole_number(settings.config.get("core", {}).get("parallelism", ""))
+    tasks = (parallelism or 0) * settings.masters.count
+    slots = task_slots.of_all_pools(settings)
+    if parallelism is not None and tasks < slots:
+        yield (
+            f"airflow:config.core.parallelism: {parallelism}. With it the schedulers run at most {tasks} tasks at a "
+            f"time, and the pools have {slots} task slots at maxSize, of which {slots - tasks} are never used: leave "
+            "parallelism out, or lower maxSize."
         )

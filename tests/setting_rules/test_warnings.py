@@ -40,6 +40,15 @@ def test_gpus_with_an_image_that_has_no_driver_are_warned_of():
     assert len(warnings_of({**changes, "airflow:nodeImage": {"arm64": "ami-0123456789abcdef0"}})) == 1
 
 
+def test_task_slots_that_no_scheduler_may_fill_are_warned_of():
+    key = "airflow:config.core.parallelism"
+    (warning,) = warnings_of({key: 64})
+    assert warning.startswith(
+        f"{key}: 64. With it the schedulers run at most 128 tasks at a time, and the pools have 144"
+    )
+    assert warnings_of({key: 72}) == []
+
+
 def test_masters_with_gpus_are_warned_of():
     (warning,) = warnings_of({"airflow:masters.instanceType": "inf2.xlarge"})
     assert warning.startswith("airflow:masters.instanceType: inf2.xlarge.")
