@@ -132,3 +132,22 @@ CREATE TABLE dag (
     CONSTRAINT dag_pkey PRIMARY KEY (dag_id)
 );
 CREATE INDEX idx_next_dagrun_create_after ON dag (next_dagrun_create_after);
+
+CREATE TABLE log (
+    id SERIAL NOT NULL,
+    dttm TIMESTAMP WITH TIME ZONE,
+    dag_id VARCHAR(250),
+    task_id VARCHAR(250),
+    map_index INTEGER,
+    event VARCHAR(60) NOT NULL,
+    logical_date TIMESTAMP WITH TIME ZONE,
+    run_id VARCHAR(250),
+    owner VARCHAR(500),
+    owner_display_name VARCHAR(500),
+    extra TEXT,
+    try_number INTEGER,
+    CONSTRAINT log_pkey PRIMARY KEY (id)
+);
+CREATE INDEX idx_log_dttm ON log (dttm);
+CREATE INDEX idx_log_event ON log (event);
+CREATE INDEX idx_log_task_instance ON log (dag_id, task_id, run_id, map_index, try_number);

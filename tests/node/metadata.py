@@ -106,25 +106,63 @@ class Metadata:
                 "start": start,
             },
         )
-        for task in tasks:
-            self.execute(
-                "INSERT INTO task_instance (id, task_id, dag_id, run_id, try_number, pool, pool_slots, queue, state,"
-                " queued_dttm, start_date, end_date) VALUES (gen_random_uuid(), gen_random_uuid()::text, %(dag)s,"
-                " %(run)s, 1, 'default_pool', 1, %(queue)s, 'success', %(begin)s, %(begin)s, %(end)s)",
-                {
-                    "dag": dag,
-                    "run": run,
-                    "queue": task.queue,
-                    "begin": start + timedelta(seconds=task.begin),
-                    "end": start + timedelta(seconds=task.end),
-                },
-            )
+        for number, task in enumerate(tasks):
+            self._add_ended_task(dag, run, f"task{number}", start, task)
+
+    def _add_ended_task(self, dag: str, run: str, name: str, start: datetime, task: Task) -> None:
+        """What Airflow 3.3.2 keeps of a task: one row, of which a resumed task has overwritten parts, and the log."""
+        at = {seconds: start + timedelta(seconds=seconds) for seconds in task.times()}
+        values = {"dag": dag, "run": run, "task": name}
+        self.execute(
+            "INSERT INTO task_instance (id, task_id, dag_id, run_id, try_number, pool, pool_slots, queue, state,"
+            " queued_dttm, start_date, end_date) VALUES (gen_random_uuid(), %(task)s, %(dag)s, %(run)s, 1,"
+            " 'default_pool', 1, %(queue)s, 'success', %(queued)s, %(begin)s, %(end)s)",
+            {
+                **values,
+                "queue": task.queue,
+                "queued": at[task.queued_at],
+                "begin": at[task.earlier[0][0] if task.keeps_its_start else task.begin],
+                "end": at[task.end],
+            },
+        )
+        for begin, end in (*task.earlier, (task.begin, task.end)):
+            left = "success" if end == task.end else task.left
+            for event, seconds in (("running", begin), (left, end)):
+                self.execute(
+                    "INSERT INTO log (dttm, dag_id, run_id, task_id, map_index, try_number, event)"
+                    " VALUES (%(at)s, %(dag)s, %(run)s, %(task)s, -1, 1, %(event)s)",
+                    {**values, "at": at[seconds], "event": event},
+                )
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a run: seconds after the run's start."""
+    """A task of a run: seconds after the run's start.
+
+    Attributes:
+        begin: of its last stretch on a worker; for most tasks the only one.
+        queued: when it was queued for that; at its begin if None.
+        earlier: (begin, end) of stretches before.
+        left: the state in which it left its worker before the last stretch.
+    """
 
     begin: float
     end: float
     queue: str = "default"
+    queued: float | None = None
+    earlier: Sequence[tuple[float, float]] = ()
+    left: str = "deferred"
+
+    @property
+    def queued_at(self) -> float:
+        """When it was queued for its last stretch."""
+        return self.begin if self.queued is None else self.queued
+
+    @property
+    def keeps_its_start(self) -> bool:
+        """Whether Airflow leaves its start date alone when it resumes."""
+        return bool(self.earlier) and self.left == "deferred"
+
+    def times(self) -> set[float]:
+        """Every time of it."""
+        return {self.begin, self.end, self.queued_at, *(time for stretch in self.earlier for time in stretch)}

@@ -79,6 +79,42 @@ def test_tasks_that_get_ready_long_after_the_start_do_not_count(metadata: Metada
     assert [run.peak for run in read(metadata)] == [{"default": 1}]
 
 
+def test_tasks_that_waited_for_a_worker_count_by_when_they_were_queued(metadata: Metadata):
+    metadata.add_dag("a", 30)
+    metadata.add_run("a", 3, [Task(250, 300, queued=2) for _ in range(4)])
+    assert [run.peak for run in read(metadata)] == [{"default": 4}]
+
+
+@pytest.mark.parametrize("left", ["deferred", "up_for_reschedule", "up_for_retry"])
+def test_tasks_that_soon_wait_without_a_worker_count_for_the_worker_they_began_on(metadata: Metadata, left: str):
+    metadata.add_dag("a", 30)
+    metadata.add_run("a", 3, [Task(600, 605, earlier=[(1, 3)], left=left) for _ in range(20)])
+    assert [run.peak for run in read(metadata)] == [{"default": 20}]
+
+
+def test_tasks_that_wait_without_a_worker_take_none_meanwhile(metadata: Metadata):
+    metadata.add_dag("a", 30)
+    staggered = [Task(2 * number + 51, 2 * number + 52, earlier=[(2 * number, 2 * number + 1)]) for number in range(60)]
+    metadata.add_run("a", 3, staggered)
+    assert [run.peak for run in read(metadata)] == [{"default": 1}]
+
+
+def test_each_look_of_a_rescheduled_sensor_counts_by_itself(metadata: Metadata):
+    metadata.add_dag("a", 30)
+    looks = [(start, start + 2) for start in range(1, 600, 60)]
+    sensors = [Task(601, 603, earlier=looks, left="up_for_reschedule") for _ in range(3)]
+    metadata.add_run("a", 3, [*sensors, *burst(4, begin=60, end=100), *burst(4, begin=100, end=120)])
+    assert [run.peak for run in read(metadata)] == [{"default": 7}]
+
+
+def test_of_a_task_whose_log_was_cleaned_up_the_last_stretch_on_a_worker_counts(metadata: Metadata):
+    metadata.add_dag("a", 30)
+    resumed_soon = [Task(2 * number + 51, 2 * number + 52, earlier=[(0, 1)]) for number in range(60)]
+    metadata.add_run("a", 3, resumed_soon)
+    metadata.execute("DELETE FROM log")
+    assert [run.peak for run in read(metadata)] == [{"default": 1}]
+
+
 def test_a_run_that_was_read_is_not_read_again(metadata: Metadata):
     reader = due_runs.DueRuns()
     metadata.add_dag("a", 30)

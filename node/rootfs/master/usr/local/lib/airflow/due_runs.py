@@ -17,12 +17,12 @@ LATE_SECONDS = 300
 # Successful runs that tell a DAG's concurrency, out of so many of the newest.
 RUNS_ASKED = 3
 RUNS_SEEN = 20
-# What runs and tasks one pass may read; what is left is read in the next one.
+# What one pass may read; runs that are left are read in the next one.
 MOST_NEW_RUNS = 200
-MOST_TASKS_OF_A_RUN = 2_000
-# Tasks that get ready later than this after their run's start do not count: workers that were started for them with
-# the run would be idle until then, and leave. It is what a pool keeps idle workers for by default, and a boot: in a run
-# that nobody saw coming, the first task waits for one, and all others for it.
+MOST_STRETCHES_OF_A_RUN = 2_000
+# Tasks that get ready later than this after their run's start do not count, nor what comes back that late: workers that
+# were started for it with the run would be idle until then, and leave. It is what a pool keeps idle workers for by
+# default, and a boot: in a run that nobody saw coming, the first task waits for one, and all others for it.
 FIRST_SECONDS = 180
 
 # Airflow's own condition for a run that it would create, `DagModel.dags_needing_dagruns`, but earlier. The column
@@ -57,18 +57,40 @@ CROSS JOIN LATERAL (
 ) AS last
 """
 
-TASKS = """
-SELECT run.dag_id, run.run_id, task.queue, task.began, task.ended
+# A task that is deferred, rescheduled or tried again leaves its worker and comes back: it has several stretches on one.
+# Its row tells of the last. On coming back it is queued anew (`queued_dttm`); a deferred task keeps the start date of
+# its first stretch (`ti_run` in airflow/api_fastapi/execution_api/routes/task_instances.py). Those before are in the
+# log, where the execution API notes each start and each change of state. A log that was cleaned up lacks them.
+STRETCHES = """
+SELECT run.dag_id, run.run_id, work.queue,
+       extract(epoch FROM work.began)::float8, extract(epoch FROM work.ended)::float8
 FROM unnest(%(dags)s::text[], %(runs)s::text[], %(starts)s::timestamptz[]) AS run (dag_id, run_id, start_date)
+CROSS JOIN LATERAL (SELECT run.start_date + %(first)s * interval '1 second' AS last_moment) AS counted
 CROSS JOIN LATERAL (
-    SELECT queue, extract(epoch FROM ti.start_date)::float8 AS began, extract(epoch FROM ti.end_date)::float8 AS ended
+    SELECT ti.queue, stretch.began, stretch.ended
     FROM task_instance AS ti
+    CROSS JOIN LATERAL (
+        SELECT coalesce(ti.queued_dttm, ti.start_date) AS ready,
+               greatest(ti.queued_dttm, ti.start_date) AS began, ti.end_date AS ended
+        UNION ALL
+        SELECT seen.dttm, seen.dttm, coalesce(seen.next_dttm, counted.last_moment)
+        FROM (
+            SELECT event, dttm, lead(dttm) OVER (ORDER BY dttm, id) AS next_dttm
+            FROM log
+            WHERE log.dag_id = ti.dag_id AND log.task_id = ti.task_id
+              AND log.run_id = ti.run_id AND log.map_index = ti.map_index
+              AND event = ANY(%(events)s) AND dttm < ti.queued_dttm AND dttm <= counted.last_moment
+        ) AS seen
+        WHERE seen.event = 'running'
+    ) AS stretch
     WHERE ti.dag_id = run.dag_id AND ti.run_id = run.run_id
       AND ti.queue IS NOT NULL AND ti.end_date > ti.start_date
-      AND coalesce(ti.queued_dttm, ti.start_date) <= run.start_date + %(first)s * interval '1 second'
+      AND stretch.ready <= counted.last_moment
     LIMIT %(most)s
-) AS task
+) AS work
 """
+# States that the execution API writes into the log: of a task that begins on a worker, and of one that leaves it.
+EVENTS = ["running", "success", "failed", "skipped", "deferred", "up_for_reschedule", "up_for_retry"]
 
 
 class _Run(NamedTuple):
@@ -130,10 +152,11 @@ def _peaks(
         "runs": [run.run_id for run in runs],
         "starts": list(starts),
         "first": FIRST_SECONDS,
-        "most": MOST_TASKS_OF_A_RUN,
+        "most": MOST_STRETCHES_OF_A_RUN,
+        "events": EVENTS,
     }
     intervals: dict[_Run, dict[str, list[tuple[float, float]]]] = {run: defaultdict(list) for run in runs}
-    for dag_id, run_id, queue, began, ended in connection.execute(TASKS, bounds):
+    for dag_id, run_id, queue, began, ended in connection.execute(STRETCHES, bounds):
         intervals[_Run(dag_id, run_id)][queue].append((began, ended))
     return {
         run: {queue: peak_concurrency(tasks) for queue, tasks in by_queue.items()}
