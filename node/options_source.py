@@ -22,6 +22,18 @@ _TYPES_BY_READER = {
 }
 _TYPES_BY_DESCRIPTION = {"boolean": "boolean", "integer": "integer", "float": "number"}
 
+# Choices that are not in Airflow's own table: it checks them where it reads the option, or takes its default without a
+# word. With the file in which they stand.
+_CHOICES_WHERE_READ = {
+    ("api", "server_type"): (("uvicorn", "gunicorn"), "airflow/cli/commands/api_server_command.py"),
+    ("core", "test_connection"): (("Disabled", "Enabled", "Hidden"), "airflow/config_templates/config.yml"),
+    ("dag_processor", "dag_version_inflation_check_level"): (
+        ("off", "warning", "error"),
+        "airflow/utils/dag_version_inflation_checker.py",
+    ),
+    ("fab", "session_backend"): (("database", "securecookie"), "airflow/providers/fab/www/extensions/init_session.py"),
+}
+
 _CONFIGURATION = "airflow/configuration.py"
 _PARSER = "airflow/_shared/configuration/parser.py"
 _LINTER = "airflow/cli/commands/config_command.py"
@@ -62,16 +74,25 @@ def _text(node: ast.AST | None) -> str | None:
 
 
 def choices(site: Path) -> dict[Option, list[str]]:
-    """The values to which Airflow restricts an option: it stops where it finds another one."""
+    """The values to which Airflow restricts an option: it stops where it finds another one, or passes it by."""
     scope = _assignments(site / _CONFIGURATION, "AirflowConfigParser")
     table = scope.get("enums_options")
-    if not isinstance(table, ast.Dict):
-        return {}
-    found = {}
-    for key, value in zip(table.keys, table.values, strict=True):
-        section, option = ast.literal_eval(key) if key else ("", "")
-        found[section, option] = _words(value, scope, site)
+    found = dict(_choices_where_read(site))
+    if isinstance(table, ast.Dict):
+        for key, value in zip(table.keys, table.values, strict=True):
+            section, option = ast.literal_eval(key) if key else ("", "")
+            found[section, option] = _words(value, scope, site)
     return found
+
+
+def _choices_where_read(site: Path) -> Iterator[tuple[Option, list[str]]]:
+    for option, (words, where) in _CHOICES_WHERE_READ.items():
+        source = site / where
+        text = source.read_text() if source.exists() else ""
+        if text and not all(word in text for word in words):
+            raise ValueError(f"{where} has other choices for {'.'.join(option)} than {', '.join(words)}")
+        if text:
+            yield option, list(words)
 
 
 def _words(value: ast.expr, scope: Mapping[str, ast.expr], site: Path) -> list[str]:

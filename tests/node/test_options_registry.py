@@ -8,6 +8,7 @@ import pytest
 from node.options_registry import extract, to_json
 
 CORE = """
+# Disabled, Enabled, Hidden
 core:
   description: ~
   options:
@@ -117,6 +118,13 @@ def test_a_restriction_that_is_not_understood_stops_the_lock(tmp_path: Path):
     site = _site(tmp_path)
     (site / "airflow/configuration.py").write_text(CONFIGURATION.replace("[*_levels, ", "levels() + ["))
     with pytest.raises(ValueError, match=r"restricts an option in a way that is not understood: levels\(\)"):
+        extract(site)
+
+
+def test_a_choice_that_a_new_airflow_has_dropped_stops_the_lock(tmp_path: Path):
+    site = _site(tmp_path)
+    (site / "airflow/cli/commands/api_server_command.py").write_text('server_type == "uvicorn"')
+    with pytest.raises(ValueError, match=r"other choices for api\.server_type than uvicorn, gunicorn"):
         extract(site)
 
 

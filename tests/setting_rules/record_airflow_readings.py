@@ -71,7 +71,7 @@ def main() -> None:
         "choices": {
             f"{section}.{option}": {text: starts(section, option, text) for text in (*facts["choices"], "VERBOSE", "x")}
             for section, option, facts in options
-            if "choices" in facts
+            if (section, option) in conf.enums_options
         },
     }
     (HERE / "airflow_readings.json").write_text(json.dumps(record, indent=1) + "\n")

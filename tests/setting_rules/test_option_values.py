@@ -68,6 +68,9 @@ def test_a_value_that_airflow_reads_is_accepted(section: str, option: str, value
         ("logging", "fab_logging_level", "WARNINGS", "did you mean WARNING?"),
         ("core", "default_task_weight_rule", "downstreams", "did you mean downstream?"),
         ("dag_processor", "file_parsing_sort_mode", "random", "write one of these"),
+        ("fab", "session_backend", "redis", "write one of these"),
+        ("api", "server_type", "gunicorn3", "did you mean gunicorn?"),
+        ("core", "test_connection", "enabled", "did you mean Enabled?"),
     ],
 )
 def test_a_value_outside_airflows_choices_is_refused(section: str, option: str, value: str, remedy: str):
