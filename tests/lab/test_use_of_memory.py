@@ -11,9 +11,9 @@ WORKER = "airflow-worker.service"
 SERVICE = ("ActiveState", "NRestarts", "MainPID")
 
 
-def test_no_ordinary_work_is_ended_for_want_of_memory(cluster: Cluster) -> None:
+def test_no_ordinary_work_is_killed_for_lack_of_memory(cluster: Cluster) -> None:
     """What the tests before this one made the nodes do: bursts, drains, boots beside the leaving."""
-    assert [node.name for node in cluster.nodes() if _ended_for_want_of_memory(node)] == []
+    assert [node.name for node in cluster.nodes() if _killed_for_lack_of_memory(node)] == []
 
 
 def test_a_task_that_takes_more_memory_than_its_node_has_dies_alone_and_is_tried_again(
@@ -31,12 +31,12 @@ def test_a_task_that_takes_more_memory_than_its_node_has_dies_alone_and_is_tried
     tasks = work.wait_ended(neighbours)
     assert {(one.state, one.tries) for one in tasks} == {("success", 1)}, describe(tasks)
     assert {node: node.unit(WORKER, *SERVICE) for node in before} == before, "Celery's own process lives on"
-    ended = {str(node.instance.address): _ended_for_want_of_memory(node) for node in cluster.nodes()}
+    ended = {str(node.instance.address): _killed_for_lack_of_memory(node) for node in cluster.nodes()}
     assert {address: number for address, number in ended.items() if number} == {killed.address: 1}
     assert len(cluster.departures) == departed, "no node is replaced for it"
 
 
-def _ended_for_want_of_memory(node: Node) -> int:
+def _killed_for_lack_of_memory(node: Node) -> int:
     """How many of the node's processes the kernel has ended because there was no memory left."""
     top, file = (TOP, "memory.events.local") if is_unified() else (TOP / "memory", "memory.oom_control")
     lines = [line for found in (top / CGROUP / node.name).rglob(file) for line in found.read_text().splitlines()]
