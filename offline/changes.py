@@ -135,13 +135,7 @@ def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: s
     direct = differences(old, new)
     known = {difference.path for difference in direct}
     found = (*direct, *(difference for difference in followed(new, renewals) if difference.path not in known))
-    reasons = [
-        f"{difference.path} follows {difference.follows}" if difference.follows else f"{difference.path} changes"
-        for difference in found
-        if difference.replaces
-    ]
-    if not reasons:
-        reasons += _deleted_below(new, renewals)
+    reasons = [difference.reason for difference in found if difference.replaces] or _deleted_below(new, renewals)
     if not found and not reasons:
         return None
     kind: Kind = "replace" if reasons else "change"

@@ -36,6 +36,11 @@ class Difference:
     """The resources whose outputs it takes and will have another value of; `old` and `new` say nothing then."""
 
     @property
+    def reason(self) -> str:
+        """What a replacement for its sake is put down to."""
+        return f"{self.path} follows {self.follows}" if self.follows else f"{self.path} changes"
+
+    @property
     def key(self) -> str:
         """The input that the path leads into."""
         return re.split(r"[.\[]", self.path, maxsplit=1)[0]
@@ -141,7 +146,9 @@ def _of_default_tags(old: Resource, new: Resource) -> Iterator[Difference]:
         pair = before.get(tag, ABSENT), after.get(tag, ABSENT)
         own = [each.inputs.get("tags", {}).get(tag, ABSENT) for each in (old, new)]
         if pair[0] != pair[1] and own[0] == own[1]:
-            yield Difference(path=f"tagsAll.{tag}", old=pair[0], new=pair[1])
+            secret = "tagsAll" in old.secret_outputs | new.secret_outputs
+            sides = [MASK if secret and value is not ABSENT else value for value in pair]
+            yield Difference(path=f"tagsAll.{tag}", old=sides[0], new=sides[1], secret=secret)
 
 
 def _of_options(old: Resource, new: Resource) -> list[Difference]:

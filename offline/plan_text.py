@@ -136,8 +136,9 @@ class ChangeWriter:
         loud = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
         shown = f"  {highlights(change.resource, self._names)}" if change.kind == "create" else ""
         yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}{shown.rstrip()}"
-        if not self._moved and not any(difference.replaces for difference in change.differences):
-            yield from (f"      because {reason}" for reason in change.reasons)
+        told = {difference.reason for difference in change.differences}
+        if not self._moved:
+            yield from (f"      because {reason}" for reason in change.reasons if reason not in told)
         if change.kind in ("replace", "remove") and (change.old or change.resource).options.protect:
             yield "      it is protected: `pulumi up` refuses until its protection is taken off"
         for difference in change.differences:

@@ -200,6 +200,16 @@ class TestSecrets:
         [difference] = only(lambda: self.version(None), lambda: self.version("new-value")).differences
         assert (difference.old, difference.new) == (ABSENT, MASK)
 
+    def test_a_secret_tag_that_the_provider_adds_is_masked(self):
+        def address() -> object:
+            return aws.ec2.Eip("address", tags={"own": pulumi.Output.secret("s")})
+
+        before, after = (
+            deploy(address, config={"aws:defaultTags": {"tags": {"Team": value}}})[1] for value in ("a", "b")
+        )
+        [difference] = compare(before, after).items[0].differences
+        assert (difference.path, difference.old, difference.new) == ("tagsAll.Team", MASK, MASK)
+
     def test_a_value_that_stops_being_secret_is_masked_too(self):
         def plain() -> object:
             return aws.secretsmanager.SecretVersion("v", secret_id="s", secret_string="new-value")

@@ -121,7 +121,11 @@ class TestBase:
         program = tiny_program(tmp_path, "aws.s3.Bucket('logs', bucket='tiny-logs')")
         program.commit()
         program.main("aws.s3.Bucket('task-logs', bucket='tiny-logs')")
-        assert "because its logical name changes from 'logs' to 'task-logs'" in printed(program, "--base", "HEAD")[1]
+        renamed = "because its logical name changes from 'logs' to 'task-logs'"
+        assert renamed in printed(program, "--base", "HEAD")[1]
+        program.main("aws.s3.Bucket('task-logs', bucket='tiny-task-logs')")
+        assert renamed in printed(program, "--base", "HEAD")[1], "beside a property that forces it as well"
+        program.main("aws.s3.Bucket('task-logs', bucket='tiny-logs')")
         program.main(
             "alias = pulumi.ResourceOptions(aliases=[pulumi.Alias(name='logs')])",
             "aws.s3.Bucket('task-logs', bucket='tiny-logs', opts=alias)",
