@@ -17,19 +17,34 @@ PLACEHOLDER_ACCOUNT = "123456789012"
 SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a stand-in, because the value itself stays encrypted
 """What the program sees in place of a value that only the stack's secrets provider can decrypt."""
 
-_BOOLEAN = "tag:yaml.org,2002:bool"
+_TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as the CLI reads it: yes, no, on and off are words there, not booleans."""
+    """YAML as the CLI reads it: yes and no are words there, 12:30 is no number.
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    Numbers and dates that are written unusually, such as 0123 or 1e3, stay text: the program refuses them.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
-_Loader.add_implicit_resolver(_BOOLEAN, re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+for _kind_of_scalar, _pattern, _firsts in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"-?(?:0|[1-9]\d{0,17})", "-0123456789"),
+    ("float", r"-?(?:0|[1-9]\d{0,17})\.\d+", "-0123456789"),
+    ("merge", "<<", "<"),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind_of_scalar, re.compile(f"(?:{_pattern})$"), list(_firsts))
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | int:
+    number = loader.construct_yaml_float(node)
+    return int(number) if number == int(number) else number  # the CLI hands numbers over as JSON: 1.0 becomes 1
+
+
+_Loader.add_constructor(_TAG + "float", _float)
 
 
 class StackFileError(Exception):
@@ -75,6 +90,8 @@ def read_stack_config(root: Path, stack: str) -> StackConfig:
     config = _mapping(path).get("config") or {}
     if not isinstance(config, dict):
         raise StackFileError(f"{path.name}: `config` is {_kind(config)}; a mapping of keys to values is needed.")
+    if odd := [str(key) for key in config if not isinstance(key, str)]:
+        raise StackFileError(f"{path.name}: {', '.join(odd)} is no key; write it like airflow:cluster.")
     name = str(project.get("name") or "")
     if not name:
         raise StackFileError(f"{root / 'Pulumi.yaml'} gives the project no `name`.")
@@ -99,12 +116,20 @@ def _mapping(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise StackFileError(f"{path} is not UTF-8: {error}") from None
     except yaml.YAMLError as error:
-        raise StackFileError(f"{path} is not valid YAML: {error}") from None
+        raise StackFileError(_tab(path, error) or f"{path} is not valid YAML: {error}") from None
     if repeated:
         raise StackFileError(f"{path} gives keys twice: {'; '.join(repeated)}. Keep one of each.")
     if not isinstance(content, dict):
         raise StackFileError(f"{path} holds {_kind(content)}; a mapping of keys to values is needed.")
     return content
+
+
+def _tab(path: Path, error: yaml.YAMLError) -> str | None:
+    """What to do about a tab, the commonest mistake that no editor shows; None where the error is another one."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if mark is None or "\t" not in "".join(path.read_text(encoding="utf-8").splitlines()[mark.line :][:1]):
+        return None
+    return f"{path}, line {mark.line + 1}: there is a tab, and YAML is indented with spaces. Put spaces in its place."
 
 
 def _load(text: str) -> tuple[Any, list[str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from setting_rules import schema
 from setting_rules.faults import Fault, FaultyValue, SettingsError, shown
 from setting_rules.schema import Path
+from setting_rules.stack_yaml import Unclear
 from setting_rules.values import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,8 +60,12 @@ class ReadableMap(dict[str, Any]):
         return super().get(key, default)
 
 
+@dataclass(frozen=True)
 class Encrypted:
-    """Stands where the stack file holds a value encrypted by Pulumi, which no fault may print."""
+    """Stands where the stack file holds values encrypted by Pulumi, which no fault may print."""
+
+    places: Sequence[Path]
+    """Where they are, below this key; empty where that is not known."""
 
 
 def accept(
@@ -70,13 +76,15 @@ def accept(
     A fault of one value hides no rule between others: the rules run on everything that could be read.
     Raises SettingsError with all faults.
     """
+    if not given:
+        raise SettingsError(stack, [_nothing_given(model)])
     errors: list[ErrorDetails] = []
     try:
         settings = model.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         settings = _readable_part(model, given, {_path(error) for error in errors})
-    faults = [*(_fault(model, error) for error in errors), *rules(settings)]
+    faults = [*(fault for error in errors for fault in _faults(model, error)), *rules(settings)]
     if faults:
         raise SettingsError(stack, sorted(faults, key=lambda fault: _place(model, fault.key)))
     return settings
@@ -131,17 +139,62 @@ def _path(error: ErrorDetails) -> Path:
     return tuple(part for part in error["loc"] if part != "[key]")
 
 
+def _nothing_given(model: type[BaseModel]) -> Fault:
+    return Fault(
+        key="config:",
+        given="nothing",
+        allowed=f"the stack's settings: {', '.join(schema.key_of((key,)) for key in schema.fields_by_key(model))}",
+        remedy="if they are in the file, put a line `config:` above them and indent them; otherwise copy "
+        "Pulumi.prod.yaml",
+    )
+
+
+def _faults(model: type[BaseModel], error: ErrorDetails) -> Iterator[Fault]:
+    """One finding of pydantic, in the operator's words; where it is about encrypted values, each of these."""
+    given = error["input"]
+    if isinstance(given, Encrypted):
+        for place in given.places or ((),):
+            yield _encrypted(model, (*_path(error), *place), known=bool(given.places))
+    elif isinstance(given, Unclear):
+        yield _unclear(model, error, given)
+    else:
+        yield _fault(model, error)
+
+
+def _encrypted(model: type[BaseModel], path: Path, *, known: bool) -> Fault:
+    # Where the file is not beside the program, its key leads to the section at most.
+    key = schema.cli_path(path) if known else f"{schema.cli_path(path)}...."
+    field = schema.field_at(model, path)
+    kind = "--type string " if field and field.annotation in (str, str | None) else ""
+    return Fault(
+        key=schema.key_of(path),
+        given="an encrypted value",
+        allowed="plain values: every secret of the cluster is made by the program and kept in Secrets Manager",
+        remedy=f"`pulumi config set --path --plaintext {kind}'{key}' <value>`; what is secret has no place in the "
+        f"stack file: `pulumi config rm --path '{key}'`",
+    )
+
+
+def _unclear(model: type[BaseModel], error: ErrorDetails, given: Unclear) -> Fault:
+    """A number or a date whose text Pulumi does not hand over as it stands."""
+    path, number = _path(error), given.number
+    of_field = schema.allowed_at(model, path)
+    what, _ = _KINDS.get(error["type"], ("a text in quotes", ""))
+    if error["type"] not in ("int_type", "float_type") or given.is_key or number is None:
+        found, remedy = "without quotes, ", f'put it in quotes: "{given.text}"'
+    else:
+        found, remedy = "", f"write the number in plain decimal digits: {number}, if that is meant"
+    return Fault(
+        key=schema.key_of(path),
+        given=f"{given.text}, {found}in line {given.line}" + ("" if found else f": {number}, as Pulumi reads it"),
+        allowed=of_field.sentence if of_field and not given.is_key else what,
+        remedy=remedy,
+    )
+
+
 def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
-    """One finding of pydantic, in the operator's words."""
     path, kind, given = _path(error), error["type"], error["input"]
     key = schema.key_of(path)
-    if isinstance(given, Encrypted):
-        return Fault(
-            key=key,
-            given="an encrypted value",
-            allowed="plain values: every secret of the cluster is made by the program and kept in Secrets Manager",
-            remedy=f"`pulumi config rm {key}`, then set it without --secret",
-        )
     if kind == "extra_forbidden":
         return _unknown_key(model, path)
     field = schema.field_at(model, path)

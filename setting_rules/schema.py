@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -21,6 +22,7 @@ PROVIDER_KEYS: Mapping[str, str] = {
 # Those of them as the provider spells them.
 _PROVIDER_WORDS = tuple(where.partition(":")[2].partition(".")[0] for where in PROVIDER_KEYS.values())
 Path = tuple[str | int, ...]
+_PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*")
 
 
 def fields_by_key(model: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
@@ -111,6 +113,15 @@ def key_of(path: Path) -> str:
     first, rest = str(path[0]), path[1:]
     key = PROVIDER_KEYS.get(first) or (first if ":" in first else f"airflow:{first}")
     return _printable(key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest))
+
+
+def cli_path(path: Path) -> str:
+    """A path as `pulumi config --path` takes it."""
+    first = key_of(path[:1])
+    return first + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" if _PLAIN_WORD.fullmatch(part) else f'["{part}"]'
+        for part in path[1:]
+    )
 
 
 def _printable(key: str) -> str:

@@ -248,7 +248,7 @@ def _assert_named(error: SettingsError) -> None:
     """Every fault has a place in the stack file and says what to do."""
     assert error.faults
     for fault in error.faults:
-        assert fault.key.startswith(("airflow:", "aws:")), fault
+        assert fault.key.startswith(("airflow:", "aws:", "config:")), fault
         assert fault.given, fault
         assert fault.allowed, fault
         assert fault.remedy, fault

@@ -74,9 +74,9 @@ def test_the_report_names_the_stack_file_and_counts_the_faults():
     assert report.endswith("docs/settings.md describes every key.")
 
 
-def test_an_empty_stack_file_asks_for_every_required_section():
+def test_a_stack_file_asks_for_every_required_section():
     with pytest.raises(SettingsError) as refusal:
-        load({})
+        load({"airflow:config": {}})
     assert [fault.key for fault in refusal.value.faults] == [
         "aws:region",
         "airflow:cluster",
@@ -87,6 +87,12 @@ def test_an_empty_stack_file_asks_for_every_required_section():
         "airflow:workerPools",
         "airflow:web",
     ]
+
+
+def test_an_empty_stack_file_is_one_fault():
+    with pytest.raises(SettingsError) as refusal:
+        load({})
+    assert [fault.key for fault in refusal.value.faults] == ["config:"]
 
 
 def test_a_missing_key_says_what_it_should_hold():
@@ -203,7 +209,7 @@ def test_an_encrypted_value_is_refused_unseen():
         load(changed({"airflow:config": {"core": {"fernet_key": "c2VjcmV0"}}}), secret_keys=["airflow:config"])
     assert [fault.key for fault in refusal.value.faults] == ["airflow:config"]
     assert "c2VjcmV0" not in str(refusal.value)
-    assert "pulumi config rm airflow:config" in refusal.value.faults[0].remedy
+    assert "pulumi config rm --path 'airflow:config....'" in refusal.value.faults[0].remedy, "and not the whole section"
 
 
 def test_the_environment_of_the_real_engine_is_read(monkeypatch: pytest.MonkeyPatch):

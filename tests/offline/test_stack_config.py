@@ -58,6 +58,7 @@ def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
     ("stack_file", "said"),
     [
         ("config: [1]", "`config` is a list; a mapping of keys"),
+        ("config: {1: 2}", "1 is no key; write it like airflow:cluster"),
         ("- a", "holds a list; a mapping of keys to values is needed"),
         ("config: {a", "is not valid YAML"),
         ("", "holds nothing; a mapping"),
@@ -66,6 +67,11 @@ def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
 def test_a_stack_file_that_is_none_says_why(tmp_path: Path, stack_file: str, said: str):
     with pytest.raises(StackFileError, match=said):
         read_stack_config(project(tmp_path, stack_file), "test")
+
+
+def test_a_tab_is_named_with_its_line(tmp_path: Path):
+    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml, line 3: there is a tab.* Put spaces in its place"):
+        read_stack_config(project(tmp_path, "config:\n  airflow:masters:\n\tcount: 2\n"), "test")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""Stack files as text: what the program says about how they are written, in the plan and under the Pulumi CLI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from offline.engine import run_program
+from setting_rules.faults import Fault, SettingsError
+from tests.stack_file import ROOT, content, load
+
+
+@pytest.fixture
+def faults(tmp_path: Path):
+    """The faults of the prod stack's file after texts in it were replaced, found by the plan."""
+    for name in ("__main__.py", "settings.py", "setting_rules", "aws_facts", "components", "node", "Pulumi.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "airflow-requirements.txt").symlink_to(ROOT / "airflow-requirements.txt")
+
+    def faults(*replaced: tuple[str, str]) -> tuple[Fault, ...]:
+        text = (ROOT / "Pulumi.prod.yaml").read_text()
+        for old, new in replaced:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "Pulumi.x.yaml").write_text(text)
+        with pytest.raises(pulumi.RunError) as refusal:  # the SettingsError of the copy is another class than ours
+            run_program("x", root=tmp_path)
+        return refusal.value.faults  # ty: ignore[missing-attribute]
+
+    return faults
+
+
+@pytest.mark.parametrize("account", ["052812345678", "012345670123", "0o17", "1_111_2222_3333"])
+def test_an_account_id_without_quotes_is_shown_as_it_is_written(account: str, faults):
+    of_cluster, of_provider = faults(('"111122223333"', account))[:2][::-1]
+    for fault in (of_cluster, of_provider):
+        assert fault.given.startswith(f"{account}, without quotes, in line ")
+        assert fault.remedy == f'put it in quotes: "{account}"'
+        assert "1402433619" not in str(fault), "a number that nobody wrote"
+    assert of_provider.key == "aws:allowedAccountIds[0]"
+    assert of_cluster.key == "airflow:cluster.accountId"
+
+
+@pytest.mark.parametrize(("written", "read"), [("0123", "83"), ("1e3", "1000"), ("0x10", "16"), ("1_0", "10")])
+def test_a_number_that_is_read_as_another_one_is_told_both(written: str, read: str, faults):
+    (fault,) = faults(("maxSize: 8", f"maxSize: {written}"))
+    assert fault.key == "airflow:workerPools.default.maxSize"
+    assert fault.given.startswith(f"{written}, in line ")
+    assert f"{read}, as Pulumi reads it" in fault.given
+    assert fault.remedy == f"write the number in plain decimal digits: {read}, if that is meant"
+
+
+@pytest.mark.parametrize("written", ["2026-11-26", "0123", "1e3"])
+def test_an_option_without_quotes_is_to_be_put_in_them(written: str, faults):
+    (fault,) = faults(("airflow:web:", f"airflow:config:\n    core:\n      parallelism: {written}\n  airflow:web:"))
+    assert fault.key == "airflow:config.core.parallelism"
+    assert fault.remedy == f'put it in quotes: "{written}"'
+
+
+def test_a_tag_without_quotes_is_named_as_it_is_written(faults):
+    (fault,) = faults(("Project: airflow", "0123: airflow"))
+    assert fault.key == "aws:defaultTags.tags.0123"
+    assert fault.remedy == 'put it in quotes: "0123"'
+
+
+def test_a_forgotten_first_line_is_one_fault(faults):
+    (fault,) = faults(("config:\n", ""))
+    assert fault.key == "config:"
+    assert "a line `config:`" in fault.remedy
+
+
+def test_an_encrypted_value_is_named_and_its_section_kept(faults):
+    (fault,) = faults(('engineVersion: "17"', "engineVersion: {secure: v1:abc}"))
+    assert fault.key == "airflow:database.engineVersion"
+    assert fault.given == "an encrypted value"
+    assert fault.remedy == (
+        "`pulumi config set --path --plaintext --type string 'airflow:database.engineVersion' <value>`; what is secret "
+        "has no place in the stack file: `pulumi config rm --path 'airflow:database.engineVersion'`"
+    )
+
+
+def test_every_encrypted_value_is_named(faults):
+    found = faults(("count: 2", "count: {secure: a}"), ("rootVolumeGib: 30", "rootVolumeGib: {secure: b}"))
+    assert [fault.key for fault in found] == ["airflow:masters.count", "airflow:masters.rootVolumeGib"]
+    assert "--type string" not in found[0].remedy, "the CLI stores digits as a number by itself"
+
+
+def test_an_encrypted_tag_is_named(faults):
+    (fault,) = faults(("Project: airflow", "Project: {secure: a}"))
+    assert fault.key == "aws:defaultTags.tags.Project"
+
+
+def test_under_the_cli_the_file_beside_the_program_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = content()
+    config["airflow:cluster"]["accountId"] = 1402433619
+    text = (ROOT / "Pulumi.prod.yaml").read_text().replace('accountId: "111122223333"', "accountId: 012345670123")
+    (tmp_path / "Pulumi.stack.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({k: json.dumps(v) for k, v in config.items()}))
+    with pytest.raises(SettingsError) as refusal:
+        load({})
+    assert [fault.remedy for fault in refusal.value.faults] == ['put it in quotes: "012345670123"']

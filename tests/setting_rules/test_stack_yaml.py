@@ -1,0 +1,161 @@
+"""Scalars of YAML, against what the Pulumi CLI's own loader made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from offline.stack_config import read_stack_config
+from setting_rules.stack_yaml import StackFile, Unclear, is_unclear
+
+# LoadProjectStack of github.com/pulumi/pulumi/sdk/v3 (v3.210.0, with yaml.v3 3.0.1) on `config: {airflow:s: {v: ...}}`,
+# the value as it reaches a program.
+READ_BY_PULUMI = {
+    "052812345678": 52812345678,
+    "012345670123": 1402433619,
+    "0123": 83,
+    "-017": -15,
+    "+017": 15,
+    "00": 0,
+    "08": 8,
+    "09.5": 9.5,
+    "0_7": 7,
+    "0o17": 15,
+    "-0o17": -15,
+    "0O17": 15,
+    "0o1_7": 15,
+    "0b101": 5,
+    "0B101": 5,
+    "0x1F": 31,
+    "0X1f": 31,
+    "1_000": 1000,
+    "1_": 1,
+    "1_000.5": 1000.5,
+    "1e3": 1000,
+    "1E3": 1000,
+    "1e+3": 1000,
+    "1.5e3": 1500,
+    "1e_3": 1000,
+    "6.8523015e+5": 685230.15,
+    ".5": 0.5,
+    "+.5": 0.5,
+    "5.": 5,
+    "+5": 5,
+    "2026-11-26": "2026-11-26 00:00:00 +0000 UTC",
+    "2026-1-2": "2026-01-02 00:00:00 +0000 UTC",
+    "2026-11-26 10:00:00": "2026-11-26 10:00:00 +0000 UTC",
+    "2026-11-26T10:00:00Z": "2026-11-26 10:00:00 +0000 UTC",
+    "0": 0,
+    "17": 17,
+    "-12": -12,
+    "0.1": 0.1,
+    "17.10": 17.1,
+    "1.0": 1,
+    "00.5": 0.5,
+    "99999999999999999999": 100000000000000000000,
+    "true": True,
+    "True": True,
+    "FALSE": False,
+    "tRUE": "tRUE",
+    "~": None,
+    "null": None,
+    "nULL": "nULL",
+    "yes": "yes",
+    "off": "off",
+    "y": "y",
+    "12:30:45": "12:30:45",
+    "12:30": "12:30",
+    "1:30.5": "1:30.5",
+    "190:20:30": "190:20:30",
+    "_1": "_1",
+    "0x": "0x",
+    "0b102": "0b102",
+    "0o18": "0o18",
+    "0x1p4": "0x1p4",
+    "1.2.3": "1.2.3",
+    "10.80.0.0/16": "10.80.0.0/16",
+    "1,000": "1,000",
+    "inf": "inf",
+    "NaN": "NaN",
+    "..": "..",
+    "=": "=",
+}
+UNCLEAR = {text for text in READ_BY_PULUMI if is_unclear(text)}
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(text: str) -> object:
+        (tmp_path / "Pulumi.yaml").write_text("name: airflow\n")
+        (tmp_path / "Pulumi.x.yaml").write_text(f"config:\n  airflow:s:\n    v: {text}\n")
+        return json.loads(read_stack_config(tmp_path, "x").values["airflow:s"])["v"]
+
+    return read
+
+
+@pytest.mark.parametrize("text", sorted(READ_BY_PULUMI.keys() - UNCLEAR))
+def test_what_is_clear_is_read_as_pulumi_reads_it(text: str, read):
+    value = read(text)
+    assert value == READ_BY_PULUMI[text]
+    assert type(value) is type(READ_BY_PULUMI[text])
+
+
+@pytest.mark.parametrize("text", sorted(UNCLEAR))
+def test_what_is_unclear_knows_what_pulumi_reads(text: str):
+    expected = READ_BY_PULUMI[text]
+    assert Unclear(text, 1).number == (None if isinstance(expected, str) else expected)
+
+
+def test_a_number_that_reads_back_as_it_is_written_is_clear_and_no_other():
+    changed = {
+        text
+        for text, value in READ_BY_PULUMI.items()
+        if not isinstance(value, bool | None) and text != (value if isinstance(value, str) else json.dumps(value))
+    }
+    assert changed - UNCLEAR == {"17.10", "1.0"}, "whoever reads the file must see what the cluster gets"
+    assert changed >= UNCLEAR
+
+
+@pytest.mark.parametrize("text", [".inf", "-.Inf", ".nan"])
+def test_what_is_no_finite_number_is_unclear(text: str):
+    assert is_unclear(text), "the CLI ends on it with an error of its own"
+    assert Unclear(text, 1).number is None
+
+
+def test_quotes_make_any_scalar_clear(tmp_path: Path):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text("config:\n  airflow:s: {a: '012', b: \"1e3\", c: [012, 5], d: 012}\n")
+    given = {"a": "012", "b": "1e3", "c": [10, 5], "d": 10}
+    assert StackFile(path).marked("airflow:s", given) == {
+        "a": "012",
+        "b": "1e3",
+        "c": [Unclear("012", 2), 5],
+        "d": Unclear("012", 2),
+    }
+
+
+def test_an_unclear_key_stands_under_its_own_name(tmp_path: Path):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text("config:\n  airflow:s:\n    012: a\n    b: c\n")
+    marked = {"012": Unclear("012", 3, is_key=True), "b": "c"}
+    assert StackFile(path).marked("airflow:s", {"10": "a", "b": "c"}) == marked, "as the CLI hands it over"
+    assert StackFile(path).marked("airflow:s", {"012": "a", "b": "c"}) == marked, "as the plan does"
+
+
+def test_encrypted_values_are_found_wherever_they_stand(tmp_path: Path):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text("config:\n  airflow:s: {a: {secure: x}, b: [1, {secure: y}], c: 1}\n  airflow:t: {secure: z}\n")
+    file = StackFile(path)
+    assert file.encrypted("airflow:s") == (("a",), ("b", 1))
+    assert file.encrypted("airflow:t") == ((),)
+    assert file.encrypted("airflow:u") == ()
+
+
+@pytest.mark.parametrize("text", [None, "", "a: [", "config: 5\n", "- 1\n"])
+def test_without_a_readable_file_nothing_is_marked(tmp_path: Path, text: str | None):
+    path = tmp_path / "Pulumi.x.yaml"
+    if text is not None:
+        path.write_text(text)
+    assert StackFile(path).marked("airflow:s", {"v": 10}) == {"v": 10}
