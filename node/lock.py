@@ -72,7 +72,7 @@ def make_lock(*, upgrade: bool, index: Mapping[str, str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="make lock", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make lock", usage="make lock [STACK=prod] [UPGRADE=1]", description=__doc__)
     parser.add_argument("--stack", required=True, help="the stack whose airflow:packageIndex is asked")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
     options = parser.parse_args(arguments)

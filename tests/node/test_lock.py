@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch:
     assert "--generate-hashes" in called[0]
     assert "airflow-requirements.txt" in called[0]
     assert "--require-hashes" in called[1]
+
+
+def test_make_is_told_to_upgrade_by_a_variable(capsys: pytest.CaptureFixture[str]):
+    """make takes `--upgrade` for an option of its own."""
+    for arguments, command in ((["UPGRADE=1"], '--stack "prod" --upgrade\n'), ([], '--stack "prod" \n')):
+        told = subprocess.run(
+            ["make", "-n", "lock", *arguments], cwd=lock.ROOT, text=True, capture_output=True, check=True
+        )
+        assert command in told.stdout
+    with pytest.raises(SystemExit):
+        lock.main(["--help"])
+    assert capsys.readouterr().out.startswith("usage: make lock [STACK=prod] [UPGRADE=1]")
