@@ -35,7 +35,7 @@ Pulumi.prod.yaml has 2 faults; nothing was created or changed.
 2. airflow:workerPools.default.minSize
    given:   9, above maxSize 8
    allowed: 0 to maxSize (8)
-   to do:   lower minSize or raise maxSize
+   to do:   lower minSize to at most 8, or raise maxSize
 ```
 """
 

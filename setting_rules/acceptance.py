@@ -11,24 +11,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from setting_rules import schema
+from setting_rules import kinds, schema, synonyms
 from setting_rules.faults import Fault, FaultyValue, SettingsError, shown
 from setting_rules.schema import Path
 from setting_rules.stack_yaml import Unclear
 from setting_rules.values import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
-
-_KINDS = {
-    "string_type": ("a text", "put it in quotes"),
-    "int_type": ("a whole number", "write digits only, without quotes"),
-    "float_type": ("a number", "write digits, with a dot before a fraction, without quotes"),
-    "bool_type": ("true or false", "write true or false, without quotes"),
-    "tuple_type": ("a list", "write it as a list: [first, second]"),
-    "model_type": ("a section with keys", "indent its keys below it; {} where there is none to set"),
-    "dict_type": ("a map of names to values", "write one `name: value` on each line below it"),
-}
-
 
 # Of an option only this is told: the value may be a password put there by mistake.
 _IN_WORDS = {
@@ -155,7 +144,7 @@ def _faults(model: type[BaseModel], error: ErrorDetails) -> Iterator[Fault]:
     if isinstance(given, Encrypted):
         for place in given.places or ((),):
             yield _encrypted(model, (*_path(error), *place), known=bool(given.places))
-    elif isinstance(given, Unclear):
+    elif isinstance(given, Unclear) and error["type"] != "extra_forbidden":
         yield _unclear(model, error, given)
     else:
         yield _fault(model, error)
@@ -177,19 +166,17 @@ def _encrypted(model: type[BaseModel], path: Path, *, known: bool) -> Fault:
 
 def _unclear(model: type[BaseModel], error: ErrorDetails, given: Unclear) -> Fault:
     """A number or a date whose text Pulumi does not hand over as it stands."""
-    path, number = _path(error), given.number
+    path, number, kind = _path(error), given.number, error["type"]
     of_field = schema.allowed_at(model, path)
-    what, _ = _KINDS.get(error["type"], ("a text in quotes", ""))
-    if error["type"] not in ("int_type", "float_type") or given.is_key or number is None:
-        found, remedy = "without quotes, ", f'put it in quotes: "{given.text}"'
+    shown_as = _shown(path, given.text) if path[0] == "config" and not given.is_key else given.text
+    if kind in ("int_type", "float_type") and number is not None and not given.is_key:
+        told = f"{shown_as}, in line {given.line}: {number}, as Pulumi reads it"
+        remedy = f"write the number in plain decimal digits: {number}, if that is meant"
     else:
-        found, remedy = "", f"write the number in plain decimal digits: {number}, if that is meant"
-    return Fault(
-        key=schema.key_of(path),
-        given=f"{given.text}, {found}in line {given.line}" + ("" if found else f": {number}, as Pulumi reads it"),
-        allowed=of_field.sentence if of_field and not given.is_key else what,
-        remedy=remedy,
-    )
+        told = f"{shown_as}, without quotes, in line {given.line}"
+        remedy = "put it in quotes" if shown_as != given.text else f'put it in quotes: "{given.text}"'
+    allowed = of_field.sentence if of_field and not given.is_key else kinds.what(kind) or "a text in quotes"
+    return Fault(key=schema.key_of(path), given=told, allowed=allowed, remedy=remedy)
 
 
 def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
@@ -204,15 +191,17 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
         what = of_field.sentence if of_field else "a section" if nested else "a value"
         return Fault(key=key, given="nothing", allowed=what, remedy="add it; the program has no default for it")
     if given is None:
-        sentence = of_field.sentence if of_field else _KINDS[kind][0] if kind in _KINDS else "a value"
+        sentence = of_field.sentence if of_field else kinds.what(kind) or "a value"
         return Fault(key=key, given="nothing", allowed=sentence, remedy=_remedy_for_nothing(model, path))
     if kind == "not_allowed":
         context = error.get("ctx", {})
         return Fault(key=key, given=_shown(path, given), allowed=context["allowed"], remedy=context["remedy"])
     if kind == "literal_error":
-        return Fault(key=key, given=_shown(path, given), allowed=error["ctx"]["expected"], remedy="write one of these")
-    what, remedy = _KINDS.get(kind, (error["msg"], "see docs/settings.md"))
-    return Fault(key=key, given=_shown(path, given), allowed=of_field.sentence if of_field else what, remedy=remedy)
+        expected = error["ctx"]["expected"]
+        return Fault(key=key, given=_shown(path, given), allowed=expected, remedy=kinds.choice_remedy(given, expected))
+    what = of_field.sentence if of_field else kinds.what(kind) or error["msg"]
+    remedy = kinds.remedy(kind, given, of_field) or "see docs/settings.md"
+    return Fault(key=key, given=_shown(path, given), allowed=what, remedy=remedy)
 
 
 def _shown(path: Path, given: Any) -> str:
@@ -247,10 +236,12 @@ def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
         remedy = f"write {schema.PROVIDER_KEYS[word]}"
     elif word.startswith("defaultTags."):
         known, remedy = ["tags"], f"move {word.removeprefix('defaultTags.')} below tags:, or the provider passes it by"
+    elif known_elsewhere := synonyms.meant(path):
+        remedy = known_elsewhere
     elif alike:
         remedy = f"did you mean {schema.key_of((*path[:-1], alike))}?"
     else:
-        remedy = "remove it"
+        remedy = "remove it: it would do nothing; docs/settings.md says what those that are allowed do"
     return Fault(key=schema.key_of(path), given="a key that does not exist", allowed=", ".join(known), remedy=remedy)
 
 

@@ -110,7 +110,7 @@ def _interface(text: str) -> ipaddress.IPv4Interface | str:
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError:
-        return "write the network's address, a slash and the prefix length, for example 10.80.0.0/16"
+        return "give the network's address, a slash and the prefix length, for example 10.80.0.0/16"
     if isinstance(interface, ipaddress.IPv6Interface):
         return "give the IPv4 network: the load balancers and the VPC are IPv4 only"
     return interface

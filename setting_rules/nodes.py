@@ -68,7 +68,7 @@ def _sizes_are_ordered(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
             key=f"{key}.minSize",
             given=f"{pool.min_size}, above maxSize {pool.max_size}",
             allowed=f"0 to maxSize ({pool.max_size})",
-            remedy="lower minSize or raise maxSize",
+            remedy=f"lower minSize to at most {pool.max_size}, or raise maxSize",
         )
 
 
@@ -158,7 +158,7 @@ def _shares_within_max_size(key: str, pool: WorkerPoolSettings) -> Iterator[Faul
                 key=f"{key}.{word}",
                 given=f"{number}, above maxSize {pool.max_size}",
                 allowed=f"0 to maxSize ({pool.max_size})",
-                remedy=f"lower {word} or raise maxSize",
+                remedy=f"lower {word} to at most {pool.max_size}, or raise maxSize",
             )
 
 

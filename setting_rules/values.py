@@ -153,7 +153,8 @@ def _instance_type_remedy(text: str) -> str:
     if family.startswith("mac"):
         return "take another family, for example m7i.large; Apple's machines do not run Linux"
     if sizes := instance_types.sizes_by_family().get(family):
-        return f"{family} has {', '.join(sizes)}"
+        alike = nearest(text, [f"{family}.{size}" for size in sizes])
+        return f"did you mean {alike}? {family} has {', '.join(sizes)}"
     alike = nearest(text, sorted(instance_types.all_types()))
     newer = "if AWS has brought it out since, add it to aws_facts/instance_types.txt"
     return f"did you mean {alike}? {newer}" if alike else newer
@@ -162,7 +163,7 @@ def _instance_type_remedy(text: str) -> str:
 def _log_retention_remedy(days: int) -> str:
     longer = [accepted for accepted in limits.LOG_GROUP_RETENTION_DAYS if accepted >= days]
     if not longer:
-        return f"CloudWatch Logs keeps at most {limits.LOG_GROUP_RETENTION_DAYS[-1]} days; set that or less"
+        return f"lower it to at most {limits.LOG_GROUP_RETENTION_DAYS[-1]} days, the most that CloudWatch Logs keeps"
     return f"the next accepted value is {longer[0]}"
 
 
@@ -191,10 +192,9 @@ def _is_public_name(text: str) -> bool:
 def _domain_remedy(text: str) -> str:
     ending = text.rpartition(".")[2]
     if ending in _PRIVATE_ENDINGS:
-        return (
-            f"take a name below a domain that you have registered, such as airflow.example.com: nobody owns .{ending}"
-        )
-    return "write it like airflow.example.com"
+        return f"take a name below a domain of yours, for example airflow.example.com: nobody owns .{ending}"
+    bare = re.sub(r"^[a-z]+://|[:/].*$|\.$", "", text.strip().lower())
+    return f"write {bare}" if _is_public_name(bare) else "write a whole name, for example airflow.example.com"
 
 
 _BY_NAME = "the table is aws_facts/{}.py; add a line there if AWS has brought it out since"
@@ -210,7 +210,7 @@ AccountId = Annotated[
     _matching(
         r"\d{12}",
         "an AWS account id: 12 digits, in quotes",
-        "`aws sts get-caller-identity --query Account` prints it; keep leading zeros",
+        '`aws sts get-caller-identity --query Account` prints it; keep leading zeros, as in "012345670123"',
     ),
 ]
 NAME = (
@@ -265,7 +265,11 @@ HostedZoneId = Annotated[
     _matching(
         r"Z[A-Z0-9]{1,31}",
         "a Route 53 hosted zone id: Z and up to 31 capital letters and digits",
-        "`aws route53 list-hosted-zones` prints it; leave out the /hostedzone/ in front",
+        lambda text: (
+            f"write {text.removeprefix('/hostedzone/')}"
+            if text.startswith("/hostedzone/Z")
+            else "`aws route53 list-hosted-zones` prints it; leave out the /hostedzone/ in front"
+        ),
     ),
 ]
 PackageIndexUrl = Annotated[
@@ -307,7 +311,7 @@ EngineVersion = Annotated[
     _matching(
         r"17(?:\.[1-9]\d?)?",
         'PostgreSQL 17, in quotes: "17" for the newest minor version, or one such as "17.6"',
-        "Airflow 3.3 and the parameter group are tested with 17; pin a minor version or write 17",
+        'write "17", or pin a minor version such as "17.6": Airflow 3.3 and the parameter group are tested with 17',
     ),
 ]
 BrokerNodeType = Annotated[

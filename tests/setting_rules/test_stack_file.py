@@ -57,7 +57,13 @@ def test_a_number_that_is_read_as_another_one_is_told_both(written: str, read: s
 def test_an_option_without_quotes_is_to_be_put_in_them(written: str, faults):
     (fault,) = faults(("airflow:web:", f"airflow:config:\n    core:\n      parallelism: {written}\n  airflow:web:"))
     assert fault.key == "airflow:config.core.parallelism"
-    assert fault.remedy == f'put it in quotes: "{written}"'
+    assert fault.remedy == "put it in quotes"
+    assert written not in str(fault), "it may be a password put there by mistake"
+
+
+def test_an_unknown_key_shows_no_number_either(faults):
+    (fault,) = faults(("count: 2", "count: 2\n    password: 0123"))
+    assert (fault.key, fault.given) == ("airflow:masters.password", "a key that does not exist")
 
 
 def test_a_tag_without_quotes_is_named_as_it_is_written(faults):

@@ -1,0 +1,89 @@
+"""Keys that people know from elsewhere and that the stack file does not have: what takes their place here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_MADE = "leave it out: the program makes it, and keeps what is secret in Secrets Manager"
+_SIZE = "leave it out: rootVolumeGib says how large it is"
+_LOCKED = "leave it out: the nodes install what node/locks pins; `make lock` renews it"
+
+# By section; in lower case, without separators.
+_SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    "": {
+        "dags": "leave it out: DAGs go to the stack's bucket, `pulumi stack output` prints the command",
+        "requirements": "leave it out: packages stand in airflow-requirements.txt, and `make lock` locks them",
+        "secrets": "leave it out: a secret's place is an Airflow connection, which the database keeps encrypted",
+        "connections": "leave it out: connections are made in Airflow, whose database keeps them encrypted",
+        "env": "leave it out: options of Airflow stand in airflow:config",
+        "workers": "write airflow:workerPools, a section for each pool",
+        "scheduler": "write airflow:masters: each master runs a scheduler",
+        "webserver": "write airflow:web",
+    },
+    "cluster": {
+        "region": "move it to aws:region",
+        "version": _LOCKED,
+        "airflowversion": _LOCKED,
+        "environment": "leave it out, or make it a tag in aws:defaultTags.tags",
+    },
+    "network": {
+        "vpcid": "move it below existing: the ids of a VPC that is already there",
+        "privatesubnetids": "move it below existing: the ids of a VPC that is already there",
+        "publicsubnetids": "move it below existing: the ids of a VPC that is already there",
+        "subnets": "leave it out: the program cuts cidr into subnets, for each of the zones",
+        "natgateway": "write natGateways: single, or perZone",
+    },
+    "database": {
+        "engine": "leave it out: it is PostgreSQL",
+        "host": _MADE,
+        "name": _MADE,
+        "password": _MADE,
+        "port": _MADE,
+        "storage": "leave it out: allocatedStorageGib says how much there is, maxAllocatedStorageGib how far it grows",
+        "user": _MADE,
+        "username": _MADE,
+    },
+    "broker": {
+        "engine": "leave it out: it is ElastiCache, which Celery speaks Redis with",
+        "host": _MADE,
+        "password": _MADE,
+        "url": _MADE,
+    },
+    "masters": {
+        "ami": "move it to airflow:nodeImage",
+        "desiredcapacity": "did you mean airflow:masters.count?",
+        "disksize": _SIZE,
+        "keyname": "leave it out: nobody logs in to a node",
+        "maxsize": "leave it out: masters do not scale; their number is count",
+        "minsize": "leave it out: masters do not scale; their number is count",
+        "volumesize": _SIZE,
+    },
+    "workerPools": {
+        "ami": "move it to airflow:nodeImage",
+        "desiredcapacity": "leave it out: the masters choose between minSize and maxSize",
+        "desiredsize": "leave it out: the masters choose between minSize and maxSize",
+        "disksize": _SIZE,
+        "keyname": "leave it out: nobody logs in to a node",
+        "maxworkers": "did you mean airflow:workerPools.{pool}.maxSize?",
+        "minworkers": "did you mean airflow:workerPools.{pool}.minSize?",
+        "slots": "did you mean airflow:workerPools.{pool}.concurrency?",
+        "spot": "write spotPercent: 100 for spot workers alone; leave it out for none",
+        "usespot": "write spotPercent: 100 for spot workers alone; leave it out for none",
+        "volumesize": _SIZE,
+        "workerconcurrency": "did you mean airflow:workerPools.{pool}.concurrency?",
+    },
+    "web": {
+        "certificatearn": "leave it out: with domain and hostedZoneId the program has a certificate made and renewed",
+        "cidrs": "did you mean airflow:web.allowedCidrs?",
+        "port": "leave it out: it is 443 with a domain, and 8080 without",
+        "zoneid": "did you mean airflow:web.hostedZoneId?",
+    },
+}
+
+
+def meant(path: tuple[str | int, ...]) -> str | None:
+    """What to do about a key of this path that does not exist, where people know it from elsewhere."""
+    section = str(path[0]) if len(path) > 1 else ""
+    word = str(path[-1]).rpartition(":")[2].lower().replace("_", "").replace("-", "")
+    remedy = _SYNONYMS.get(section, {}).get(word)
+    return remedy.replace("{pool}", str(path[1])) if remedy and len(path) > 1 else remedy
