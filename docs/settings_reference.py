@@ -37,6 +37,10 @@ Pulumi.prod.yaml has 2 faults; nothing was created or changed.
    allowed: 0 to maxSize (8)
    to do:   lower minSize to at most 8, or raise maxSize
 ```
+
+Texts that look like numbers or dates need quotes: `"012345670123"`, `"17.10"`, `"2026-11-26"`. Numbers are written in
+plain decimal digits; 0123, 1e3 and 1_000 are refused, because YAML reads some of them as other numbers. What is
+accepted but may not be meant brings a warning, in the plan and in Pulumi's preview.
 """
 
 _AGREEMENTS = """## What the settings have to agree on

@@ -11,7 +11,7 @@ from setting_rules.draining import GENERATIONS
 from setting_rules.faults import Fault, counted, shown
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from settings import NetworkSettings, Settings
 
 # How much longer than the VPC's a private subnet's prefix is: the layout of components/subnet_layout.py.
 PRIVATE_SUBNET_BITS = 4
@@ -83,19 +83,27 @@ def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
     own = settings.network
     if not own.cidr or own.existing or not own.zones:
         return
-    prefix = ipaddress.IPv4Network(own.cidr).prefixlen
-    of_a_subnet = 2 ** (32 - prefix - PRIVATE_SUBNET_BITS) - limits.ADDRESSES_RESERVED_PER_SUBNET
-    free = (of_a_subnet - _ADDRESSES_OF_A_LOAD_BALANCER - len(own.interface_endpoints)) * len(own.zones)
+    given = ipaddress.IPv4Network(own.cidr)
+    free = _addresses_for_nodes(given.prefixlen, own)
     workers = GENERATIONS * sum(pool.max_size for pool in settings.worker_pools.values())
     nodes = settings.masters.count + 1 + workers
     if nodes > free:
+        wider = range(given.prefixlen - 1, limits.VPC_PREFIXES[0] - 1, -1)
+        enough = next((prefix for prefix in wider if _addresses_for_nodes(prefix, own) >= nodes), None)
         yield Fault(
             key="airflow:network.cidr",
             given=f"{shown(own.cidr)}, which leaves {free:,} addresses to nodes in {len(own.zones)} zones",
             allowed=f"a range for {nodes:,} nodes: {counted(settings.masters.count, 'master')}, one more during a "
             f"replacement, {counted(workers, 'worker')} while all pools are replaced",
-            remedy="take a larger range, or lower maxSize of the pools",
+            remedy=f"write {given.supernet(new_prefix=enough)}, or lower maxSize of the pools"
+            if enough
+            else "lower maxSize of the pools: AWS has no larger range",
         )
+
+
+def _addresses_for_nodes(prefix: int, own: NetworkSettings) -> int:
+    of_a_subnet = 2 ** (32 - prefix - PRIVATE_SUBNET_BITS) - limits.ADDRESSES_RESERVED_PER_SUBNET
+    return (of_a_subnet - _ADDRESSES_OF_A_LOAD_BALANCER - len(own.interface_endpoints)) * len(own.zones)
 
 
 def existing_subnets_differ(settings: Settings) -> Iterator[Fault]:

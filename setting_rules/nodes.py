@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # The four services hold 1.1 GiB before the first DAG is there; with Debian and one DAG's parsing 2 GiB are too few.
 _MASTER_GIB = 4
+_COMFORTABLE = {"amd64": "m7i.large", "arm64": "m7g.large"}
 _DEFAULT_QUEUE = "default"
 
 
@@ -28,7 +29,7 @@ def masters_have_memory(settings: Settings) -> Iterator[Fault]:
             key="airflow:masters.instanceType",
             given=f"{shown(instance_type)}, {memory:g} GiB of memory",
             allowed=f"a type with {_MASTER_GIB} GiB or more for api-server, scheduler, dag-processor and triggerer",
-            remedy="take the next size; 8 GiB (m7i.large, t3.large) are comfortable",
+            remedy=f"take a larger one, for example {_COMFORTABLE[settings.masters.architecture]} with 8 GiB",
         )
 
 

@@ -20,6 +20,7 @@ _EXISTING = {
     "dataSubnetIds": ["subnet-0123456789abcdef2", "subnet-0123456789abcdef3"],
 }
 _GPU = {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
+_MANY_WORKERS = {"airflow:workerPools.heavy.maxSize": 150}
 
 # What the words of a remedy say to write. The first that is found is done.
 _WRITE = (
@@ -52,6 +53,8 @@ _ONE_STEP: list[dict[str, Any]] = [
     {"airflow:network.cidr": "8.8.0.0/16"},
     {"airflow:network.cidr": ["10.20.0.0/16"]},
     {"airflow:network.cidr": "office"},
+    {"airflow:network.cidr": "10.80.4.0/22", "airflow:database.instanceClass": "db.m7g.4xlarge", **_MANY_WORKERS},
+    {"airflow:network.zones": ["eu-west-1a", "eu-west-1b", "eu-west-1a"]},
     {"airflow:network.natGateways": "per-zone"},
     {"airflow:network.natGateways": "Single"},
     {"airflow:network.flowLogRetentionDays": 45},
@@ -81,6 +84,8 @@ _ONE_STEP: list[dict[str, Any]] = [
     {"airflow:masters.instanceType": "m9z.large"},
     {"airflow:masters.instanceType": "mac2.metal"},
     {"airflow:masters.instanceType": ["m7i.large"]},
+    {"airflow:masters.instanceType": "t3.small"},
+    {"airflow:masters.instanceType": "t4g.small"},
     {"airflow:masters.minSize": 2},
     {"airflow:masters.count": 0},
     {f"{_POOL}.spotPercent": 0.7},
@@ -93,6 +98,7 @@ _ONE_STEP: list[dict[str, Any]] = [
     {f"{_POOL}.maxWorkers": 4},
     {f"{_POOL}.queues": "default"},
     {f"{_POOL}.minSize": 9},
+    {f"{_POOL}.workersAhead": 9},
     {
         "airflow:database.instanceClass": "db.m7g.xlarge",
         "airflow:workerPools.heavy.instanceTypes": ["t3.medium"],
@@ -113,6 +119,7 @@ _ONE_STEP: list[dict[str, Any]] = [
     {"airflow:web.allowedCidrs": ["10.0.0.0/255.0.0.0"]},
     {"airflow:web.allowedCidrs": ["10.80.0.0/16", "127.0.0.0/8"]},
     {"airflow:web.allowedCidrs": ["10.80.0.7"]},
+    {"airflow:web.allowedCidrs": ["10.0.0.0/8", "10.80.0.0/16"]},
     {"airflow:web.allowedCidrs": "10.80.0.0/16"},
     {**_DOMAIN, "airflow:web.domain": "https://airflow.example.com/"},
     {**_DOMAIN, "airflow:web.domain": "airflow.corp.local"},
@@ -143,6 +150,7 @@ _BETTER: list[tuple[dict[str, Any], str]] = [
     ({"aws:region": "us-gov-west-1"}, "airflow:network.zones"),
     ({"airflow:cluster.accountId": 111122223334}, "airflow:cluster.accountId"),
     ({f"{_POOL}.instanceTypes": REMOVED, f"{_POOL}.instanceType": "m7i.large"}, f"{_POOL}.instanceTypes"),
+    ({f"{_POOL}.concurrency": REMOVED, f"{_POOL}.slots": 16}, ""),
     ({"airflow:cluster.accountId": 1402433619}, "airflow:cluster.accountId"),
     ({"airflow:database.engineVersion": 17.1}, "airflow:database.engineVersion"),
     ({"airflow:workerPools.heavy": {**_GPU, "queues": "default"}}, "airflow:workerPools.heavy.queues"),
