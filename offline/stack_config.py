@@ -36,7 +36,7 @@ for _kind_of_scalar, _pattern, _firsts in (
     ("float", r"-?(?:0|[1-9]\d{0,17})\.\d+", "-0123456789"),
     ("merge", "<<", "<"),
 ):
-    _Loader.add_implicit_resolver(_TAG + _kind_of_scalar, re.compile(f"(?:{_pattern})$"), list(_firsts))
+    _Loader.add_implicit_resolver(_TAG + _kind_of_scalar, re.compile(f"(?:{_pattern})$", re.ASCII), list(_firsts))
 
 
 def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | int:

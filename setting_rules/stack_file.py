@@ -21,7 +21,7 @@ def given() -> dict[str, Any]:
     pulumi.Config answers for one key that is known; a misspelt section is only seen among all of them.
     """
     found: dict[str, Any] = {}
-    file = StackFile(Path(f"Pulumi.{pulumi.get_stack()}.yaml"))
+    file = StackFile(Path(f"Pulumi.{pulumi.get_stack()}.yaml"), pulumi.get_project())
     for full_key in {**pulumi.runtime.get_config_env(), **CONFIG.get()}:
         namespace, _, key = full_key.rpartition(":")
         value = _value(full_key, file)

@@ -17,9 +17,10 @@ import yaml
 
 _NUMBER = re.compile(
     r"[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?|\.(?:inf|Inf|INF))"
-    r"|\.(?:nan|NaN|NAN)"
+    r"|\.(?:nan|NaN|NAN)",
+    re.ASCII,
 )
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[Tt ].*)?")
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[Tt ].*)?", re.ASCII)
 # What everybody reads the same. A longer one does not fit 64 bits.
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?")
 
@@ -60,13 +61,14 @@ def is_unclear(text: str) -> bool:
 class StackFile:
     """`Pulumi.<stack>.yaml` in the program's folder, as nodes of YAML; empty where the configuration is elsewhere."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, project: str) -> None:
+        """The project's name is the namespace of keys that have none."""
         try:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except (OSError, ValueError, yaml.YAMLError):
             root = None  # the CLI has read another file, or says itself what is wrong with this one
-        config = _entries(root).get("config")
-        self._nodes = _entries(config) if config else {}
+        config = _entries(_entries(root).get("config"))
+        self._nodes = {key if ":" in key else f"{project}:{key}": node for key, node in config.items()}
 
     def marked(self, full_key: str, value: Any) -> Any:
         """The value of a key in which unclear scalars are replaced by their marks."""

@@ -79,6 +79,7 @@ READ_BY_PULUMI = {
     "1,000": "1,000",
     "inf": "inf",
     "NaN": "NaN",
+    "1\u0662": "1\u0662",
     "..": "..",
     "=": "=",
 }
@@ -124,11 +125,17 @@ def test_what_is_no_finite_number_is_unclear(text: str):
     assert Unclear(text, 1).number is None
 
 
+def test_a_key_without_a_namespace_is_the_projects(tmp_path: Path):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text("config:\n  s: {d: 012}\n")
+    assert StackFile(path, "airflow").marked("airflow:s", {"d": 10}) == {"d": Unclear("012", 2)}
+
+
 def test_quotes_make_any_scalar_clear(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s: {a: '012', b: \"1e3\", c: [012, 5], d: 012}\n")
     given = {"a": "012", "b": "1e3", "c": [10, 5], "d": 10}
-    assert StackFile(path).marked("airflow:s", given) == {
+    assert StackFile(path, "airflow").marked("airflow:s", given) == {
         "a": "012",
         "b": "1e3",
         "c": [Unclear("012", 2), 5],
@@ -140,14 +147,14 @@ def test_an_unclear_key_stands_under_its_own_name(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s:\n    012: a\n    b: c\n")
     marked = {"012": Unclear("012", 3, is_key=True), "b": "c"}
-    assert StackFile(path).marked("airflow:s", {"10": "a", "b": "c"}) == marked, "as the CLI hands it over"
-    assert StackFile(path).marked("airflow:s", {"012": "a", "b": "c"}) == marked, "as the plan does"
+    assert StackFile(path, "airflow").marked("airflow:s", {"10": "a", "b": "c"}) == marked, "as the CLI hands it over"
+    assert StackFile(path, "airflow").marked("airflow:s", {"012": "a", "b": "c"}) == marked, "as the plan does"
 
 
 def test_encrypted_values_are_found_wherever_they_stand(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s: {a: {secure: x}, b: [1, {secure: y}], c: 1}\n  airflow:t: {secure: z}\n")
-    file = StackFile(path)
+    file = StackFile(path, "airflow")
     assert file.encrypted("airflow:s") == (("a",), ("b", 1))
     assert file.encrypted("airflow:t") == ((),)
     assert file.encrypted("airflow:u") == ()
@@ -158,4 +165,4 @@ def test_without_a_readable_file_nothing_is_marked(tmp_path: Path, text: str | N
     path = tmp_path / "Pulumi.x.yaml"
     if text is not None:
         path.write_text(text)
-    assert StackFile(path).marked("airflow:s", {"v": 10}) == {"v": 10}
+    assert StackFile(path, "airflow").marked("airflow:s", {"v": 10}) == {"v": 10}
