@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -193,6 +194,11 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
     if given is None:
         sentence = of_field.sentence if of_field else kinds.what(kind) or "a value"
         return Fault(key=key, given="nothing", allowed=sentence, remedy=_remedy_for_nothing(model, path))
+    if _holds_credentials(given):
+        # A remedy that is made from what was given would show them.
+        fixed = of_field.remedy if of_field and isinstance(of_field.remedy, str) else "leave out user name and password"
+        allowed = of_field.sentence if of_field else kinds.what(kind) or "a value"
+        return Fault(key=key, given="an address with credentials in it, not shown", allowed=allowed, remedy=fixed)
     if kind == "not_allowed":
         context = error.get("ctx", {})
         return Fault(key=key, given=_shown(path, given), allowed=context["allowed"], remedy=context["remedy"])
@@ -208,9 +214,11 @@ def _shown(path: Path, given: Any) -> str:
     """What was given; of Airflow's options only the kind, because one may be a password put there by mistake."""
     if path[0] == "config":
         return _IN_WORDS.get(type(given), "a value")
-    if isinstance(given, str) and _WITH_CREDENTIALS.match(given):
-        return "an address with credentials in it, not shown"
     return shown(given)
+
+
+def _holds_credentials(given: Any) -> bool:
+    return _WITH_CREDENTIALS.search(json.dumps(given, default=str)) is not None
 
 
 def _remedy_for_nothing(model: type[BaseModel], path: Path) -> str:

@@ -267,3 +267,12 @@ def test_a_node_image_is_debians_newest_unless_pinned():
 def test_an_empty_section_takes_its_defaults():
     changes = {"airflow:web.public": {}, "airflow:web.domain": "airflow.example.com", "airflow:web.hostedZoneId": "Z1A"}
     assert load(changed(changes)).web.public == PublicWeb(allowed_cidrs=("0.0.0.0/0",))
+
+
+@pytest.mark.parametrize(
+    "value", ["https://me:hunter2@packages.example.com/", ["https://me:hunter2@packages.example.com/"]]
+)
+def test_an_address_with_credentials_is_shown_by_no_part_of_a_fault(value: object):
+    for path in ("airflow:packageIndex.url", "airflow:web.domain", "airflow:workerPools.heavy.queues"):
+        for fault in faults_of({path: value}):
+            assert "hunter2" not in str(fault)

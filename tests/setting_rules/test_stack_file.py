@@ -16,9 +16,11 @@ from tests.stack_file import ROOT, content, load
 @pytest.fixture
 def faults(tmp_path: Path):
     """The faults of the prod stack's file after texts in it were replaced, found by the plan."""
-    for name in ("__main__.py", "settings.py", "setting_rules", "aws_facts", "components", "node", "Pulumi.yaml"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "airflow-requirements.txt").symlink_to(ROOT / "airflow-requirements.txt")
+    tools = {"bench", "docs", "lab", "offline", "tests"}
+    for entry in ROOT.iterdir():
+        if not entry.name.startswith((".", "Pulumi.")) and entry.name not in tools:
+            (tmp_path / entry.name).symlink_to(entry)
+    (tmp_path / "Pulumi.yaml").symlink_to(ROOT / "Pulumi.yaml")
 
     def faults(*replaced: tuple[str, str]) -> tuple[Fault, ...]:
         text = (ROOT / "Pulumi.prod.yaml").read_text()
