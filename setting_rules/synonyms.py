@@ -34,7 +34,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "natgateway": "write natGateways: single, or perZone",
     },
     "database": {
-        "engine": "leave it out: it is PostgreSQL",
+        "engine": "leave it out: it is always PostgreSQL",
         "host": _MADE,
         "name": _MADE,
         "password": _MADE,
@@ -44,7 +44,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "username": _MADE,
     },
     "broker": {
-        "engine": "leave it out: it is ElastiCache, which Celery speaks Redis with",
+        "engine": "leave it out: it is always ElastiCache",
         "host": _MADE,
         "password": _MADE,
         "url": _MADE,
