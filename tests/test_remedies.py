@@ -138,7 +138,7 @@ _ONE_STEP: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", _ONE_STEP, ids=lambda case: ", ".join(f"{k}={v}" for k, v in case.items())[:80])
+@pytest.mark.parametrize("changes", _ONE_STEP, ids=lambda case: " ".join(case))
 def test_a_remedy_done_to_the_letter_mends_its_fault(changes: dict[str, Any]):
     config = changed(changes)
     (fault,) = _faults(config)
