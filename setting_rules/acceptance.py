@@ -249,7 +249,7 @@ def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
     elif alike:
         remedy = f"did you mean {schema.key_of((*path[:-1], alike))}?"
     else:
-        remedy = "remove it: it would do nothing; docs/settings.md says what those that are allowed do"
+        remedy = "remove it: nothing reads it"
     return Fault(key=schema.key_of(path), given="a key that does not exist", allowed=", ".join(known), remedy=remedy)
 
 
