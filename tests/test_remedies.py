@@ -15,7 +15,7 @@ _POOL = "airflow:workerPools.default"
 _DOMAIN = {"airflow:web.domain": "airflow.example.com", "airflow:web.hostedZoneId": "Z0123456789"}
 _EXISTING = {
     "vpcId": "vpc-0123456789abcdef0",
-    "cidr": "10.0.0.0/16",
+    "cidrs": ["10.0.0.0/16"],
     "privateSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
     "dataSubnetIds": ["subnet-0123456789abcdef2", "subnet-0123456789abcdef3"],
 }
@@ -61,8 +61,8 @@ _ONE_STEP: list[dict[str, Any]] = [
     {"airflow:network.flowLogRetentionDays": 5000},
     {"airflow:network.interfaceEndpoints": ["secretmanager"]},
     {"airflow:network.interfaceEndpoints": "secretsmanager"},
-    {"airflow:network": {"existing": {**_EXISTING, "cidr": "10.0.1.0/16"}}},
-    {"airflow:network": {"existing": {**_EXISTING, "cidr": "10.0.0.0/12"}}},
+    {"airflow:network": {"existing": {**_EXISTING, "cidrs": ["10.0.1.0/16"]}}},
+    {"airflow:network": {"existing": {**_EXISTING, "cidrs": ["10.0.0.0/12"]}}},
     {"airflow:network": {"existing": {**_EXISTING, "dataSubnetIds": ",".join(_EXISTING["dataSubnetIds"])}}},
     {"airflow:database.instanceClass": "m7g.large"},
     {"airflow:database.instanceClass": ["db.m7g.large"]},

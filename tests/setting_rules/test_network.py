@@ -28,7 +28,7 @@ def test_the_key_for_a_single_range_is_told_its_successor():
     assert remedies["airflow:network.existing.cidr"] == "did you mean airflow:network.existing.cidrs?"
     as_text = {**EXISTING, "cidrs": "10.0.0.0/16"}
     fault = the_fault({"airflow:network": {"existing": as_text}})
-    assert fault.remedy == "write it as a list: [first, second]"
+    assert fault.remedy == 'write ["10.0.0.0/16"]'
 
 
 @pytest.mark.parametrize("cidrs", [[], ["10.0.0.0/16", "10.0.0.0/16"], ["10.0.0.0/15"]])

@@ -8,7 +8,7 @@ from tests.stack_file import faults_of, the_fault
 
 _EXISTING = {
     "vpcId": "vpc-0123456789abcdef0",
-    "cidr": "10.0.0.0/16",
+    "cidrs": ["10.0.0.0/16"],
     "privateSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
     "dataSubnetIds": ["subnet-0123456789abcdef2", "subnet-0123456789abcdef3"],
 }
@@ -207,7 +207,7 @@ def test_a_password_in_an_address_is_not_repeated_in_the_fault():
         ("vpcId", "vpc-main", "a VPC id: vpc- and 8 or 17 hexadecimal digits"),
         ("privateSubnetIds", ["private-a", "subnet-0123456789abcdef1"], "a subnet id"),
         ("dataSubnetIds", ["subnet-0123456789abcdef2"], "a list of at least 2 subnets"),
-        ("cidr", "10.0.0.0/8", "from /16 to /28"),
+        ("cidrs", ["10.0.0.0/8"], "from /16 to /28"),
     ],
 )
 def test_ids_of_an_existing_network_are_checked_for_their_form(key: str, value: object, allowed: str):
