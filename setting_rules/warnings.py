@@ -46,11 +46,11 @@ def _devices_without_driver(settings: Settings) -> Iterator[str]:
     for key, types in _used_types(settings):
         with_devices = [kind for kind in types if instance_types.needs_a_driver(kind)]
         for architecture in sorted({instance_types.architecture(kind) for kind in with_devices}):
-            if getattr(settings.node_image, architecture) is None:
-                yield (
-                    f"{key}: {', '.join(with_devices)}. Debian's image has no driver for their GPUs or accelerators: "
-                    f"pin an image that has one in airflow:nodeImage.{architecture}."
-                )
+            # A pinned image may be Debian's as well; its id does not tell.
+            yield (
+                f"{key}: {', '.join(with_devices)}. Their GPUs or accelerators need a driver, and Debian's images have "
+                f"none: make sure that airflow:nodeImage.{architecture} is an image that has it."
+            )
 
 
 def _types_of_other_regions(settings: Settings) -> Iterator[str]:
