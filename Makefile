@@ -75,7 +75,7 @@ requirements: $(STAMP) ## Lock the program's own requirements
 	    .venv/bin/uv pip compile -q --no-config --system-certs --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
 
-instance-types: $(STAMP) ## Take EC2's list of instance types from botocore, and what regions offer from cfn-lint
+instance-types: $(STAMP) ## Update EC2's instance types from botocore, and what each region offers from cfn-lint
 	@$(PYTHON) -m aws_facts.instance_types > instance_types.new && mv instance_types.new aws_facts/instance_types.txt
 	@$(PYTHON) -m aws_facts.region_families > region_families.new && mv region_families.new aws_facts/region_families.txt
 
