@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-import virtual_environment  # noqa: F401 - ends the run with a sentence where the imports below would end it with a traceback
+import virtual_environment  # noqa: F401 - reports a stale environment, before the imports below fail with a traceback
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
 from components.deletion_protection import DeletionProtection, DeletionProtectionArgs
@@ -127,8 +127,8 @@ web = WebEntrypoint(
     ),
 )
 
-# The masters' by None. A pool's own goes after its group: the workers of a pool that was taken out of the stack file
-# drain for hours yet, and need their rights until the last of them has gone.
+# By pool, None for the masters. A pool's identity is deleted after its group: the workers of a pool that was removed
+# from the stack file may drain for hours, and need their permissions until the last one has gone.
 identities = {
     pool: NodeIdentity(
         f"pool-{pool}" if pool else "master-identity",
@@ -147,8 +147,8 @@ identities = {
     )
     for pool in (None, *settings.worker_pools)
 }
-# What a node needs to boot, to work and to leave, whether an argument mentions it or not. Groups are made after it and
-# deleted before it; launch templates are settings alone.
+# Everything that a node needs from boot to termination, whether or not an argument refers to it. Groups are created
+# after these and deleted before them; launch templates contain only settings.
 needs = [network, access, *([endpoints] if endpoints else []), secrets, buckets, web]
 
 masters_launch = NodeLaunch(
@@ -169,7 +169,7 @@ masters = Masters(
         target_group_arns=web.target_group_arns,
     ),
 )
-# A draining worker reports its last tasks to the masters, and people see to those tasks in the web interface.
+# A draining worker reports its last tasks to the masters, and people watch those tasks in the web interface.
 worker_needs = [*needs, masters]
 if settings.web.domain is not None and settings.web.hosted_zone_id is not None:
     worker_needs.append(
@@ -215,7 +215,7 @@ pulumi.export(
 )
 pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {region}")
 pulumi.export("nodesCommand", list_nodes_command(cluster, region))
-# An output for each command: printed on its own, it can be pasted into a shell.
+# One output for each command: `pulumi stack output <name>` prints it ready to paste into a shell.
 for key, group, launch in [
     ("masters", masters, masters_launch),
     *((f"pool-{pool}", pools[pool], launch) for pool, launch in pool_launches.items()),

@@ -1,6 +1,6 @@
 """`make node-image`: pin the newest Debian 13 image of a stack's region in its stack file.
 
-The program itself looks nothing up, so an image is renewed by this command and reviewed like any other change.
+The program itself looks nothing up, so this command renews the image, to be reviewed like any other change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from settings import Settings, load_settings
 
 ROOT = Path(__file__).parent
 KEY = "airflow:nodeImage"
-_SHORT_KEY = "nodeImage"  # a key without a namespace has the project's
+_SHORT_KEY = "nodeImage"  # Pulumi gives a key without a namespace the project's
 NEEDED_PERMISSIONS = "ssm:GetParameters and ec2:DescribeImages"
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
@@ -40,7 +40,7 @@ class NodeImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """An AMI; name and creation time are None for one that AWS no longer has."""
+    """An AMI; name and creation time are None if AWS no longer has it."""
 
     id: str
     name: str | None = None
@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pin_newest(root: Path, stack: str) -> None:
-    """Write the newest image of each architecture that the stack uses into its stack file, and say what follows.
+    """Write the newest image of each architecture that the stack uses into its stack file, and print what to do next.
 
-    Raises NodeImageError, StackFileError or SettingsError; the file is unchanged then.
+    Raises NodeImageError, StackFileError or SettingsError, and leaves the file unchanged then.
     """
     settings = _settings(root, stack)
     users = _users(settings)
@@ -90,31 +90,31 @@ def pin_newest(root: Path, stack: str) -> None:
     changed = {architecture: image_id for architecture, image_id in newest.items() if image_id != pinned[architecture]}
     path = root / f"Pulumi.{stack}.yaml"
     if not changed:
-        print(f"{path.name} pins the newest already.")
+        print(f"{path.name} already pins the newest.")
         return
     path.write_bytes(with_images(path.read_bytes().decode(), changed).encode())
     replaced = [user for architecture in changed for user in users[architecture]]
     print(f"{path.name} now pins the newest. The next `pulumi up` replaces these nodes: {', '.join(replaced)}.")
-    print("One after the other, and workers finish their tasks first.")
+    print("They are replaced one after the other, and workers finish their tasks first.")
     print(f"Next: make plan STACK={stack} BASE=HEAD, then commit {path.name} and run pulumi up --stack {stack}")
 
 
 def newest_images(region: str, architectures: Sequence[Architecture]) -> dict[Architecture, str]:
-    """The id of Debian's newest image for each architecture."""
+    """The id of Debian's newest image by architecture."""
     names = {latest_image_parameter(architecture): architecture for architecture in architectures}
     with _explained(region):
         answer = boto3.client("ssm", region_name=region).get_parameters(Names=list(names))
     if missing := answer["InvalidParameters"]:
         raise NodeImageError(
             f"Debian publishes no image as {' or '.join(missing)} in {region}. "
-            f"Copy one of its images there and pin the copy's id in {KEY}, or use another region."
+            f"Copy an image from another region and pin the copy's id in {KEY}, or use another region."
         )
     return {names[parameter["Name"]]: parameter["Value"] for parameter in answer["Parameters"]}
 
 
 def describe_images(region: str, ids: Sequence[str]) -> dict[str, Image]:
-    """Each image by its id."""
-    # By a filter: asked for ids, EC2 refuses the whole request for one image that is withdrawn.
+    """The images by id."""
+    # With a filter: if given ids, EC2 refuses the whole request when one of the images was withdrawn.
     wanted = {"Name": "image-id", "Values": list(ids)}
     with _explained(region):
         answer = boto3.client("ec2", region_name=region).describe_images(Filters=[wanted], IncludeDeprecated=True)
@@ -126,9 +126,9 @@ def describe_images(region: str, ids: Sequence[str]) -> dict[str, Image]:
 
 
 def with_images(text: str, images: Mapping[Architecture, str]) -> str:
-    """The stack file with these image ids by architecture; everything else, comments included, byte for byte as it was.
+    """The text of the stack file with these image ids by architecture; everything else stays the same, byte for byte.
 
-    Raises NodeImageError where the file is written in a way in which that cannot be done.
+    Raises NodeImageError if the file's YAML is too unusual for that.
     """
     changed = text
     for architecture, image_id in images.items():
@@ -140,7 +140,7 @@ def with_images(text: str, images: Mapping[Architecture, str]) -> str:
     if yaml.safe_load(changed) != wanted:
         written = "".join(f"\n    {architecture}: {image_id}" for architecture, image_id in images.items())
         raise NodeImageError(
-            f"This stack file is written in a way that is not changed automatically; put in by hand:\n  {KEY}:{written}"
+            f"This stack file cannot be changed automatically. Add under config by hand:\n  {KEY}:{written}"
         )
     return changed
 
@@ -166,13 +166,13 @@ def _with_image(text: str, architecture: Architecture, image_id: str) -> str:
 
 
 def _value(mapping: yaml.Node | None, key: str) -> Any:
-    """The node of a key's value; None where the mapping has no such key."""
+    """The node of a key's value; None if the mapping has no such key."""
     pairs = mapping.value if isinstance(mapping, yaml.MappingNode) else []
     return next((value for name, value in pairs if name.value == key), None)
 
 
 def _last(node: yaml.Node) -> yaml.Node:
-    """The last node within a block; the marks of a block itself end where the next one starts."""
+    """The last node within a block. A block's own end mark is no use: it is where the next block starts."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
@@ -180,7 +180,7 @@ def _last(node: yaml.Node) -> yaml.Node:
 
 
 def _end_of_line(text: str, index: int) -> int:
-    """Where the line ends that holds this place, so that what is inserted comes after the line's comment."""
+    """The end of the line that contains this index, so that an insertion comes after the line's comment."""
     end = text.find("\n", index)
     return len(text.rstrip("\r\n")) if end < 0 else end - (text[end - 1] == "\r")
 
@@ -197,7 +197,7 @@ def _settings(root: Path, stack: str) -> Settings:
 
 
 def _users(settings: Settings) -> dict[Architecture, list[str]]:
-    """Who runs on an image of each architecture."""
+    """The groups of nodes that use each architecture."""
     users: dict[Architecture, list[str]] = {settings.masters.architecture: ["masters"]}
     for pool, pool_settings in settings.worker_pools.items():
         users.setdefault(pool_settings.architecture, []).append(f"pool {pool}")
@@ -206,23 +206,23 @@ def _users(settings: Settings) -> dict[Architecture, list[str]]:
 
 @contextmanager
 def _explained(region: str) -> Generator[None]:
-    """Turn what goes wrong at AWS into one sentence that says what to do."""
+    """Turn an error of AWS into one sentence that says what to do."""
     try:
         yield
     except ClientError as error:
         said = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
         if error.response["Error"]["Code"] in _DENIED:
             raise NodeImageError(
-                f"The AWS credentials must allow {NEEDED_PERMISSIONS} in {region}. AWS says {said}"
+                f"The AWS credentials must allow {NEEDED_PERMISSIONS} in {region}. AWS answered {said}"
             ) from None
         raise NodeImageError(
-            f"AWS does not answer in {region} ({said}). Are the credentials current, and is the region enabled for "
+            f"AWS refused the request in {region} ({said}). Are the credentials current, and is the region enabled for "
             "the account?"
         ) from None
     except BotoCoreError as error:
         raise NodeImageError(
-            f"AWS cannot be asked: {error}. Give credentials as for `pulumi up`, for example with `aws sso login` or "
-            f"AWS_PROFILE; they need {NEEDED_PERMISSIONS} in {region}."
+            f"The request to AWS failed: {error}. Provide credentials as for `pulumi up`, for example with "
+            f"`aws sso login` or AWS_PROFILE; they need {NEEDED_PERMISSIONS} in {region}."
         ) from None
 
 

@@ -66,7 +66,7 @@ class ClusterSettings(Section):
     name: ClusterName
     """Start of the names of buckets, secrets, groups, database and load balancers. At most 25 characters: the name of
     the public load balancer is the first to reach its limit (32); in regions with long names it is a bucket's (63).
-    Not to be changed in a running stack: the database would be renamed, and the rest replaced by something empty
+    Do not change it in a running stack: the database would be renamed, and everything else replaced by empty resources
     (docs/moving-a-cluster.md)."""
 
     account_id: AccountId
@@ -74,9 +74,9 @@ class ClusterSettings(Section):
     `aws:allowedAccountIds`, which stops Pulumi when the credentials lead to another account."""
 
     protect_data: Flag = True
-    """Whether Pulumi and AWS refuse to delete what cannot be made again (database, broker, log and DAG buckets, Fernet
-    key) and the internal load balancer, and Pulumi refuses `pulumi destroy` before it deletes anything. Set it to
-    false, and run `pulumi up`, before a stack is destroyed."""
+    """Whether Pulumi and AWS refuse to delete what cannot be recreated (database, broker, log and DAG buckets, Fernet
+    key) and the internal load balancer, and Pulumi refuses `pulumi destroy` before it deletes anything. To destroy a
+    stack, set it to false and run `pulumi up` first."""
 
 
 class ExistingNetwork(Section):
@@ -86,9 +86,9 @@ class ExistingNetwork(Section):
     """The VPC. DNS support and DNS host names have to be on: the nodes find the api-server by a private zone."""
 
     cidrs: Annotated[tuple[ExistingVpcCidr, ...], at_least(1, "network", at_most=limits.CIDR_BLOCKS_PER_VPC)]
-    """All IPv4 ranges of the VPC, the secondary ones included: load balancers in them are believed when they say who
-    the client is, and that it came by HTTPS. Where the range of a load balancer's subnet is missing, Airflow redirects
-    people to `http`."""
+    """All IPv4 ranges of the VPC, including secondary ones: Airflow trusts the `X-Forwarded-*` headers of load
+    balancers in these ranges. If the range of a load balancer's subnet is missing, Airflow redirects people to
+    `http`."""
 
     public_subnet_ids: tuple[SubnetId, ...] = ()
     """Subnets with a route to an internet gateway, two or more, in different zones. Only `web.public` needs them."""
@@ -107,16 +107,16 @@ class NetworkSettings(Section):
 
     cidr: VpcCidr | None = None
     """IPv4 range of the new VPC, free of every network it will ever be peered with.
-    Not to be changed in a running stack: RDS and ElastiCache do not move to another VPC, and `pulumi up` would stop
+    Do not change it in a running stack: RDS and ElastiCache do not move to another VPC, and `pulumi up` would fail
     half-way (docs/moving-a-cluster.md)."""
 
     zones: tuple[Zone, ...] = ()
     """Availability zones, two at least, three as a rule. Each gets a public, a private and a data subnet. RDS and load
     balancers need two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway. A zone can be
-    added at any time; before one is removed it has to be drained, which is in docs/removing-a-zone.md. Not every zone
-    has every instance type, database class and interface endpoint, and a letter means another building in each account:
-    only AWS can tell, with `aws ec2 describe-instance-type-offerings --location-type availability-zone`, or in
-    `pulumi up`."""
+    added at any time; drain a zone before you remove it (docs/removing-a-zone.md). Not every zone has every instance
+    type, database class and interface endpoint, and the same letter can mean another physical zone in each account.
+    `aws ec2 describe-instance-type-offerings --location-type availability-zone` lists the instance types of your zones;
+    for the rest `pulumi up` shows AWS's error."""
 
     nat_gateways: Literal["perZone", "single"] = "perZone"
     """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:
@@ -128,8 +128,8 @@ class NetworkSettings(Section):
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services that the nodes reach inside the VPC instead of through NAT, for example `secretsmanager`. Each costs
     about 8 USD a month and zone. S3 has its own gateway endpoint, always, at no charge. Not beside `existing`: an
-    endpoint takes over its service's name for everybody in the VPC. Which zones of a region have one, only AWS can
-    tell: `aws ec2 describe-vpc-endpoint-services`."""
+    endpoint takes over its service's name for everybody in the VPC. `aws ec2 describe-vpc-endpoint-services` lists the
+    zones of each service."""
 
     existing: ExistingNetwork | None = None
     """Ids of a VPC to use. Then all other keys of `network` have nothing to say and are refused."""
@@ -154,10 +154,10 @@ class DatabaseSettings(Section):
     maintenance window. A minor version pins it; RDS never goes back to an older one."""
 
     allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
-    """GiB of gp3 storage. Raising it works while the database runs, once in six hours; RDS makes any step a tenth at
-    least. Lowering it does nothing: RDS never takes storage back. From 400 GiB on the storage does 12,000 operations a
-    second and 500 MiB/s instead of 3,000 and 125, at no extra charge. Where RDS has made it larger than the stack file
-    says, raise it with `pulumi up --refresh`, or a size between the two is refused."""
+    """GiB of gp3 storage. It can be raised while the database runs, once in six hours, by at least ten percent.
+    Lowering it does nothing: RDS cannot shrink storage. From 400 GiB on, 12,000 IOPS and 500 MiB/s are included instead
+    of 3,000 and 125, at no extra charge. If RDS has made the storage larger than the stack file says, raise it with
+    `pulumi up --refresh`; otherwise RDS refuses a size between the two."""
 
     max_allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
     """GiB that storage autoscaling may grow to, at least a tenth above `allocatedStorageGib`. A full disk stops the
@@ -349,8 +349,8 @@ class RetentionSettings(Section):
 
 
 class NodeImageSettings(Section):
-    """AMI ids that pin the node image; `make node-image` writes the newest. Without one, each node starts from Debian
-    13's newest image at its launch, and every refresh of a group replaces all of its nodes."""
+    """AMI ids that pin the node image; `make node-image` writes the newest. Without one, each node starts from the
+    Debian 13 image that is newest at its launch, and every refresh of a group replaces all of its nodes."""
 
     amd64: ImageId | None = None
     """Image of the Intel and AMD nodes. An id holds in one region only."""
@@ -359,7 +359,7 @@ class NodeImageSettings(Section):
     """Image of the Graviton nodes."""
 
     def image_id(self, architecture: Architecture) -> str:
-        """What a launch template names as its image: the pinned AMI, or an alias that EC2 resolves at each launch."""
+        """The image of a launch template: the pinned AMI id, or an alias that EC2 resolves at each launch."""
         return self.pinned(architecture) or f"resolve:ssm:{latest_image_parameter(architecture)}"
 
     def pinned(self, architecture: Architecture) -> str | None:
@@ -368,22 +368,22 @@ class NodeImageSettings(Section):
 
 
 class PackageIndexSettings(Section):
-    """A Python package index of your own, for `make lock` and for the nodes alike."""
+    """A Python package index of your own, for both `make lock` and the nodes."""
 
     url: PackageIndexUrl
-    """Address of its simple API (PEP 503), for example `https://packages.example.com/simple/`. It stands in user data,
-    so it must hold no credentials. Nodes reach it through NAT, and trust the certificate authorities that Debian does.
-    Changing it replaces the nodes."""
+    """Address of its simple API (PEP 503), for example `https://packages.example.com/simple/`. It is part of user data,
+    so it must not contain credentials. Nodes reach it through NAT, and trust the certificate authorities that Debian
+    trusts. Changing it replaces the nodes."""
 
     credentials_secret: SecretName | None = None
     """Name of a secret that you create in Secrets Manager, in this account and region, encrypted with the default key:
-    JSON with `username` and `password`. Every node may read it, and with it every task: let it open the index for
-    reading only. `make lock` reads it with your own AWS credentials. Without the key the index is asked without
-    credentials."""
+    JSON with `username` and `password`. Every node, and therefore every task, can read it, so give these credentials
+    read-only access to the index. `make lock` reads the secret with your own AWS credentials. Without this key, the
+    index is used without credentials."""
 
     pypi: Flag = True
-    """Whether PyPI is asked for packages whose name the index does not know. What the index knows never comes from
-    PyPI. Set it to false where the index mirrors PyPI."""
+    """Whether packages that the index lacks come from PyPI. Packages that the index has never come from PyPI. Set it to
+    false if the index mirrors PyPI."""
 
 
 class Settings(Section):
@@ -424,8 +424,8 @@ class Settings(Section):
 def load_settings() -> Settings:
     """The stack's settings.
 
-    Logs a warning of what may not be meant. Raises SettingsError with every fault of the stack file at once; nothing is
-    registered by then.
+    Logs a warning about each setting that may be a mistake. Raises SettingsError with all faults of the stack file at
+    once, before any resource is registered.
     """
     settings = accept(Settings, stack_file.given(), rules=broken_rules, stack=pulumi.get_stack())
     for warning in warnings(settings):

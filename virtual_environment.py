@@ -1,6 +1,6 @@
-"""Whether the virtual environment holds what the program was locked with. `__main__` imports this before all else.
+"""Checks that the virtual environment matches requirements.txt. `__main__` imports this first.
 
-After a pull that changed requirements.txt, the program would otherwise end in the traceback of some import.
+Otherwise, after a pull that changed requirements.txt, the program would fail with the traceback of some import.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 import pulumi
 
 ROOT = Path(__file__).resolve().parent
-# Lines with a marker are for other systems.
+# Lines with an environment marker do not match: they are for other systems.
 PINNED = re.compile(r"^([\w.-]+)==([^\s;]+) \\$", re.MULTILINE)
 
 
 def faults(locked: str) -> list[str]:
-    """What is missing or has another version than in the lock, in a few words each."""
+    """The packages that are missing or have another version than in the lock, one phrase for each."""
     found = []
     for name, wanted in PINNED.findall(locked):
         try:
@@ -31,10 +31,10 @@ def faults(locked: str) -> list[str]:
     return found
 
 
-# The offline plan runs other revisions of the program too, with the environment of the one it belongs to.
+# The offline plan also runs other revisions of the program in its own environment, so only check our own one.
 if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve() and (
     stale := faults((ROOT / "requirements.txt").read_text(encoding="utf-8"))
 ):
     raise pulumi.RunError(
-        f"The virtual environment .venv does not fit requirements.txt ({', '.join(stale)}): run `pulumi install`."
+        f"The virtual environment .venv does not match requirements.txt ({', '.join(stale)}): run `pulumi install`."
     )

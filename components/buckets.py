@@ -214,9 +214,9 @@ def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
         },
     ]
     if purpose == "access-logs":
-        # The path holds the account whose load balancers write there, so it keeps out those of other accounts; AWS
-        # takes no prefix with `AWSLogs` in it. A condition on the source would keep out ours as well: this service does
-        # not name it. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+        # The path contains the account id, so load balancers of other accounts cannot write here; AWS accepts no prefix
+        # that contains `AWSLogs`. A condition on the source would exclude ours as well: this service does not send one.
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
         statements.append(
             {
                 "Sid": "LoadBalancerLogs",

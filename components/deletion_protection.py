@@ -1,4 +1,4 @@
-"""What refuses `pulumi destroy` before anything else is touched."""
+"""Makes `pulumi destroy` of a protected stack fail before it deletes anything."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ class DeletionProtectionArgs:
 
 
 class DeletionProtection(pulumi.ComponentResource):
-    """Nothing but a name in Pulumi's state, which has to be deleted before all else and refuses to be.
+    """A protected component without a cloud resource, which Pulumi has to delete before everything else.
 
-    Pulumi looks at a resource's protection when its turn comes, and those on which nothing depends come first: without
-    a preview a destroy would take the nodes, and stop at the database hours later. After a refusal it deletes nothing
-    that the refusing resource depends on, not even with `--continue-on-error` or `--exclude-protected`:
+    Pulumi checks a resource's protection only when it is about to delete it, and deletes resources without dependents
+    first: without a preview, a destroy would delete the nodes and fail hours later at the database. After a refusal
+    Pulumi deletes nothing that the protected resource depends on, not even with `--continue-on-error` or
+    `--exclude-protected`:
     https://github.com/pulumi/pulumi/blob/master/pkg/resource/deploy/step.go (DeleteStep.Apply) and
     https://github.com/pulumi/pulumi/blob/master/pkg/resource/deploy/deployment_executor.go (performPostSteps).
 
-    Parts that are taken out of the program are not held: by then this depends on them no more.
+    Resources that are removed from the program can still be deleted: this component no longer depends on them then.
     """
 
     def __init__(self, name: str, args: DeletionProtectionArgs) -> None:
-        # Made in every stack, protected or not: Pulumi would refuse to delete it together with its protection.
+        # Created in every stack, protected or not: if unprotecting a stack removed this component from the program,
+        # Pulumi would refuse to delete it, because the state still says that it is protected.
         opts = pulumi.ResourceOptions(depends_on=list(args.last), protect=args.protect)
         super().__init__("airflow:cluster:DeletionProtection", name, None, opts)
         self.register_outputs({})

@@ -65,8 +65,8 @@ class Masters(pulumi.ComponentResource):
         group = self._group(name, args, template)
         launching_hook(f"{name}-launching-hook", group, opts=child)
         for purpose, target_group_arn in args.target_group_arns.items():
-            # Resources of their own, not a list of the group: when public access is taken away, the masters leave its
-            # target group at the very end, after the domain has been led elsewhere.
+            # Separate resources instead of an argument of the group: when public access is removed, the masters leave
+            # its target group last, after the domain's record points elsewhere.
             aws.autoscaling.Attachment(
                 f"{name}-{purpose}-targets",
                 autoscaling_group_name=group.name,

@@ -205,8 +205,8 @@ def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupPa
 
 
 def _performance(gib: int) -> database_storage.Performance | None:
-    """Set as soon as RDS takes it, although it is what the size includes: without, the provider sends the values of the
-    smaller storage along when it grows, and RDS refuses them (terraform-provider-aws#28382)."""
+    """The included performance, set explicitly from the size at which RDS accepts it. Otherwise, when storage grows,
+    the provider sends the values of the smaller storage, and RDS refuses them (terraform-provider-aws#28382)."""
     return database_storage.included(gib) if gib >= database_storage.STRIPED_FROM_GIB else None
 
 

@@ -31,9 +31,9 @@ class NodeIdentityArgs:
     """Whom the identity is for and which resources its policies name.
 
     Attributes:
-        pool: whose workers carry it; None for the masters.
+        pool: the pool whose workers use it; None for the masters.
         secret_arns: every secret of the cluster, by key; the role's own are picked from them.
-        database_admin_secret_arn: the database's own admin secret, for the masters, who prepare the database.
+        database_admin_secret_arn: the admin secret that RDS manages, for the masters, which prepare the database.
         package_index_secret: name of the operator's secret with the credentials of the stack's package index.
     """
 
@@ -50,15 +50,15 @@ class NodeIdentityArgs:
 
     @property
     def group_name(self) -> str:
-        """The autoscaling group whose nodes carry the identity."""
+        """The autoscaling group whose nodes use the identity."""
         return pool_group_name(self.cluster, self.pool) if self.pool else masters_group_name(self.cluster)
 
 
 class NodeIdentity(pulumi.ComponentResource):
     """The IAM role and instance profile of one group of nodes.
 
-    A worker runs other people's code, and whatever runs on a node can use its identity: so a worker's identity opens
-    no secret of the masters, changes neither DAGs nor artifacts, makes no group larger, and ends nobody outside of its
+    A worker runs other people's code, and whatever runs on a node can use its identity. A worker's identity therefore
+    cannot read the masters' secrets, change DAGs or artifacts, make a group larger, or terminate nodes outside of its
     own pool.
     """
 
@@ -88,8 +88,9 @@ class NodeIdentity(pulumi.ComponentResource):
 
 
 def role_name(cluster: str, region: str, pool: str | None) -> str:
-    """The name of the IAM role of a pool's workers, or of the masters. With the region: IAM's names are the account's,
-    and clusters of one name may stand in two regions. A digest stands for the end of a name that IAM finds too long."""
+    """The name of the IAM role of a pool's workers, or of the masters. It contains the region, because IAM names are
+    unique per account, and clusters of the same name may exist in two regions. If the name exceeds IAM's limit, a hash
+    replaces its end."""
     name = f"{cluster}-{region}-pool-{pool}" if pool else f"{cluster}-{region}-master"
     if len(name) <= limits.ROLE_NAME_LENGTH:
         return name
@@ -104,7 +105,8 @@ def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
     if role is Role.MASTER:
         secrets.append(args.database_admin_secret_arn)
     if args.package_index_secret is not None:
-        # Both roles install where nothing is published for them. AWS ends the ARN with six characters of its choice.
+        # A node of either role installs packages itself if no environment has been published yet. The ARN of a secret
+        # ends in six random characters.
         arn = f"arn:aws:secretsmanager:{args.region}:{args.account_id}:secret:{args.package_index_secret}-??????"
         secrets.append(arn)
     return _policy(
@@ -127,8 +129,8 @@ def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
 
 def _of_masters(args: NodeIdentityArgs) -> list[Statement]:
     return [
-        # By tag: one statement for any number of pools, for an inline policy has a limit. The name alone would also
-        # match groups of a cluster whose name starts like ours.
+        # One statement for any number of pools, because the size of inline policies is limited. It checks tags, because
+        # the name alone would also match groups of a cluster whose name starts with ours.
         _allow(
             "ScalePools",
             ["autoscaling:SetDesiredCapacity"],
@@ -150,7 +152,7 @@ def _of_masters(args: NodeIdentityArgs) -> list[Statement]:
 
 
 def _of_workers(args: NodeIdentityArgs) -> list[Statement]:
-    # A worker ends itself. IAM knows no condition that would keep it from another worker of its group.
+    # A worker terminates itself. IAM has no condition that would keep it from terminating other workers of its group.
     return [
         _allow("Leave", ["autoscaling:TerminateInstanceInAutoScalingGroup"], [_group_arn(args, args.group_name)]),
     ]
@@ -168,8 +170,8 @@ def _allow(
 
 
 def _on_s3(args: NodeIdentityArgs, sid: str, actions: list[str], resource: Arn) -> Statement:
-    """In buckets of our account only. A bucket's name can be guessed, and once a bucket is deleted anybody can take its
-    name: a stranger's bucket must neither get our logs nor give us DAGs."""
+    """Only in buckets of our account. The name of a bucket can be guessed, and after its deletion any account can take
+    the name: nodes must not write logs to such a bucket, or read DAGs from it."""
     return _allow(sid, actions, [resource], condition={"StringEquals": {"aws:ResourceAccount": args.account_id}})
 
 

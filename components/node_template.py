@@ -39,7 +39,8 @@ class NodeLaunch:
         image_id: AMI id, or an alias: `resolve:ssm:` and the name of a public parameter, resolved at each launch.
         user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
         tags: on the group, its instances and their volumes; the stack's and the nodes' own.
-        after: what a node needs and no input mentions, such as the values of its secrets; deleted after the group.
+        after: resources that a node needs although no input refers to them, such as the values of its secrets; they are
+            created before the group and deleted after it.
     """
 
     image_id: str
@@ -52,10 +53,10 @@ class NodeLaunch:
 
     @property
     def skip_matching(self) -> bool:
-        """Whether a refresh leaves alone the nodes that match the group's template and instance types already.
+        """Whether a refresh skips nodes that already match the group's template and instance types.
 
-        AWS refuses that for a template whose image is an alias, and then replaces every node of the group, whatever
-        started the refresh: https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
+        AWS does not support this for a template whose image is an alias; a refresh then replaces every node of the
+        group: https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
         """
         return not self.image_id.startswith("resolve:ssm:")
 
@@ -130,7 +131,7 @@ def maintenance_policy() -> aws.autoscaling.GroupInstanceMaintenancePolicyArgs:
 
 
 def rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefreshArgs:
-    """Replace the nodes; the provider starts it when the group's launch template or instance policy changes.
+    """How nodes are replaced; the provider starts a refresh when the launch template or mixed instances policy changes.
 
     No automatic rollback: the provider changes the group before it starts the refresh, so there would be nothing to
     roll back to (https://github.com/hashicorp/terraform-provider-aws/issues/34189).
@@ -147,7 +148,7 @@ def rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefreshA
 
 
 def list_nodes_command(cluster: str, region: str) -> str:
-    """Which nodes there are, with their images and the moments of their launches, oldest first."""
+    """Lists the running nodes with their images and launch times, oldest first."""
     columns = "{name: Tags[?Key==`Name`] | [0].Value, id: InstanceId, image: ImageId, launched: LaunchTime}"
     return (
         f"aws ec2 describe-instances --region {region} --filters Name=tag:airflow:cluster,Values={cluster}"
@@ -157,7 +158,7 @@ def list_nodes_command(cluster: str, region: str) -> str:
 
 
 def watch_refresh_command(group_name: pulumi.Output[str], region: str) -> pulumi.Output[str]:
-    """How far the group's last refresh is: `pulumi up` does not wait for one."""
+    """Shows the progress of the group's last refresh: `pulumi up` does not wait for one."""
     return pulumi.Output.concat(
         "aws autoscaling describe-instance-refreshes --auto-scaling-group-name ",
         group_name,
@@ -166,7 +167,7 @@ def watch_refresh_command(group_name: pulumi.Output[str], region: str) -> pulumi
 
 
 def refresh_command(group_name: pulumi.Output[str], region: str, launch: NodeLaunch) -> pulumi.Output[str]:
-    """Start a refresh as the program does: AWS does not repeat one that failed, and neither does `pulumi up`."""
+    """Starts a refresh as the program does: neither AWS nor `pulumi up` retries one that failed."""
     return pulumi.Output.concat(
         "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
         group_name,

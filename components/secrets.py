@@ -95,9 +95,9 @@ class Secrets(pulumi.ComponentResource):
         }
 
     def _random(self, name: str, noun: str, *, length: int = 32, protect: bool = False) -> pulumi.Output[str]:
-        """Letters and digits: 32 of them are 190 bits, and no shell, URL or file format gives any of them a meaning.
+        """Letters and digits: 32 of them have 190 bits, and none has a special meaning in a shell, URL or file format.
 
-        Always a RandomPassword: the id of other random values is the value itself, and ids stand in the state in plain.
+        Always a RandomPassword: other random resources use the value as their id, and Pulumi does not encrypt ids.
         """
         options = self._child(protect=protect)
         return random.RandomPassword(f"{name}-{noun}", length=length, special=False, opts=options).result
@@ -138,7 +138,7 @@ def broker_url(token: str, host: str, port: int) -> str:
 
 
 def fernet_key(characters: str) -> str:
-    """32 bytes in base64, as Fernet wants them: 43 of its characters and the padding."""
+    """A Fernet key, which is 32 bytes in base64: 43 characters and the padding."""
     return f"{characters}="
 
 

@@ -22,7 +22,7 @@ def assumed_by(service: str, *, condition: Mapping[str, Any] | None = None) -> s
 
 
 def on_behalf_of(account_id: str, source_arn: str) -> Mapping[str, Any]:
-    """The condition that the service works for a resource of this account, whose ARN may end in `*`. Without it any
-    customer of the service may name our role to it: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """The condition that the service acts for a resource of this account, whose ARN may end in `*`. Without it, any
+    customer could make the service use our role: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
     """
     return {"StringEquals": {"aws:SourceAccount": account_id}, "ArnLike": {"aws:SourceArn": source_arn}}

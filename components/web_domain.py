@@ -1,4 +1,4 @@
-"""The name that people use, once everything behind it is there."""
+"""The domain that people use, created after everything that answers under it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-# After every rule that the entrypoint has for port 8080. The steps leave room for a rule in between.
+# After every rule that the entrypoint has for port 8080, with room for more rules in between.
 REDIRECT_PRIORITY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebDomainArgs:
-    """Where people are led, and from where.
+    """The domain, and the load balancer and listener that it uses.
 
     Attributes:
         load_balancer: the one that serves the domain on 443.
-        plain_listener_arn: the listener whose visitors are redirected to the domain.
-        after: whatever answers under the domain; deleted after the record.
+        plain_listener_arn: the HTTP listener that redirects people to the domain.
+        after: the resources that answer under the domain; created before the record and deleted after it.
     """
 
     domain: str
@@ -30,10 +30,10 @@ class WebDomainArgs:
 
 
 class WebDomain(pulumi.ComponentResource):
-    """A DNS record that leads to the web interface, and a redirect from port 8080 that leads to the record.
+    """A DNS record for the web interface, and a redirect from port 8080 to the domain.
 
-    Last of all: until the certificate is issued, the web interface answers where it did before. When the domain is
-    taken away the redirect is the first to go.
+    Both are created last: until the certificate is issued, the web interface answers where it did before. When the
+    domain is removed, the redirect is deleted first.
     """
 
     def __init__(self, name: str, args: WebDomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -56,10 +56,10 @@ class WebDomain(pulumi.ComponentResource):
         )
 
     def _redirect(self, name: str, args: WebDomainArgs, record: aws.route53.Record) -> None:
-        """To the domain, whatever name the browser used: the certificate holds for that one alone.
+        """Redirect to the domain, whatever name the browser used: the certificate is valid for the domain only.
 
-        A rule, not the listener's default: a default would be changed before there is a rule to except the execution
-        API from it, since every rule waits for its listener.
+        A rule, not the listener's default action: Pulumi updates a listener before its rules, so a default action would
+        redirect before a rule exempts the execution API.
         """
         aws.lb.ListenerRule(
             f"{name}-redirect",

@@ -52,8 +52,8 @@ class WebEntrypointArgs:
         public_security_group_id: given when there is public access; needs a domain.
         access_logs_bucket: name of a bucket, known once its policy lets load balancers of this account write: AWS has
             each new load balancer write a test object, and fails its creation otherwise.
-        protect: whether the internal load balancer, on which all tasks depend, refuses to be deleted. The public one
-            holds nothing, and is taken away by one line of the stack file.
+        protect: whether the internal load balancer, on which all tasks depend, is protected against deletion. One line
+            of the stack file may remove the public one, which holds no data.
     """
 
     cluster: str
@@ -84,18 +84,18 @@ def _domain(settings: WebSettings) -> _Domain | None:
 class WebEntrypoint(pulumi.ComponentResource):
     """One internal load balancer for people and nodes, and by choice a public one for people alone.
 
-    Inside the network port 8080 serves the execution API, and the web interface too as long as nobody is redirected.
-    With a domain there is HTTPS. From the internet it is HTTPS or nothing, and the execution API is refused: nothing
-    is let through there before every refusal is in place.
+    Inside the network, port 8080 serves the execution API, and also the web interface until people are redirected to
+    HTTPS. With a domain there is HTTPS. From the internet only HTTPS is open and the execution API is refused; requests
+    are forwarded only after every rule that refuses some exists.
     """
 
     url: str
     entrance: aws.lb.LoadBalancer
-    """Where people come in."""
+    """The load balancer that people use."""
     plain_listener_arn: pulumi.Output[str]
-    """Port 8080 inside the network."""
+    """The HTTP listener on port 8080, inside the network."""
     target_group_arns: dict[str, pulumi.Output[str]]
-    """The masters, as each load balancer sees them: `internal`, and `public` if there is public access."""
+    """The masters' target groups by load balancer: `internal`, and `public` if there is public access."""
 
     def __init__(self, name: str, args: WebEntrypointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
@@ -129,7 +129,7 @@ class WebEntrypoint(pulumi.ComponentResource):
         plain: aws.lb.Listener,
         targets: aws.lb.TargetGroup,
     ) -> None:
-        # Before people are redirected: a task would take the redirect for a failure, and not ask again.
+        # Before people are redirected: a task would treat the redirect as a failure, and not retry.
         self._rule(
             f"{name}-internal-execution-api",
             plain,

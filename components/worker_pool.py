@@ -59,8 +59,8 @@ class WorkerPool(pulumi.ComponentResource):
         template = launch_template(
             f"{name}-template",
             args.launch,
-            # Each override takes its place. Chosen without regard to their order, so that another order changes no
-            # template, and so replaces no worker.
+            # Every override replaces it. The choice does not depend on the order of the types, so that reordering them
+            # changes no template and replaces no worker.
             instance_type=min(args.settings.instance_types),
             root_volume_gib=args.settings.root_volume_gib,
             opts=child,
@@ -115,7 +115,7 @@ class WorkerPool(pulumi.ComponentResource):
             tags=group_tags(args.launch.tags),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # The alarm is needed most while a removed pool drains.
+                # The alarm has to outlive the group: it is needed most while a removed pool drains.
                 depends_on=[*args.launch.after, alarm],
                 # After creation the size belongs to scaling: `pulumi up` must not send a busy pool back to its minimum.
                 ignore_changes=["desiredCapacity", "initialLifecycleHooks"],

@@ -96,7 +96,7 @@ def test_a_stack_that_pins_the_newest_is_left_alone(checkout: Path, capsys: pyte
     before = (checkout / "Pulumi.prod.yaml").stat().st_mtime_ns
     capsys.readouterr()
     assert pin(checkout) == 0
-    assert "pins the newest already" in capsys.readouterr().out
+    assert "already pins the newest" in capsys.readouterr().out
     assert (checkout / "Pulumi.prod.yaml").stat().st_mtime_ns == before
 
 

@@ -52,7 +52,7 @@ def _run(checkout: Path) -> str:
 def test_a_stale_virtual_environment_is_told_in_one_sentence_that_names_the_command(pulled: Path):
     (pulled / ".venv").symlink_to(sys.prefix)
     assert _run(pulled) == (
-        "True The virtual environment .venv does not fit requirements.txt "
+        "True The virtual environment .venv does not match requirements.txt "
         f"(pulumi-aws is {version('pulumi-aws')} instead of 99.0.0, pulumi-new is missing): run `pulumi install`."
     )
 
