@@ -67,7 +67,7 @@ lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
 	@.venv/bin/pytest -v -s -p no:randomly -m lab --durations=10 tests/lab
 
 lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes: STACK=prod UPGRADE=1
-	@$(PYTHON) -m node.lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)
+	@$(PYTHON) -m package_lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)
 
 requirements: $(STAMP) ## Lock the program's own requirements
 	@for name in requirements requirements-dev; do \

@@ -15,7 +15,7 @@ from pydantic import Field
 from aws_facts import database_classes, instance_types, limits
 from aws_facts.debian_images import latest_image_parameter
 from aws_facts.instance_types import Architecture
-from node.environment import NodeEnvironment
+from node.environment import NodeEnvironment, PackageIndex
 from setting_rules import draining, node_environments, stack_file, task_slots
 from setting_rules.acceptance import accept
 from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
@@ -384,6 +384,10 @@ class PackageIndexSettings(Section):
     pypi: Flag = True
     """Whether packages that the index lacks come from PyPI. Packages that the index has never come from PyPI. Set it to
     false if the index mirrors PyPI."""
+
+    def for_nodes(self) -> PackageIndex:
+        """The index as the nodes and the lock are told of it."""
+        return PackageIndex(url=self.url, credentials_secret=self.credentials_secret, pypi=self.pypi)
 
 
 class Settings(Section):

@@ -1,4 +1,4 @@
-"""`make lock`: locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options.
+"""Locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options.
 
 The nodes install with what the stack file says and nothing else, so the lock is made the same way: the variables and
 configuration files of the operator's shell have no part in it. What resolves here then installs there.
@@ -6,7 +6,6 @@ configuration files of the operator's shell have no part in it. What resolves he
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -15,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from node.airflow_options import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
-from node.lock_index import LockError, index_variables
-from node.lock_inputs import AIRFLOW_SOURCES, USER_REQUIREMENTS, UV_SOURCES, inputs_line
+from node.environment import PackageIndex
+from node.lock_inputs import AIRFLOW_SOURCES, USER_REQUIREMENTS, UV_SOURCES, index_line, inputs_line
 from node.options_registry import extract, to_json
 
 ROOT = Path(__file__).parent.parent
@@ -28,62 +28,59 @@ PYTHON_VERSION = "3.13"  # Debian 13's
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
 
 
-def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: Mapping[str, str]) -> None:
+class LockError(Exception):
+    """The lock could not be made. The message says why."""
+
+
+@dataclass(frozen=True)
+class AskedIndex:
+    """The package index of the stack, if it has one of its own, and the variables by which uv finds it."""
+
+    index: PackageIndex | None
+    variables: Mapping[str, str]
+
+
+PYPI = AskedIndex(None, {})
+
+
+def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, asked: AskedIndex) -> None:
     """Resolve the sources into a lock with hashes. Pins that still fit are kept, unless told to upgrade."""
     command = ["pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
     command += ["--generate-hashes", "--custom-compile-command", "make lock"]
     command += ["--upgrade"] if upgrade else []
     command += [*(str(source.relative_to(ROOT)) for source in sources), "--output-file", str(lock)]
-    _uv(command, index, f"{' + '.join(source.name for source in sources)} cannot be resolved")
-    lock.write_text(inputs_line(sources) + lock.read_text())
+    _uv(command, asked, f"{' + '.join(source.name for source in sources)} cannot be resolved")
+    lock.write_text(inputs_line(sources) + index_line(asked.index) + lock.read_text())
 
 
-def unpack(lock: Path, target: Path, platform: str, *, index: Mapping[str, str]) -> None:
+def unpack(lock: Path, target: Path, platform: str, *, asked: AskedIndex) -> None:
     """Unpack the lock's wheels for a platform, hashes verified: fails if one of them has no wheel there."""
     command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--python-version", PYTHON_VERSION, "--python-platform", platform, "--target", str(target)]
-    _uv([*command, "--requirements", str(lock)], index, f"{lock.name} cannot be installed on {platform}")
+    _uv([*command, "--requirements", str(lock)], asked, f"{lock.name} cannot be installed on {platform}")
 
 
-def make_lock(*, upgrade: bool, index: Mapping[str, str]) -> None:
-    """Make both locks and the registry, with the variables of a package index.
-
-    Nothing in the repository changes unless all of it succeeds.
-    """
+def make_lock(*, upgrade: bool, asked: AskedIndex) -> None:
+    """Make both locks and the registry. Nothing in the repository changes unless all of it succeeds."""
+    check_requirements(USER_REQUIREMENTS.read_text())
     with tempfile.TemporaryDirectory(prefix="airflow-lock-") as scratch:
         locks = Path(scratch)
         for name in (AIRFLOW_LOCK, UV_LOCK):
             if (LOCKS / name).exists():
                 shutil.copyfile(LOCKS / name, locks / name)
         with _step("resolving Airflow and airflow-requirements.txt"):
-            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade, index=index)
+            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade, asked=asked)
         with _step("resolving uv"):
-            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade, index=index)
+            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade, asked=asked)
         for platform in PLATFORMS:
             with _step(f"unpacking the wheels for {platform}"):
-                unpack(locks / AIRFLOW_LOCK, locks / platform, platform, index=index)
-                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform, index=index)
+                unpack(locks / AIRFLOW_LOCK, locks / platform, platform, asked=asked)
+                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform, asked=asked)
         with _step("extracting Airflow's options"):
             registry = to_json(extract(locks / PLATFORMS[0]))
         for name in (AIRFLOW_LOCK, UV_LOCK):
             shutil.copyfile(locks / name, LOCKS / name)
         REGISTRY.write_text(registry)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="make lock", usage="make lock [STACK=prod] [UPGRADE=1]", description=__doc__)
-    parser.add_argument("--stack", required=True, help="the stack whose airflow:packageIndex is asked")
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
-    options = parser.parse_args(arguments)
-    try:
-        check_requirements(USER_REQUIREMENTS.read_text())
-        make_lock(upgrade=options.upgrade, index=index_variables(ROOT / f"Pulumi.{options.stack}.yaml"))
-    except LockError as error:
-        _say(str(error))
-        return 1
-    _say("Done. Review the change of node/locks and node/airflow_options.json, then commit it.")
-    return 0
 
 
 def check_requirements(text: str) -> None:
@@ -99,25 +96,25 @@ def check_requirements(text: str) -> None:
         )
 
 
-def clean_environment(index: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv: the operator's without what a node does not have, and with the package index.
+def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment for uv: the operator's without what a node does not have, and with these variables.
 
     Left out are uv's and pip's variables (an extra index, a date, constraints) and stored credentials. No Python is
     downloaded: wheels are resolved and unpacked, nothing is built.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
     ours = {"NETRC": os.devnull, "UV_CREDENTIALS_DIR": os.devnull, "UV_PYTHON_DOWNLOADS": "never"}
-    return {**kept, **ours, **index}
+    return {**kept, **ours, **variables}
 
 
-def _uv(command: Sequence[str], index: Mapping[str, str], failure: str) -> None:
+def _uv(command: Sequence[str], asked: AskedIndex, failure: str) -> None:
     # The machine's own trust store, as everywhere else in the project: uv's bundled one knows no private CA.
     # No configuration: a uv.toml of this machine or its user may name an index that no node knows.
     uv = Path(sys.executable).with_name("uv")
     result = subprocess.run(
         [str(uv), *command, "--system-certs", "--no-config"],
         cwd=ROOT,
-        env=clean_environment(index),
+        env=clean_environment(asked.variables),
         text=True,
         capture_output=True,
         check=False,
@@ -141,7 +138,3 @@ def _step(what: str) -> Generator[None]:
 def _say(text: str, end: str = "\n") -> None:
     sys.stdout.write(text + end)
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What the locks were made from, and whether that is still what the repository asks for."""
+"""What the locks were made from, which each of them says in its first two lines, and whether that still holds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
+from node.environment import PackageIndex
 
 USER_REQUIREMENTS = Path(__file__).parent.parent / "airflow-requirements.txt"
 AIRFLOW_SOURCES = (LOCKS / "airflow.in", USER_REQUIREMENTS)
 UV_SOURCES = (LOCKS / "uv.in",)
+_INDEX = "# Package index: "
 
 
 def inputs_line(sources: Sequence[Path]) -> str:
@@ -18,6 +20,24 @@ def inputs_line(sources: Sequence[Path]) -> str:
     lines = [line.partition("#")[0].strip() for source in sources for line in source.read_text().splitlines()]
     asked_for = "\n".join(filter(None, lines))
     return f"# Inputs: {hashlib.sha256(asked_for.encode()).hexdigest()}\n"
+
+
+def index_line(index: PackageIndex | None) -> str:
+    """The second line of a lock: where its packages were looked for."""
+    return f"{_INDEX}{index_name(index)}\n"
+
+
+def index_name(index: PackageIndex | None) -> str:
+    """The indexes that are asked, in their order."""
+    if index is None:
+        return "PyPI"
+    return f"{index.url}, then PyPI" if index.pypi else index.url
+
+
+def locked_index() -> str:
+    """The indexes that Airflow's lock was made with."""
+    lines = (LOCKS / AIRFLOW_LOCK).read_text(encoding="utf-8").splitlines()[:2]
+    return next((line.removeprefix(_INDEX) for line in lines if line.startswith(_INDEX)), "PyPI")
 
 
 def stale_locks(locks: Mapping[Path, Sequence[Path]] | None = None) -> str | None:

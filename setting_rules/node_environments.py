@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from node import airflow_options
 from node.cluster_names import bucket_name, masters_group_name, pool_group_name, web_url
-from node.environment import NodeEnvironment, PackageIndex, config_text
+from node.environment import NodeEnvironment, config_text
 from node.pool_sketch import PoolSketch
 from node.roles import Role
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
@@ -42,16 +42,9 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
         task_logs_bucket=bucket_name(cluster, account_id, region, "task-logs"),
         dags_bucket=bucket_name(cluster, account_id, region, "dags"),
         artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
-        package_index=_package_index(settings),
+        package_index=settings.package_index.for_nodes() if settings.package_index else None,
         config=settings.config,
     )
-
-
-def _package_index(settings: Settings) -> PackageIndex | None:
-    index = settings.package_index
-    if index is None:
-        return None
-    return PackageIndex(url=index.url, credentials_secret=index.credentials_secret, pypi=index.pypi)
 
 
 def _sketch(settings: Settings, name: str) -> PoolSketch:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aws_facts import endpoint_services, instance_types, region_families
+from node import lock_inputs
 from setting_rules import option_values, task_slots
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from _endpoints_of_other_regions(settings)
     yield from _zone_with_less(settings)
     yield from _slots_that_stay_empty(settings)
+    yield from _lock_of_another_index(settings)
 
 
 def _long_tasks_on_spot(settings: Settings) -> Iterator[str]:
@@ -99,4 +101,14 @@ def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
             f"airflow:config.core.parallelism: {parallelism}. With it the schedulers run at most {tasks} tasks at a "
             f"time, and the pools have {slots} task slots at maxSize, of which {slots - tasks} are never used: leave "
             "parallelism out, or lower maxSize."
+        )
+
+
+def _lock_of_another_index(settings: Settings) -> Iterator[str]:
+    asked = lock_inputs.index_name(settings.package_index.for_nodes() if settings.package_index else None)
+    locked = lock_inputs.locked_index()
+    if asked != locked:
+        yield (
+            f"airflow:packageIndex: nodes install from {asked}, and the lock was made with {locked}. Unless both have "
+            "the same files, new nodes fail: run `make lock` with this stack (STACK=), and commit what it changes."
         )

@@ -1,12 +1,15 @@
-"""What every run of the tests says of those that it left out: under CI each is a failure, elsewhere each is named."""
+"""What all tests share: an AWS of their own, and a word on the tests that a run left out."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 UNDER_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -45,3 +48,14 @@ def _reason(report: Any) -> str:
     """What was given as the reason; pytest keeps it as the last part of a place in the source."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return "\n    ".join(reason.removeprefix("Skipped: ").splitlines())
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    """AWS inside this process, with credentials that open nothing."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        yield boto3.Session()

@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "setting_rules": {"aws_facts", "settings", "node"},
     "aws_facts": set(),
     "node": set(),
+    "package_lock": {"offline", "settings", "node"},
     "node_image": {"offline", "settings", "setting_rules", "aws_facts"},
     # Only to unpack user data for a diff.
     "offline": {"node", "aws_facts"},

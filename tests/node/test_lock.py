@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import package_lock
 from node import lock
 from node.airflow_options import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
@@ -72,17 +73,17 @@ def test_a_package_that_cannot_be_resolved_leaves_the_repository_as_it_is(
 
     before = {path: path.read_bytes() for path in (*LOCKS.iterdir(), REGISTRY)}
     monkeypatch.setattr(lock, "compile_lock", refuse)
-    assert lock.main(["--stack", "prod"]) == 1
+    assert package_lock.main(["--stack", "prod"]) == 1
     assert {path: path.read_bytes() for path in (*LOCKS.iterdir(), REGISTRY)} == before
-    assert "no version of nonsense" in capsys.readouterr().out
+    assert "no version of nonsense" in capsys.readouterr().err
 
 
 def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     called: list[list[str]] = []
     monkeypatch.setattr(lock, "_uv", lambda command, _index, _failure: called.append(list(command)))
     (tmp_path / "lock").touch()
-    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False, index={})
-    lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28", index={})
+    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False, asked=lock.PYPI)
+    lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28", asked=lock.PYPI)
     for command in called:
         assert command[command.index("--only-binary") :][:2] == ["--only-binary", ":all:"]
         assert "3.13" in command
@@ -99,5 +100,5 @@ def test_make_is_told_to_upgrade_by_a_variable(capsys: pytest.CaptureFixture[str
         )
         assert command in told.stdout
     with pytest.raises(SystemExit):
-        lock.main(["--help"])
+        package_lock.main(["--help"])
     assert capsys.readouterr().out.startswith("usage: make lock [STACK=prod] [UPGRADE=1]")

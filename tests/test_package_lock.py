@@ -15,12 +15,16 @@ import boto3
 import pytest
 import yaml
 
-from node import lock, lock_index
-from node.lock_index import LockError, index_variables
+import package_lock
+from node import lock
+from node.environment import PackageIndex
+from node.lock import AskedIndex, LockError
+from package_lock import asked_index
+from setting_rules.warnings import warnings
 from tests.node.fake_server import FakeServer, serving
 from tests.node.package_indexes import PASSWORD, USERNAME, serving_packages
 from tests.node.programs import module
-from tests.stack_file import ROOT
+from tests.stack_file import ROOT, changed, load
 
 package_index = module("package_index")
 CREDENTIALS = package_index.Credentials(username=USERNAME, password=PASSWORD)
@@ -56,21 +60,29 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "requirements.txt"
 
 
-def _locked(sources: Path, index: Mapping[str, str]) -> str:
+def _locked(sources: Path, asked: AskedIndex) -> str:
     target = sources.with_name("lock.txt")
-    lock.compile_lock([sources], target, upgrade=False, index=index)
+    lock.compile_lock([sources], target, upgrade=False, asked=asked)
     return target.read_text()
 
 
-def _index(server: FakeServer, *, pypi: bool, credentials: Any = CREDENTIALS) -> dict[str, str]:
-    return package_index.variables(f"{server.url}/simple/", pypi=pypi, credentials=credentials)
+def _index(server: FakeServer, *, pypi: bool, credentials: Any = CREDENTIALS) -> AskedIndex:
+    url = f"{server.url}/simple/"
+    index = PackageIndex(url=url, credentials_secret=None, pypi=pypi)
+    return AskedIndex(index, package_index.variables(url, pypi=pypi, credentials=credentials))
 
 
-def test_what_the_stacks_index_has_is_locked_by_hash_and_without_the_index(sources: Path, private: FakeServer):
+def test_what_the_stacks_index_has_is_locked_by_hash(sources: Path, private: FakeServer):
     locked = _locked(sources, _index(private, pypi=False))
     assert "ours==1.0 \\\n    --hash=sha256:" in locked
-    assert private.url not in locked
     assert PASSWORD not in locked
+
+
+def test_the_lock_says_which_indexes_it_was_made_with(sources: Path, private: FakeServer, public: FakeServer):
+    assert public.url
+    for pypi, name in ((False, f"{private.url}/simple/"), (True, f"{private.url}/simple/, then PyPI")):
+        _, second, *_ = _locked(sources, _index(private, pypi=pypi)).splitlines()
+        assert second == f"# Package index: {name}"
 
 
 def test_a_package_of_the_same_name_on_pypi_is_not_taken(sources: Path, private: FakeServer, public: FakeServer):
@@ -143,56 +155,72 @@ def test_a_refused_line_is_not_repeated_whole_for_it_may_hold_a_password():
     assert "airflow:packageIndex" in str(refused.value)
 
 
-def _stack_file(directory: Path, index: Any) -> Path:
-    path = directory / "Pulumi.prod.yaml"
-    path.write_text(yaml.safe_dump({"config": {"aws:region": "eu-west-1", "airflow:packageIndex": index}}))
-    return path
+INDEX = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
 
 
-def test_a_stack_without_an_index_of_its_own_adds_nothing(tmp_path: Path):
-    (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  aws:region: eu-west-1\n")
-    assert index_variables(tmp_path / "Pulumi.prod.yaml") == {}
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text("name: airflow\nruntime: python\n")
+    return tmp_path
 
 
-def test_the_credentials_come_from_secrets_manager(aws: boto3.Session, tmp_path: Path):
+def _stack(repository: Path, index: Any, *, key: str = "airflow:packageIndex") -> None:
+    content = {"config": {"aws:region": "eu-west-1", key: index}}
+    (repository / "Pulumi.prod.yaml").write_text(yaml.safe_dump(content))
+
+
+def test_a_stack_without_an_index_of_its_own_adds_nothing(repository: Path):
+    (repository / "Pulumi.prod.yaml").write_text("config:\n  aws:region: eu-west-1\n")
+    assert asked_index(repository, "prod") == lock.PYPI
+
+
+@pytest.mark.parametrize("key", ["airflow:packageIndex", "packageIndex"])
+def test_the_credentials_come_from_secrets_manager(aws: boto3.Session, repository: Path, key: str):
+    """The second key is legal too: the CLI puts the project's name before it."""
     secret = json.dumps({"username": USERNAME, "password": PASSWORD})
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=secret)
-    index = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
-    assert index_variables(_stack_file(tmp_path, index)) == package_index.variables(
-        "https://packages.example.com/simple/", pypi=True, credentials=CREDENTIALS
-    )
+    _stack(repository, INDEX, key=key)
+    asked = asked_index(repository, "prod")
+    assert asked.variables == package_index.variables(INDEX["url"], pypi=True, credentials=CREDENTIALS)
+    assert asked.index == PackageIndex(url=INDEX["url"], credentials_secret="package-index", pypi=True)
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_secret_that_cannot_be_read_is_named(tmp_path: Path):
-    index = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
+def test_a_secret_that_cannot_be_read_is_named(repository: Path):
+    _stack(repository, INDEX)
     with pytest.raises(LockError, match="The secret package-index of the package index cannot be read in eu-west-1"):
-        index_variables(_stack_file(tmp_path, index))
+        asked_index(repository, "prod")
 
 
 @pytest.mark.parametrize("value", ["hush", "[]", '{"username": "hush"}', '{"username": "hush", "password": 1}'])
-def test_a_secret_of_another_form_is_named_and_not_quoted(aws: boto3.Session, tmp_path: Path, value: str):
+def test_a_secret_of_another_form_is_named_and_not_quoted(aws: boto3.Session, repository: Path, value: str):
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
-    index = {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index"}
+    _stack(repository, INDEX)
     with pytest.raises(LockError, match="The secret package-index cannot be used") as refused:
-        index_variables(_stack_file(tmp_path, index))
+        asked_index(repository, "prod")
     assert "hush" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["config: [", "- a", "config:\n  airflow:packageIndex: https://x/\n", ""])
-def test_a_stack_file_at_fault_leads_to_the_plan_that_says_why(tmp_path: Path, text: str):
-    (tmp_path / "Pulumi.prod.yaml").write_text(text)
+@pytest.mark.parametrize("index", ["https://x/", {"url": "http://x/"}, {"url": "https://x/", "pypy": False}])
+def test_a_section_at_fault_leads_to_the_plan_that_says_why(repository: Path, index: Any):
+    _stack(repository, index)
     with pytest.raises(LockError, match="make plan STACK=prod"):
-        index_variables(tmp_path / "Pulumi.prod.yaml")
+        asked_index(repository, "prod")
 
 
 def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]):
-    assert lock.main(["--stack", "nowhere"]) == 1
-    assert "Pulumi.nowhere.yaml cannot be read" in capsys.readouterr().out
+    assert package_lock.main(["--stack", "nowhere"]) == 1
+    assert "There is no Pulumi.nowhere.yaml" in capsys.readouterr().err
+
+
+def test_a_stack_with_another_index_than_the_locks_is_warned():
+    (warning,) = warnings(load(changed({"airflow:packageIndex": {"url": INDEX["url"], "pypi": False}})))
+    assert "nodes install from https://packages.example.com/simple/, and the lock was made with PyPI" in warning
+    assert "make lock" in warning
 
 
 def test_the_lock_and_the_nodes_ask_by_the_same_code():
-    assert lock_index.package_index is package_index
+    assert package_lock.package_index is package_index
 
 
 def test_the_programs_own_requirements_are_locked_without_the_operators_variables():

@@ -1,0 +1,82 @@
+"""`make lock`: lock Airflow and airflow-requirements.txt for the nodes, with the package index of a stack."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from node.environment import PackageIndex
+from node.lock import PYPI, AskedIndex, LockError, make_lock
+from node.node_file import PROGRAMS, ROOTFS
+from offline.stack_config import StackFileError, read_stack_config
+from settings import PackageIndexSettings
+
+# The nodes' own module, so that the lock asks the same indexes in the same order.
+sys.path.append(str(ROOTFS / "common" / PROGRAMS.lstrip("/")))
+import package_index
+
+ROOT = Path(__file__).parent
+KEY = "packageIndex"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="make lock", usage="make lock [STACK=prod] [UPGRADE=1]", description=__doc__)
+    parser.add_argument("--stack", default="prod", help="the stack whose airflow:packageIndex is asked")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    try:
+        make_lock(upgrade=given.upgrade, asked=asked_index(given.root, given.stack))
+    except (LockError, StackFileError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("Done. Review the change of node/locks and node/airflow_options.json, then commit it.")
+    return 0
+
+
+def asked_index(root: Path, stack: str) -> AskedIndex:
+    """The package index of the stack, with its credentials.
+
+    Nothing else of the stack file is checked: an option of the Airflow that is about to be locked is not known yet.
+    """
+    config = read_stack_config(root, stack)
+    section = config.values.get(f"{config.project}:{KEY}")
+    if section is None:
+        return PYPI
+    try:
+        index = PackageIndexSettings.model_validate_json(section, by_alias=True, by_name=False).for_nodes()
+    except ValidationError:
+        raise LockError(f"airflow:{KEY} of {stack} is at fault; `make plan STACK={stack}` says where.") from None
+    return AskedIndex(
+        index, package_index.variables(index.url, pypi=index.pypi, credentials=_credentials(index, config.region))
+    )
+
+
+def _credentials(index: PackageIndex, region: str) -> Any:
+    secret = index.credentials_secret
+    if secret is None:
+        return None
+    # Only stacks with such an index need the SDK and credentials for AWS.
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer = boto3.client("secretsmanager", region_name=region).get_secret_value(SecretId=secret)
+        return package_index.Credentials.from_secret(answer.get("SecretString", ""))
+    except (BotoCoreError, ClientError) as error:
+        raise LockError(
+            f"The secret {secret} of the package index cannot be read in {region}: {error} "
+            "Use AWS credentials of the stack's account that may call secretsmanager:GetSecretValue on it."
+        ) from error
+    except ValueError as error:
+        raise LockError(f"The secret {secret} cannot be used: {error}.") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
