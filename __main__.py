@@ -181,6 +181,7 @@ if settings.web.domain is not None and settings.web.hosted_zone_id is not None:
                 load_balancer=web.entrance,
                 plain_listener_arn=web.plain_listener_arn,
                 after=[web, masters],
+                entrypoint=web,
             ),
         )
     )

@@ -20,6 +20,7 @@ class WebDomainArgs:
         load_balancer: the one that serves the domain on 443.
         plain_listener_arn: the HTTP listener that redirects people to the domain.
         after: the resources that answer under the domain; created before the record and deleted after it.
+        entrypoint: the component that had the record as its child in older states of a stack.
     """
 
     domain: str
@@ -27,6 +28,7 @@ class WebDomainArgs:
     load_balancer: aws.lb.LoadBalancer
     plain_listener_arn: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
+    entrypoint: pulumi.Resource
 
 
 class WebDomain(pulumi.ComponentResource):
@@ -52,7 +54,12 @@ class WebDomain(pulumi.ComponentResource):
             aliases=[
                 aws.route53.RecordAliasArgs(name=target.dns_name, zone_id=target.zone_id, evaluate_target_health=False)
             ],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(args.after),
+                # Otherwise Pulumi would create it anew before it deletes the old one, and Route 53 would refuse.
+                aliases=[pulumi.Alias(name="web-record", parent=args.entrypoint)],
+            ),
         )
 
     def _redirect(self, name: str, args: WebDomainArgs, record: aws.route53.Record) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pulumi
 import pulumi_aws as aws
 
 from components.web_domain import WebDomain, WebDomainArgs
@@ -23,6 +24,7 @@ def build() -> WebDomain:
             load_balancer=balancer,
             plain_listener_arn=plain.arn,
             after=[plain],
+            entrypoint=pulumi.ComponentResource("airflow:web:WebEntrypoint", "web"),
         ),
     )
 
@@ -36,6 +38,12 @@ def test_the_domain_leads_to_the_load_balancer():
     record = recording.only(RECORD)
     assert (record.inputs["zoneId"], record.inputs["name"]) == ("Z0123456789ABCDEFGHIJ", "airflow.example.com")
     assert record.inputs["aliases"][0]["name"] == recording.only(LOAD_BALANCER).outputs["dnsName"]
+
+
+def test_a_stack_that_already_has_a_domain_keeps_its_record():
+    """Pulumi creates before it deletes, and Route 53 refuses a second record of the same name and type."""
+    [old] = web_domain().only(RECORD).options.aliases
+    assert old.endswith(f"::airflow:web:WebEntrypoint${RECORD}::web-record")
 
 
 def test_visitors_of_port_8080_are_redirected_to_the_domain():
