@@ -23,7 +23,6 @@ NOT_FOR_MASTERS = (
     "masters-*-targets",  # where the group's nodes are entered
     "web-domain-*",  # leads people to masters that are there
     "pool-*",
-    "worker-identity-*",
 )
 NOT_FOR_WORKERS = (
     "pool-*-launching-hook",  # the group is made with one
@@ -76,6 +75,20 @@ def test_workers_have_everything_they_need_from_their_boot_to_their_end(variant:
     for group in pools(recording):
         other_pools = [pool.name.replace("-group", "-*") for pool in pools(recording) if pool != group]
         assert not not_before(recording, group, [*NOT_FOR_WORKERS, *other_pools]), group.name
+
+
+def test_every_exception_is_needed_by_some_stack():
+    for patterns, groups in (
+        (NOT_FOR_MASTERS, lambda recording: [recording.named(GROUP, "masters-group")]),
+        (NOT_FOR_WORKERS, pools),
+    ):
+        late = {
+            name
+            for variant in VARIANTS
+            for group in groups(recorded(variant))
+            for name in not_before(recorded(variant), group, ())
+        }
+        assert not [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in late)]
 
 
 @every_stack
