@@ -1,4 +1,4 @@
-"""How the machine's memory is shared out: what a node may take, and how many workers of each pool fit."""
+"""Divides the machine's memory: how much each node may use, and how many workers of each pool fit."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from offline.recording import Recording, Resource
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 RESERVE_MIB = 2048
-"""For PostgreSQL, Valkey, moto, HAProxy and the lab itself, which take half of it under load, and for the shell."""
-# What a node needs when tasks that do little take all its slots, measured with Airflow 3.3.2 ...
+"""For PostgreSQL, Valkey, moto, HAProxy and the lab itself, which use half of it under load, and for the shell."""
+# What a node needs when small tasks take all its slots, measured with Airflow 3.3.2 ...
 MASTER_NEEDS_MIB = 1700
 WORKER_NEEDS_MIB, TASK_NEEDS_MIB = 640, 136
-# ... and what it may take. Not all nodes do so at once: together they have a limit of their own.
+# ... and what it may use. Not all nodes use that much at once: together they have a limit of their own.
 MASTER_LIMIT_MIB = 2560
 WORKER_LIMIT_MIB, TASK_LIMIT_MIB = 1024, 192
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What the nodes of one autoscaling group get.
+    """The memory of one autoscaling group's nodes.
 
     Attributes:
         pool: empty for the masters.
-        needs: MiB that a busy node takes.
-        limit: MiB that a node may take; beyond, the kernel ends its largest process, as on an instance of this size.
-        maximum: nodes that the group may have, `wanted` of them in the stack file.
+        needs: MiB that a busy node uses.
+        limit: MiB that a node may use; above it the kernel kills its largest process, as on an instance of this size.
+        maximum: nodes that the group may have in the lab.
+        wanted: nodes that the group may have in the stack file.
     """
 
     pool: str
@@ -43,7 +44,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The machine's memory in MiB: what is `available`, what all nodes together may take, and each group's share."""
+    """The machine's memory in MiB: what is `available`, what all `nodes` together may use, and each group's share."""
 
     available: int
     nodes: int
@@ -51,13 +52,13 @@ class Budget:
 
     @property
     def shortage(self) -> str:
-        """A sentence when not even the smallest cluster fits; empty otherwise."""
+        """The error if not even the smallest cluster fits; empty otherwise."""
         needed = _needed(self.shares)
         if needed <= self.nodes:
             return ""
         return (
-            f"It needs {_gib(needed + RESERVE_MIB)} of memory for its servers, the masters and a worker of each pool "
-            f"(more where minSize says so); {_gib(self.available)} is available here."
+            f"It needs {_gib(needed + RESERVE_MIB)} of memory for its servers, the masters and one worker of each pool "
+            f"(or minSize workers if that is more); {_gib(self.available)} is available here."
         )
 
     @property
@@ -66,7 +67,7 @@ class Budget:
         return {group: share.maximum for group, share in self.shares.items()}
 
     def summary(self) -> str:
-        """A line for the person who starts the lab."""
+        """The limits in one line, for the operator."""
         groups = [
             f"{share.pool} up to {share.maximum} of {share.wanted} workers x {_gib(share.limit)}"
             if share.pool
@@ -77,14 +78,14 @@ class Budget:
 
 
 def share_out(recording: Recording, available: int) -> Budget:
-    """Share `available` MiB out; the masters and one worker of each pool get theirs even when it is too little."""
+    """Divide `available` MiB; the masters and each pool's smallest size get their share even if memory is short."""
     nodes = available - RESERVE_MIB
     shares = {group.outputs["name"]: _share(recording, group) for group in recording.of_type(GROUP)}
     return Budget(available=available, nodes=nodes, shares=_fill(shares, nodes - _needed(shares)))
 
 
 def _share(recording: Recording, group: Resource) -> Share:
-    """The share of a group that has as few nodes as the cluster can do with."""
+    """The share of a group with the fewest nodes that the cluster needs."""
     environment = decode(_template(recording, group).inputs["userData"])[ENVIRONMENT_FILE]
     variables = dict(line.split("=", 1) for line in shlex.split(environment, comments=True))
     wanted = group.inputs["maxSize"]
@@ -101,7 +102,7 @@ def _needed(shares: Mapping[str, Share]) -> int:
 
 
 def _fill(shares: Mapping[str, Share], left: int) -> dict[str, Share]:
-    """Give the pool with the fewest workers one more, as long as there is one that may grow and fits."""
+    """Add a worker to the smallest pool, repeatedly, as long as a pool may grow and another worker fits."""
     grown = dict(shares)
     while can := {n: one for n, one in grown.items() if one.maximum < one.wanted and one.needs <= left}:
         name = min(can, key=lambda one: can[one].maximum)

@@ -1,4 +1,4 @@
-"""The nodes' cgroups, all of them below one that bounds them, and the memory that there is for the lab."""
+"""The nodes' cgroups, all inside one that limits them together, and the memory available to the lab."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NODE_CONTROLLERS = ("cpu", "memory", "pids", "io")
 
 
 def is_unified(top: Path = TOP) -> bool:
-    """Whether this machine has version 2 alone."""
+    """Whether this machine has only cgroups version 2."""
     return (top / "cgroup.controllers").exists()
 
 
 def limit_nodes(mib: int, top: Path = TOP) -> None:
-    """Make the cgroup of all nodes with its limit: what they take beyond costs them, not the machine."""
+    """Create the cgroup of all nodes with its limit: above it the kernel kills their processes, not the host's."""
     if not is_unified(top):
         directory = top / "memory" / CGROUP
         directory.mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ def limit_nodes(mib: int, top: Path = TOP) -> None:
     directory.mkdir(exist_ok=True)
     for parent in (top, directory):
         for controller in NODE_CONTROLLERS:
-            with contextlib.suppress(OSError):  # without it limits of units are not enforced, all else works
+            with contextlib.suppress(OSError):  # without it, only the limits of units are not enforced
                 (parent / "cgroup.subtree_control").write_text(f"+{controller}")
     (directory / "memory.max").write_text(str(mib << 20))
     with contextlib.suppress(FileNotFoundError):
@@ -42,7 +42,7 @@ def limit_nodes(mib: int, top: Path = TOP) -> None:
 
 
 def try_out(top: Path = TOP) -> None:
-    """Make a cgroup in every hierarchy and remove it; OSError names the one that refuses."""
+    """Create a cgroup in every hierarchy and remove it; the OSError names the hierarchy that refuses."""
     hierarchies = [top] if is_unified(top) else [top / name for name in HIERARCHIES if (top / name).is_dir()]
     for hierarchy in hierarchies:
         probe = hierarchy / f"{CGROUP}-probe"
@@ -53,13 +53,13 @@ def try_out(top: Path = TOP) -> None:
 
 
 def available_mib(top: Path = TOP, meminfo: Path = MEMINFO, own: Path = OWN) -> int:
-    """Memory that programs can have without swapping, within the limits of the cgroups that the lab itself is in."""
+    """Memory that programs can use without swapping, within the limits of the cgroups that the lab itself is in."""
     line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
     return min([int(line.split()[1]) << 10, *_left_by_limits(top, own)]) >> 20
 
 
 def _left_by_limits(top: Path, own: Path) -> Iterator[int]:
-    """What each limit above the lab's own process leaves; a container may be in a cgroup whose files it cannot see."""
+    """What each limit that applies to the lab's process leaves. A container may not see the files of its own cgroup."""
     limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
     if is_unified(top):
         limit, usage, cache = "memory.max", "memory.current", "inactive_file"
@@ -69,14 +69,14 @@ def _left_by_limits(top: Path, own: Path) -> Iterator[int]:
             root = top / controllers
             directory = root / path.lstrip("/")
             for place in {root, directory, *(parent for parent in directory.parents if parent.is_relative_to(root))}:
-                with contextlib.suppress(FileNotFoundError, ValueError):  # "max" is no number, and no limit
+                with contextlib.suppress(FileNotFoundError, ValueError):  # "max" is not a number: no limit
                     statistics = dict(line.split() for line in (place / "memory.stat").read_text().splitlines())
                     used = int((place / usage).read_text()) - int(statistics.get(cache, 0))
                     yield int((place / limit).read_text()) - used
 
 
 def remove(node: str = "") -> None:
-    """Remove the cgroups of a node that is off, or of all: empty ones cost the kernel memory too."""
+    """Remove the cgroups of a node that is off, or of all nodes: empty cgroups take kernel memory too."""
     below = Path(CGROUP, node)
     for top in [*TOP.glob(f"*/{below}"), TOP / below]:
         if top.is_dir():
@@ -85,7 +85,7 @@ def remove(node: str = "") -> None:
 
 
 def _remove(directory: Path) -> None:
-    """A cgroup can go as soon as the kernel has buried its last process, which takes a moment."""
+    """Remove a cgroup as soon as the kernel has reaped its last process, which takes a moment."""
     for _ in range(50):
         try:
             directory.rmdir()

@@ -70,13 +70,13 @@ class Cluster:
         return self
 
     def _look_around(self) -> None:
-        """Run the program, share the machine out, and raise UnfitError when it lacks something."""
+        """Run the program, divide the machine's memory, and raise UnfitError if the machine lacks something."""
         with step(f"running the program of Pulumi.{self._stack}.yaml"):
             self.recording = record(self._stack)
         self.budget = share_out(self.recording, cgroups.available_mib())
         preconditions.check(self.budget.shortage)
         host.install_programs()
-        preconditions.check()  # with the programs that were not there before
+        preconditions.check()  # again, with the programs that have just been installed
 
     def __exit__(self, *_: object) -> None:
         if (groups := getattr(self, "groups", None)) is not None:
@@ -200,8 +200,8 @@ class Cluster:
         self.groups.recommend_rebalance(node)
 
     def refresh(self, pool: str) -> None:
-        """Change a pool's launch template as `pulumi up` does, which replaces its workers one by one: the next is in
-        service before one is terminated. Returns at once."""
+        """Change a pool's launch template as `pulumi up` does, which replaces its workers one by one: a new worker is
+        in service before an old one is terminated. Returns at once."""
         group = self._group_of(pool)
         account.change_template(self.boto3, group, {}, account.refresh_preferences(self.recording, group))
 

@@ -35,7 +35,7 @@ class Surroundings:
     Attributes:
         metadata: the directory that the metadata service reads.
         security_groups: those that the nodes of each group wear, by the group's name.
-        memory: what a node of each group may take in MiB, by the group's name.
+        memory: MiB that a node of each group may use, by the group's name.
     """
 
     namespace: Namespace

@@ -1,4 +1,4 @@
-"""The machine the lab runs on: where the lab keeps what, and the packages that are installed when they are lacking."""
+"""The machine the lab runs on: the lab's directories, and the packages that it installs if they are missing."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Infrastructure:
     """The running lab without its nodes."""
 
     def __init__(self, recording: Recording, maximums: Mapping[str, int]) -> None:
-        """Start it all. `maximums` are the largest sizes of the autoscaling groups that this machine can bear."""
+        """Start everything. `maximums` are the largest sizes of the autoscaling groups that fit on this machine."""
         self.recording = recording
         self._maximums = maximums
         self.plan = plan_addresses(recording)

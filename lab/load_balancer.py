@@ -131,10 +131,10 @@ def _listener(recording: Recording, listener: Resource, number: int, plan: Addre
 def _action(
     recording: Recording, action: Mapping[str, Any], paths: Sequence[str], forwarded: Sequence[str]
 ) -> Iterator[str]:
-    """What is done with requests to these paths, or to any.
+    """The directives for requests to these paths, or to any path.
 
-    HAProxy answers by itself before it chooses a backend: such an answer has to leave out by name the paths that rules
-    before it forward.
+    HAProxy sends its own answers before it chooses a backend, so such an answer has to exclude the paths that earlier
+    rules forward.
     """
     terms = paths if action["type"] == "forward" else [*paths, *(f"!{condition}" for condition in forwarded)]
     condition = f" if {' '.join(terms)}" if terms else ""

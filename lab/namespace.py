@@ -35,13 +35,13 @@ os.close(1)
 while os.read(0, 1): pass
 """
 
-# Without a journal: after a crash it is gone anyway. Past this machine's page cache, which would hold all of it twice.
+# No journal: after a crash the disk is deleted anyway. Direct I/O, or the page cache would hold everything twice.
 _MAKE_DISK = """
 truncate --size="$2" "$1/image"
 mkfs.ext4 -q -m 0 -O ^has_journal -E lazy_itable_init=1,nodiscard "$1/image"
 device=$(losetup --find --show --direct-io=on "$1/image")
 mount -o noatime "$device" "$1" || failed=$?
-losetup --detach "$device" # as soon as it is mounted nowhere
+losetup --detach "$device" # takes effect when it is unmounted
 chmod 0700 "$1"
 exit "${failed:-0}"
 """
@@ -108,7 +108,7 @@ class Namespace:
     def make_disks(self) -> None:
         """Make room for the disks of servers and nodes.
 
-        In one file where there is a loop device: a hundred thousand files then go as one. Otherwise in a directory.
+        In one file if there is a loop device: deleting it replaces deleting 100,000 files. Otherwise in a directory.
         """
         host.make_private(host.DISKS)
         size = shutil.disk_usage(host.DISKS).free

@@ -48,7 +48,7 @@ class Node:
         storage: NodeStorage,
         memory: int,
     ) -> None:
-        """Power it on with so many MiB of memory."""
+        """Power the node on with `memory` MiB."""
         self.name = name
         self.instance = instance
         self.powered_on = time.monotonic()

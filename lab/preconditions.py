@@ -1,4 +1,4 @@
-"""What the lab needs of its machine, looked at before anything starts; what is missing is told all at once."""
+"""Checks before anything starts that the machine has what the lab needs, and reports everything missing at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUPPORTED = {"debian": ("12", "13")}
 IMAGES_GIB, DISKS_GIB = 2, 12
 """Free space for both images, and for the disks of ten nodes, each 1.1 GiB, nearly all of it Airflow's environment."""
 
-# Bits of a capability set: include/uapi/linux/capability.h of the kernel. All but the last two are Docker's default.
+# Bits of a capability set: include/uapi/linux/capability.h of the kernel. All but the last two are Docker's defaults.
 CAPABILITIES = {
     "CAP_CHOWN": 0,
     "CAP_DAC_OVERRIDE": 1,
@@ -34,17 +34,17 @@ CAPABILITIES = {
     "CAP_NET_ADMIN": 12,
     "CAP_SYS_ADMIN": 21,
 }
-# What is tried in namespaces of its own, with a program that is not there before the first lab.
+# Tried in separate namespaces. `ip` and `nft` may be missing before the first lab.
 IN_NAMESPACES = ("unshare", "--fork", "--pid", "--mount", "--net", "--mount-proc", "--propagation", "private")
 MOUNT_OVERLAY = "mkdir l u w r && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w r"
 LAY_CABLE = "ip link add name vpc type bridge && ip link add name port type veth peer name cable"
 FILTER_PACKETS = "nft add table inet airflow-lab"
 
-ROOT = "The lab boots machines and makes networks, which root alone can do: use sudo."
+ROOT = "The lab boots machines and creates networks, which only root can do: use sudo."
 IN_A_CONTAINER = """\
-A container is given what is missing as the job `lab` in .github/workflows/check.yml does it:
+In a container, provide what is missing as the job `lab` in .github/workflows/check.yml does:
   docker run --privileged --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw -v /var/tmp:/var/tmp ...
-/var/tmp has to be the machine's: the container's own is an overlay."""
+/var/tmp has to be the host's: the container's own is an overlay."""
 
 
 class UnfitError(LabError):
@@ -52,7 +52,7 @@ class UnfitError(LabError):
 
 
 def check(*further: str) -> None:
-    """Raise UnfitError with everything that this machine lacks, `further` faults included, and how to give it."""
+    """Raise UnfitError with everything that this machine lacks, `further` faults included, and how to provide it."""
     faults = [*_of_distribution(), *filter(None, further)]
     if os.geteuid() != 0:
         faults.append(ROOT)
@@ -64,7 +64,7 @@ def check(*further: str) -> None:
 
 
 def check_root() -> None:
-    """Raise UnfitError unless we are root, with whatever else can be seen without."""
+    """Raise UnfitError unless we are root, with all other faults that can be found without being root."""
     if os.geteuid() != 0:
         check()
 
@@ -88,7 +88,7 @@ def _of_capabilities(status: Path = Path("/proc/self/status")) -> list[str]:
 
 
 def _of_kernel() -> list[str]:
-    """What the kernel, or a security profile, refuses although the capabilities are there."""
+    """What the kernel, or a security profile, refuses although root has the capabilities."""
     if fault := _refused("new namespaces", "true"):
         return [fault]
     tried = (
@@ -103,22 +103,22 @@ def _of_kernel() -> list[str]:
 def _of_cgroups(top: Path = cgroups.TOP) -> Iterator[str]:
     unified = top / "cgroup.controllers"
     if "memory" not in unified.read_text() if unified.exists() else not (top / "memory").is_dir():
-        yield f"{top} has no controller `memory`, which gives the nodes their limits."
+        yield f"{top} has no `memory` controller, which sets the nodes' limits."
         return
     try:
         cgroups.try_out(top)
     except OSError as refusal:
-        yield f"The nodes' cgroups cannot be made: {refusal.strerror}: {refusal.filename}."
+        yield f"The nodes' cgroups cannot be created: {refusal.strerror}: {refusal.filename}."
 
 
 def _of_sysctls(forward: Path = Path("/proc/sys/net/ipv4/ip_forward")) -> Iterator[str]:
     if not os.access(forward, os.W_OK):
-        yield f"{forward} cannot be written: the nodes reach the world through this machine."
+        yield f"{forward} cannot be written: the nodes reach the internet through this machine."
 
 
 def _of_disks() -> Iterator[str]:
     if _are_on_overlay():
-        yield f"{host.DISKS.parent} is on an overlay, on which the nodes' disks cannot be. Mount a volume there."
+        yield f"{host.DISKS.parent} is on an overlay, which cannot hold the nodes' disks. Mount a volume there."
 
 
 def _are_on_overlay() -> bool:
@@ -133,11 +133,11 @@ def _of_space() -> Iterator[str]:
     }.items():
         free = shutil.disk_usage(place).free / 2**30
         if free < gib:
-            yield f"{place} has {free:.1f} GiB of free space; {gib} are needed. `make lab-sweep` may give some."
+            yield f"{place} has {free:.1f} GiB of free space, but {gib} GiB are needed. `make lab-sweep` may free some."
 
 
 def _refused(what: str, command: str) -> str:
-    """The fault when the kernel refuses the command in namespaces of its own; it leaves nothing behind."""
+    """The fault if the kernel refuses the command in separate namespaces, where it leaves nothing behind."""
     with tempfile.TemporaryDirectory(dir=host.DISKS.parent) as directory:
         done = subprocess.run(
             [*IN_NAMESPACES, "sh", "-c", command],

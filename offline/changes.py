@@ -38,7 +38,7 @@ class Change:
         return self.kind in ("replace", "remove") and is_stateful(gone.type) and not kept
 
     def sides(self, path: str) -> tuple[Any, Any]:
-        """An input before and after, None where it is not there. Dots lead into what is nested."""
+        """An input before and after, None if it is absent. Dots lead into nested values."""
         return _at(self.old, path), _at(self.resource, path)
 
 
@@ -52,7 +52,7 @@ class Changes:
 
     @property
     def moved(self) -> bool:
-        """Whether everything is made anew in another region or account."""
+        """Whether the region or the account changes, so that everything is created again."""
         return bool(_moved(self.base, self.head))
 
     def of(self, kind: Kind) -> list[Change]:
@@ -122,14 +122,14 @@ def _updates(matches: list[tuple[Resource, Resource]], base: Recording, head: Re
 
 
 def _moved(base: Recording, head: Recording) -> str:
-    """Why nothing of the provider can stay. A changed region replaces all of it (pulumi/pulumi-aws#4000)."""
+    """Why every AWS resource is replaced; empty if not. A new region replaces all of them (pulumi/pulumi-aws#4000)."""
     if base.account_id != head.account_id:
         return f"the account changes from {base.account_id} to {head.account_id}"
     return "" if base.region == head.region else f"the region changes from {base.region} to {head.region}"
 
 
 def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: str) -> Change | None:
-    """What becomes of a resource that is on both sides. `moved` says why it cannot stay, whatever its inputs are."""
+    """The change of a resource that is on both sides. `moved` is a reason to replace it, whatever its inputs are."""
     if moved:
         return Change(kind="replace", resource=new, old=old, reasons=(moved,))
     direct = differences(old, new)
@@ -143,7 +143,7 @@ def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: s
 
 
 def _deleted_below(new: Resource, renewals: dict[str, Renewal]) -> list[str]:
-    """The resources that go before their replacements are there, and which this one cannot exist without."""
+    """One reason for each resource that is deleted before it is replaced, and that this one cannot exist without."""
     return [
         f"{renewals[urn].name} is deleted before its replacement is made"
         for key, urns in new.property_dependencies.items()

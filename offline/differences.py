@@ -33,7 +33,7 @@ class Difference:
     """Unified diffs by file, for values that are documents; `old` and `new` say nothing then."""
     replaces: bool = False
     follows: str = ""
-    """The resources whose outputs it takes and will have another value of; `old` and `new` say nothing then."""
+    """The resources whose outputs it uses and whose values will change; `old` and `new` are then meaningless."""
 
     @property
     def reason(self) -> str:
@@ -42,7 +42,7 @@ class Difference:
 
     @property
     def key(self) -> str:
-        """The input that the path leads into."""
+        """The top-level input that contains the path."""
         return re.split(r"[.\[]", self.path, maxsplit=1)[0]
 
 
@@ -63,7 +63,7 @@ def differences(old: Resource, new: Resource) -> list[Difference]:
 
 
 def followed(new: Resource, renewals: Mapping[str, Renewal]) -> list[Difference]:
-    """The inputs that take an output which is another from now on. `renewals` go by URN."""
+    """The inputs that use an output whose value will change. `renewals` are by URN."""
     names: dict[tuple[str, str], list[str]] = {}
     for key, urns in new.property_dependencies.items():
         for renewal in (renewals[urn] for urn in urns if urn in renewals):
@@ -94,7 +94,7 @@ def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces
 
 @dataclass(frozen=True)
 class _Leaf:
-    """Two values at one place. `path` is for a reader: items that have names go by those."""
+    """Two values at one place. `path` is for readers: it gives items by name where they have one, not by index."""
 
     path: str
     engine_path: str
@@ -131,7 +131,7 @@ def _leaves(at: _Leaf) -> Iterator[_Leaf]:
 
 
 def _by_name(items: list[Any]) -> dict[Any, Any] | None:
-    """The items by what tells them apart, such as a parameter's name or a tag's key; None if nothing does."""
+    """The items by their identifying key, such as a parameter's name or a tag's key; None if they have none."""
     for key in _NAMING_KEYS:
         names = [item.get(key) for item in items if isinstance(item, Mapping)]
         if len(names) == len(items) and all(isinstance(name, str) for name in names) and len({*names}) == len(names):
@@ -140,7 +140,7 @@ def _by_name(items: list[Any]) -> dict[Any, Any] | None:
 
 
 def _of_default_tags(old: Resource, new: Resource) -> Iterator[Difference]:
-    """The tags that the provider adds of its own accord; a resource's own tags are among its inputs."""
+    """Changes of the provider's default tags; a resource's own tags are among its inputs."""
     before, after = ({**each.outputs.get("tagsAll", {})} for each in (old, new))
     for tag in sorted(before.keys() | after.keys()):
         pair = before.get(tag, ABSENT), after.get(tag, ABSENT)

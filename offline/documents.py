@@ -69,7 +69,7 @@ def _user_data_files(value: str) -> Mapping[str, str]:
 
 
 def _readable(environment: str) -> Iterator[str]:
-    """The lines of an environment file; a variable that holds JSON has a line for each value in it."""
+    """The lines of an environment file, with one line for each value of a variable that holds JSON."""
     for line in environment.splitlines():
         name, _, value = line.partition("=")
         try:

@@ -21,7 +21,7 @@ _ENVIRONMENT = "/etc/airflow/airflow.env"
 
 
 def effects(changes: Changes) -> list[str]:
-    """What the people of a running cluster will notice, or would look for."""
+    """What happens in the running cluster, as sentences."""
     return [] if changes.moved else [sentence for rule in RULES for sentence in rule(changes)]
 
 
@@ -33,9 +33,9 @@ def nodes_replaced(changes: Changes) -> Iterator[str]:
         if change.kind == "create":
             yield f"{who}: a new group of {size}."
         elif change.kind == "remove":
-            yield f"{who}: the group goes. Its workers finish their tasks first, up to their drain limit."
+            yield f"{who}: the group is deleted. Its workers finish their tasks first, up to their drain limit."
         elif change.kind == "replace":
-            yield f"{who}: the group is made anew, and all of its nodes ({size}) with it, at once."
+            yield f"{who}: the group is replaced, with all of its nodes ({size}) at once."
         elif (cause := _rolling(change, changes)) is not None:
             yield (
                 f"{who}: its nodes ({size}) are replaced one after the other, because {cause} changes."
@@ -47,7 +47,7 @@ def pools_at_rest(changes: Changes) -> Iterator[str]:
     for change in changes.updates(GROUP):
         old, new = change.sides("minSize")
         if old and new == 0:
-            yield f"{_component(change.resource)}: rests at no worker at all; the first task then waits for a boot."
+            yield f"{_component(change.resource)}: scales down to 0 workers; the first task then waits for a boot."
 
 
 def queues_moved(changes: Changes) -> Iterator[str]:
@@ -55,7 +55,7 @@ def queues_moved(changes: Changes) -> Iterator[str]:
     for queue in sorted(before.keys() | after.keys()):
         old, new = before.get(queue), after.get(queue)
         if new is None:
-            yield f"queue {queue}: no pool takes from it any more; tasks that are sent to it, or are in it, wait."
+            yield f"queue {queue}: no pool serves it any more; tasks in it, or sent to it, wait."
         elif old is not None and old != new:
             yield f"queue {queue}: served by pool {new} instead of {old}."
 
@@ -66,7 +66,7 @@ def database_restarted(changes: Changes) -> Iterator[str]:
         if change.kind != "change":
             continue
         name, standby = change.resource.name, change.sides("multiAz")[1]
-        gone = "a failover of a minute or two" if standby else "away for some minutes"
+        gone = "a failover of a minute or two" if standby else "unavailable for some minutes"
         for key in ("instanceClass", "engineVersion", "identifier"):
             old, new = change.sides(key)
             if old != new:
@@ -75,7 +75,8 @@ def database_restarted(changes: Changes) -> Iterator[str]:
     for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
         static = _static_parameters(change)
         if static and not restarted:
-            yield f"{change.resource.name}: {', '.join(static)} counts from the next restart of the database, by hand."
+            verb = "takes" if len(static) == 1 else "take"
+            yield f"{change.resource.name}: {', '.join(static)} {verb} effect only after you restart the database."
 
 
 def broker_restarted(changes: Changes) -> Iterator[str]:
@@ -92,8 +93,8 @@ def balancers_replaced(changes: Changes) -> Iterator[str]:
     for change in changes.updates("aws:lb/loadBalancer:LoadBalancer"):
         if change.kind == "replace":
             yield (
-                f"{change.resource.name}: made anew under another address. The UI and the tasks' API are away until "
-                "its record leads there."
+                f"{change.resource.name}: replaced, with another address. The UI and the tasks' API are unavailable "
+                "until its DNS record points there."
             )
 
 
@@ -106,15 +107,15 @@ RULES: Sequence[Rule] = (
     broker_restarted,
     balancers_replaced,
 )
-"""In the order in which they are told."""
+"""In the order of the plan."""
 
 
 def _rolling(change: Change, changes: Changes) -> str | None:
-    """What makes the group start a refresh that replaces nodes; None if nothing does.
+    """The change that starts a refresh which replaces nodes; None if there is none.
 
-    The provider starts one when the launch template or the instances policy changes
+    The provider starts one when the launch template or the mixed instances policy changes
     (https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/autoscaling_group#instance_refresh-1).
-    Where matching nodes are skipped, a change of the policy alone replaces nothing.
+    With skip matching, a change of the policy alone replaces nothing.
     """
     followed = {name for difference in change.differences for name in difference.follows.split(", ")}
     for template in changes.updates(TEMPLATE):
@@ -130,7 +131,7 @@ def _rolling(change: Change, changes: Changes) -> str | None:
 
 
 def _causes(difference: Difference) -> Iterator[str]:
-    """What changed, in the words of the stack file's reader: of user data the variables and files."""
+    """What changed, as a reader of the stack file knows it: for user data, the variables and files."""
     for name, lines in difference.files.items():
         if name != _ENVIRONMENT:
             yield name or difference.path
@@ -151,12 +152,12 @@ def _size(group: Resource) -> str:
 
 
 def _words(key: str) -> str:
-    """`instanceClass` as a reader would say it: `instance class`."""
+    """`instanceClass` in plain words: `instance class`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower()
 
 
 def _static_parameters(change: Change) -> list[str]:
-    """The parameters that changed and that the server reads at its start only."""
+    """The changed parameters that the server reads only at its start."""
     methods = {each.get("name"): each.get("applyMethod") for each in change.resource.inputs.get("parameters", [])}
     changed = [
         found.group(1)
@@ -185,7 +186,7 @@ def _pools_by_queue(recording: Recording) -> Mapping[str, str]:
 
 
 def _environment(template: Resource) -> dict[str, str]:
-    """What the template's nodes are told about themselves."""
+    """The environment file of the template's nodes."""
     files: Mapping[str, Any] = files_of("userData", template.inputs.get("userData")) or {}
     lines = (line.partition("=") for line in files.get(_ENVIRONMENT, "").splitlines())
     return {name: value.strip('"') for name, found, value in lines if found}

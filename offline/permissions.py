@@ -11,8 +11,8 @@ from typing import Any
 def widened(old: str, new: str) -> list[str]:
     """The permissions that only the new policy gives, each as one phrase; empty if none, or if neither is a policy.
 
-    A resource that is written differently, as under another cluster name, is no new permission: only more of them are,
-    and a wildcard for all.
+    A resource that only has another name, such as that of a renamed cluster, is no new permission; more resources than
+    before are, and so is a new `*`.
     """
     before, after = _statements(old), _statements(new)
     found = [
@@ -50,7 +50,7 @@ def _new_actions(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]
             if not _covered(action, known):
                 yield f"may {action}"
         if "NotAction" in statement and statement not in before:
-            yield f"may everything but {', '.join(_listed(statement['NotAction']))}"
+            yield f"may do everything but {', '.join(_listed(statement['NotAction']))}"
 
 
 def _new_principals(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from offline.tree import tree
 LONGEST = 30_000
 """Characters. GitHub takes 65,536 in a comment, and one comment holds the plans of two stacks."""
 
-# Characters of what is in plain sight: risks, what happens (each), and what loses data.
+# Characters of what is visible without unfolding: risks and what happens (each), and changes that lose data.
 _LONGEST_SUMMARY, _LONGEST_SENTENCE, _LONGEST_LOSSES = 4_000, 1_000, 8_000
 
 # Left for a section's own markup and for the sentence that says what was cut.
@@ -23,8 +23,7 @@ _FRAME = 300
 
 
 def render(plan: Plan) -> str:
-    """A headline, the risks and what happens in plain sight, and the rest in sections to unfold, in the order of
-    interest."""
+    """A headline, the risks and what happens, and the rest in folded sections, most important first."""
     names = plan.names()
     parts = [f"### Plan of `{plan.stack}` ({plan.account_id}, {plan.region})", f"{headline(plan)}."]
     foldable: list[tuple[str, list[str], str]] = []
@@ -51,7 +50,7 @@ def render(plan: Plan) -> str:
 
 
 def _summary(changes: Changes) -> list[str]:
-    """The risks, and what happens to the cluster."""
+    """The risks, and what happens in the cluster."""
     parts = []
     found, events = risks(changes), effects(changes)
     if found:
@@ -63,20 +62,20 @@ def _summary(changes: Changes) -> list[str]:
 
 
 def _shortened(sentences: list[str]) -> list[str]:
-    """As many as fit, none of them endless. Their code stays code; nothing else in them is markup."""
+    """As many as fit, each cut at a limit. Backticks still mark code; other markup is escaped."""
     lines, room = [], _LONGEST_SUMMARY
     for sentence in sentences:
         line = sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]} ..."
         line = re.sub(r"([*<\[~])", r"\\\1", line)
         room -= len(line)
         if room <= 0:
-            return [*lines, f"{len(sentences) - len(lines)} more are in the text format."]
+            return [*lines, f"{len(sentences) - len(lines)} more: see the text format."]
         lines.append(line)
     return lines
 
 
 def _fitting(lines: list[str], room: int, stack: str) -> list[str]:
-    """The first lines that fit; the last of them says how many are missing."""
+    """The first lines that fit; the last one says how many are left out."""
     fitting = []
     for line in lines:
         room -= len(line) + 1

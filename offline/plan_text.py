@@ -32,7 +32,7 @@ LOUD = "REPLACEMENT OR REMOVAL OF DATA"
 
 
 def render(plan: Plan) -> str:
-    """The resources and their numbers; or against another revision the changes alone, what matters most first."""
+    """The resources and their totals; or, compared with another revision, only the changes, most important first."""
     names = plan.names()
     sections = [[f"{plan.project} {plan.stack}: account {plan.account_id}, region {plan.region}"]]
     if plan.changes is not None:
@@ -103,10 +103,10 @@ def change_sections(changes: Changes, base: str, names: Names) -> list[list[str]
 
 
 def fate(changes: Changes) -> str:
-    """What becomes of the data in the resources that are lost."""
+    """What happens to the data in the resources that are lost."""
     if changes.base.account_id != changes.head.account_id:
-        return f"these resources stay behind in account {changes.base.account_id} with what they hold"
-    return "`pulumi up` deletes these resources with what they hold"
+        return f"these resources and their data stay behind in account {changes.base.account_id}"
+    return "`pulumi up` deletes these resources and their data"
 
 
 class ChangeWriter:
@@ -114,7 +114,7 @@ class ChangeWriter:
 
     def __init__(self, names: Names, changes: Changes) -> None:
         self._names = names
-        self._moved = changes.moved  # the reason for everything, and told already
+        self._moved = changes.moved  # the reason for every change, already stated among the risks
         self._written: dict[tuple[str, ...], str] = {}
 
     def lines(self, changes: Sequence[Change]) -> list[str]:
@@ -161,8 +161,8 @@ class ChangeWriter:
             sides = [
                 "(none)" if value is ABSENT else self._names.write(value) for value in (difference.old, difference.new)
             ]
-            # The same resource on both sides, whose id or ARN is another: its account, region or name has changed.
-            shown = f"{sides[0]}, as it is called now" if sides[0] == sides[1] else f"{sides[0]} -> {sides[1]}"
+            # A reference to the same resource, whose id or ARN changes because its account, region or name does.
+            shown = f"{sides[0]}, under its new name" if sides[0] == sides[1] else f"{sides[0]} -> {sides[1]}"
             yield f"{difference.path}: {shown}{forced}"
 
 

@@ -1,4 +1,4 @@
-"""What a changed resource hands on to those that refer to it."""
+"""The outputs that change with a resource, and the inputs of other resources that use them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offline.answers import Answer, answer
 from offline.recording import Recording, Registration, Resource, texts
 from offline.replacement import RENEWED_BY_UPDATE
 
-# A shorter value, such as a version or a port, could be part of any other text.
+# A shorter value, such as a version or a port, could occur in any text by chance.
 _SHORTEST_PART = 8
 
 # Tags of a launch template are not in its versions.
@@ -20,15 +20,15 @@ _NO_PART_OF_IT = {"tags", "tagsAll"}
 
 @dataclass(frozen=True)
 class Renewal:
-    """The outputs that a resource will have anew."""
+    """The outputs of a resource whose values will change."""
 
     name: str
     values: frozenset[str]
     deleted_first: bool = False
-    """The old one is gone before the new one is there."""
+    """Whether the old resource is deleted before the new one is created."""
 
     def paths(self, path: str, value: Any) -> Iterator[str]:
-        """Where in an input's value one of these outputs stands."""
+        """The places in an input's value that contain one of these outputs."""
         if isinstance(value, Mapping):
             for key, item in value.items():
                 yield from self.paths(f"{path}.{key}", item)
@@ -45,7 +45,7 @@ class Renewal:
 
 
 def renewed_by_update(resource: Resource, changed: Iterable[str]) -> Renewal | None:
-    """What an update of these inputs renews; None if nothing refers to anything of the sort."""
+    """The output that an update of these inputs changes; None if it changes none."""
     output = RENEWED_BY_UPDATE.get(resource.type)
     if output is None or output not in resource.outputs or not set(changed) - _NO_PART_OF_IT:
         return None
@@ -53,7 +53,7 @@ def renewed_by_update(resource: Resource, changed: Iterable[str]) -> Renewal | N
 
 
 def renewed_by_replacement(resource: Resource, recording: Recording, *, deleted_first: bool) -> Renewal:
-    """Every output that AWS decides: what a second resource of the same inputs would not share with the first."""
+    """Every output that AWS assigns: those in which a second resource with the same inputs would differ."""
     registration = Registration(
         type=resource.type,
         name=resource.name,

@@ -1,8 +1,8 @@
-"""The inputs that a provider cannot update in place: when one of them changes, it makes a new resource.
+"""The inputs that a provider cannot update in place: when one of them changes, it replaces the resource.
 
-The source is the provider itself. Every input of these types was changed by itself, and Terraform's AWS provider 5.100
-was asked over its plugin protocol what it would plan (`requires_replace` in the answer to PlanResourceChange). Where
-version 6, which pulumi-aws 7 is built on, might differ, its schema was read: `ForceNew` and `RequiresReplace` in
+The source is the provider itself. Each input of these types was changed on its own, and Terraform's AWS provider 5.100
+planned the change through its plugin protocol (`requires_replace` in the response to PlanResourceChange). Where version
+6, on which pulumi-aws 7 is built, might differ, the table follows its schema: `ForceNew` and `RequiresReplace` in
 https://github.com/hashicorp/terraform-provider-aws/tree/main/internal/service.
 """
 
@@ -137,7 +137,7 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _BUCKET_AND_OWNER,
     "aws:s3/bucketVersioning:BucketVersioning": _BUCKET_AND_OWNER,
     "aws:secretsmanager/secret:Secret": _NAME,
-    # A version is never overwritten: a new value is a new version, and the secret stays.
+    # A version is never overwritten: a new value becomes a new version of the same secret.
     "aws:secretsmanager/secretVersion:SecretVersion": frozenset(
         {"secretBinary", "secretId", "secretString", "secretStringWoVersion"}
     ),
@@ -146,7 +146,7 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
     "aws:sns/topicSubscription:TopicSubscription": frozenset({"endpoint", "protocol", "topic"}),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _GROUP_RULE,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _GROUP_RULE,
-    # A value is drawn once; anything else that is asked of it draws another.
+    # A value is generated once; a change of any input generates another.
     "random:index/randomBytes:RandomBytes": frozenset({ANY}),
     "random:index/randomId:RandomId": frozenset({ANY}),
     "random:index/randomPassword:RandomPassword": frozenset({ANY}),
@@ -154,19 +154,19 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
     "random:index/randomUuid:RandomUuid": frozenset({ANY}),
 }
 
-# Since version 7 of the AWS provider a resource may name its region, and moving it makes a new one.
+# Since version 7 of pulumi-aws a resource may have its own region, and changing it replaces the resource.
 _REGION = "region"
 
 _PHYSICAL_NAMES = frozenset({"bucket", "dashboardName", "identifier", "name", "replicationGroupId"})
 
 RENEWED_BY_UPDATE: Mapping[str, str] = {"aws:ec2/launchTemplate:LaunchTemplate": "latestVersion"}
-"""Outputs that are another after an update in place."""
+"""Outputs that change with an update in place."""
 
 
 def forces_replacement(type_: str, key: str, old: Any, new: Any) -> bool:
     """Whether this change of an input makes the provider replace the resource."""
     if type_ == _BROKER and key == "engineVersion":
-        return _version(new) < _version(old)  # AWS takes a server further, never back
+        return _version(new) < _version(old)  # AWS upgrades a server in place, but cannot downgrade it
     if type_ == _BROKER and key == "engine":
         return (old, new) != ("redis", "valkey")
     forcing = REPLACED_BY.get(type_, frozenset())
@@ -174,9 +174,9 @@ def forces_replacement(type_: str, key: str, old: Any, new: Any) -> bool:
 
 
 def keeps_its_name(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the program gives the resource a physical name, and the same as before.
+    """Whether the program gives the resource a physical name that stays the same.
 
-    Two resources cannot have one name at a time: such a one is deleted before its replacement is made
+    Two resources cannot have the same name at once, so Pulumi deletes such a resource before it creates the replacement
     (https://www.pulumi.com/docs/iac/concepts/resources/options/deletebeforereplace/).
     """
     return any(old[key] == new.get(key) for key in _PHYSICAL_NAMES & old.keys())

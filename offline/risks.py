@@ -1,4 +1,4 @@
-"""What a reviewer must not overlook in a change. One function per kind of risk; each gives a sentence per finding."""
+"""What a reviewer must not overlook in a change. One function per kind of risk, which yields a sentence per finding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KEPT_DAYS = (
     ),
 )
 
-# The inputs by which a policy names what it belongs to.
+# The inputs that name the resource to which a policy is attached.
 _OWNERS = ("role", "bucket")
 
 _SWITCHED_OFF = ((True,), (False, None))
@@ -43,7 +43,7 @@ _SAFEGUARDS = (
         INSTANCE,
         "multiAz",
         _SWITCHED_OFF,
-        "has no standby: after a failed zone or host it is restored from backup by hand",
+        "has no standby: after a failure of its zone or host you have to restore it from a backup",
     ),
     (
         BROKER,
@@ -51,7 +51,7 @@ _SAFEGUARDS = (
         _SWITCHED_OFF,
         "has no replica to fail over to: a failed node comes back empty",
     ),
-    (BROKER, "transitEncryptionEnabled", _SWITCHED_OFF, "takes connections without TLS"),
+    (BROKER, "transitEncryptionEnabled", _SWITCHED_OFF, "accepts connections without TLS"),
     (ACCESS_BLOCK, "blockPublicAcls", _SWITCHED_OFF, "lets objects be made public"),
     (ACCESS_BLOCK, "blockPublicPolicy", _SWITCHED_OFF, "lets the bucket be made public"),
     (ACCESS_BLOCK, "ignorePublicAcls", _SWITCHED_OFF, "lets objects be public"),
@@ -61,19 +61,19 @@ _SAFEGUARDS = (
         "aws:s3/bucketVersioning:BucketVersioning",
         "versioningConfiguration.status",
         (("Enabled",), ("Suspended",)),
-        "keeps nothing of what is overwritten or deleted",
+        "keeps no old versions of objects that are overwritten or deleted",
     ),
     (
         "aws:ec2/launchTemplate:LaunchTemplate",
         "metadataOptions.httpTokens",
         (("required",), ("optional", None)),
-        "lets any process that can make a node fetch a URL have its role's credentials (IMDSv1)",
+        "exposes the role's credentials to anybody who can make a node fetch a URL (IMDSv1)",
     ),
 )
 
 
 def risks(changes: Changes) -> list[str]:
-    """Everything to be loud about, the widest first."""
+    """All risks as sentences, the most far-reaching first."""
     return [sentence for rule in RULES for sentence in rule(changes)]
 
 
@@ -81,9 +81,9 @@ def account_moved(changes: Changes) -> Iterator[str]:
     old, new = changes.base.account_id, changes.head.account_id
     if old != new:
         yield (
-            f"The account changes from {old} to {new}. A stack cannot follow: with the old account's credentials "
-            "Pulumi stops, and in the new account there is nothing of what its state names. The old cluster stays "
-            f"where it is and is billed. {_SECOND_STACK}"
+            f"The account changes from {old} to {new}. A stack cannot move: with the old account's credentials Pulumi "
+            "fails, and in the new account nothing in its state exists. The old cluster keeps running, and AWS keeps "
+            f"billing it. {_SECOND_STACK}"
         )
 
 
@@ -91,8 +91,8 @@ def region_moved(changes: Changes) -> Iterator[str]:
     old, new = changes.base.region, changes.head.region
     if old != new:
         yield (
-            f"The region changes from {old} to {new}. Pulumi makes everything anew there, empty, and destroys what is "
-            f"in {old}; protected resources stop it half-way. {_SECOND_STACK}"
+            f"The region changes from {old} to {new}. Pulumi creates everything again there, empty, and deletes what "
+            f"is in {old}; protected resources make it fail half-way. {_SECOND_STACK}"
         )
 
 
@@ -101,7 +101,7 @@ def network_replaced(changes: Changes) -> Iterator[str]:
         if change.kind == "replace":
             yield (
                 f"{change.resource.name} is replaced, with every subnet and security group in it. RDS and ElastiCache "
-                "do not move to another VPC: `pulumi up` stops half-way, and leaves a cluster cut in two. "
+                "do not move to another VPC: `pulumi up` fails half-way, with nodes that reach neither of them. "
                 f"{_SECOND_STACK}"
             )
 
@@ -112,8 +112,8 @@ def zone_removed(changes: Changes) -> Iterator[str]:
     gone = {subnet.inputs["availabilityZone"] for subnet in changes.base.of_type(SUBNET)} - left
     for zone in [] if changes.moved or not left else sorted(gone):
         yield (
-            f"Zone {zone} is removed. RDS and ElastiCache refuse it while a node of theirs is in it, and `pulumi up` "
-            "stops half-way; otherwise workers in it stay, and their NAT gateway goes. "
+            f"Zone {zone} is removed. While a node of RDS or ElastiCache is in it, they refuse, and `pulumi up` fails "
+            "half-way. Otherwise workers in it keep running, but lose their NAT gateway. "
             "Drain it first: docs/removing-a-zone.md."
         )
 
@@ -123,16 +123,16 @@ def cluster_renamed(changes: Changes) -> Iterator[str]:
         old, new = change.sides("identifier")
         if old != new and change.kind == "change":
             yield (
-                f"The database is renamed in place, from {old} to {new}. All else that carries the cluster's name "
-                "(buckets, secrets, broker, groups, load balancers) is replaced by something new and empty; protected "
-                f"resources stop `pulumi up` half-way. {_SECOND_STACK}"
+                f"The database is renamed in place, from {old} to {new}. Everything else with the cluster's name "
+                "(buckets, secrets, broker, groups, load balancers) is replaced by empty resources; protected ones "
+                f"make `pulumi up` fail half-way. {_SECOND_STACK}"
             )
 
 
 def data_lost(changes: Changes) -> Iterator[str]:
     names = [change.resource.name for change in changes.losing_data]
     if names and not changes.moved:
-        yield f"Deleted with what {'it holds' if len(names) == 1 else 'they hold'}: {', '.join(names)}."
+        yield f"Deleted with {'its' if len(names) == 1 else 'their'} data: {', '.join(names)}."
 
 
 def protection_lost(changes: Changes) -> Iterator[str]:
@@ -150,8 +150,8 @@ def snapshot_skipped(changes: Changes) -> Iterator[str]:
     for change in changes.updates(INSTANCE):
         if change.sides("skipFinalSnapshot") == (False, True):
             yield (
-                f"{change.resource.name}: when it is deleted or replaced one day, there will be no last snapshot, and "
-                "its backups go with it. Nothing is lost now."
+                f"{change.resource.name}: if it is ever deleted or replaced, there will be no final snapshot, and its "
+                "backups are deleted with it. Nothing is lost now."
             )
 
 
@@ -197,7 +197,7 @@ def opened_to_the_world(changes: Changes) -> Iterator[str]:
         elif resource.type == BALANCER:
             old, new = change.sides("internal")
             if new is not True and (change.kind == "create" or old is True):
-                yield f"{resource.name}: a load balancer on the internet."
+                yield f"{resource.name}: a load balancer that faces the internet."
         elif resource.type == INSTANCE and change.sides("publiclyAccessible") in ((False, True), (None, True)):
             yield f"{resource.name}: the database gets a public address."
 
@@ -208,11 +208,11 @@ def without_tls(changes: Changes) -> Iterator[str]:
             before = (change.old or change.resource).inputs
             after = {} if change.kind == "remove" else change.resource.inputs
             if before.get("protocol") == "HTTPS" != after.get("protocol"):
-                yield f"{change.resource.name}: HTTPS on port {before.get('port')} ends."
+                yield f"{change.resource.name}: no more HTTPS on port {before.get('port')}."
     for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
         for difference in change.differences:
             if "[rds.force_ssl]" in difference.path and difference.new != "1":
-                yield f"{change.resource.name}: the database takes connections without TLS."
+                yield f"{change.resource.name}: the database accepts connections without TLS."
 
 
 def permissions_widened(changes: Changes) -> Iterator[str]:
@@ -223,7 +223,7 @@ def permissions_widened(changes: Changes) -> Iterator[str]:
         resource = change.resource
         new_owner = {urn for key in _OWNERS for urn in resource.property_dependencies.get(key, ())} - before
         if change.kind == "remove" or (change.kind == "create" and new_owner):
-            continue  # a new role or bucket: what may be done with it is part of what it is for
+            continue  # a new role or bucket needs its permissions, so they are no finding
         for key in ("policy", "assumeRolePolicy"):
             old, new = change.sides(key)
             found = widened(str(old), str(new)) if new is not None else []
@@ -232,7 +232,7 @@ def permissions_widened(changes: Changes) -> Iterator[str]:
         if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
             old, new = change.sides("policyArn")
             if old != new:
-                yield f"{resource.name}: a role gets {new}."
+                yield f"{resource.name}: attaches {new} to a role."
 
 
 def engine_upgraded(changes: Changes) -> Iterator[str]:
@@ -241,10 +241,10 @@ def engine_upgraded(changes: Changes) -> Iterator[str]:
         if old is not None and new is not None and new > old:
             yield (
                 f"{change.resource.name}: an upgrade from PostgreSQL {old} to {new}. The database is down meanwhile, "
-                "and only a restore leads back."
+                "and going back requires a restore from a backup."
             )
         elif old is not None and new is not None and new < old:
-            yield f"{change.resource.name}: RDS refuses to go back from PostgreSQL {old} to {new}."
+            yield f"{change.resource.name}: RDS refuses a downgrade from PostgreSQL {old} to {new}."
 
 
 Rule = Callable[[Changes], Iterator[str]]
@@ -264,7 +264,7 @@ RULES: Sequence[Rule] = (
     permissions_widened,
     engine_upgraded,
 )
-"""In the order in which they are told."""
+"""In the order of the plan."""
 
 
 def _together(findings: Sequence[tuple[Change, str]]) -> Iterator[str]:

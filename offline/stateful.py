@@ -1,4 +1,4 @@
-"""Resources that hold what cannot be made again: deleting or replacing one deletes its content."""
+"""Resources whose content cannot be recreated: deleting or replacing one deletes its content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATEFUL = frozenset(
         "aws:route53/zone:Zone",
         "aws:s3/bucket:Bucket",
         "aws:secretsmanager/secret:Secret",
-        # A value drawn anew: whatever was encrypted or signed with the old one is lost. Random ids are for names.
+        # A replacement has another value: data encrypted or signed with the old one is lost. Random ids are for names.
         "random:index/randomBytes:RandomBytes",
         "random:index/randomPassword:RandomPassword",
         "random:index/randomString:RandomString",

@@ -200,7 +200,7 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str], maxi
 
 
 def refresh_preferences(recording: Recording, group: str) -> dict[str, Any]:
-    """What the program prefers for a refresh of the group of that name, as the API takes it."""
+    """The preferences that the program gives for a refresh of this group, in the form of the API."""
     [recorded] = [each for each in recording.of_type(GROUP) if each.outputs["name"] == group]
     return _capitals(recorded.inputs["instanceRefresh"]["preferences"])
 
@@ -208,8 +208,8 @@ def refresh_preferences(recording: Recording, group: str) -> dict[str, Any]:
 def change_template(client: Client, group: str, changes: Mapping[str, Any], preferences: Mapping[str, Any]) -> None:
     """Do what `pulumi up` does when the launch template of a pool has changed, in the provider's order.
 
-    The group first, the refresh after it, and a desired configuration with neither: a refresh that AWS refuses leaves
-    a changed group, in which the next `pulumi up` finds no difference (resourceGroupUpdate in
+    The provider updates the group, then starts the refresh, and passes no desired configuration: if AWS refuses the
+    refresh, the group stays changed, and the next `pulumi up` finds no difference (resourceGroupUpdate in
     https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/autoscaling/group.go).
     """
     autoscaling, ec2 = client("autoscaling"), client("ec2")
@@ -225,9 +225,9 @@ def change_template(client: Client, group: str, changes: Mapping[str, Any], pref
 
 
 def policy_to_give(described: Mapping[str, Any]) -> dict[str, Any]:
-    """A described group's mixed instances policy in the form in which the API takes it."""
+    """A described group's mixed instances policy in the form that UpdateAutoScalingGroup accepts."""
     policy = copy.deepcopy(described["MixedInstancesPolicy"])
-    policy["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)  # it is the id or the name
+    policy["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)  # id or name, not both
     return policy
 
 

@@ -285,7 +285,7 @@ def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]
 def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
     """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_StartInstanceRefresh.html
 
-    For a template whose image is a Systems Manager parameter AWS takes neither skip matching nor a desired
+    If the template's image is a Systems Manager parameter, AWS supports neither skip matching nor a desired
     configuration (https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html).
     """
     group = group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
@@ -307,14 +307,14 @@ def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
 
 
 def _version(group: FakeAutoScalingGroup) -> LaunchTemplateVersion:
-    """The version of its launch template that a group launches now."""
+    """The version of the launch template that the group launches from now."""
     if group.ec2_launch_template is None:
         raise ValidationError(f"AutoScalingGroup '{group.name}' has no launch template")
     return group.ec2_launch_template.get_version(group.launch_template_version)
 
 
 def _matching(group: FakeAutoScalingGroup) -> list[str]:
-    """The instances of the group's template, version and types, which skip matching leaves alone.
+    """The instances that skip matching keeps: their template version and type match the group's.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-instance-refresh-skip-matching.html
     """
@@ -327,7 +327,7 @@ def _matching(group: FakeAutoScalingGroup) -> list[str]:
 
 
 def _types(group: FakeAutoScalingGroup) -> list[str]:
-    """The instance types of a mixed instances policy, which take the place of the launch template's."""
+    """The instance types of a mixed instances policy, which override the launch template's."""
     template = (group.mixed_instances_policy or {}).get("LaunchTemplate", {})
     return [override["InstanceType"] for override in template.get("Overrides") or []]
 

@@ -83,7 +83,7 @@ def secret_arn(self: SecretsManagerResponse) -> str:
 
 
 def create_secret(self: SecretsManagerResponse) -> str:
-    """Refuse a name that AWS takes and then misreads: in a partial ARN its end passes for the suffix of a whole one.
+    """Refuse a name that AWS accepts but can misread: in a partial ARN its end looks like the suffix of a full ARN.
 
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
     """
@@ -139,7 +139,7 @@ def _context(headers: Mapping[str, str], path: str, region: str) -> dict[str, st
 
 
 def resource_context(arn: str) -> dict[str, str]:
-    """The condition keys that tell of the resource: whose it is and, of an autoscaling group, its tags."""
+    """The condition keys of the resource: its account and, for an autoscaling group, its tags."""
     if arn.startswith("arn:aws:s3:::"):
         _, owner = s3_backends.bucket_accounts.get(arn.partition(":::")[2].partition("/")[0], ("", ""))
         return {"aws:ResourceAccount": owner} if owner else {}

@@ -22,7 +22,7 @@ class Request:
     Attributes:
         action: `service:Operation`.
         resource: ARN, or `*` where the operation has none.
-        principal: ARN of the calling user or role session, or the name of a service of AWS.
+        principal: ARN of the calling user or role session, or the name of an AWS service.
         context: condition keys with their value; a key that the request does not have is absent.
     """
 
@@ -39,7 +39,7 @@ class UnsupportedPolicyError(Exception):
 def is_allowed(request: Request, identity: Iterable[Document], resource: Iterable[Document] = ()) -> bool:
     """Whether the caller's own policies or the resource's allow the request, and none denies it.
 
-    For a resource of another account both have to allow it.
+    For a resource in another account, both must allow it.
     """
     effects = [
         {
@@ -95,12 +95,12 @@ def _element(statement: Document, name: str, value: str, *, ignore_case: bool = 
 
 
 def _is_trust(statement: Document) -> bool:
-    """The trust of a role names no resource: it is about the role that has it."""
+    """A role's trust policy names no resource: it applies to the role itself."""
     return "Principal" in statement and not {"Resource", "NotResource"} & set(statement)
 
 
 def _is_principal(principal: str | Mapping[str, Any], caller: str) -> bool:
-    """Whether a resource policy's statement is about this caller: everybody, its service, account, user or role."""
+    """Whether a resource policy's statement applies to this caller: anybody, its service, account, user or role."""
     if isinstance(principal, str):
         return principal == "*"
     if not caller.startswith("arn:"):

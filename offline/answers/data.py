@@ -38,7 +38,7 @@ def _rds_instance(registration: Registration) -> Answer:
 
 
 def _storage(registration: Registration) -> dict[str, int]:
-    """What gp3 storage of a PostgreSQL instance does, set or not."""
+    """The IOPS and throughput of a PostgreSQL instance's gp3 storage, whether set or included."""
     if (registration.inputs.get("engine"), registration.inputs.get("storageType")) != ("postgres", "gp3"):
         return {}
     gib, iops, throughput = map(registration.inputs.get, ("allocatedStorage", "iops", "storageThroughput"))

@@ -47,8 +47,8 @@ def _role_policy(registration: Registration) -> Answer:
     called = name(registration, longest=128)
     if (size := len("".join(text(registration, "policy").split()))) > _INLINE_POLICY_SIZE:
         raise EngineRefusalError(
-            f"{registration.type} {registration.name!r} has {size:,} characters; IAM takes {_INLINE_POLICY_SIZE:,} in "
-            "all inline policies of a role, white space not counted"
+            f"{registration.type} {registration.name!r} has {size:,} characters; IAM allows "
+            f"{_INLINE_POLICY_SIZE:,} for all inline policies of a role together, not counting white space"
         )
     return Answer(id=f"{text(registration, 'role')}:{called}", planned={"name": called})
 

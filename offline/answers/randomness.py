@@ -1,7 +1,7 @@
 """The random provider's results and ids: realistic, and the same for the same resource every time.
 
-The ids are those that the provider gives: https://github.com/pulumi/pulumi-random, provider/resources.go and the
-recordings below provider/testdata.
+The ids have the form that the provider gives them: https://github.com/pulumi/pulumi-random, provider/resources.go and
+the recordings in provider/testdata.
 """
 
 from __future__ import annotations

@@ -54,10 +54,10 @@ def test_everything_that_is_missing_is_told_at_once_and_how_to_give_it() -> None
     )
     assert faults[-3:] == IN_A_CONTAINER.splitlines()
     space, capabilities, *others = faults[:-3]
-    assert "has 1.0 GiB of free space; 12 are needed." in space
+    assert "has 1.0 GiB of free space, but 12 GiB are needed." in space
     assert capabilities == "Root lacks CAP_SETPCAP, CAP_SYS_CHROOT, CAP_NET_ADMIN, CAP_SYS_ADMIN."
     assert others == [
-        "/proc/sys/net/ipv4/ip_forward cannot be written: the nodes reach the world through this machine."
+        "/proc/sys/net/ipv4/ip_forward cannot be written: the nodes reach the internet through this machine."
     ]
 
 

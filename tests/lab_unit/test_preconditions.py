@@ -50,7 +50,7 @@ def test_cgroups_without_the_memory_controller_are_a_fault(tmp_path: Path, files
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     [fault] = preconditions._of_cgroups(tmp_path)
-    assert "no controller `memory`" in fault
+    assert "no `memory` controller" in fault
 
 
 def test_a_cgroup_that_cannot_be_handed_down_is_named(tmp_path: Path):

@@ -108,10 +108,10 @@ class TestBase:
         program.commit()
         program.main(*(line.replace("tiny-logs", "tiny-task-logs") for line in TWO_SUBNETS))
         _, out, _ = printed(program, "--base", "HEAD")
-        assert out.split("\n\n")[1] == "Risks\n  ! Deleted with what it holds: logs."
+        assert out.split("\n\n")[1] == "Risks\n  ! Deleted with its data: logs."
         assert "1 REPLACED OR REMOVED WITH THEIR DATA" in out.split("\n\n")[2]
         assert out.split("\n\n")[3] == (
-            "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources with what they hold !!!\n"
+            "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources and their data !!!\n"
             "  -/+ logs  aws.s3.Bucket  REPLACEMENT\n"
             "      it is protected: `pulumi up` refuses until its protection is taken off\n"
             "      bucket: tiny-logs -> tiny-task-logs  (forces replacement)\n"
@@ -296,5 +296,5 @@ def test_requirements_that_are_not_locked_fail_the_plan(tmp_path: Path, printed:
         requirements.write("pandas\n")
     code, out, err = printed(TinyProgram(tmp_path), "--stack", "prod")
     assert (code, out) == (1, "")
-    assert "The lock does not belong to airflow.in and airflow-requirements.txt" in err
+    assert "The lock is out of date with airflow.in and airflow-requirements.txt" in err
     assert "Run `make lock`" in err

@@ -54,7 +54,7 @@ def test_changes_keep_to_the_schema(planned, tmp_path: Path):
     document = planned("--root", str(tmp_path), "--stack", "test", "--base", "HEAD")
     jsonschema.validate(document, SCHEMA)
     assert document["base"] == "HEAD"
-    assert document["risks"] == ["Deleted with what it holds: logs."]
+    assert document["risks"] == ["Deleted with its data: logs."]
     assert document["effects"] == []
     changes = {change["name"]: change for change in document["changes"]}
     assert {name: change["kind"] for name, change in changes.items()} == {

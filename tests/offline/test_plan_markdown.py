@@ -39,9 +39,7 @@ def test_what_loses_data_is_not_folded_away(tmp_path: Path, comment):
     program.main("aws.s3.Bucket('logs', bucket='b')")
     text = comment(program, "--base", "HEAD")
     before_folding = text.split("<details>")[0]
-    assert (
-        "**REPLACEMENT OR REMOVAL OF DATA:** `pulumi up` deletes these resources with what they hold." in before_folding
-    )
+    assert "**REPLACEMENT OR REMOVAL OF DATA:** `pulumi up` deletes these resources and their data." in before_folding
     assert "-/+ logs  aws.s3.Bucket  REPLACEMENT" in before_folding
     assert "**Since `HEAD`: 1 REPLACED OR REMOVED WITH THEIR DATA, 1 to remove.**" in before_folding
     assert "<details><summary>To remove (1)</summary>" in text

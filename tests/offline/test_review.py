@@ -54,8 +54,8 @@ def planned(changes: Changes) -> Plan:
 @pytest.mark.parametrize(
     ("edits", "told"),
     [
-        (OTHER_REGION, "The region changes from eu-west-1 to eu-central-1. Pulumi makes everything anew there, empty"),
-        (OTHER_ACCOUNT, "The account changes from 111122223333 to 444455556666. A stack cannot follow"),
+        (OTHER_REGION, "The region changes from eu-west-1 to eu-central-1. Pulumi creates everything again there"),
+        (OTHER_ACCOUNT, "The account changes from 111122223333 to 444455556666. A stack cannot move"),
         ({"airflow:network.cidr": "10.90.0.0/16"}, "RDS and ElastiCache do not move to another VPC"),
         ({"airflow:network.cidr": "10.90.0.0/16"}, "Build a second stack beside this one and move the data: docs/mov"),
         (
@@ -65,7 +65,7 @@ def planned(changes: Changes) -> Plan:
         ({"airflow:cluster.name": "airflow-live"}, "Build a second stack beside this one and move the data: docs/mov"),
         (
             {"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]},
-            "Zone eu-west-1c is removed. RDS and ElastiCache refuse it while a node of theirs is in it",
+            "Zone eu-west-1c is removed. While a node of RDS or ElastiCache is in it, they refuse",
         ),
         ({"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]}, "Drain it first: docs/removing-a-zone.md."),
         ({"airflow:cluster.protectData": False}, "No longer protected against deletion and replacement: "),
@@ -78,7 +78,7 @@ def planned(changes: Changes) -> Plan:
         ({"airflow:retention.logGroupsDays": 7}, "keeps logs for 7 instead of 90 days"),
         ({"airflow:database.finalSnapshot": False}, "Nothing is lost now."),
         ({**DOMAIN, "airflow:web.public": {}}, "the whole internet (0.0.0.0/0) may connect to port 443."),
-        ({**DOMAIN, "airflow:web.public": {}}, "web-public: a load balancer on the internet."),
+        ({**DOMAIN, "airflow:web.public": {}}, "web-public: a load balancer that faces the internet."),
     ],
 )
 def test_the_reviewer_is_warned(edits: dict[str, Any], told: str):
@@ -98,15 +98,15 @@ def test_the_reviewer_is_warned(edits: dict[str, Any], told: str):
             "pool-default: its nodes (1 to 8) are replaced one after the other",
         ),
         ({"aws:defaultTags.tags.CostCenter": "42"}, "pool-heavy: its nodes (0 to 4) are replaced one after the other"),
-        ({"airflow:cluster.name": "airflow-live"}, "pool-default: the group is made anew, and all of its nodes"),
+        ({"airflow:cluster.name": "airflow-live"}, "pool-default: the group is replaced, with all of its nodes"),
         (NEW_POOL, "pool-ml: a new group of 0 to 2."),
-        ({"airflow:workerPools.heavy": REMOVED}, "pool-heavy: the group goes."),
-        ({"airflow:workerPools.heavy": REMOVED}, "queue heavy: no pool takes from it any more"),
+        ({"airflow:workerPools.heavy": REMOVED}, "pool-heavy: the group is deleted."),
+        ({"airflow:workerPools.heavy": REMOVED}, "queue heavy: no pool serves it any more"),
         (
             {"airflow:workerPools.default.queues": ["default", "heavy"], "airflow:workerPools.heavy": REMOVED},
             "queue heavy: served by pool default instead of heavy.",
         ),
-        ({"airflow:workerPools.default.minSize": 0}, "pool-default: rests at no worker at all"),
+        ({"airflow:workerPools.default.minSize": 0}, "pool-default: scales down to 0 workers"),
         (
             {"airflow:database.instanceClass": "db.m7g.xlarge"},
             "database-instance: restarts for its new instance class (db.m7g.large to db.m7g.xlarge): a failover",
@@ -191,9 +191,9 @@ def test_a_listener_that_ends_is_the_end_of_https():
         aws.lb.Listener("https", load_balancer_arn="a", port=443, protocol=protocol, default_actions=[])
 
     [risk] = risks(compare(deploy(lambda: program("HTTPS"))[1], deploy(lambda: program("HTTP"))[1]))
-    assert risk == "https: HTTPS on port 443 ends."
+    assert risk == "https: no more HTTPS on port 443."
     [risk] = risks(compare(deploy(lambda: program("HTTPS"))[1], deploy(lambda: None)[1]))
-    assert risk == "https: HTTPS on port 443 ends."
+    assert risk == "https: no more HTTPS on port 443."
 
 
 class TestPermissions:
@@ -210,7 +210,7 @@ class TestPermissions:
                 {"Action": "s3:GetObject", "Resource": ["arn:aws:s3:::dags/*", "arn:aws:s3:::logs/*"]},
                 ["may s3:GetObject on arn:aws:s3:::logs/*"],
             ),
-            ({"NotAction": "iam:*", "Resource": "*"}, ["may everything but iam:*"]),
+            ({"NotAction": "iam:*", "Resource": "*"}, ["may do everything but iam:*"]),
             ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::other/*"}, []),
             ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::dags/team/*"}, []),
         ],
@@ -242,7 +242,7 @@ class TestTheText:
 
     def test_data_in_another_account_is_not_called_deleted(self):
         text = plan_text.render(planned(edited(OTHER_ACCOUNT)))
-        assert "these resources stay behind in account 111122223333 with what they hold" in text
+        assert "these resources and their data stay behind in account 111122223333" in text
         assert "deletes" not in text
         assert "To change" not in text
 
