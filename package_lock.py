@@ -16,7 +16,7 @@ from node.node_file import PROGRAMS, ROOTFS
 from offline.stack_config import StackFileError, read_stack_config
 from settings import PackageIndexSettings
 
-# The nodes' own module, so that the lock asks the same indexes in the same order.
+# The nodes' own module, so that the lock uses the same indexes in the same order.
 sys.path.append(str(ROOTFS / "common" / PROGRAMS.lstrip("/")))
 import package_index
 
@@ -27,7 +27,7 @@ KEY = "packageIndex"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make lock", usage="make lock [STACK=prod] [UPGRADE=1]", description=__doc__)
-    parser.add_argument("--stack", default="prod", help="the stack whose airflow:packageIndex is asked")
+    parser.add_argument("--stack", default="prod", help="the stack whose airflow:packageIndex is used")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def asked_index(root: Path, stack: str) -> AskedIndex:
     """The package index of the stack, with its credentials.
 
-    Nothing else of the stack file is checked: an option of the Airflow that is about to be locked is not known yet.
+    Checks nothing else in the stack file, which may already set options of the new Airflow that is about to be locked.
     """
     config = read_stack_config(root, stack)
     section = config.values.get(f"{config.project}:{KEY}")
@@ -52,7 +52,7 @@ def asked_index(root: Path, stack: str) -> AskedIndex:
     try:
         index = PackageIndexSettings.model_validate_json(section, by_alias=True, by_name=False).for_nodes()
     except ValidationError:
-        raise LockError(f"airflow:{KEY} of {stack} is at fault; `make plan STACK={stack}` says where.") from None
+        raise LockError(f"airflow:{KEY} of {stack} has a mistake; `make plan STACK={stack}` shows where.") from None
     return AskedIndex(
         index, package_index.variables(index.url, pypi=index.pypi, credentials=_credentials(index, config.region))
     )
@@ -62,7 +62,7 @@ def _credentials(index: PackageIndex, region: str) -> Any:
     secret = index.credentials_secret
     if secret is None:
         return None
-    # Only stacks with such an index need the SDK and credentials for AWS.
+    # Imported here: only stacks with credentials for their index need the SDK and credentials for AWS.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

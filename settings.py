@@ -386,7 +386,7 @@ class PackageIndexSettings(Section):
     false if the index mirrors PyPI."""
 
     def for_nodes(self) -> PackageIndex:
-        """The index as the nodes and the lock are told of it."""
+        """The index in the form that the nodes and the lock use."""
         return PackageIndex(url=self.url, credentials_secret=self.credentials_secret, pypi=self.pypi)
 
 

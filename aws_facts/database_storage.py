@@ -1,4 +1,4 @@
-"""What gp3 storage of RDS for PostgreSQL does by itself, and what RDS takes for it.
+"""The performance that gp3 storage of RDS for PostgreSQL includes, and the values that RDS accepts for it.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
 """
@@ -13,7 +13,7 @@ STRIPED_FROM_GIB = 400
 
 @dataclass(frozen=True)
 class Performance:
-    """Operations a second, and MiB a second."""
+    """IOPS, and MiB per second."""
 
     iops: int
     throughput: int
@@ -25,12 +25,12 @@ _MOST = Performance(iops=64_000, throughput=4_000)
 
 
 def included(gib: int) -> Performance:
-    """What storage of this size does at no extra charge."""
+    """The performance of storage of this size at no extra charge."""
     return _SINGLE_VOLUME if gib < STRIPED_FROM_GIB else _STRIPED
 
 
 def refusal(gib: int, *, iops: int | None, throughput: int | None) -> str | None:
-    """What RDS says to a request for such storage, or None where it takes it; None is a value that is not sent."""
+    """The error with which RDS refuses such storage, None if it accepts it. A value of None is not sent to RDS."""
     if gib < STRIPED_FROM_GIB and (iops or throughput):
         return (
             "You can't specify IOPS or storage throughput for engine postgres and a storage size less than "

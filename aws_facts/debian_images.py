@@ -1,4 +1,4 @@
-"""Where AWS's public parameters hold the ids of Debian's images."""
+"""The public Systems Manager parameters that hold the ids of Debian's images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aws_facts.instance_types import Architecture
 
 
 def latest_image_parameter(architecture: Architecture) -> str:
-    """The parameter with the newest image of Debian 13, in each region where Debian publishes one.
+    """The parameter that holds the newest image of Debian 13, in each region where Debian publishes one.
 
     https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie
     """

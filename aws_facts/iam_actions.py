@@ -1,6 +1,6 @@
-"""Which kinds of resource the actions of the program's policies can be allowed on.
+"""The IAM actions in the program's policies, and the resource types that each of them supports.
 
-A statement whose resources are of another kind than its action takes allows nothing, and IAM does not say so.
+A statement whose resources have a type that its action does not support allows nothing, and IAM does not report it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# Kind of resource -> how its ARNs look. "Resource types defined by ..." on the pages below. An ARN of a policy may end
-# in a `*`, and has one for the id that Auto Scaling puts before a group's name.
+# Resource type -> pattern of its ARNs. "Resource types defined by ..." on the pages below. An ARN in a policy may end
+# in a `*`, and has one in place of the id that Auto Scaling puts before a group's name.
 _ARNS: Mapping[str, str] = {
     "autoScalingGroup": r"arn:aws:autoscaling:[^:]+:\d{12}:autoScalingGroup:[^:]+:autoScalingGroupName/.+",
     "bucket": r"arn:aws:s3:::[^/]+",
@@ -19,7 +19,7 @@ _ARNS: Mapping[str, str] = {
     "secret": r"arn:aws:secretsmanager:[^:]+:\d{12}:secret:.+",
 }
 
-# Action -> the kinds it takes; none where it can be allowed on `*` only. "Actions defined by ...":
+# Action -> the resource types it supports; none if it can only be allowed on `*`. "Actions defined by ...":
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
@@ -44,7 +44,7 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
 
 
 def takes(action: str, resource: str) -> bool:
-    """Whether an action can be allowed on a resource: its ARN, which may hold `*`, or `*` alone.
+    """Whether an action can be allowed on a resource: an ARN, which may contain `*`, or just `*`.
 
     Raises KeyError for an action that is not in the table.
     """

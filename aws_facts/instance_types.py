@@ -1,4 +1,4 @@
-"""Which EC2 instance types there are, and what their names say: architecture, memory of common families, devices."""
+"""The EC2 instance types, and what their names say: architecture, memory of common families, accelerators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 Architecture = Literal["amd64", "arm64"]
 
 TABLE = Path(__file__).with_suffix(".txt")
-"""A line for each family: its name and its sizes. Written by `make instance-types`."""
+"""One line for each family: its name and its sizes. Written by `make instance-types`."""
 
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html:
 # series, generation, processor and capability letters, optional suffix such as -flex, a dot, the size.
@@ -20,7 +20,7 @@ _NAME = re.compile(
     r"(?P<series>[a-z]+(?:-\d+tb)?)(?P<generation>\d+)(?P<attributes>[a-z]*)(?:-[a-z0-9]+)*"
     r"\.(?P<size>[a-z]+|\d+xlarge|metal-\d+xl)"
 )
-# Arm without the g of Graviton: its first generation, and NVIDIA's Grace.
+# Arm processors without Graviton's `g` in the name: the first generation of Graviton, and NVIDIA's Grace.
 _OTHER_ARM = ("a1.", "p6e-gb")
 # https://aws.amazon.com/ec2/instance-types/#Accelerated_Computing: GPUs, Neuron, Gaudi and Qualcomm, video, FPGAs.
 _WITH_DEVICES = frozenset(("g", "gr", "p", "inf", "trn", "dl", "vt", "f"))
@@ -52,7 +52,7 @@ def exists(instance_type: str) -> bool:
 def architecture(instance_type: str) -> Architecture:
     """The processor architecture: a `g` after the generation digit means Graviton (m7g, c7gn, t4g, x2gd).
 
-    A rule with two exceptions and not a list, so that a family AWS brings out tomorrow is a line in the table only.
+    A rule with two exceptions instead of a list, so that a new family is only a new line in the table.
     """
     name = _NAME.fullmatch(instance_type)
     if name is None:
@@ -96,7 +96,7 @@ def _place(size: str) -> tuple[float, int]:
 
 
 if __name__ == "__main__":
-    import botocore.session  # a tool's, which the program itself runs without
+    import botocore.session  # only for this tool: the program runs without it
 
     model = botocore.session.get_session().get_service_model("ec2")
     sys.stdout.write(table(model.shape_for("InstanceType").enum))

@@ -1,8 +1,8 @@
-"""Which families of instance types EC2 offers in which region, as of the release of cfn-lint that wrote the table.
+"""The instance families that EC2 offers in each region, as of the cfn-lint release that the table was made from.
 
-https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-regions.html. AWS brings families to further regions
-all the time, so a family that is not in the table is a reason for a warning and no fault. What one zone lacks is
-nowhere documented: a zone's letter means another building in each account.
+https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-regions.html. AWS keeps adding families to regions, so
+a family that is not in the table is a reason for a warning, not an error. What a zone offers is not documented: the
+same letter can mean another physical zone in each account.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_suffix(".txt")
-"""A line for each region: its name and its families. Written by `make instance-types`."""
+"""One line for each region: its name and its families. Written by `make instance-types`."""
 
 
 @cache
@@ -38,8 +38,8 @@ def table(types_by_region: Mapping[str, Iterable[str]]) -> str:
 
 
 def offered_by_cfn_lint() -> dict[str, list[str]]:
-    """The types of every region of `aws_facts.regions`, as cfn-lint has them from AWS's price list."""
-    import json  # a tool's, all of it: the program itself runs without
+    """The types in every region of `aws_facts.regions`, which cfn-lint takes from AWS's price list."""
+    import json  # these imports are only for this tool: the program runs without them
 
     import cfnlint
 

@@ -72,9 +72,9 @@ INSTEAD: Mapping[str, str] = {
     "aws-iso-e": "eu-west-2",
     "aws-eusc": "eu-central-1",
 }
-"""A region of the commercial partition near those of each other one."""
+"""For each other partition, a nearby region of the commercial one."""
 
 
 def partition(region: str) -> str:
-    """The partition that a region of this name is in: `aws`, unless its name says otherwise."""
+    """The partition of a region: `aws`, unless the start of its name is another partition's."""
     return next((found for start, found in _PARTITIONS.items() if region.startswith(start)), "aws")

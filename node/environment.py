@@ -26,8 +26,8 @@ class PackageIndex:
     """A package index of the stack's own.
 
     Attributes:
-        credentials_secret: name of the secret that holds them; None where the index asks for none.
-        pypi: whether PyPI is asked for what the index does not have.
+        credentials_secret: name of the secret with the credentials; None if the index needs none.
+        pypi: whether packages that the index lacks come from PyPI.
     """
 
     url: str
@@ -35,7 +35,7 @@ class PackageIndex:
     pypi: bool
 
     def variables(self) -> dict[str, str]:
-        """What the nodes' installation reads."""
+        """The variables that the nodes' installation reads."""
         secret = {"NODE_PACKAGE_INDEX_SECRET": self.credentials_secret} if self.credentials_secret else {}
         return {"NODE_PACKAGE_INDEX": self.url, "NODE_PYPI": str(self.pypi).lower()} | secret
 
@@ -50,7 +50,7 @@ class NodeEnvironment:
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         web_url: where browsers find the UI.
         secure_cookies: whether that is HTTPS only.
-        vpc_cidrs: where the load balancers live, whose forwarding headers are believed.
+        vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
         config: the user's Airflow options by section, which win over the defaults but not over MANAGED_OPTIONS.
     """
 

@@ -1,7 +1,7 @@
 """Locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options.
 
-The nodes install with what the stack file says and nothing else, so the lock is made the same way: the variables and
-configuration files of the operator's shell have no part in it. What resolves here then installs there.
+The nodes install with the settings of the stack file only, so the lock is made the same way: variables and
+configuration files of the operator's machine are ignored. What can be resolved here can then be installed there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def unpack(lock: Path, target: Path, platform: str, *, asked: AskedIndex) -> Non
 
 
 def make_lock(*, upgrade: bool, asked: AskedIndex) -> None:
-    """Make both locks and the registry. Nothing in the repository changes unless all of it succeeds."""
+    """Make both locks and the registry of options. Changes nothing in the repository unless every step succeeds."""
     check_requirements(USER_REQUIREMENTS.read_text())
     with tempfile.TemporaryDirectory(prefix="airflow-lock-") as scratch:
         locks = Path(scratch)
@@ -84,22 +84,22 @@ def make_lock(*, upgrade: bool, asked: AskedIndex) -> None:
 
 
 def check_requirements(text: str) -> None:
-    """Refuse lines that only this machine can follow: options such as `--extra-index-url`, and local paths."""
+    """Refuse lines that work only on this machine: options such as `--extra-index-url`, and local paths."""
     lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
     faulty = [line for line in lines if line.startswith(("-", ".", "/")) or "file:" in line]
     if faulty:
         raise LockError(
-            "airflow-requirements.txt has lines that a node cannot follow:\n"
+            "airflow-requirements.txt has lines that do not work on a node:\n"
             + "".join(f"  {line.split()[0]}\n" for line in faulty)
-            + "Write one requirement per line. A package index of your own belongs in airflow:packageIndex of the "
-            "stack file, a package of your own in that index."
+            + "Write one requirement per line. Set a package index of your own with airflow:packageIndex in the stack "
+            "file, and publish packages of your own there."
         )
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv: the operator's without what a node does not have, and with these variables.
+    """The environment for uv: the operator's without settings that a node lacks, and with these variables.
 
-    Left out are uv's and pip's variables (an extra index, a date, constraints) and stored credentials. No Python is
+    Excludes the variables of uv and pip (an extra index, a date, constraints) and stored credentials. No Python is
     downloaded: wheels are resolved and unpacked, nothing is built.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
@@ -109,7 +109,7 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 def _uv(command: Sequence[str], asked: AskedIndex, failure: str) -> None:
     # The machine's own trust store, as everywhere else in the project: uv's bundled one knows no private CA.
-    # No configuration: a uv.toml of this machine or its user may name an index that no node knows.
+    # No configuration files: a uv.toml of this machine or its user may name an index that nodes do not use.
     uv = Path(sys.executable).with_name("uv")
     result = subprocess.run(
         [str(uv), *command, "--system-certs", "--no-config"],

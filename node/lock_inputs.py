@@ -1,4 +1,4 @@
-"""What the locks were made from, which each of them says in its first two lines, and whether that still holds."""
+"""The sources and the package index of each lock, noted in its first two lines, and whether they still match."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _INDEX = "# Package index: "
 
 
 def inputs_line(sources: Sequence[Path]) -> str:
-    """The first line of a lock: a hash of what it was made from. Comments do not count."""
+    """The first line of a lock: a hash of its sources without their comments."""
     lines = [line.partition("#")[0].strip() for source in sources for line in source.read_text().splitlines()]
     asked_for = "\n".join(filter(None, lines))
     return f"# Inputs: {hashlib.sha256(asked_for.encode()).hexdigest()}\n"
 
 
 def index_line(index: PackageIndex | None) -> str:
-    """The second line of a lock: where its packages were looked for."""
+    """The second line of a lock: the package indexes that it was made with."""
     return f"{_INDEX}{index_name(index)}\n"
 
 
 def index_name(index: PackageIndex | None) -> str:
-    """The indexes that are asked, in their order."""
+    """The indexes that are used, in their order."""
     if index is None:
         return "PyPI"
     return f"{index.url}, then PyPI" if index.pypi else index.url
@@ -41,9 +41,9 @@ def locked_index() -> str:
 
 
 def stale_locks(locks: Mapping[Path, Sequence[Path]] | None = None) -> str | None:
-    """What to do about locks that were made from something else than their sources; None if there are none.
+    """The error if a lock was not made from its sources as they are now; None if all locks match.
 
-    Nodes install what is locked, not what is asked for: a package that is in the requirements alone would be missing.
+    Nodes install only what is locked: a package that was added to the requirements since then would be missing.
     """
     stale = [
         " and ".join(source.name for source in sources)
@@ -53,6 +53,6 @@ def stale_locks(locks: Mapping[Path, Sequence[Path]] | None = None) -> str | Non
     if not stale:
         return None
     return (
-        f"The lock does not belong to {', '.join(stale)}: nodes would install what was locked before. "
+        f"The lock is out of date with {', '.join(stale)}: nodes would install what was locked before. "
         "Run `make lock`, and commit what it changes."
     )

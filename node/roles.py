@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 # Secret key -> the variable under which the long-running services of the role get the secret's value. Workers run other
-# people's code: they have no DSN, no Fernet key, no JWT secret, and not what signs the sessions of the UI.
+# people's code: they have no DSN, no Fernet key, no JWT secret, and not the key that signs the UI's sessions.
 SECRETS: Mapping[Role, Mapping[str, str]] = MappingProxyType(
     {
         Role.MASTER: MappingProxyType(

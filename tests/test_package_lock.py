@@ -144,7 +144,7 @@ def test_a_refused_password_is_not_repeated_in_the_error(sources: Path, private:
     ],
 )
 def test_a_line_that_only_this_machine_can_follow_is_refused(line: str):
-    with pytest.raises(LockError, match="a node cannot follow"):
+    with pytest.raises(LockError, match="do not work on a node"):
         lock.check_requirements(f"pandas  # for the reports\n{line}\n")
 
 

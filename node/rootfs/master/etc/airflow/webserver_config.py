@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from flask_appbuilder.const import AUTH_DB  # ty: ignore[import-not-found] - a part of Airflow, which only nodes have
 
-# Sessions, remembered logins and forms. Flask would sign them with [api] secret_key, which workers hold for their logs:
-# a task could make itself the session of any user.
+# Signs sessions, remembered logins and forms. Flask's default is [api] secret_key, which workers have for their logs:
+# a task could forge the session of any user.
 SECRET_KEY = os.environ["FLASK_SECRET_KEY"]
 AUTH_TYPE = AUTH_DB
 WTF_CSRF_ENABLED = True

@@ -33,8 +33,7 @@ class CommandFailedError(Exception):
 
 
 def run_command(command: Sequence[str], index: Mapping[str, str]) -> None:
-    """Run a program of the installation, with the variables of the package index; its output is worth a line only if it
-    fails."""
+    """Run a command of the installation with the variables of the package index; log its output only if it fails."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", **index}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:

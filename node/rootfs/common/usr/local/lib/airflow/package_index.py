@@ -1,6 +1,6 @@
-"""The stack's own package index, as uv and pip are told of it: by variables, which no list of processes shows.
+"""The stack's own package index as environment variables of uv and pip: unlike arguments, `ps` does not show them.
 
-`make lock` asks the same indexes in the same order as the nodes do, because it calls this too.
+`make lock` also calls this, so it uses the same indexes in the same order as the nodes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Credentials:
 
     @classmethod
     def from_secret(cls, text: str) -> Credentials:
-        """Raises ValueError, which quotes nothing of the text, unless it is JSON with `username` and `password`."""
+        """Raises ValueError, without quoting the text, unless it is JSON with `username` and `password`."""
         try:
             document = json.loads(text)
             username, password = document["username"], document["password"]
@@ -37,9 +37,9 @@ class Credentials:
 def variables(url: str, *, pypi: bool, credentials: Credentials | None) -> dict[str, str]:
     """The environment of uv and pip.
 
-    With `pypi`, a package comes from the stack's index if that knows its name, and from PyPI otherwise: uv's
-    `first-index`, so that nobody can shadow a private package by publishing its name. pip only installs uv, by hash:
-    from the index where PyPI may not be asked.
+    With `pypi`, a package comes from the stack's index if that has the name, and from PyPI otherwise: this is uv's
+    strategy `first-index`, so a package published on PyPI cannot shadow a private one. pip only installs uv, by hash,
+    and uses the stack's index only without `pypi`.
     https://docs.astral.sh/uv/concepts/indexes/
     """
     found = {"UV_INDEX" if pypi else "UV_DEFAULT_INDEX": f"{NAME}={url}"}
@@ -52,7 +52,7 @@ def variables(url: str, *, pypi: bool, credentials: Credentials | None) -> dict[
 
 
 def of_node(environment: Mapping[str, str], credentials: Credentials | None) -> dict[str, str]:
-    """The same for a node, from what its stack file says; empty where PyPI alone is asked."""
+    """The same for a node, from its environment file; empty if only PyPI is used."""
     url = environment.get("NODE_PACKAGE_INDEX")
     return variables(url, pypi=environment["NODE_PYPI"] == "true", credentials=credentials) if url else {}
 

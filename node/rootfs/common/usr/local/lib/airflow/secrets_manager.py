@@ -9,9 +9,9 @@ from boot_step import StepFailedError
 
 
 def read(secret: str, *, remedy: str = "`pulumi up` creates it") -> str:
-    """A secret's value, without the line ends around it that a pasted value may carry.
+    """A secret's value, without the line ends that a pasted value may have around it.
 
-    Raises StepFailedError; `remedy` says what to do where the secret does not exist or holds nothing.
+    Raises StepFailedError; `remedy` says what to do if the secret does not exist or is empty.
     """
     try:
         value = boot_step.patiently(
@@ -24,13 +24,13 @@ def read(secret: str, *, remedy: str = "`pulumi up` creates it") -> str:
             raise StepFailedError(f"the secret {secret} does not exist or has no value: {remedy}.") from error
         raise StepFailedError(
             f"the secret {secret} cannot be read: {boot_step.one_line(error)}. "
-            "Check the instance role's policy and the way to Secrets Manager."
+            "Check the instance role's policy and the network path to Secrets Manager."
         ) from error
     value = value.strip("\r\n")
     if not value.strip():
         raise StepFailedError(f"the secret {secret} is empty: {remedy}.")
     if "\0" in value:
-        raise StepFailedError(f"the secret {secret} holds a NUL character, which no environment variable can.")
+        raise StepFailedError(f"the secret {secret} contains a NUL character; an environment variable cannot.")
     return value
 
 

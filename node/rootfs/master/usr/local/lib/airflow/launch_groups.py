@@ -24,7 +24,7 @@ PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard"
 # Auto Scaling's answers may be some seconds old. A pass comes every ten.
 LAG_SECONDS = 30.0
 ENDED = ("Successful", "Failed", "Cancelled")
-KMS_REMEDY = " (If EBS encrypts with a key of your own, Auto Scaling needs a grant: docs/running-worker-pools.md)"
+KMS_REMEDY = " (If EBS uses a customer managed key, Auto Scaling needs a grant: docs/running-worker-pools.md)"
 
 
 class AutoScalingError(Exception):
@@ -121,9 +121,9 @@ def _read(group: dict[str, Any]) -> LaunchGroup:
 
 
 def _with_remedy(message: str) -> str:
-    """The message in one line, and what to do about one that hides its cause.
+    """The message in one line, with what to do if it does not name its cause.
 
-    An instance whose volume cannot be encrypted ends right after its launch:
+    An instance whose volume cannot be encrypted is terminated right after its launch:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
     """
     text = boot_step.one_line(message)

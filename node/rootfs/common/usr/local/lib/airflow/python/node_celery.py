@@ -5,17 +5,17 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-# Airflow is on the nodes only, and SQLAlchemy with it.
+# Airflow, and with it Celery's database backend, is installed only on nodes.
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG  # ty: ignore[import-not-found]
 from celery.backends.database.models import Task
 
 
 class Unread:
-    """Writes Celery's results as Celery does, and reads none.
+    """Writes Celery's results as Celery does, but never reads them.
 
-    Celery keeps what a task returned, or failed with, as a pickle in the result database, where every worker may write;
-    to read a pickle is to run it, and the schedulers read the rows of all tasks. They need no more than the state: what
-    a task returned is an XCom.
+    Celery stores a task's return value or exception as a pickle in the result database, to which every worker can
+    write. Unpickling can run code, and the schedulers read the rows of all tasks. They need only the state: return
+    values of Airflow's tasks are XComs.
     """
 
     dumps = staticmethod(pickle.dumps)
