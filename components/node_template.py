@@ -85,11 +85,16 @@ def launch_template(
     name: str,
     launch: NodeLaunch,
     *,
-    instance_type: str,
+    instance_type: str | None = None,
     root_volume_gib: int,
     opts: pulumi.ResourceOptions,
 ) -> aws.ec2.LaunchTemplate:
-    """Register the template of a group's nodes."""
+    """Register the template of a group's nodes.
+
+    A mixed instances group has types of its own; for such a group leave `instance_type` out, so that a change of them
+    changes no template and replaces no matching node:
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/advanced-settings-for-your-launch-template.html
+    """
     return aws.ec2.LaunchTemplate(
         name,
         image_id=launch.image_id,

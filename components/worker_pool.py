@@ -59,9 +59,6 @@ class WorkerPool(pulumi.ComponentResource):
         template = launch_template(
             f"{name}-template",
             args.launch,
-            # Every override replaces it. The choice does not depend on the order of the types, so that reordering them
-            # changes no template and replaces no worker.
-            instance_type=min(args.settings.instance_types),
             root_volume_gib=args.settings.root_volume_gib,
             opts=child,
         )

@@ -30,6 +30,7 @@ def nodes_replaced(changes: Changes) -> Iterator[str]:
         if change.resource.type != GROUP:
             continue
         who, size = _component(change.resource), _size(change.resource)
+        drain = " A busy worker finishes its tasks first." if _worker(changes.head, change.resource) else ""
         if change.kind == "create":
             yield f"{who}: a new group of {size}."
         elif change.kind == "remove":
@@ -37,10 +38,9 @@ def nodes_replaced(changes: Changes) -> Iterator[str]:
         elif change.kind == "replace":
             yield f"{who}: the group is replaced, with all of its nodes ({size}) at once."
         elif (cause := _rolling(change, changes)) is not None:
-            yield (
-                f"{who}: its nodes ({size}) are replaced one after the other, because {cause} changes."
-                + (" A busy worker finishes its tasks first." if _worker(changes.head, change.resource) else "")
-            )
+            yield f"{who}: its nodes ({size}) are replaced one after the other, because {cause} changes.{drain}"
+        elif types := _removed_types(change):
+            yield f"{who}: its nodes of the removed types ({', '.join(types)}) are replaced one after the other.{drain}"
 
 
 def pools_at_rest(changes: Changes) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _rolling(change: Change, changes: Changes) -> str | None:
 
     The provider starts one when the launch template or the mixed instances policy changes
     (https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/autoscaling_group#instance_refresh-1).
-    With skip matching, a change of the policy alone replaces nothing.
+    With skip matching, a change of the policy alone replaces only nodes of removed types.
     """
     followed = {name for difference in change.differences for name in difference.follows.split(", ")}
     for template in changes.updates(TEMPLATE):
@@ -128,6 +128,15 @@ def _rolling(change: Change, changes: Changes) -> str | None:
         if not skipping and any(difference.path.startswith(key) for difference in change.differences):
             return f"its {_words(key)}"
     return None
+
+
+def _removed_types(change: Change) -> list[str]:
+    """The instance types that the group has no longer."""
+    old, new = (
+        [override.get("instanceType") for override in overrides or []]
+        for overrides in change.sides("mixedInstancesPolicy.launchTemplate.overrides")
+    )
+    return [type_ for type_ in old if type_ not in new]
 
 
 def _causes(difference: Difference) -> Iterator[str]:

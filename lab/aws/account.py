@@ -154,7 +154,7 @@ def _template_data(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What decides how an instance boots; disks and interfaces are the lab's own."""
     return {
         "ImageId": inputs["imageId"],
-        "InstanceType": inputs["instanceType"],
+        **({"InstanceType": inputs["instanceType"]} if "instanceType" in inputs else {}),
         "UserData": inputs["userData"],
         "IamInstanceProfile": {"Arn": inputs["iamInstanceProfile"]["arn"]},
         "MetadataOptions": {key[0].upper() + key[1:]: value for key, value in inputs["metadataOptions"].items()},

@@ -36,6 +36,7 @@ _shutdowns = Shutdowns()
 _create = AutoScalingResponse.create_auto_scaling_group
 _update_group = AutoScalingResponse.update_auto_scaling_group
 _update = FakeAutoScalingGroup.update
+_set_template = FakeAutoScalingGroup._set_launch_configuration
 _call_action = AutoScalingResponse.call_action
 
 
@@ -273,6 +274,13 @@ def update(self: FakeAutoScalingGroup, **given: Any) -> None:
         )
 
 
+def set_template(self: FakeAutoScalingGroup, configuration: str, template: Any, mixed_instances_policy: Any) -> None:
+    """https://docs.aws.amazon.com/autoscaling/ec2/userguide/advanced-settings-for-your-launch-template.html"""
+    _set_template(self, configuration, template, mixed_instances_policy)
+    if (template or mixed_instances_policy) and not (_types(self) or _version(self).instance_type):
+        raise ValidationError("A launch template must have an instance type, unless overrides name types")
+
+
 def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]) -> None:
     """EC2 has terminated instances that nobody asked Auto Scaling about."""
     for group in list(self.autoscaling_groups.values()):
@@ -384,5 +392,6 @@ REPLACED: tuple[tuple[type, str, Callable[..., Any] | property], ...] = (
     (AutoScalingBackend, "notify_terminate_instances", notify_terminate_instances),
     (FakeAutoScalingGroup, "set_desired_capacity", set_desired_capacity),
     (FakeAutoScalingGroup, "update", update),
+    (FakeAutoScalingGroup, "_set_launch_configuration", set_template),
     (InstanceState, "launch_template", property(instance_template)),
 )

@@ -153,10 +153,11 @@ def test_the_pool_takes_the_first_type_that_the_zone_has():
     assert policy["instancesDistribution"]["onDemandAllocationStrategy"] == "prioritized"
 
 
-def test_another_order_of_the_types_changes_no_template():
-    orders = [("r7i.xlarge", "r7a.xlarge"), ("r7a.xlarge", "r7i.xlarge")]
-    first, second = (pool(instance_types=types).only(TEMPLATE).inputs for types in orders)
-    assert first == second, "a changed template replaces the workers"
+def test_the_instance_types_are_the_groups_and_a_change_of_them_changes_no_template():
+    two = pool(instance_types=("r7i.xlarge", "r7a.xlarge")).only(TEMPLATE).inputs
+    assert "instanceType" not in two
+    for types in (("r7a.xlarge", "r7i.xlarge"), ("r7i.xlarge", "r7a.xlarge", "m6a.xlarge"), ("r7i.xlarge",)):
+        assert pool(instance_types=types).only(TEMPLATE).inputs == two, "a changed template replaces the workers"
 
 
 def test_the_pool_names_a_version_of_its_template():

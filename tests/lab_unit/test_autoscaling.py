@@ -262,6 +262,24 @@ def test_a_refresh_with_skip_matching_replaces_what_is_of_another_version_or_typ
     assert {one.instance_type for one in aws.fleet.instances().values() if one.group == pool.name} == {"m8i.xlarge"}
 
 
+def test_only_a_group_with_types_of_its_own_may_have_a_template_without_a_type(aws: Aws):
+    data = {"ImageId": "ami-0123456789abcdef0"}
+    made = aws.client("ec2").create_launch_template(LaunchTemplateName="without-a-type", LaunchTemplateData=data)
+    template = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+
+    def policy(*types: str) -> dict[str, Any]:
+        overrides = [{"InstanceType": type_} for type_ in types]
+        return {"LaunchTemplate": {"LaunchTemplateSpecification": template, "Overrides": overrides}}
+
+    pool = Pool(aws, MixedInstancesPolicy=policy("m8i.xlarge"))
+    assert [one.instance_type for one in aws.fleet.instances().values() if one.group == pool.name] == ["m8i.xlarge"]
+    assert "instance type" in refusal(lambda: Pool(aws, MixedInstancesPolicy=policy()))
+    pool.api.set_desired_capacity(AutoScalingGroupName=pool.name, DesiredCapacity=2)
+    pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MaxSize=3)
+    change = {"AutoScalingGroupName": pool.name, "LaunchTemplate": template}
+    assert "instance type" in refusal(lambda: pool.api.update_auto_scaling_group(**change))
+
+
 @pytest.mark.parametrize("given", [{"Preferences": {"SkipMatching": True}}, {"DesiredConfiguration": {}}])
 def test_no_group_whose_image_is_an_alias_is_refreshed_with_skip_matching_or_a_desired_configuration(
     aws: Aws, given: dict[str, Any]

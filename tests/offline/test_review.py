@@ -141,6 +141,28 @@ def test_a_larger_pool_only_makes_the_masters_roll():
     assert [event.split(":")[0] for event in events] == ["masters"]
 
 
+@pytest.mark.parametrize(
+    ("types", "told"),
+    [
+        (["m6i.xlarge", "m7i.xlarge", "m7a.xlarge", "m6a.xlarge"], []),
+        (
+            ["m6i.xlarge", "m8i.xlarge"],
+            [
+                "pool-default: its nodes of the removed types (m7i.xlarge, m7a.xlarge) are replaced one after the "
+                "other. A busy worker finishes its tasks first."
+            ],
+        ),
+    ],
+    ids=["added", "removed"],
+)
+def test_with_a_pinned_image_a_change_of_types_replaces_only_nodes_of_the_removed_ones(
+    types: list[str], told: list[str]
+):
+    pinned = {"airflow:nodeImage.amd64": "ami-0123456789abcdef0"}
+    other = {"airflow:workerPools.default.instanceTypes": types}
+    assert effects(compare(edited(pinned).head, edited({**pinned, **other}).head)) == told
+
+
 def test_nothing_is_called_lost_data_that_holds_none():
     changes = edited({"airflow:database.finalSnapshot": False})
     assert changes.losing_data == []
