@@ -1,0 +1,92 @@
+"""The accepted names in AWS: who holds a name in the state of a running stack.
+
+`python -m tests.support.aws_names` accepts the names that are new, and forgets those that are gone. The holder of a
+name stays the first one: stacks may still have it in their state.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from offline.recording import Recording, Resource
+from offline.urns import name_of, qualified_type
+from tests.stack_file import changed
+from tests.stack_variants import DOMAIN, program
+from tests.support.state_keys import GOLDEN
+
+NAMES = GOLDEN / "aws_names.txt"
+
+# The inputs that together are the name, where it is not in one of _NAMES. Of two resources with the same ones AWS
+# refuses the second, or it takes both for one, which the deletion of either then removes.
+_PARTS = {
+    "aws:autoscaling/attachment:Attachment": ("autoscalingGroupName", "lbTargetGroupArn"),
+    "aws:autoscaling/lifecycleHook:LifecycleHook": ("autoscalingGroupName", "name"),
+    "aws:ec2/route:Route": ("routeTableId", "destinationCidrBlock"),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": ("subnetId",),
+    "aws:ec2/subnet:Subnet": ("vpcId", "cidrBlock"),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
+    "aws:lb/listener:Listener": ("loadBalancerArn", "port"),
+    "aws:lb/listenerRule:ListenerRule": ("listenerArn", "priority"),
+    "aws:route53/record:Record": ("zoneId", "name", "type"),
+    "aws:s3/bucketObjectv2:BucketObjectv2": (),  # the key is a digest of the content
+    **{
+        f"aws:vpc/securityGroup{kind}Rule:SecurityGroup{kind}Rule": (
+            *("securityGroupId", "ipProtocol", "fromPort", "toPort"),
+            *("cidrIpv4", "referencedSecurityGroupId"),
+        )
+        for kind in ("Ingress", "Egress")
+    },
+}
+_NAMES = ("name", "identifier", "replicationGroupId", "bucket")
+
+
+@cache
+def everything() -> Recording:
+    """A stack with everything that has a name, whatever the stack file says of account, region and domain."""
+    return program(
+        changed(
+            {
+                **DOMAIN,
+                "aws:region": "eu-west-1",
+                "aws:allowedAccountIds": ["111122223333"],
+                "airflow:cluster.accountId": "111122223333",
+                "airflow:cluster.name": "airflow-prod",
+                "airflow:web.public": {},
+            }
+        )
+    )
+
+
+def key(urn: str) -> str:
+    """The part of a URN that is the same in every stack."""
+    return f"{qualified_type(urn)} {name_of(urn)}"
+
+
+def aws_names(recording: Recording) -> dict[str, Resource]:
+    """Every resource that has a name in AWS, by its type and that name. What AWS names itself is not among them."""
+    known = {value: r.name for r in recording.resources for value in (r.id, r.outputs.get("arn")) if value}
+    found = {}
+    for resource in recording.resources:
+        inputs = resource.inputs
+        if resource.type in _PARTS:
+            parts = [part for part in _PARTS[resource.type] if part in inputs]
+            values = [inputs[part] if part == "name" else known.get(inputs[part], inputs[part]) for part in parts]
+        else:
+            values = [inputs[part] for part in _NAMES if part in inputs][:1]
+        if values and resource.type.startswith("aws:"):
+            found[" ".join(map(str, (resource.type, *values)))] = resource
+    return found
+
+
+def accepted() -> dict[str, str]:
+    """The key of the first holder, by type and name."""
+    lines = NAMES.read_text(encoding="utf-8").splitlines() if NAMES.is_file() else []
+    return dict(line.split(" : ", 1) for line in lines)
+
+
+if __name__ == "__main__":
+    first = accepted()
+    lines = [
+        f"{name} : {first.get(name, key(holder.urn))}\n" for name, holder in sorted(aws_names(everything()).items())
+    ]
+    NAMES.write_text("".join(lines), encoding="utf-8")
