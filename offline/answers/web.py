@@ -75,8 +75,8 @@ def _below(registration: Registration, parent: str, kind: str, own_kind: str) ->
 
 @answers("aws:acm/certificate:Certificate")
 def _certificate(registration: Registration) -> Answer:
-    certificate = arn(registration, "acm", f"certificate/{identifiers.uuid4(registration.urn)}")
     domains = [text(registration, "domainName"), *registration.inputs.get("subjectAlternativeNames", [])]
+    certificate = arn(registration, "acm", f"certificate/{identifiers.uuid4(registration.urn + domains[0])}")
     options = [
         {
             "domainName": domain,
