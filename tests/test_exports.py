@@ -41,7 +41,7 @@ def test_the_url_opens_the_ui(variant: str, url: str):
 
 
 @pytest.mark.parametrize("variant", ["prod", "spot"], ids=["alias", "pinned"])
-def test_a_refresh_is_repeated_by_one_pasted_command_as_the_program_does_it(variant: str):
+def test_one_pasted_command_starts_a_refresh_as_the_program_does(variant: str):
     exports = recorded(variant).exports
     for key, name in group_names(variant).items():
         command = exports[f"refreshCommand-{key}"]
@@ -61,7 +61,7 @@ def test_every_refresh_can_be_watched():
         assert command[command.index("--auto-scaling-group-name") + 1] == name
 
 
-def test_the_age_and_the_image_of_every_node_are_one_command_away():
+def test_one_command_lists_the_age_and_the_image_of_every_node():
     command = shlex.split(recorded("prod").exports["nodesCommand"])
     tags = recorded("prod").named(TEMPLATE, "masters-template").inputs["tagSpecifications"][0]["tags"]
     assert f"Name=tag:airflow:cluster,Values={tags['airflow:cluster']}" in command

@@ -75,9 +75,7 @@ def test_the_newest_image_is_pinned_and_nothing_else_changes(checkout: Path, cap
     assert "pulumi up --stack prod" in said
 
 
-def test_an_older_image_is_shown_beside_the_newest_that_takes_its_place(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_the_old_image_is_shown_next_to_the_newest(checkout: Path, capsys: pytest.CaptureFixture[str]):
     first = published("amd64")
     pin(checkout)
     capsys.readouterr()
@@ -175,7 +173,7 @@ def test_a_region_without_the_image_is_named(checkout: Path, capsys: pytest.Capt
     assert (checkout / "Pulumi.prod.yaml").read_text() == before
 
 
-def test_missing_credentials_are_told_with_what_to_do(
+def test_missing_credentials_are_reported_with_what_to_do(
     checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -193,7 +191,7 @@ def test_missing_credentials_are_told_with_what_to_do(
         ("UnrecognizedClientException", "is the region enabled"),
     ],
 )
-def test_a_refusal_of_aws_is_told_with_what_to_do(
+def test_an_error_of_aws_is_reported_with_what_to_do(
     checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, told: str
 ):
     def refuse(*_: object, **__: object) -> None:
@@ -206,7 +204,7 @@ def test_a_refusal_of_aws_is_told_with_what_to_do(
     assert "Traceback" not in said
 
 
-def test_a_stack_file_with_a_fault_is_told_as_the_program_tells_it(checkout: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_fault_in_the_stack_file_is_reported_as_by_the_program(checkout: Path, capsys: pytest.CaptureFixture[str]):
     file = checkout / "Pulumi.prod.yaml"
     file.write_text(file.read_text().replace("count: 2", "count: many"))
     assert pin(checkout) == 1

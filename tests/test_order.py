@@ -63,13 +63,13 @@ def removed(line: str) -> list[Resource]:
 
 
 @every_stack
-def test_masters_have_everything_they_need_from_their_boot_to_their_end(variant: str):
+def test_masters_have_everything_they_need_from_boot_to_termination(variant: str):
     recording = recorded(variant)
     assert not not_before(recording, recording.named(GROUP, "masters-group"), NOT_FOR_MASTERS)
 
 
 @every_stack
-def test_workers_have_everything_they_need_from_their_boot_to_their_end(variant: str):
+def test_workers_have_everything_they_need_from_boot_to_termination(variant: str):
     """Among it the masters: a draining worker reports the ends of its tasks to them."""
     recording = recorded(variant)
     for group in pools(recording):
@@ -92,7 +92,7 @@ def test_every_exception_is_needed_by_some_stack():
 
 
 @every_stack
-def test_a_destroy_waits_for_the_workers_before_it_takes_anything_else(variant: str):
+def test_a_destroy_waits_for_the_workers_before_it_deletes_anything_else(variant: str):
     recording = recorded(variant)
     rounds = deletion_rounds(recording)
     last_pool = max(at for at, found in enumerate(rounds) for group in pools(recording) if group in found)
@@ -112,7 +112,7 @@ def test_a_destroy_is_refused_before_it_deletes_anything(variant: str):
 
 
 @pytest.mark.parametrize("line", REMOVALS)
-def test_nothing_protects_what_a_line_of_the_stack_file_takes_away(line: str):
+def test_a_resource_that_one_line_of_the_stack_file_removes_is_not_protected(line: str):
     gone = removed(line)
     assert gone
     for resource in gone:
@@ -121,7 +121,7 @@ def test_nothing_protects_what_a_line_of_the_stack_file_takes_away(line: str):
         assert not any(resource.inputs.get(switch) for switch in switches), f"AWS would refuse {resource.name}"
 
 
-def test_a_removed_pool_is_watched_until_its_last_worker_has_drained():
+def test_a_removed_pool_keeps_its_alarm_until_its_last_worker_has_drained():
     rounds = deletion_rounds(recorded("prod"), {resource.urn for resource in removed("a pool")})
     at = {resource.name: at for at, found in enumerate(rounds) for resource in found}
     assert at["pool-heavy-group"] < at["pool-heavy-retained-alarm"]

@@ -85,7 +85,7 @@ def test_the_lock_says_which_indexes_it_was_made_with(sources: Path, private: Fa
         assert second == f"# Package index: {name}"
 
 
-def test_a_package_of_the_same_name_on_pypi_is_not_taken(sources: Path, private: FakeServer, public: FakeServer):
+def test_a_package_of_the_same_name_on_pypi_is_not_used(sources: Path, private: FakeServer, public: FakeServer):
     sources.write_text("ours\ntheirs\n")
     locked = _locked(sources, _index(private, pypi=True))
     assert "ours==1.0" in locked
@@ -94,7 +94,7 @@ def test_a_package_of_the_same_name_on_pypi_is_not_taken(sources: Path, private:
 
 
 @pytest.mark.parametrize("variable", ["UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS"])
-def test_an_index_of_the_operators_shell_does_not_count(
+def test_an_index_of_the_operators_shell_is_ignored(
     sources: Path, private: FakeServer, monkeypatch: pytest.MonkeyPatch, variable: str
 ):
     with serving(serving_packages({"ours": "3.0"})) as operators:
@@ -105,7 +105,7 @@ def test_an_index_of_the_operators_shell_does_not_count(
 
 
 @pytest.mark.parametrize("place", [".config/uv/uv.toml", "uv.toml"])
-def test_an_index_of_a_uv_toml_does_not_count(
+def test_an_index_in_a_uv_toml_is_ignored(
     sources: Path, private: FakeServer, monkeypatch: pytest.MonkeyPatch, place: str
 ):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(sources.parent / ".config"))
@@ -117,7 +117,7 @@ def test_an_index_of_a_uv_toml_does_not_count(
         assert not operators.requests
 
 
-def test_credentials_of_the_operators_netrc_do_not_count(sources: Path, private: FakeServer):
+def test_credentials_in_the_operators_netrc_are_ignored(sources: Path, private: FakeServer):
     host = urlsplit(private.url).hostname
     netrc = sources.parent / ".netrc"
     netrc.write_text(f'machine {host} login {USERNAME} password "{PASSWORD}"\n')
@@ -126,7 +126,7 @@ def test_credentials_of_the_operators_netrc_do_not_count(sources: Path, private:
         _locked(sources, _index(private, pypi=False, credentials=None))
 
 
-def test_a_refused_password_is_not_repeated_in_the_error(sources: Path, private: FakeServer):
+def test_a_refused_password_is_not_quoted_in_the_error(sources: Path, private: FakeServer):
     wrong = package_index.Credentials(username=USERNAME, password="not-the-one")
     with pytest.raises(LockError, match="cannot be resolved") as failure:
         _locked(sources, _index(private, pypi=False, credentials=wrong))
@@ -143,12 +143,12 @@ def test_a_refused_password_is_not_repeated_in_the_error(sources: Path, private:
         "ours @ file:///tmp/x.whl",
     ],
 )
-def test_a_line_that_only_this_machine_can_follow_is_refused(line: str):
+def test_a_line_that_works_only_on_this_machine_is_refused(line: str):
     with pytest.raises(LockError, match="do not work on a node"):
         lock.check_requirements(f"pandas  # for the reports\n{line}\n")
 
 
-def test_a_refused_line_is_not_repeated_whole_for_it_may_hold_a_password():
+def test_a_refused_line_is_not_quoted_in_full_because_it_may_contain_a_password():
     with pytest.raises(LockError) as refused:
         lock.check_requirements("--index-url https://reader:hush@packages.example.com/simple/\n")
     assert "hush" not in str(refused.value)
@@ -169,7 +169,7 @@ def _stack(repository: Path, index: Any, *, key: str = "airflow:packageIndex") -
     (repository / "Pulumi.prod.yaml").write_text(yaml.safe_dump(content))
 
 
-def test_a_stack_without_an_index_of_its_own_adds_nothing(repository: Path):
+def test_a_stack_without_an_index_adds_no_variables(repository: Path):
     (repository / "Pulumi.prod.yaml").write_text("config:\n  aws:region: eu-west-1\n")
     assert asked_index(repository, "prod") == lock.PYPI
 
@@ -193,7 +193,7 @@ def test_a_secret_that_cannot_be_read_is_named(repository: Path):
 
 
 @pytest.mark.parametrize("value", ["hush", "[]", '{"username": "hush"}', '{"username": "hush", "password": 1}'])
-def test_a_secret_of_another_form_is_named_and_not_quoted(aws: boto3.Session, repository: Path, value: str):
+def test_a_secret_in_another_format_is_named_and_not_quoted(aws: boto3.Session, repository: Path, value: str):
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
     _stack(repository, INDEX)
     with pytest.raises(LockError, match="The secret package-index cannot be used") as refused:
@@ -219,7 +219,7 @@ def test_a_stack_with_another_index_than_the_locks_is_warned():
     assert "make lock" in warning
 
 
-def test_the_lock_and_the_nodes_ask_by_the_same_code():
+def test_the_lock_and_the_nodes_use_the_same_code_for_the_index():
     assert package_lock.package_index is package_index
 
 

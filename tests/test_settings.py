@@ -238,7 +238,7 @@ def test_settings_do_not_change():
         settings.cluster.name = "other"  # ty: ignore[invalid-assignment] - what the test is about
 
 
-def test_an_own_and_an_existing_vpc_both_know_all_their_ranges():
+def test_all_ranges_of_a_new_or_an_existing_vpc_are_known():
     own = load(content())
     existing = {
         "vpcId": "vpc-0123456789abcdef0",

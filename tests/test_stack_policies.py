@@ -55,7 +55,7 @@ def test_no_policy_allows_any_action_or_any_resource(variant: str):
 
 
 @every_stack
-def test_every_action_is_allowed_on_a_kind_of_resource_that_it_takes(variant: str):
+def test_every_action_is_allowed_on_a_resource_type_that_it_supports(variant: str):
     """IAM accepts any other pair, and it allows nothing."""
     for policy, statement in all_statements(recorded(variant)):
         if statement["Effect"] == "Deny":  # s3:* on a bucket and its objects: each action finds its own kind
@@ -71,7 +71,7 @@ TRUSTED_WITHOUT_CONDITION = {
 
 
 @every_stack
-def test_a_service_takes_a_role_on_for_our_account_only(variant: str):
+def test_a_service_can_assume_a_role_only_for_our_account(variant: str):
     """Any customer of the service can name our role to it:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
     guarded = set()
@@ -151,7 +151,7 @@ MANY_POOLS = {
 }
 
 
-def test_sixty_pools_with_long_names_fit_what_iam_takes():
+def test_sixty_pools_with_long_names_fit_iams_limits():
     config = changed({"airflow:workerPools": {}, **MANY_POOLS})
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=config)
     roles = [role.outputs["name"] for role in recording.of_type("aws:iam/role:Role")]

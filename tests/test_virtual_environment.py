@@ -49,7 +49,7 @@ def _run(checkout: Path) -> str:
     return done.stdout.strip()
 
 
-def test_a_stale_virtual_environment_is_told_in_one_sentence_that_names_the_command(pulled: Path):
+def test_a_stale_virtual_environment_is_reported_in_one_sentence_with_the_command(pulled: Path):
     (pulled / ".venv").symlink_to(sys.prefix)
     assert _run(pulled) == (
         "True The virtual environment .venv does not match requirements.txt "

@@ -8,7 +8,7 @@ from aws_facts.database_storage import Performance, included, refusal
 @pytest.mark.parametrize(
     ("gib", "does"), [(20, Performance(3_000, 125)), (399, Performance(3_000, 125)), (400, Performance(12_000, 500))]
 )
-def test_storage_does_four_times_as_much_from_400_gib_on(gib: int, does: Performance):
+def test_storage_from_400_gib_on_includes_four_times_the_performance(gib: int, does: Performance):
     assert included(gib) == does
 
 

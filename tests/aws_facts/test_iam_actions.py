@@ -13,7 +13,7 @@ REFERENCE = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Po
 
 
 @pytest.mark.parametrize("action", RESOURCE_TYPES)
-def test_actions_take_the_kinds_of_resource_that_the_reference_names(action: str):
+def test_actions_support_the_resource_types_in_awss_reference(action: str):
     service, _, operation = action.partition(":")
     named = REFERENCE[service]["Actions"][operation.lower()].get("Resources", [])
     # Access points of S3 stand for their bucket; the program has none.
@@ -41,5 +41,5 @@ GROUP = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScali
         ("logs:DescribeLogGroups", "*", True),
     ],
 )
-def test_an_action_is_allowed_on_its_own_kinds_of_resource_only(action: str, resource: str, taken: bool):
+def test_an_action_is_allowed_only_on_the_resource_types_it_supports(action: str, resource: str, taken: bool):
     assert takes(action, resource) is taken

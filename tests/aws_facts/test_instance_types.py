@@ -30,7 +30,7 @@ def test_every_type_of_ec2_but_apples_exists_and_no_other():
 
 
 @pytest.mark.parametrize("name", ["g5.large", "m9z.large", "m7i.64xlarge", "mac2.metal", "large", "m7i", ""])
-def test_what_ec2_does_not_have_does_not_exist(name: str):
+def test_a_type_that_ec2_does_not_have_does_not_exist(name: str):
     assert not instance_types.exists(name)
 
 
@@ -42,7 +42,7 @@ def test_every_type_that_runs_linux_has_its_architecture_read_from_its_name():
             assert instance_types.architecture(name) == right, f"{name} would boot an image that it cannot run"
 
 
-def test_what_needs_a_driver_is_known_by_its_series():
+def test_the_series_tells_whether_a_type_needs_a_driver():
     devices = ("GpuInfo", "NeuronInfo", "InferenceAcceleratorInfo", "FpgaInfo", "MediaAcceleratorInfo")
     told = {name: any(facts.get(device) for device in devices) for name, facts in _types().items()}
     wrong = {name for name in told if instance_types.exists(name) and instance_types.needs_a_driver(name) != told[name]}

@@ -22,5 +22,5 @@ def test_every_region_has_its_families():
     ("instance_type", "region", "offered"),
     [("m7i.large", "eu-west-1", True), ("r7a.xlarge", "eu-west-2", False), ("m1.small", "eu-central-2", False)],
 )
-def test_what_a_region_lacks_is_known_by_family(instance_type: str, region: str, offered: bool):
+def test_the_families_that_a_region_lacks_are_known(instance_type: str, region: str, offered: bool):
     assert is_offered(instance_type, region) is offered

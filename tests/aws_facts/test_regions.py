@@ -26,5 +26,5 @@ def test_the_regions_of_every_other_partition_are_known_by_their_names():
             assert regions.partition(region) == partition
 
 
-def test_what_another_partitions_operator_may_take_instead_is_a_region_of_ours():
+def test_the_region_suggested_for_another_partition_is_in_the_commercial_one():
     assert set(regions.INSTEAD.values()) <= set(regions.ZONE_LETTERS)

@@ -195,7 +195,7 @@ def test_storage_grows_in_an_update_whatever_its_size(before: int, after: int):
 
 
 @pytest.mark.parametrize(("gib", "iops", "throughput"), [(20, None, None), (399, None, None), (400, 12_000, 500)])
-def test_performance_is_set_where_rds_takes_it_and_at_what_the_size_includes(
+def test_performance_is_set_where_rds_accepts_it_to_what_the_size_includes(
     gib: int, iops: int | None, throughput: int | None
 ):
     inputs = instance(gib=gib).inputs

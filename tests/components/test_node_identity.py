@@ -113,7 +113,7 @@ def scaling(role: Role) -> dict[str, set[str]]:
     return groups
 
 
-def test_a_worker_speaks_and_leaves_for_its_own_pool_only():
+def test_a_worker_reports_and_terminates_itself_only_in_its_own_pool():
     own = {"airflow-prod-pool-heavy"}
     assert scaling(Role.WORKER) == {
         "CompleteLifecycleAction": own,
@@ -145,7 +145,7 @@ def may_scale(group: str, **tags: str) -> bool:
     return is_allowed(request, [{"Statement": statements(Role.MASTER)}])
 
 
-def test_a_master_scales_no_group_of_a_cluster_whose_name_begins_like_a_pool():
+def test_a_master_cannot_scale_groups_of_a_cluster_whose_name_starts_like_a_pool():
     assert may_scale("airflow-prod-pool-x", cluster="airflow-prod", role="worker")
     assert not may_scale("airflow-prod-pool-x-masters", cluster="airflow-prod-pool-x", role="master")
     assert not may_scale("airflow-prod-pool-x-pool-y", cluster="airflow-prod-pool-x", role="worker")
@@ -153,7 +153,7 @@ def test_a_master_scales_no_group_of_a_cluster_whose_name_begins_like_a_pool():
 
 
 @pytest.mark.parametrize("role", Role)
-def test_buckets_are_used_in_our_account_only(role: Role):
+def test_buckets_are_used_only_in_our_account(role: Role):
     """Their names can be guessed, and the first account to take a name has it."""
     on_buckets = [s for s in statements(role) if any(action.startswith("s3:") for action in s["Action"])]
     assert len(on_buckets) >= 6
@@ -172,7 +172,7 @@ LONG = "a" * 106  # the longest that AWS takes in the name of the pool's launch 
         (LONG, "airflow-prod-eu-west-1-pool-aaaaaaaaaaaaaaaaaaaaaaaaaaa-c5450c02"),
     ],
 )
-def test_a_role_is_named_after_its_nodes_as_far_as_iam_takes_it(pool: str | None, name: str):
+def test_a_role_is_named_after_its_nodes_within_iams_limit(pool: str | None, name: str):
     assert role_name("airflow-prod", "eu-west-1", pool) == name
     assert len(name) <= 64
 
@@ -207,7 +207,7 @@ def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_node_may_read_the_credentials_of_the_package_index_and_no_other_secret_more(role: Role):
+def test_a_node_may_read_the_credentials_of_the_package_index_but_no_other_additional_secret(role: Role):
     added = allowed(role, package_index_secret="airflow/package-index") - allowed(role)
     secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow/package-index-??????"
     assert added == {("secretsmanager:GetSecretValue", secret)}

@@ -29,7 +29,7 @@ def template() -> Resource:
     ("image_id", "skips"),
     [("resolve:ssm:/aws/service/debian/release/13/latest/amd64", False), ("ami-0123456789abcdef0", True)],
 )
-def test_a_refresh_skips_matching_nodes_where_aws_can_tell_them_by_the_id_of_their_image(image_id: str, skips: bool):
+def test_a_refresh_skips_matching_nodes_if_the_image_is_pinned(image_id: str, skips: bool):
     preferences = rolling_refresh(replace(LAUNCH, image_id=image_id)).preferences
     assert isinstance(preferences, aws.autoscaling.GroupInstanceRefreshPreferencesArgs)
     assert preferences.skip_matching is skips, "AWS refuses it for an alias"

@@ -110,13 +110,13 @@ def test_the_broker_url_asks_for_tls_and_gives_the_default_user_no_name():
 
 
 @given(st.text(string.ascii_letters + string.digits, min_size=43, max_size=43))
-def test_fernet_takes_whatever_is_drawn_for_its_key(characters: str):
+def test_every_generated_value_is_a_valid_fernet_key(characters: str):
     key = fernet_key(characters)
     assert len(base64.urlsafe_b64decode(key)) == 32
     assert Fernet(key).decrypt(Fernet(key).encrypt(b"password")) == b"password"
 
 
-def test_the_fernet_key_is_drawn_with_the_length_that_its_encoding_needs():
+def test_the_fernet_key_is_generated_with_the_length_that_its_encoding_needs():
     assert len(value(secrets(), "fernet-key")) == len(Fernet.generate_key())
 
 

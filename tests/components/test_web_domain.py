@@ -33,7 +33,7 @@ def web_domain() -> Recording:
     return deploy(build)[1]
 
 
-def test_the_domain_leads_to_the_load_balancer():
+def test_the_domain_points_to_the_load_balancer():
     recording = web_domain()
     record = recording.only(RECORD)
     assert (record.inputs["zoneId"], record.inputs["name"]) == ("Z0123456789ABCDEFGHIJ", "airflow.example.com")
@@ -59,7 +59,7 @@ def test_visitors_of_port_8080_are_redirected_to_the_domain():
     }, "the certificate holds for the domain alone, so the redirect must name it"
 
 
-def test_nobody_is_redirected_before_the_domain_leads_somewhere():
+def test_people_are_redirected_only_after_the_domain_has_a_record():
     recording = web_domain()
     record = recording.only(RECORD)
     assert record.urn in recording.only(RULE).dependencies

@@ -164,7 +164,7 @@ def test_public_access_is_a_second_load_balancer_with_https_and_nothing_else():
     [(INSIDE, "airflow-prod-web"), (DOMAIN, "airflow-prod-web"), (PUBLIC, "airflow-prod-public")],
     ids=["inside", "domain", "public"],
 )
-def test_people_come_in_by_the_public_load_balancer_if_there_is_one(settings: WebSettings, name: str):
+def test_the_domain_points_to_the_public_load_balancer_if_there_is_one(settings: WebSettings, name: str):
     made, recording = deploy(lambda: build(settings))
     [entrance] = [b for b in recording.of_type(LOAD_BALANCER) if b.inputs["name"] == name]
     assert entrance.name == made.entrance._name
@@ -283,12 +283,12 @@ def test_every_load_balancer_logs_and_drops_malformed_headers(name: str):
     assert inputs["desyncMitigationMode"] == "defensive"
 
 
-def test_aws_guards_the_load_balancer_of_the_tasks_when_the_stack_is_protected():
+def test_the_internal_load_balancer_of_a_protected_stack_has_deletion_protection():
     assert balancer(entrypoint(INSIDE), "web-internal").inputs["enableDeletionProtection"] is True
     assert balancer(entrypoint(INSIDE, protect=False), "web-internal").inputs["enableDeletionProtection"] is False
 
 
-def test_public_access_can_be_taken_from_a_protected_stack():
+def test_public_access_can_be_removed_from_a_protected_stack():
     public = balancer(entrypoint(PUBLIC), "web-public")
     assert public.inputs["enableDeletionProtection"] is False, "AWS would refuse what the stack file asks for"
 

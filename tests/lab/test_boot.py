@@ -53,7 +53,7 @@ for proxy in sys.argv[2:]:
 """
 
 
-def test_the_api_servers_uvicorn_believes_load_balancers_in_every_range_of_the_vpc(cluster: Cluster) -> None:
+def test_the_api_servers_uvicorn_trusts_load_balancers_in_every_range_of_the_vpc(cluster: Cluster) -> None:
     """An existing VPC may have several; a redirect from a load balancer in one that is left out leads to http."""
     [node, *_] = cluster.nodes(role="master")
     ranges, proxies = "10.80.0.0/16,100.64.0.0/16", ("10.80.1.1", "100.64.9.9", "100.65.0.1")

@@ -41,12 +41,12 @@ def told_after(taking_away: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)
-def test_root_without_a_capability_is_told_its_name(name: str) -> None:
+def test_a_missing_capability_of_root_is_named(name: str) -> None:
     lacking = f"--bounding-set=-{name.removeprefix('CAP_').lower()}"
     assert told("setpriv", lacking)[0] == f"Root lacks {name}."
 
 
-def test_everything_that_is_missing_is_told_at_once_and_how_to_give_it() -> None:
+def test_everything_that_is_missing_is_reported_at_once_with_how_to_provide_it() -> None:
     faults = told_after(
         "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys\n"
         "mount -t tmpfs -o size=1G tmpfs /var/tmp\n"
@@ -81,7 +81,7 @@ def test_a_directory_for_disks_that_is_on_an_overlay_is_refused() -> None:
     assert any("is on an overlay" in fault for fault in faults)
 
 
-def test_root_of_a_user_namespace_is_told_what_the_kernel_refuses() -> None:
+def test_for_root_of_a_user_namespace_the_error_says_what_the_kernel_refuses() -> None:
     """As in a rootless container, or under a security profile: the capabilities are there and do not help."""
     inside = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
     # Counts for this user namespace alone.

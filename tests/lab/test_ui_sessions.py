@@ -100,7 +100,7 @@ def test_a_cookie_that_is_signed_with_the_masters_key_does_log_in(masters: list[
     assert logs_in(masters[0], remembering(key)), "or the refusals above prove nothing"
 
 
-def test_a_login_that_begins_on_one_master_goes_on_on_the_other(cluster: Cluster, masters: list[Node]) -> None:
+def test_a_login_on_one_master_is_valid_on_the_other(cluster: Cluster, masters: list[Node]) -> None:
     first, second = masters
     user, password = cluster.admin()
     page = ask(first, "GET", "/auth/login/", {})

@@ -16,7 +16,7 @@ def test_no_ordinary_work_is_killed_for_lack_of_memory(cluster: Cluster) -> None
     assert [node.name for node in cluster.nodes() if _killed_for_lack_of_memory(node)] == []
 
 
-def test_a_task_that_takes_more_memory_than_its_node_has_dies_alone_and_is_tried_again(
+def test_a_task_that_uses_more_memory_than_its_node_has_dies_alone_and_is_retried(
     cluster: Cluster, work: Workload
 ) -> None:
     cluster.wait_ready()

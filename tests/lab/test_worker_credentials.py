@@ -83,7 +83,7 @@ def test_the_buckets_of_dags_and_artifacts_are_closed_to_a_worker(doors: dict[st
         assert doors[door] == "AccessDenied", f"{door}: {doors[door]}"
 
 
-def test_workers_of_another_pool_are_out_of_a_workers_reach(doors: dict[str, str]) -> None:
+def test_a_worker_cannot_terminate_workers_of_another_pool(doors: dict[str, str]) -> None:
     for door in ("keep a worker of another pool", "end a worker of another pool"):
         assert doors[door] == "AccessDenied", f"{door}: {doors[door]}"
 
@@ -98,7 +98,9 @@ def test_a_workers_own_environment_holds_no_secret_of_the_masters(cluster: Clust
         assert [variable for variable in MASTERS_VARIABLES if f"{variable}=" in held] == [], node.name
 
 
-def test_nothing_that_a_worker_writes_into_celerys_results_runs_on_a_master(cluster: Cluster, work: Workload) -> None:
+def test_a_pickle_that_a_worker_writes_into_celerys_results_does_not_run_on_a_master(
+    cluster: Cluster, work: Workload
+) -> None:
     runs = work.start("default", 20)
     work.wait_running(runs)
     planted = cluster.nodes(role="worker")[0].exec(f"{AS_AIRFLOW} {shlex.quote(PLANT)}")

@@ -24,7 +24,7 @@ def aws(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-def test_a_group_grows_no_further_than_the_machine_can_bear(aws: Aws, recording: Recording):
+def test_a_group_grows_no_further_than_fits_on_the_machine(aws: Aws, recording: Recording):
     described = aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     sizes = {group["AutoScalingGroupName"]: (group["MinSize"], group["MaxSize"]) for group in described}
     pools = recording.exports["autoscalingGroups"]["workerPools"]
@@ -108,7 +108,7 @@ HOOK = {"LifecycleHookName": TERMINATING_HOOK, "LifecycleActionResult": "CONTINU
 
 
 @pytest.mark.parametrize(("pool", "other"), [("default", "heavy"), ("heavy", "default")])
-def test_a_task_ends_no_worker_of_another_pool(aws: Aws, pool: str, other: str):
+def test_a_task_cannot_terminate_workers_of_another_pool(aws: Aws, pool: str, other: str):
     with worker_of(aws, "heavy"):
         workers = {worker.tags.get("airflow:pool"): worker for worker in aws.fleet.instances().values()}
         autoscaling, victim = aws.of_instance(workers[pool], "autoscaling"), workers[other]
@@ -162,7 +162,7 @@ def test_masters_scale_the_pools_and_no_group_of_another_cluster(aws: Aws):
     assert "AccessDenied" in said
 
 
-def test_a_bucket_that_somebody_else_has_made_gets_no_logs(recording: Recording, monkeypatch: pytest.MonkeyPatch):
+def test_a_bucket_of_another_account_gets_no_logs(recording: Recording, monkeypatch: pytest.MonkeyPatch):
     """Bucket names can be guessed, and the owner of a bucket can let everybody write to it."""
     name = recording.exports["buckets"]["taskLogs"]
     [rights] = [p for p in recording.of_type("aws:iam/rolePolicy:RolePolicy") if p.name == "pool-default-policy"]

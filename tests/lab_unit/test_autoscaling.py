@@ -244,7 +244,7 @@ def test_a_changed_template_replaces_all_instances_whether_the_stack_pins_its_im
     assert version == pool.policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"]
 
 
-def test_a_refresh_with_skip_matching_replaces_what_is_of_another_version_or_type(aws: Aws):
+def test_a_refresh_with_skip_matching_replaces_nodes_of_another_version_or_type(aws: Aws):
     pool = Pool(aws, DesiredCapacity=2)
     old, skip = pool.running(), {"SkipMatching": True}
     account.change_template(aws.client, pool.name, {"ImageId": "ami-0123456789abcdef0"}, skip)

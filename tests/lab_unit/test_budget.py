@@ -15,14 +15,14 @@ def maximums(budget: Budget) -> tuple[int, int]:
     return budget.maximums[DEFAULT], budget.maximums[HEAVY]
 
 
-def test_a_large_machine_bears_every_pool_at_its_maximum(recording: Recording):
+def test_every_pool_fits_on_a_large_machine_at_its_maximum(recording: Recording):
     assert share_out(recording, 64 * GIB).maximums == {MASTERS: 2, DEFAULT: 8, HEAVY: 4}
 
 
 @pytest.mark.parametrize(
     ("available", "workers"), [(23, (4, 4)), (15, (2, 3)), (11, (1, 2))], ids=lambda given: str(given)
 )
-def test_a_smaller_machine_has_fewer_workers_but_one_of_each_pool(
+def test_on_a_smaller_machine_there_are_fewer_workers_but_one_of_each_pool(
     recording: Recording, available: int, workers: tuple[int, int]
 ):
     budget = share_out(recording, available * GIB)
@@ -31,19 +31,19 @@ def test_a_smaller_machine_has_fewer_workers_but_one_of_each_pool(
 
 
 @pytest.mark.parametrize("available", [10, 12, 16, 24, 32, 48])
-def test_what_busy_nodes_need_never_exceeds_what_nodes_may_have(recording: Recording, available: int):
+def test_busy_nodes_never_need_more_than_their_limit(recording: Recording, available: int):
     budget = share_out(recording, available * GIB)
     needed = sum(share.needs * share.maximum for share in budget.shares.values())
     assert needed <= budget.nodes == available * GIB - RESERVE_MIB
 
 
-def test_too_small_a_machine_is_told_how_much_is_needed(recording: Recording):
+def test_on_too_small_a_machine_the_error_says_how_much_is_needed(recording: Recording):
     shortage = share_out(recording, 6 * GIB).shortage
     assert "needs 9.2 GiB of memory" in shortage
     assert "6.0 GiB is available here" in shortage
 
 
-def test_a_node_may_take_more_than_a_busy_one_needs_and_less_than_the_smallest_instance_has(recording: Recording):
+def test_a_nodes_limit_is_between_what_it_needs_and_the_smallest_instances_memory(recording: Recording):
     for share in share_out(recording, 64 * GIB).shares.values():
         assert share.needs < share.limit < 8 * GIB
 
@@ -54,7 +54,7 @@ def test_a_worker_gets_memory_for_each_of_its_slots(recording: Recording):
     assert shares[MASTERS].needs == MASTER_NEEDS_MIB
 
 
-def test_the_operator_is_told_the_limits_and_what_fits(recording: Recording):
+def test_the_summary_shows_the_limits_and_what_fits(recording: Recording):
     assert share_out(recording, 23 * GIB).summary() == (
         "memory: 23.0 GiB here; 2 masters x 2.5 GiB, default up to 4 of 8 workers x 4.0 GiB, "
         "heavy up to 4 of 4 workers x 1.8 GiB; 21.0 GiB for all of them together"

@@ -42,12 +42,12 @@ def available(top: Path, meminfo: Path, own: str) -> int:
     return cgroups.available_mib(top, meminfo, top / "own")
 
 
-def test_without_a_limit_it_is_what_programs_can_have(tmp_path: Path, meminfo: Path):
+def test_without_a_limit_the_available_memory_counts(tmp_path: Path, meminfo: Path):
     version_1(tmp_path / "memory", UNLIMITED, 5 * GIB)
     assert available(tmp_path, meminfo, "4:memory:/\n1:cpu:/other\n") == 17 << 10
 
 
-def test_a_limit_of_an_outer_cgroup_counts_less_what_is_used_of_it(tmp_path: Path, meminfo: Path):
+def test_the_unused_part_of_an_outer_cgroups_limit_counts(tmp_path: Path, meminfo: Path):
     version_1(tmp_path / "memory", UNLIMITED, 5 * GIB)
     version_1(tmp_path / "memory/docker", 12 * GIB, 3 * GIB, cache=GIB)
     version_1(tmp_path / "memory/docker/1f", UNLIMITED, GIB)
@@ -66,14 +66,14 @@ def test_version_2_has_limits_too(tmp_path: Path, meminfo: Path):
     assert available(tmp_path, meminfo, "0::/system.slice/runner\n") == 10 << 10
 
 
-def test_all_nodes_together_are_bounded_without_swap(tmp_path: Path):
+def test_all_nodes_together_have_a_limit_without_swap(tmp_path: Path):
     (tmp_path / "memory").mkdir()
     cgroups.limit_nodes(9 << 10, tmp_path)
     given = {file.name: file.read_text() for file in (tmp_path / "memory" / cgroups.CGROUP).iterdir()}
     assert given == {"memory.limit_in_bytes": str(9 * GIB), "memory.memsw.limit_in_bytes": str(9 * GIB)}
 
 
-def test_all_nodes_together_are_bounded_in_version_2(tmp_path: Path):
+def test_all_nodes_together_have_a_limit_in_version_2(tmp_path: Path):
     group(tmp_path, {"cgroup.controllers": "cpu io memory pids"})
     cgroups.limit_nodes(9 << 10, tmp_path)
     assert (tmp_path / cgroups.CGROUP / "memory.max").read_text() == str(9 * GIB)

@@ -114,7 +114,7 @@ def test_a_resource_of_another_account_needs_the_permission_of_both():
     assert is_allowed(elsewhere, [READ_DAGS], [open_to_all])
 
 
-def test_a_permission_for_our_account_reaches_no_resource_of_another():
+def test_a_permission_for_our_account_does_not_apply_to_resources_of_another():
     ours = policy(
         Action="s3:GetObject",
         Resource=f"{DAGS}/*",
@@ -140,7 +140,7 @@ OF_OUR_FLOW_LOGS = policy(
         ("monitoring.rds.amazonaws.com", "111122223333", False),
     ],
 )
-def test_a_role_is_taken_on_by_the_service_it_trusts_on_its_conditions(service: str, account: str, taken_on: bool):
+def test_only_the_trusted_service_can_assume_a_role_under_its_conditions(service: str, account: str, taken_on: bool):
     """A role's trust is a policy of the role itself, and names no resource."""
     source = {"aws:SourceArn": f"arn:aws:ec2:eu-west-1:{account}:vpc-flow-log/fl-1"}
     role = "arn:aws:iam::111122223333:role/flow-logs"

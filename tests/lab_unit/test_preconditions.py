@@ -22,13 +22,13 @@ def test_debian_12_and_13_are_fine(tmp_path: Path, version: str):
 
 
 @pytest.mark.parametrize(("distribution", "version"), [("debian", "11"), ("ubuntu", "13"), ("fedora", "42")])
-def test_other_systems_are_told_what_works_there(tmp_path: Path, distribution: str, version: str):
+def test_on_other_systems_the_error_says_what_works_there(tmp_path: Path, distribution: str, version: str):
     file = os_release(tmp_path, ID=distribution, VERSION_ID=version, PRETTY_NAME="Some System 1")
     [fault] = preconditions._of_distribution(file)
     assert "this is Some System 1. `make check`" in fault
 
 
-def test_whoever_is_not_root_is_told_so_with_all_that_needs_no_root_to_be_seen(monkeypatch: pytest.MonkeyPatch):
+def test_without_root_the_error_lists_everything_that_can_be_checked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError) as refused:
         preconditions.check("Too little memory.")
@@ -36,7 +36,7 @@ def test_whoever_is_not_root_is_told_so_with_all_that_needs_no_root_to_be_seen(m
     assert (memory, root) == ("Too little memory.", preconditions.ROOT)
 
 
-def test_a_capability_is_named_that_is_not_effective(tmp_path: Path):
+def test_a_capability_that_is_not_effective_is_named(tmp_path: Path):
     """What Docker leaves root without --privileged."""
     status = tmp_path / "status"
     status.write_text("Name:\tpython\nCapPrm:\t000001ffffffffff\nCapEff:\t00000000a80425fb\n")
@@ -53,7 +53,7 @@ def test_cgroups_without_the_memory_controller_are_a_fault(tmp_path: Path, files
     assert "no `memory` controller" in fault
 
 
-def test_a_cgroup_that_cannot_be_handed_down_is_named(tmp_path: Path):
+def test_a_cgroup_that_cannot_be_delegated_is_named(tmp_path: Path):
     """As in a container with cgroups of its own, whose top holds its processes."""
     (tmp_path / "cgroup.controllers").write_text("cpu io memory pids")
     (tmp_path / "cgroup.subtree_control").mkdir()

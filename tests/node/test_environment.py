@@ -149,7 +149,7 @@ def test_forwarding_headers_are_believed_from_the_vpc_only():
     assert "FORWARDED_ALLOW_IPS" not in WORKER.variables()
 
 
-def test_forwarding_headers_are_believed_from_every_range_of_the_vpc():
+def test_forwarding_headers_are_trusted_from_every_range_of_the_vpc():
     """As uvicorn reads it: tests/lab/test_boot.py asks the real one."""
     ranges = ("10.80.0.0/16", "100.64.0.0/16")
     assert master(vpc_cidrs=ranges).variables()["FORWARDED_ALLOW_IPS"] == "10.80.0.0/16,100.64.0.0/16"
@@ -185,7 +185,7 @@ def test_only_a_worker_has_queues():
 
 
 @pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
-def test_without_a_package_index_of_the_stacks_own_nothing_is_said_of_one(environment: NodeEnvironment):
+def test_without_a_package_index_its_variables_are_absent(environment: NodeEnvironment):
     assert not [name for name in environment.variables() if "INDEX" in name or "PYPI" in name]
 
 

@@ -106,7 +106,7 @@ def test_the_package_index_reaches_uv_and_pip_as_variables_and_no_list_of_proces
     build.run_command(["sh", "-c", 'test "$UV_INDEX_PRIVATE_PASSWORD" = hush'], INDEX)
 
 
-def test_apt_is_told_nothing_of_the_package_index(home: Path):
+def test_apt_gets_no_variables_of_the_package_index(home: Path):
     machine = _Machine()
     _build(home, machine, has_pip=False)
     assert machine.indexes[machine.commands.index(build.GET_PIP)] == {}

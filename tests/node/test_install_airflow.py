@@ -159,7 +159,7 @@ INDEX = {"NODE_PACKAGE_INDEX": "https://packages.example.com/simple/", "NODE_PYP
 SECRET = {"NODE_PACKAGE_INDEX_SECRET": "package-index"}
 
 
-def test_without_an_index_of_the_stacks_own_uv_and_pip_are_told_nothing():
+def test_without_a_package_index_uv_and_pip_get_no_variables():
     assert install_airflow.index_variables({}) == {}
 
 
@@ -180,7 +180,7 @@ def test_the_credentials_of_the_index_come_from_its_secret(aws_over_http: boto3.
 
 
 @pytest.mark.parametrize("value", ["hush", '{"username": "hush"}'])
-def test_a_secret_of_the_index_that_has_another_form_is_named_and_not_quoted(aws_over_http: boto3.Session, value: str):
+def test_a_secret_of_the_index_in_another_format_is_named_and_not_quoted(aws_over_http: boto3.Session, value: str):
     aws_over_http.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
     failed = install_airflow.boot_step.StepFailedError
     with pytest.raises(failed, match="the secret package-index cannot be used: it must be JSON") as failure:
@@ -189,7 +189,7 @@ def test_a_secret_of_the_index_that_has_another_form_is_named_and_not_quoted(aws
 
 
 @pytest.mark.usefixtures("aws_over_http")
-def test_a_secret_of_the_index_that_does_not_exist_leads_to_its_setting(monkeypatch: pytest.MonkeyPatch):
+def test_the_error_for_a_missing_secret_of_the_index_names_the_setting(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(install_airflow.boot_step, "wait", lambda _: None)
     with pytest.raises(install_airflow.boot_step.StepFailedError, match=r"airflow:packageIndex\.credentialsSecret"):
         install_airflow.index_variables(INDEX | SECRET)

@@ -203,7 +203,7 @@ def test_the_newest_launch_that_has_ended_counts(activities: list[dict[str, Any]
         "Client.InternalError: Client error on launch",
     ],
 )
-def test_a_launch_that_fails_for_want_of_its_disk_s_key_is_told_with_what_to_do(said: str):
+def test_a_launch_that_fails_because_of_the_volumes_key_is_logged_with_what_to_do(said: str):
     client = some_client()
     with Stubber(client) as stubber:
         launches = {"Activities": [activity("Cancelled", 1, StatusMessage=said)]}

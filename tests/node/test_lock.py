@@ -41,7 +41,7 @@ def test_the_registry_is_that_of_the_locked_airflow():
     assert json.loads(REGISTRY.read_text())["airflow"] == _pins(AIRFLOW_LOCK)["apache-airflow"]
 
 
-def test_the_locks_are_made_from_what_the_repository_asks_for():
+def test_the_locks_match_their_sources():
     assert stale_locks() is None
 
 
@@ -92,7 +92,7 @@ def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch:
     assert "--require-hashes" in called[1]
 
 
-def test_make_is_told_to_upgrade_by_a_variable(capsys: pytest.CaptureFixture[str]):
+def test_a_variable_of_make_upgrades_the_lock(capsys: pytest.CaptureFixture[str]):
     """make takes `--upgrade` for an option of its own."""
     for arguments, command in ((["UPGRADE=1"], '--stack "prod" --upgrade\n'), ([], '--stack "prod" \n')):
         told = subprocess.run(

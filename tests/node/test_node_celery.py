@@ -61,7 +61,7 @@ def test_airflows_own_settings_stay():
     assert found["broker_transport_options"]["visibility_timeout"] == 604800
 
 
-def test_a_result_is_written_as_ever_and_read_by_nobody(tmp_path: Path):
+def test_celery_still_writes_results_but_never_reads_them(tmp_path: Path):
     _configuration()
     pickler, trace = RESULT_COLUMN.type.pickler, tmp_path / "it-ran"
 

@@ -27,6 +27,6 @@ def test_uv_and_pip_install_from_the_index_with_a_password_of_any_characters(tmp
     assert (tmp_path / "site/ours.py").exists()
 
 
-def test_with_pypi_pip_is_told_nothing_because_uv_is_there():
+def test_with_pypi_pip_gets_no_variables_because_pypi_has_uv():
     found = package_index.variables("https://packages.example.com/simple/", pypi=True, credentials=None)
     assert found == {"UV_INDEX": "private=https://packages.example.com/simple/"}

@@ -47,7 +47,7 @@ def test_a_node_names_the_security_updates_that_it_lacks(node: Path, capsys: pyt
     assert json.loads(capsys.readouterr().out)["reboot_required"] is True
 
 
-def test_a_package_system_that_fails_is_told(node: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_failure_of_apt_is_reported(node: Path, capsys: pytest.CaptureFixture[str]):
     (node / "simulation").unlink()
     assert report_updates.main() != 0
     assert "No such file" in json.loads(capsys.readouterr().out)["error"]

@@ -32,13 +32,13 @@ def test_an_empty_secret_is_named(client: Any, value: str):
         secrets_manager.read("airflow-prod/broker-url")
 
 
-def test_the_line_end_of_a_pasted_value_is_no_part_of_it(client: Any):
+def test_line_ends_around_a_pasted_value_are_removed(client: Any):
     client.create_secret(Name="airflow-prod/database-dsn", SecretString="postgresql://a:b@c/airflow\n")
     value = secrets_manager.read("airflow-prod/database-dsn")
     assert value == "postgresql://a:b@c/airflow", 'PostgreSQL would look for the database "airflow\\n"'
 
 
-def test_a_refusal_is_tried_again_because_policies_need_a_moment_and_then_named(monkeypatch: pytest.MonkeyPatch):
+def test_a_refusal_is_retried_because_iam_is_eventually_consistent_and_then_reported(monkeypatch: pytest.MonkeyPatch):
     calls = []
 
     def refuse(secret: str) -> str:
@@ -53,6 +53,6 @@ def test_a_refusal_is_tried_again_because_policies_need_a_moment_and_then_named(
 
 
 @pytest.mark.usefixtures("client")
-def test_a_missing_secret_of_the_operator_comes_with_what_to_do():
+def test_the_error_for_a_missing_secret_of_the_operator_says_what_to_do():
     with pytest.raises(boot_step.StepFailedError, match="package-index does not exist or has no value: create it"):
         secrets_manager.read("package-index", remedy="create it")

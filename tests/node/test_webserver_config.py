@@ -36,10 +36,10 @@ def test_the_ui_signs_with_a_key_that_no_worker_has(monkeypatch: pytest.MonkeyPa
     assert key not in SECRETS[Role.WORKER]
 
 
-def test_without_that_key_no_server_starts_with_another(monkeypatch: pytest.MonkeyPatch):
+def test_without_that_key_the_server_does_not_start(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(KeyError, match="FLASK_SECRET_KEY"):
         config(monkeypatch, Role.WORKER)
 
 
-def test_login_attempts_are_counted_beside_the_tasks_messages(monkeypatch: pytest.MonkeyPatch):
+def test_login_attempts_are_counted_in_the_brokers_redis(monkeypatch: pytest.MonkeyPatch):
     assert config(monkeypatch, Role.MASTER)["RATELIMIT_STORAGE_URI"] == "rediss://:p%2Fw@broker:6379/1"

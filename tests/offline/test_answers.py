@@ -289,17 +289,17 @@ class TestRandomness:
             (lambda: random.RandomUuid7("r"), "result"),
         ],
     )
-    def test_the_provider_makes_a_drawn_value_its_id(self, make: Callable[[], pulumi.Resource], output: str):
+    def test_the_id_of_a_random_resource_is_its_value(self, make: Callable[[], pulumi.Resource], output: str):
         made = only(make)
         assert made.id == str(made.outputs[output])
 
     def test_the_id_of_a_password_is_not_the_password(self):
         assert only(lambda: random.RandomPassword("p", length=20)).id == "none"
 
-    def test_a_number_lies_between_its_limits(self):
+    def test_a_random_integer_is_within_its_limits(self):
         assert 1 <= only(lambda: random.RandomInteger("i", min=1, max=6)).outputs["result"] <= 6
 
-    def test_a_pet_is_its_id_and_a_shuffle_has_none(self):
+    def test_the_id_of_a_pet_is_its_name_and_a_shuffle_has_no_id(self):
         pet = only(lambda: random.RandomPet("p", length=3, prefix="x"))
         assert re.fullmatch("x(-[a-z]+){3}", pet.id)
         shuffle = only(lambda: random.RandomShuffle("s", inputs=["a", "b", "c"]))
@@ -322,7 +322,7 @@ def test_an_input_that_is_not_known_yet_does_not_break_an_answer():
 
 
 @pytest.mark.parametrize(("size", "taken"), [(10_240, True), (10_241, False)])
-def test_an_inline_policy_is_no_larger_than_iam_takes(size: int, taken: bool):
+def test_an_inline_policy_larger_than_iams_limit_is_refused(size: int, taken: bool):
     """White space is not counted."""
     policy = json.dumps({"Statement": ["x"]}, indent=8)
     policy = policy.replace("x", "x" * (size - len("".join(policy.split())) + 1))

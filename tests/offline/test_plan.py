@@ -82,7 +82,7 @@ class TestBase:
         assert code == 0
         assert out.endswith("Nothing changes since HEAD.\n")
 
-    def test_the_changes_are_shown_and_nothing_else(self, tmp_path: Path, printed: Printed):
+    def test_only_the_changes_are_shown(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         program.commit()
         program.main("aws.ec2.Eip('address')", *(line.replace("10.0.0.0/24", "10.0.1.0/24") for line in TWO_SUBNETS))

@@ -82,7 +82,7 @@ class TestAgainstTheEngine:
         taggable = [resource for resource in recorded("prod").resources if "tagsAll" in resource.outputs]
         assert counted(changes) == {"change": len(taggable) + 3}
 
-    def test_a_new_cluster_name_replaces_what_carries_it(self):
+    def test_a_new_cluster_name_replaces_what_has_it(self):
         changes = edited({"airflow:cluster.name": "airflow-live"})
         found = kinds(changes)
         assert found["database-instance"] == "change", "RDS renames it in place"
@@ -132,7 +132,7 @@ class TestReferences:
         before, after = (deploy(lambda path=path: program(path))[1] for path in ("/", "/a/"))
         assert kinds(compare(before, after)) == {"role": "replace"}
 
-    def test_what_is_deleted_first_takes_with_it_what_cannot_be_moved(self):
+    def test_a_resource_that_is_deleted_first_also_replaces_its_dependents(self):
         def program(path: str) -> None:
             role = aws.iam.Role("role", name="fixed", path=path, assume_role_policy="{}")
             aws.iam.RolePolicy("policy", role=role.name, policy="{}")
@@ -158,7 +158,7 @@ class TestReferences:
         assert kinds(changes) == {"template": "change", "group": "change"}
         assert [difference.path for difference in changes.items[1].differences] == ["launchTemplate.version"]
 
-    def test_what_is_ignored_is_not_followed(self):
+    def test_ignored_inputs_are_not_followed(self):
         def program(cidr: str) -> None:
             vpc = aws.ec2.Vpc("vpc", cidr_block=cidr)
             aws.ec2.InternetGateway("way", vpc_id=vpc.id, opts=pulumi.ResourceOptions(ignore_changes=["vpcId"]))
@@ -166,7 +166,7 @@ class TestReferences:
         before, after = (deploy(lambda cidr=cidr: program(cidr))[1] for cidr in ("10.0.0.0/16", "10.1.0.0/16"))
         assert kinds(compare(before, after)) == {"vpc": "replace"}
 
-    def test_default_tags_change_what_carries_tags(self):
+    def test_default_tags_change_every_resource_with_tags(self):
         def tags(value: str) -> dict[str, Any]:
             return {"aws:defaultTags": {"tags": {"Team": value}}}
 

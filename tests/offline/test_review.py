@@ -81,7 +81,7 @@ def planned(changes: Changes) -> Plan:
         ({**DOMAIN, "airflow:web.public": {}}, "web-public: a load balancer that faces the internet."),
     ],
 )
-def test_the_reviewer_is_warned(edits: dict[str, Any], told: str):
+def test_the_plan_warns_of_risks(edits: dict[str, Any], told: str):
     assert told in "\n".join(risks(edited(edits)))
 
 
@@ -114,7 +114,7 @@ def test_the_reviewer_is_warned(edits: dict[str, Any], told: str):
         ({"airflow:broker.nodeType": "cache.m7g.xlarge"}, "fails over for its new node type"),
     ],
 )
-def test_the_reviewer_is_told_what_happens(edits: dict[str, Any], told: str):
+def test_the_plan_says_what_happens(edits: dict[str, Any], told: str):
     assert told in "\n".join(effects(edited(edits)))
 
 
@@ -127,16 +127,16 @@ def test_the_reviewer_is_told_what_happens(edits: dict[str, Any], told: str):
         {"airflow:web.allowedCidrs": ["10.80.0.0/16", "10.99.0.0/16"]},
     ],
 )
-def test_a_harmless_edit_is_no_risk(edits: dict[str, Any]):
+def test_a_harmless_edit_is_not_reported_as_a_risk(edits: dict[str, Any]):
     assert risks(edited(edits)) == []
 
 
 @pytest.mark.parametrize("edits", [OTHER_REGION, {"airflow:network.cidr": "10.90.0.0/16"}])
-def test_a_network_that_goes_as_a_whole_is_not_told_zone_by_zone(edits: dict[str, Any]):
+def test_a_network_that_is_removed_as_a_whole_is_not_reported_zone_by_zone(edits: dict[str, Any]):
     assert "Zone" not in "\n".join(risks(edited(edits)))
 
 
-def test_a_larger_pool_only_makes_the_masters_roll():
+def test_a_larger_pool_replaces_only_the_masters():
     events = effects(edited({"airflow:workerPools.default.maxSize": 9}))
     assert [event.split(":")[0] for event in events] == ["masters"]
 
@@ -163,7 +163,7 @@ def test_with_a_pinned_image_a_change_of_types_replaces_only_nodes_of_the_remove
     assert effects(compare(edited(pinned).head, edited({**pinned, **other}).head)) == told
 
 
-def test_nothing_is_called_lost_data_that_holds_none():
+def test_resources_without_data_are_not_reported_as_lost_data():
     changes = edited({"airflow:database.finalSnapshot": False})
     assert changes.losing_data == []
 
@@ -177,7 +177,7 @@ def test_nothing_is_called_lost_data_that_holds_none():
         ("100.64.0.0/10", []),
     ],
 )
-def test_only_public_networks_are_the_world(cidr: str, told: list[str]):
+def test_only_public_networks_are_reported_as_open_to_the_internet(cidr: str, told: list[str]):
     def program(cidr: str) -> None:
         aws.vpc.SecurityGroupIngressRule("rule", security_group_id="sg-1", ip_protocol="-1", cidr_ipv4=cidr)
 
@@ -199,7 +199,7 @@ def test_a_new_policy_widens_an_old_role_and_not_a_new_one():
     assert risks(compare(before, after)) == ["old-policy: may s3:GetObject."]
 
 
-def test_a_major_upgrade_has_no_way_back():
+def test_a_major_upgrade_is_reported_as_irreversible():
     def program(version: str) -> None:
         aws.rds.Instance("db", engine="postgres", instance_class="db.m7g.large", engine_version=version)
 
@@ -208,7 +208,7 @@ def test_a_major_upgrade_has_no_way_back():
     assert risks(compare(deploy(lambda: program("17"))[1], deploy(lambda: program("17.6"))[1])) == []
 
 
-def test_a_listener_that_ends_is_the_end_of_https():
+def test_a_removed_https_listener_is_reported():
     def program(protocol: str) -> None:
         aws.lb.Listener("https", load_balancer_arn="a", port=443, protocol=protocol, default_actions=[])
 
@@ -237,18 +237,18 @@ class TestPermissions:
             ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::dags/team/*"}, []),
         ],
     )
-    def test_more_than_before_is_told(self, statement: dict[str, Any], told: list[str]):
+    def test_wider_permissions_are_reported(self, statement: dict[str, Any], told: list[str]):
         assert widened(self.policy(READ), self.policy(statement)) == told
 
-    def test_a_condition_that_is_dropped_is_told(self):
+    def test_a_dropped_condition_is_reported(self):
         bound = {**READ, "Condition": {"StringEquals": {"a": "b"}}}
         assert widened(self.policy(bound), self.policy(READ)) == ["may s3:GetObject without a condition"]
 
-    def test_a_denial_that_is_dropped_is_told(self):
+    def test_a_dropped_denial_is_reported(self):
         denied = {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}
         assert widened(self.policy(READ, denied), self.policy(READ)) == ["no longer denies s3:DeleteObject"]
 
-    def test_a_new_principal_is_told(self):
+    def test_a_new_principal_is_reported(self):
         before, after = (
             {"Action": "sts:AssumeRole", "Principal": {"Service": [service]}} for service in ("ec2", "rds")
         )
@@ -262,13 +262,13 @@ class TestTheText:
         assert heads[1:4] == ["Risks", "What happens", heads[3]]
         assert heads[3].startswith("Since main: ")
 
-    def test_data_in_another_account_is_not_called_deleted(self):
+    def test_data_in_another_account_is_not_reported_as_deleted(self):
         text = plan_text.render(planned(edited(OTHER_ACCOUNT)))
         assert "these resources and their data stay behind in account 111122223333" in text
         assert "deletes" not in text
         assert "To change" not in text
 
-    def test_it_shows_changes_only(self):
+    def test_it_shows_only_changes(self):
         text = plan_text.render(planned(edited({"airflow:database.multiAz": False})))
         assert text.endswith("  ~ database-instance  aws.rds.Instance\n      multiAz: true -> false\n")
         assert len(text.splitlines()) < 12
@@ -276,7 +276,7 @@ class TestTheText:
     @pytest.mark.parametrize(
         "edits", [OTHER_ACCOUNT, OTHER_REGION, OTHER_TYPES, {"airflow:cluster.name": "airflow-live"}], ids=str
     )
-    def test_no_line_says_that_something_becomes_itself(self, edits: dict[str, Any]):
+    def test_no_line_shows_the_same_value_on_both_sides(self, edits: dict[str, Any]):
         lines = plan_text.render(planned(edited(edits))).splitlines()
         sides = [line.strip().partition(": ")[2].split("  (")[0].split(" -> ") for line in lines if " -> " in line]
         assert not [pair for pair in sides if len(pair) == 2 and pair[0] == pair[1]]
@@ -285,12 +285,12 @@ class TestTheText:
         text = plan_text.render(planned(edited({"airflow:database.instanceClass": "db.m7g.xlarge"})))
         assert "parameters[max_connections].value: " in text
 
-    def test_what_is_packed_into_a_variable_is_shown_value_by_value(self):
+    def test_json_in_a_variable_is_shown_value_by_value(self):
         text = plan_text.render(planned(edited({"airflow:workerPools.default.concurrency": 12})))
         assert "-NODE_POOLS.default.concurrency=16\n" in text
         assert "+NODE_POOLS.default.concurrency=12\n" in text
 
-    def test_what_is_created_is_shown_with_its_properties(self):
+    def test_created_resources_are_shown_with_their_properties(self):
         text = plan_text.render(planned(edited(NEW_POOL)))
         assert "  + pool-ml-group  aws.autoscaling.Group  minSize=0  maxSize=2" in text
 

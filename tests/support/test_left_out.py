@@ -48,24 +48,24 @@ def run(tmp_path: Path, content: str, **environment: str) -> subprocess.Complete
 
 
 @pytest.mark.parametrize("content", [TESTS, MODULE], ids=["tests", "a whole module"])
-def test_under_ci_a_test_that_is_left_out_has_failed(tmp_path: Path, content: str):
+def test_in_ci_a_skipped_test_fails(tmp_path: Path, content: str):
     done = run(tmp_path, content, CI="true")
     assert done.returncode != 0, done.stdout
     assert "skipped" not in done.stdout.splitlines()[-1], done.stdout
 
 
-def test_under_ci_the_failure_says_what_was_lacking(tmp_path: Path):
+def test_in_ci_the_failure_says_what_was_missing(tmp_path: Path):
     said = run(tmp_path, TESTS, CI="true").stdout
     assert "Left out, which is a failure under CI (CI=true): PostgreSQL's server is not installed here" in said
     assert "1 passed, 3 errors" in said
 
 
-def test_elsewhere_the_run_ends_with_what_it_left_out_and_why(tmp_path: Path):
+def test_outside_ci_the_run_ends_with_what_it_skipped_and_why(tmp_path: Path):
     done = run(tmp_path, TESTS)
     assert done.returncode == 0, done.stdout
     _, _, last = done.stdout.partition("left out on this machine")
     assert "2 tests: PostgreSQL's server is not installed here\n1 test: systemd-analyze is not installed here\n" in last
 
 
-def test_a_run_that_left_nothing_out_says_nothing_of_it(tmp_path: Path):
+def test_a_run_that_skipped_nothing_prints_no_list(tmp_path: Path):
     assert "left out" not in run(tmp_path, "def test_that_passes():\n    pass\n").stdout
