@@ -20,7 +20,7 @@ class WebDomainArgs:
         load_balancer: the one that serves the domain on 443.
         plain_listener_arn: the HTTP listener that redirects people to the domain.
         after: the resources that answer under the domain; created before the record and deleted after it.
-        entrypoint: the component that had the record as its child in older states of a stack.
+        entrypoint: the component whose child the record is in older states of a stack.
     """
 
     domain: str
@@ -57,7 +57,7 @@ class WebDomain(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(args.after),
-                # Otherwise Pulumi would create it anew before it deletes the old one, and Route 53 would refuse.
+                # Otherwise Pulumi would create the new record before it deletes the old one, and Route 53 would refuse.
                 aliases=[pulumi.Alias(name="web-record", parent=args.entrypoint)],
             ),
         )

@@ -39,8 +39,8 @@ Pulumi.prod.yaml has 2 faults; nothing was created or changed.
 ```
 
 Texts that look like numbers or dates need quotes: `"012345670123"`, `"17.10"`, `"2026-11-26"`. Numbers are written in
-plain decimal digits; 0123, 1e3 and 1_000 are refused, because YAML reads some of them as other numbers. What is
-accepted but may not be meant brings a warning, in the plan and in Pulumi's preview.
+plain decimal digits; 0123, 1e3 and 1_000 are refused, because YAML reads some of them as other numbers. Values that are
+accepted but may be a mistake cause a warning, in the plan and in Pulumi's preview.
 """
 
 _AGREEMENTS = """## What the settings have to agree on

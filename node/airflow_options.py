@@ -31,12 +31,12 @@ def sensitive(section: str, option: str) -> bool:
 
 
 def kind(section: str, option: str) -> str:
-    """As what Airflow reads the option: boolean, integer, number, seconds, json, import or string."""
+    """The type that Airflow reads the option as: boolean, integer, number, seconds, json, import or string."""
     return _facts(section, option).get("type", "string")
 
 
 def choices(section: str, option: str) -> tuple[str, ...]:
-    """The values to which Airflow restricts the option; empty where any will do."""
+    """The values to which Airflow restricts the option; empty if it does not."""
     return tuple(_facts(section, option).get("choices", ()))
 
 
@@ -46,13 +46,13 @@ def time_zones() -> frozenset[str]:
 
 
 def renamed(section: str, option: str) -> tuple[str, str] | None:
-    """What an option of an older Airflow is called now; None where it has gone, or never was."""
+    """The current name of an option of an older Airflow; None if it was removed or never existed."""
     section, _, option = _former(section, option).get("now", "").rpartition(".")
     return (section, option) if option else None
 
 
 def advice_on_removed(section: str, option: str) -> str | None:
-    """Airflow's own advice on an option that an older version had; None where it has none."""
+    """Airflow's own advice on an option that an older version had; None if there is none."""
     return _former(section, option).get("advice")
 
 

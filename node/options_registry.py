@@ -30,8 +30,8 @@ _LINE = 120
 def extract(site: Path) -> dict[str, Any]:
     """The registry of the Airflow that is unpacked in `site`.
 
-    It holds Airflow's version; of each option its type, the values it is restricted to, if any, and whether it is for a
-    secret; what became of options of older versions; and the time zones that the nodes know.
+    It holds Airflow's version; for each option its type, its allowed values if they are restricted, and whether it is
+    for a secret; the current names of options of older versions; and the time zones that the nodes know.
     """
     read_types, choices = options_source.read_types(site), options_source.choices(site)
     options: dict[str, dict[str, Facts]] = {}
@@ -75,7 +75,7 @@ def to_json(registry: Mapping[str, Any]) -> str:
 
 
 def _descriptions(site: Path) -> Iterator[tuple[Option, Mapping[str, Any]]]:
-    """Every option that a node can set, with what Airflow or the provider says of it."""
+    """Every option that a node can set, with its description by Airflow or the provider."""
     core = yaml.safe_load((site / "airflow/config_templates/config.yml").read_text())
     for description in (core, *_provider_descriptions(site)):
         for section, content in description.items():

@@ -10,8 +10,8 @@ from typing import Any
 
 Option = tuple[str, str]
 
-# Airflow's description calls many options a string that its code reads as something else, so the method that reads an
-# option is asked first. Where several read one option, the earlier one here is the stricter.
+# Airflow's description calls many options a string that its code reads as another type, so the type of the method that
+# reads an option comes first. If several methods read one option, the one listed first here is the strictest.
 _TYPES_BY_READER = {
     "getboolean": "boolean",
     "getint": "integer",
@@ -22,8 +22,8 @@ _TYPES_BY_READER = {
 }
 _TYPES_BY_DESCRIPTION = {"boolean": "boolean", "integer": "integer", "float": "number"}
 
-# Choices that are not in Airflow's own table: it checks them where it reads the option, or takes its default without a
-# word. With the file in which they stand.
+# Choices that are not in Airflow's own table, with the file that contains them: Airflow checks them where it reads the
+# option, or silently uses the default.
 _CHOICES_WHERE_READ = {
     ("api", "server_type"): (("uvicorn", "gunicorn"), "airflow/cli/commands/api_server_command.py"),
     ("core", "test_connection"): (("Disabled", "Enabled", "Hidden"), "airflow/config_templates/config.yml"),
@@ -45,7 +45,7 @@ def described_type(description: Mapping[str, Any]) -> str:
 
 
 def read_types(site: Path) -> dict[Option, str]:
-    """The type as which Airflow and its providers read an option, where their code names the option."""
+    """The type that Airflow and its providers read an option as, if their code names the option."""
     readers: dict[Option, set[str]] = defaultdict(set)
     for source in sorted((site / "airflow").rglob("*.py")):
         text = source.read_text(errors="replace")
@@ -74,7 +74,7 @@ def _text(node: ast.AST | None) -> str | None:
 
 
 def choices(site: Path) -> dict[Option, list[str]]:
-    """The values to which Airflow restricts an option: it stops where it finds another one, or passes it by."""
+    """The values to which Airflow restricts an option: it fails for any other, or ignores it."""
     scope = _assignments(site / _CONFIGURATION, "AirflowConfigParser")
     table = scope.get("enums_options")
     found = dict(_choices_where_read(site))

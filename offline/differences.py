@@ -37,7 +37,7 @@ class Difference:
 
     @property
     def reason(self) -> str:
-        """What a replacement for its sake is put down to."""
+        """The reason for a replacement that it forces."""
         return f"{self.path} follows {self.follows}" if self.follows else f"{self.path} changes"
 
     @property

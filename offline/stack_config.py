@@ -21,7 +21,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as the CLI reads it: yes and no are words there, 12:30 is no number.
+    """YAML as the CLI reads it: yes and no are texts, and 12:30 is not a number.
 
     Numbers and dates that are written unusually, such as 0123 or 1e3, stay text: the program refuses them.
     """
@@ -125,11 +125,11 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _tab(path: Path, error: yaml.YAMLError) -> str | None:
-    """What to do about a tab, the commonest mistake that no editor shows; None where the error is another one."""
+    """What to do about a tab, a common and invisible mistake; None if the error has another cause."""
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     if mark is None or "\t" not in "".join(path.read_text(encoding="utf-8").splitlines()[mark.line :][:1]):
         return None
-    return f"{path}, line {mark.line + 1}: there is a tab, and YAML is indented with spaces. Put spaces in its place."
+    return f"{path}, line {mark.line + 1}: there is a tab, but YAML is indented with spaces. Replace it with spaces."
 
 
 def _load(text: str) -> tuple[Any, list[str]]:

@@ -70,7 +70,7 @@ def test_a_stack_file_that_is_none_says_why(tmp_path: Path, stack_file: str, sai
 
 
 def test_a_tab_is_named_with_its_line(tmp_path: Path):
-    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml, line 3: there is a tab.* Put spaces in its place"):
+    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml, line 3: there is a tab.* Replace it with spaces"):
         read_stack_config(project(tmp_path, "config:\n  airflow:masters:\n\tcount: 2\n"), "test")
 
 

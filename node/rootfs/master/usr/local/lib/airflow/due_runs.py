@@ -20,9 +20,9 @@ RUNS_SEEN = 20
 # What one pass may read; runs that are left are read in the next one.
 MOST_NEW_RUNS = 200
 MOST_STRETCHES_OF_A_RUN = 2_000
-# Tasks that get ready later than this after their run's start do not count, nor what comes back that late: workers that
-# were started for it with the run would be idle until then, and leave. It is what a pool keeps idle workers for by
-# default, and a boot: in a run that nobody saw coming, the first task waits for one, and all others for it.
+# Tasks that become ready, or come back, later than this after their run's start do not count: workers started for them
+# with the run would be idle until then, and leave. The value is the default time for which a pool keeps idle workers,
+# plus a boot: in an unexpected run, the first task waits for a boot, and all others for that task.
 FIRST_SECONDS = 180
 
 # Airflow's own condition for a run that it would create, `DagModel.dags_needing_dagruns`, but earlier. The column
@@ -57,10 +57,10 @@ CROSS JOIN LATERAL (
 ) AS last
 """
 
-# A task that is deferred, rescheduled or tried again leaves its worker and comes back: it has several stretches on one.
-# Its row tells of the last. On coming back it is queued anew (`queued_dttm`); a deferred task keeps the start date of
-# its first stretch (`ti_run` in airflow/api_fastapi/execution_api/routes/task_instances.py). Those before are in the
-# log, where the execution API notes each start and each change of state. A log that was cleaned up lacks them.
+# A task that is deferred, rescheduled or retried leaves its worker and comes back, so it runs in several stretches. Its
+# row describes the last one. When it comes back it is queued again (`queued_dttm`); a deferred task keeps the start
+# date of its first stretch (`ti_run` in airflow/api_fastapi/execution_api/routes/task_instances.py). Earlier stretches
+# are in the log, where the execution API records each start and change of state, unless the log has been cleaned up.
 STRETCHES = """
 SELECT run.dag_id, run.run_id, work.queue,
        extract(epoch FROM work.began)::float8, extract(epoch FROM work.ended)::float8
