@@ -42,12 +42,11 @@ _NAMES = ("name", "identifier", "replicationGroupId", "bucket")
 
 @cache
 def everything() -> Recording:
-    """A stack with everything that has a name, whatever the stack file says of account, region and domain."""
+    """A stack with everything that has a name, whatever the stack file says of account, cluster name and domain."""
     return program(
         changed(
             {
                 **DOMAIN,
-                "aws:region": "eu-west-1",
                 "aws:allowedAccountIds": ["111122223333"],
                 "airflow:cluster.accountId": "111122223333",
                 "airflow:cluster.name": "airflow-prod",
