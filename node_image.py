@@ -20,7 +20,7 @@ import pulumi
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_facts.debian_images import latest_image_parameter
+from aws_facts.debian_images import IMAGE_OWNER, latest_image_parameter
 from aws_facts.instance_types import Architecture
 from offline.stack_config import StackFileError, read_stack_config
 from setting_rules.faults import SettingsError
@@ -40,11 +40,12 @@ class NodeImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """An AMI; name and creation time are None if AWS no longer has it."""
+    """An AMI; name, creation time and the owner's account are None if AWS no longer has it."""
 
     id: str
     name: str | None = None
     created: datetime | None = None
+    owner: str | None = None
 
     def __str__(self) -> str:
         if self.name is None or self.created is None:
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pin_newest(root: Path, stack: str) -> None:
     """Write the newest image of each architecture that the stack uses into its stack file, and print what to do next.
 
+    An image that is not Debian's own is kept: somebody made it for what Debian's lacks, such as a GPU driver.
     Raises NodeImageError, StackFileError or SettingsError, and leaves the file unchanged then.
     """
     settings = _settings(root, stack)
@@ -87,7 +89,21 @@ def pin_newest(root: Path, stack: str) -> None:
         old = pinned[architecture]
         print(f"  {architecture} now:    {known[old] if old else 'not pinned: each new node has the newest'}")
         print(f"  {architecture} newest: {known[image_id]}")
-    changed = {architecture: image_id for architecture, image_id in newest.items() if image_id != pinned[architecture]}
+    kept = {
+        architecture: image_id
+        for architecture, image_id in pinned.items()
+        if image_id and known[image_id].owner not in (None, IMAGE_OWNER)
+    }
+    notes = "\n".join(_kept(architecture, known[image_id]) for architecture, image_id in kept.items())
+    if kept.keys() == users.keys():
+        raise NodeImageError(notes)
+    if notes:
+        print(notes)
+    changed = {
+        architecture: image_id
+        for architecture, image_id in newest.items()
+        if architecture not in kept and image_id != pinned[architecture]
+    }
     path = root / f"Pulumi.{stack}.yaml"
     if not changed:
         print(f"{path.name} already pins the newest.")
@@ -119,10 +135,23 @@ def describe_images(region: str, ids: Sequence[str]) -> dict[str, Image]:
     with _explained(region):
         answer = boto3.client("ec2", region_name=region).describe_images(Filters=[wanted], IncludeDeprecated=True)
     found = {
-        image["ImageId"]: Image(image["ImageId"], image.get("Name", ""), datetime.fromisoformat(image["CreationDate"]))
+        image["ImageId"]: Image(
+            image["ImageId"],
+            image.get("Name", ""),
+            datetime.fromisoformat(image["CreationDate"]),
+            image["OwnerId"],
+        )
         for image in answer["Images"]
     }
     return {id_: found.get(id_, Image(id_)) for id_ in ids}
+
+
+def _kept(architecture: Architecture, image: Image) -> str:
+    """Why an image is not replaced, and what to do."""
+    return (
+        f"{KEY}.{architecture} is left as it is: {image} belongs to account {image.owner}, not to Debian. "
+        f"To pin Debian's newest image instead, remove {KEY}.{architecture} from the stack file first."
+    )
 
 
 def with_images(text: str, images: Mapping[Architecture, str]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from aws_facts.instance_types import Architecture
 
+IMAGE_OWNER = "136693071363"
+"""Debian's AWS account, which owns its images: https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie"""
+
 
 def latest_image_parameter(architecture: Architecture) -> str:
     """The parameter that holds the newest image of Debian 13, in each region where Debian publishes one.

@@ -17,7 +17,7 @@ from moto.ec2.models import ec2_backends
 from moto.ssm.models import ssm_backends
 
 import node_image
-from aws_facts.debian_images import latest_image_parameter
+from aws_facts.debian_images import IMAGE_OWNER, latest_image_parameter
 from aws_facts.instance_types import Architecture
 from tests.stack_file import ROOT
 
@@ -40,6 +40,7 @@ def published(architecture: Architecture) -> str:
     """Let Debian publish an image; returns its id. Through moto's own records: nobody can write a public parameter."""
     registered = boto3.client("ec2", REGION).register_image(Name=DATED[architecture], RootDeviceName="/dev/xvda")
     image = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].amis[registered["ImageId"]]
+    image.owner_id = IMAGE_OWNER
     image.creation_date = datetime.now(UTC) - timedelta(days=9, hours=1)
     name = latest_image_parameter(architecture)
     boto3.client("ssm", REGION).put_parameter(Name="ours", Value=image.id, Type="String", Overwrite=True)
@@ -105,6 +106,39 @@ def test_an_image_that_aws_no_longer_has_can_be_replaced(checkout: Path, capsys:
     assert pin(checkout) == 0
     assert f"{OLD} (no longer in this region)" in capsys.readouterr().out
     assert image in file.read_text()
+
+
+def our_image() -> str:
+    """The id of an image of the account itself."""
+    return boto3.client("ec2", REGION).register_image(Name="our-debian-with-nvidia-driver")["ImageId"]
+
+
+def test_an_image_that_is_not_debians_is_not_overwritten(checkout: Path, capsys: pytest.CaptureFixture[str]):
+    published("amd64")
+    ours, file = our_image(), checkout / "Pulumi.prod.yaml"
+    file.write_text(node_image.with_images(file.read_text(), {"amd64": ours}))
+    before = file.read_text()
+    assert pin(checkout) == 1
+    said = capsys.readouterr().err
+    assert f"{ours} (our-debian-with-nvidia-driver, 0 days old)" in said
+    assert DEFAULT_ACCOUNT_ID in said, "whose it is"
+    assert "remove airflow:nodeImage.amd64" in said
+    assert file.read_text() == before
+
+
+def test_beside_an_image_that_is_not_debians_another_architecture_gets_the_newest(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    published("amd64")
+    ours, newest, file = our_image(), published("arm64"), checkout / "Pulumi.prod.yaml"
+    text = file.read_text().replace("[r7i.xlarge, r7a.xlarge, r6i.xlarge]", "[r7g.xlarge, r6g.xlarge]")
+    file.write_text(node_image.with_images(text, {"amd64": ours}))
+    assert pin(checkout) == 0
+    assert yaml.safe_load(file.read_text())["config"]["airflow:nodeImage"] == {"amd64": ours, "arm64": newest}
+    said = capsys.readouterr().out
+    assert "remove airflow:nodeImage.amd64" in said
+    assert "these nodes: pool heavy.\n" in said
+    assert pin(checkout) == 0
 
 
 def test_every_architecture_of_the_stack_gets_its_image_and_only_those_that_roll_are_named(
