@@ -91,7 +91,7 @@ def launch_template(
 ) -> aws.ec2.LaunchTemplate:
     """Register the template of a group's nodes.
 
-    A mixed instances group has types of its own; for such a group leave `instance_type` out, so that a change of them
+    Omit `instance_type` for a group with a mixed instances policy, which has the types: a change of its types then
     changes no template and replaces no matching node:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/advanced-settings-for-your-launch-template.html
     """
