@@ -350,9 +350,9 @@ class RetentionSettings(Section):
 
 
 class NodeImageSettings(Section):
-    """AMI ids that pin the node image; `make node-image` writes Debian's newest, and never over an image that is not
-    Debian's. Without one, each node starts from the Debian 13 image that is newest at its launch, and every refresh of
-    a group replaces all of its nodes."""
+    """AMI ids that pin the node image; `make node-image` writes Debian's newest, but never replaces an image that is
+    not Debian's. Without one, each node starts from the Debian 13 image that is newest at its launch, and every refresh
+    of a group replaces all of its nodes."""
 
     amd64: ImageId | None = None
     """Image of the Intel and AMD nodes. An id holds in one region only."""
