@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from offline.differences import Difference, differences, followed
+from offline.physical_names import physical_name
 from offline.recording import Recording, Resource
-from offline.references import Renewal, renewed_by_replacement, renewed_by_update
+from offline.references import Renewal, passed_on, renewed_by_replacement, renewed_by_update
 from offline.replacement import forces_replacement, keeps_its_name
 from offline.stateful import is_stateful
 
 Kind = Literal["create", "remove", "change", "replace"]
-
-# The inputs that hold a resource's physical name; two resources with the same one cannot both exist.
-_PHYSICAL_NAMES = ("bucket", "identifier", "replicationGroupId", "name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +34,12 @@ class Change:
         gone = self.old or self.resource
         kept = self.kind == "remove" and gone.options.retain_on_delete
         return self.kind in ("replace", "remove") and is_stateful(gone.type) and not kept
+
+    @property
+    def renamed(self) -> bool:
+        """Whether the engine takes the two for different resources: it makes the new one, then deletes the old one."""
+        known = (self.resource.urn, *self.resource.options.aliases)
+        return self.kind == "replace" and self.old is not None and self.old.urn not in known
 
     def sides(self, path: str) -> tuple[Any, Any]:
         """An input before and after, None if it is absent. Dots lead into nested values."""
@@ -115,9 +119,10 @@ def _updates(matches: list[tuple[Resource, Resource]], base: Recording, head: Re
         items.append(change)
         if change.kind == "replace":
             deleted_first = new.options.delete_before_replace or keeps_its_name(old.inputs, new.inputs)
-            renewals[new.urn] = renewed_by_replacement(new, head, deleted_first=deleted_first)
-        elif (renewal := renewed_by_update(new, (each.key for each in change.differences))) is not None:
-            renewals[new.urn] = renewal
+            renewal = renewed_by_replacement(new, head, deleted_first=deleted_first)
+        else:
+            renewal = renewed_by_update(new, (each.key for each in change.differences))
+        renewals[new.urn] = replace(renewal, values=renewal.values | passed_on(new, renewals))
     return items
 
 
@@ -175,9 +180,7 @@ def _successor(old: Resource, created: list[Resource]) -> Resource | None:
 
 
 def _same_physical_name(old: Resource, new: Resource) -> bool:
-    return old.type == new.type and any(
-        old.inputs.get(key) == new.inputs.get(key) for key in _PHYSICAL_NAMES if key in old.inputs
-    )
+    return physical_name(old) is not None and physical_name(old) == physical_name(new)
 
 
 def _same_name(old: Resource, new: Resource) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from offline.documents import file_diffs, files_of
 from offline.recording import Resource
 from offline.references import Renewal
-from offline.replacement import forces_replacement
+from offline.replacement import SETS, forces_replacement
 from offline.secrecy import MASK
 
 ABSENT = object()
@@ -50,7 +51,7 @@ def differences(old: Resource, new: Resource) -> list[Difference]:
     """Everything that an update of `old` to `new` would change, without what `new` is told to ignore."""
     found: list[Difference] = []
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
-        before, after = old.inputs.get(key, ABSENT), new.inputs.get(key, ABSENT)
+        before, after = (_sorted_sets(key, side.inputs.get(key, ABSENT), SETS.get(new.type, ())) for side in (old, new))
         if before == after or _covered(key, new.options.ignore_changes):
             continue
         replaces = forces_replacement(new.type, key, before, after) or _covered(key, new.options.replace_on_changes)
@@ -90,6 +91,16 @@ def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces
     for leaf in _leaves(_Leaf(key, key, before, after)):
         if not _covered(leaf.engine_path, resource.options.ignore_changes):
             yield Difference(path=leaf.path, old=leaf.old, new=leaf.new, replaces=replaces)
+
+
+def _sorted_sets(path: str, value: Any, sets: Container[str]) -> Any:
+    """The value with one order for whatever is a set."""
+    if isinstance(value, Mapping):
+        return {key: _sorted_sets(f"{path}.{key}", item, sets) for key, item in value.items()}
+    if isinstance(value, list):
+        items = [_sorted_sets(path, item, sets) for item in value]
+        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if path in sets else items
+    return value
 
 
 @dataclass(frozen=True)

@@ -35,21 +35,34 @@ class Renewal:
         elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
             for index, item in enumerate(value):
                 yield from self.paths(f"{path}[{index}]", item)
-        elif any(self._is_in(text) for text in (value if isinstance(value, list) else [value])):
+        elif any(self.holds(text) for text in (value if isinstance(value, list) else [value])):
             yield path
 
-    def _is_in(self, text: Any) -> bool:
+    def holds(self, text: Any) -> bool:
+        """Whether this is one of the outputs, or has one in it."""
         return text in self.values or any(
             value in text for value in self.values if isinstance(text, str) and len(value) >= _SHORTEST_PART
         )
 
 
-def renewed_by_update(resource: Resource, changed: Iterable[str]) -> Renewal | None:
-    """The output that an update of these inputs changes; None if it changes none."""
+def renewed_by_update(resource: Resource, changed: Iterable[str]) -> Renewal:
+    """The output that an update of these inputs changes; no values if it changes none."""
     output = RENEWED_BY_UPDATE.get(resource.type)
     if output is None or output not in resource.outputs or not set(changed) - _NO_PART_OF_IT:
-        return None
+        return Renewal(resource.name, frozenset())
     return Renewal(resource.name, frozenset({str(resource.outputs[output])}))
+
+
+def passed_on(resource: Resource, renewals: Mapping[str, Renewal]) -> frozenset[str]:
+    """The renewed outputs of others that are its inputs and its outputs as well. `renewals` go by URN."""
+    outputs = list(resource.outputs.values())
+    return frozenset(
+        text
+        for key, urns in resource.property_dependencies.items()
+        if resource.inputs.get(key) in outputs
+        for text in texts(resource.inputs.get(key))
+        if any(renewals[urn].holds(text) for urn in urns if urn in renewals)
+    )
 
 
 def renewed_by_replacement(resource: Resource, recording: Recording, *, deleted_first: bool) -> Renewal:

@@ -154,6 +154,48 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
     "random:index/randomUuid:RandomUuid": frozenset({ANY}),
 }
 
+SETS: Mapping[str, frozenset[str]] = {
+    "aws:acm/certificate:Certificate": frozenset({"subjectAlternativeNames"}),
+    "aws:acm/certificateValidation:CertificateValidation": frozenset({"validationRecordFqdns"}),
+    "aws:autoscaling/group:Group": frozenset(
+        {
+            "enabledMetrics",
+            "initialLifecycleHooks",
+            "suspendedProcesses",
+            "tags",
+            "targetGroupArns",
+            "vpcZoneIdentifiers",
+        }
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": frozenset(
+        {"alarmActions", "insufficientDataActions", "metricQueries", "okActions"}
+    ),
+    "aws:ec2/launchTemplate:LaunchTemplate": frozenset({"networkInterfaces.securityGroups", "vpcSecurityGroupIds"}),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": frozenset({"routeTableIds", "securityGroupIds", "subnetIds"}),
+    "aws:elasticache/parameterGroup:ParameterGroup": frozenset({"parameters"}),
+    _BROKER: frozenset({"logDeliveryConfigurations", "securityGroupIds"}),
+    "aws:elasticache/subnetGroup:SubnetGroup": frozenset({"subnetIds"}),
+    "aws:iam/role:Role": frozenset({"managedPolicyArns"}),
+    "aws:lb/listenerRule:ListenerRule": frozenset(
+        {
+            "conditions",
+            "conditions.hostHeader.values",
+            "conditions.httpHeader.values",
+            "conditions.httpRequestMethod.values",
+            "conditions.pathPattern.values",
+            "conditions.sourceIp.values",
+        }
+    ),
+    "aws:lb/loadBalancer:LoadBalancer": frozenset({"securityGroups", "subnets"}),
+    "aws:rds/instance:Instance": frozenset({"enabledCloudwatchLogsExports", "vpcSecurityGroupIds"}),
+    "aws:rds/parameterGroup:ParameterGroup": frozenset({"parameters"}),
+    "aws:rds/subnetGroup:SubnetGroup": frozenset({"subnetIds"}),
+    "aws:route53/record:Record": frozenset({"records"}),
+    "aws:route53/zone:Zone": frozenset({"vpcs"}),
+}
+"""The inputs that are sets to the provider (`terraform providers schema -json`): their order is no change. Dots lead
+into what is nested. Lists whose order counts, such as a pool's instance types, are not among them."""
+
 # Since version 7 of pulumi-aws a resource may have its own region, and changing it replaces the resource.
 _REGION = "region"
 

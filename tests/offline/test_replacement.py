@@ -14,9 +14,10 @@ from pulumi import _types
 from offline.changes import Changes, compare
 from offline.engine import deploy
 from offline.pulumi_internals import class_of
-from offline.replacement import REPLACED_BY
+from offline.replacement import REPLACED_BY, SETS
 from tests.stack_edits import edited
-from tests.stack_variants import VARIANTS, recorded
+from tests.stack_file import changed
+from tests.stack_variants import DOMAIN, VARIANTS, program, recorded
 
 
 def kinds(changes: Changes) -> dict[str, str]:
@@ -27,6 +28,13 @@ def counted(changes: Changes) -> Counter[str]:
     return Counter(change.kind for change in changes.items)
 
 
+def inputs_of(type_: str) -> set[str]:
+    service, name = type_.split(":")[1].split("/")[0], type_.rsplit(":", 1)[1]
+    resource = class_of(type_) or getattr(getattr(aws, service), name)
+    declared = vars(sys.modules[resource.__module__])
+    return {*_types.input_type_types(declared.get(f"{name}InitArgs") or declared[f"{name}Args"])}
+
+
 class TestTheTable:
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_every_type_that_the_program_uses_is_in_it(self, variant: str):
@@ -35,13 +43,7 @@ class TestTheTable:
 
     @pytest.mark.parametrize("type_", sorted(type_ for type_ in REPLACED_BY if type_.startswith("aws:")))
     def test_every_input_in_it_exists(self, type_: str):
-        service, name = type_.split(":")[1].split("/")[0], type_.rsplit(":", 1)[1]
-        resource = class_of(type_) or getattr(getattr(aws, service), name)
-        declared = vars(sys.modules[resource.__module__])
-        known = _types.input_type_types(
-            declared.get(f"{resource.__name__}InitArgs") or declared[f"{resource.__name__}Args"]
-        )
-        assert not REPLACED_BY[type_] - known.keys()
+        assert not REPLACED_BY[type_] - inputs_of(type_)
 
 
 class TestAgainstTheEngine:
@@ -158,6 +160,15 @@ class TestReferences:
         assert kinds(changes) == {"template": "change", "group": "change"}
         assert [difference.path for difference in changes.items[1].differences] == ["launchTemplate.version"]
 
+    def test_an_output_that_passes_an_input_on_is_followed(self):
+        domain = {**DOMAIN, "airflow:web.domain": "jobs.example.com", "airflow:web.public": {}}
+        changes = compare(recorded("public"), program(changed(domain)))
+        found = {change.resource.name: change for change in changes.items}
+        for name in ("web-internal-https", "web-public-https"):
+            assert found[name].kind == "change"
+            [difference] = [each for each in found[name].differences if each.key == "certificateArn"]
+            assert difference.follows == "web-certificate-validation"
+
     def test_ignored_inputs_are_not_followed(self):
         def program(cidr: str) -> None:
             vpc = aws.ec2.Vpc("vpc", cidr_block=cidr)
@@ -179,6 +190,33 @@ class TestReferences:
         changes = compare(before, after)
         assert kinds(changes) == {"address": "change"}
         assert [difference.path for difference in changes.items[0].differences] == ["tagsAll.Team"]
+
+
+class TestSets:
+    def test_the_order_of_the_zones_changes_nothing(self):
+        zones = ["eu-west-1c", "eu-west-1b", "eu-west-1a"]
+        assert edited({"airflow:network.zones": zones}).items == []
+
+    @pytest.mark.parametrize("type_", sorted(SETS))
+    def test_every_set_is_an_input(self, type_: str):
+        assert not {path.split(".")[0] for path in SETS[type_]} - inputs_of(type_)
+
+    def test_a_set_is_compared_wherever_it_is(self):
+        def rule(*patterns: str) -> None:
+            aws.lb.ListenerRule(
+                "rule", listener_arn="a", actions=[], conditions=[{"path_pattern": {"values": [*patterns]}}]
+            )
+
+        before = deploy(lambda: rule("/a", "/b"))[1]
+        assert compare(before, deploy(lambda: rule("/b", "/a"))[1]).items == []
+        assert compare(before, deploy(lambda: rule("/b", "/c"))[1]).items != []
+
+    def test_the_order_of_a_list_counts(self):
+        def group(*policies: str) -> None:
+            aws.autoscaling.Group("group", min_size=0, max_size=1, termination_policies=[*policies])
+
+        before, after = (deploy(lambda each=each: group(*each))[1] for each in (("A", "B"), ("B", "A")))
+        assert kinds(compare(before, after)) == {"group": "change"}
 
 
 @pytest.mark.parametrize(
