@@ -29,16 +29,17 @@ def nodes_replaced(changes: Changes) -> Iterator[str]:
     for change in changes.items:
         if change.resource.type != GROUP:
             continue
-        who, size = _component(change.resource), _size(change.resource)
+        who, nodes = _component(change.resource), _nodes(change.resource, changes.head)
         drain = " A busy worker finishes its tasks first." if _worker(changes.head, change.resource) else ""
         if change.kind == "create":
-            yield f"{who}: a new group of {size}."
+            yield f"{who}: a new group of {_size(change.resource)}."
         elif change.kind == "remove":
             yield f"{who}: the group is deleted. Its workers finish their tasks first, up to their drain limit."
         elif change.kind == "replace":
-            yield f"{who}: the group is replaced, with all of its nodes ({size}) at once."
+            yield f"{who}: the group is replaced, and {nodes} with it, at once."
         elif (cause := _rolling(change, changes)) is not None:
-            yield f"{who}: its nodes ({size}) are replaced one after the other, because {cause} changes.{drain}"
+            replaced = "is replaced" if _size(change.resource) == "1" else "are replaced one after the other"
+            yield f"{who}: {nodes} {replaced}, because {cause} changes.{drain}"
         elif types := _removed_types(change):
             yield f"{who}: its nodes of the removed types ({', '.join(types)}) are replaced one after the other.{drain}"
 
@@ -122,11 +123,11 @@ def _rolling(change: Change, changes: Changes) -> str | None:
         if template.resource.name in followed and template.resource.parent == change.resource.parent:
             causes = list(dict.fromkeys(cause for difference in template.differences for cause in _causes(difference)))
             more = f" and {len(causes) - _MOST_CAUSES} more" if len(causes) > _MOST_CAUSES else ""
-            return f"its launch template ({', '.join(causes[:_MOST_CAUSES])}{more})"
+            return f"the launch template ({', '.join(causes[:_MOST_CAUSES])}{more})"
     skipping = change.sides("instanceRefresh.preferences.skipMatching")[1]
     for key in ("launchTemplate", "mixedInstancesPolicy"):
         if not skipping and any(difference.path.startswith(key) for difference in change.differences):
-            return f"its {_words(key)}"
+            return f"the {_words(key)}"
     return None
 
 
@@ -153,6 +154,14 @@ def _causes(difference: Difference) -> Iterator[str]:
 
 def _component(resource: Resource) -> str:
     return name_of(resource.parent) if resource.parent else resource.name
+
+
+def _nodes(group: Resource, head: Recording) -> str:
+    """All nodes of a group, as the object or subject of a sentence."""
+    noun, size = "worker" if _worker(head, group) else "node", _size(group)
+    if size == "1":
+        return f"the {noun}"
+    return f"its {noun}s ({size})" if " " in size else f"the {size} {noun}s"
 
 
 def _size(group: Resource) -> str:

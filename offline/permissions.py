@@ -24,6 +24,12 @@ def widened(old: str, new: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def admitted(trust: str) -> list[str]:
+    """Who may take a role on, besides the AWS services that act with it; empty if the text is no policy."""
+    principals = [each for statement in _allowed(_statements(trust)) for each in _listed(statement.get("Principal"))]
+    return [f"admits {each}" for each in dict.fromkeys(principals) if not each.startswith("Service ")]
+
+
 def _statements(document: str) -> list[Mapping[str, Any]]:
     try:
         statements = json.loads(document)["Statement"]

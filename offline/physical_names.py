@@ -21,6 +21,7 @@ _IDENTITY: Mapping[str, Sequence[str]] = {
     "aws:ec2/route:Route": ("routeTableId", "destinationCidrBlock"),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": ("subnetId",),
     "aws:ec2/securityGroup:SecurityGroup": ("vpcId", "name"),
+    "aws:ec2/subnet:Subnet": ("vpcId", "cidrBlock"),
     "aws:iam/rolePolicy:RolePolicy": ("role", "name"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
     "aws:lb/listener:Listener": ("loadBalancerArn", "port"),

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from offline.changes import Change, Changes
-from offline.permissions import widened
+from offline.permissions import admitted, widened
+from offline.physical_names import physical_name
 from offline.recording import Resource
 
 INSTANCE = "aws:rds/instance:Instance"
@@ -129,6 +130,22 @@ def cluster_renamed(changes: Changes) -> Iterator[str]:
             )
 
 
+def alias_missing(changes: Changes) -> Iterator[str]:
+    """Two resources of one name in AWS, of which one goes: most likely the same one under another name in Pulumi."""
+    if changes.moved:
+        return
+    leaving = [change.old or change.resource for change in changes.items if change.kind == "remove" or change.renamed]
+    made = [change.resource for change in changes.items if change.kind == "create" or change.renamed]
+    gone = {name: old.name for old in leaving if (name := physical_name(old))}
+    pairs = [(gone[name], new.name) for new in made if (name := physical_name(new)) and name in gone]
+    if pairs:
+        yield (
+            f"Renamed or moved without an alias: {', '.join(' to '.join(dict.fromkeys(pair)) for pair in pairs)}. "
+            "Pulumi creates before it deletes, and both have one name in AWS: the new one is refused (already "
+            "exists), or deleted with the old one. Give it an alias to its old name."
+        )
+
+
 def data_lost(changes: Changes) -> Iterator[str]:
     names = [change.resource.name for change in changes.losing_data]
     if names and not changes.moved:
@@ -226,7 +243,8 @@ def permissions_widened(changes: Changes) -> Iterator[str]:
             continue  # a new role or bucket needs its permissions, so they are no finding
         for key in ("policy", "assumeRolePolicy"):
             old, new = change.sides(key)
-            found = widened(str(old), str(new)) if new is not None else []
+            created_role = change.kind == "create" and key == "assumeRolePolicy"
+            found = [] if new is None else admitted(str(new)) if created_role else widened(str(old), str(new))
             if found and resource.type.startswith(("aws:iam/", "aws:s3/")):
                 yield f"{resource.name}: {'; '.join(found)}."
         if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
@@ -254,6 +272,7 @@ RULES: Sequence[Rule] = (
     network_replaced,
     zone_removed,
     cluster_renamed,
+    alias_missing,
     data_lost,
     protection_lost,
     snapshot_skipped,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import pulumi
 import pulumi_aws as aws
 import pytest
 
@@ -90,15 +92,21 @@ def test_the_plan_warns_of_risks(edits: dict[str, Any], told: str):
     [
         (
             {"airflow:config": {"core": {"max_active_tasks_per_dag": 8}}},
-            "masters: its nodes (2) are replaced one after the other, because its launch template "
+            "masters: the 2 nodes are replaced one after the other, because the launch template "
             "(AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG) changes.",
         ),
         (
             {"airflow:workerPools.default.concurrency": 12},
-            "pool-default: its nodes (1 to 8) are replaced one after the other",
+            "pool-default: its workers (1 to 8) are replaced one after the other, because the launch template (",
         ),
-        ({"aws:defaultTags.tags.CostCenter": "42"}, "pool-heavy: its nodes (0 to 4) are replaced one after the other"),
-        ({"airflow:cluster.name": "airflow-live"}, "pool-default: the group is replaced, with all of its nodes"),
+        (
+            {"aws:defaultTags.tags.CostCenter": "42"},
+            "pool-heavy: its workers (0 to 4) are replaced one after the other",
+        ),
+        (
+            {"airflow:cluster.name": "airflow-live"},
+            "pool-default: the group is replaced, and its workers (1 to 8) with it, at once.",
+        ),
         (NEW_POOL, "pool-ml: a new group of 0 to 2."),
         ({"airflow:workerPools.heavy": REMOVED}, "pool-heavy: the group is deleted."),
         ({"airflow:workerPools.heavy": REMOVED}, "queue heavy: no pool serves it any more"),
@@ -134,6 +142,45 @@ def test_a_harmless_edit_is_not_reported_as_a_risk(edits: dict[str, Any]):
 @pytest.mark.parametrize("edits", [OTHER_REGION, {"airflow:network.cidr": "10.90.0.0/16"}])
 def test_a_network_that_is_removed_as_a_whole_is_not_reported_zone_by_zone(edits: dict[str, Any]):
     assert "Zone" not in "\n".join(risks(edited(edits)))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda name: aws.route53.Record(name, zone_id="Z1", name="a.example.com", type="A", records=["10.0.0.1"]),
+        lambda name: aws.iam.Role(name, name="workers", assume_role_policy="{}"),
+        lambda name: aws.s3.Bucket(name, bucket="dags"),
+        lambda name: aws.lb.Listener(name, load_balancer_arn="a", port=443, default_actions=[]),
+    ],
+    ids=["record", "role", "bucket", "listener"],
+)
+def test_a_resource_that_is_renamed_without_an_alias_collides_with_itself(program: Callable[[str], object]):
+    found = risks(compare(deploy(lambda: program("old"))[1], deploy(lambda: program("new"))[1]))
+    assert [risk for risk in found if "alias" in risk] == [
+        "Renamed or moved without an alias: old to new. Pulumi creates before it deletes, and both have one name in "
+        "AWS: the new one is refused (already exists), or deleted with the old one. Give it an alias to its old name."
+    ]
+
+
+def test_resources_of_other_names_do_not_collide():
+    def program(name: str, type_: str) -> None:
+        aws.route53.Record(name, zone_id="Z1", name="a.example.com", type=type_, records=["10.0.0.1"])
+        aws.route53.Zone(f"{name}-zone", name="example.com")  # Route 53 takes any number of one name
+        aws.iam.Role(f"{name}-role", assume_role_policy="{}")
+
+    assert not [
+        risk
+        for risk in risks(compare(deploy(lambda: program("old", "A"))[1], deploy(lambda: program("new", "TXT"))[1]))
+        if "alias" in risk
+    ]
+
+
+def test_an_alias_keeps_a_renamed_resource_from_colliding():
+    def program(name: str, **options: Any) -> None:
+        aws.s3.Bucket(name, bucket="dags", opts=pulumi.ResourceOptions(**options))
+
+    aliased = deploy(lambda: program("new", aliases=[pulumi.Alias(name="old")]))[1]
+    assert risks(compare(deploy(lambda: program("old"))[1], aliased)) == []
 
 
 def test_a_larger_pool_replaces_only_the_masters():
@@ -197,6 +244,20 @@ def test_a_new_policy_widens_an_old_role_and_not_a_new_one():
         deploy(lambda: program("old", "new", policies=True))[1],
     )
     assert risks(compare(before, after)) == ["old-policy: may s3:GetObject."]
+
+
+def test_a_new_pool_is_no_risk():
+    assert risks(edited(NEW_POOL)) == []
+
+
+def test_a_new_role_that_another_account_may_take_on_is_a_risk():
+    def program() -> None:
+        principal = {"Service": "ec2.amazonaws.com", "AWS": "arn:aws:iam::444455556666:root"}
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+        aws.iam.Role("new", assume_role_policy=json.dumps({"Statement": [trust]}))
+
+    [risk] = risks(compare(deploy(lambda: None)[1], deploy(program)[1]))
+    assert risk == "new: admits AWS arn:aws:iam::444455556666:root."
 
 
 def test_a_major_upgrade_is_reported_as_irreversible():
