@@ -3,44 +3,171 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 
 def widened(old: str, new: str) -> list[str]:
-    """The permissions that only the new policy gives, each as one phrase; empty if none, or if neither is a policy.
+    """The permissions that only the new policy gives, one phrase each; empty if none, or if neither is a policy.
 
-    A resource that only has another name, such as that of a renamed cluster, is no new permission; more resources than
-    before are, and so is a new `*`.
+    Each permission (who may do what with what, on which conditions) must be within a statement of the old policy, and
+    each denial of the old one within a statement of the new one.
     """
     before, after = _statements(old), _statements(new)
+    known = [each for each in before if each.effect == "Allow"]
+    still_denied = [each for each in after if each.effect == "Deny"]
     found = [
-        *_new_actions(before, after),
-        *_new_principals(before, after),
-        *_lost_denials(before, after),
-        *_wider_scope(before, after),
+        *(_permission(each, known) for each in _uncovered(after, "Allow", known)),
+        *(_denial(each, still_denied) for each in _uncovered(before, "Deny", still_denied)),
     ]
-    return list(dict.fromkeys(found))
+    phrases: dict[str, dict[str, None]] = {}
+    for opening, item in found:
+        phrases.setdefault(opening, {})[item] = None
+    return [f"{opening} {', '.join(items)}".strip() for opening, items in phrases.items()]
 
 
 def admitted(trust: str) -> list[str]:
     """Who may take a role on, besides the AWS services that act with it; empty if the text is no policy."""
-    principals = [each for statement in _allowed(_statements(trust)) for each in _listed(statement.get("Principal"))]
+    principals = [each for it in _statements(trust) if it.effect == "Allow" for each in it.principals.written()]
     return [f"admits {each}" for each in dict.fromkeys(principals) if not each.startswith("Service ")]
 
 
-def _statements(document: str) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True)
+class _Part:
+    """Principals, actions or resources: these, or all but these."""
+
+    items: tuple[str, ...]
+    inverted: bool = False
+
+    def covers(self, other: _Part) -> bool:
+        """Whether everything in the other one is in this one."""
+        if other.inverted:
+            return _all_in(self.items, other.items) if self.inverted else "*" in self.items
+        if self.inverted:
+            return not any(_matches(*pair) for a in other.items for b in self.items for pair in ((a, b), (b, a)))
+        return _all_in(other.items, self.items)
+
+    def single(self) -> Iterator[_Part]:
+        """The same, one item each."""
+        yield from [self] if self.inverted else (_Part((item,)) for item in self.items)
+
+    def written(self) -> list[str]:
+        return [f"everything but {', '.join(self.items)}"] if self.inverted else [each for each in self.items if each]
+
+
+@dataclass(frozen=True)
+class _Condition:
+    operator: str
+    key: str
+    values: tuple[str, ...]
+
+    def covers(self, other: _Condition) -> bool:
+        """Whether every request that meets the other one meets this one."""
+        if (self.operator, self.key.lower()) != (other.operator, other.key.lower()):
+            return False
+        if self.values == other.values:
+            return True
+        if self.operator.startswith("NumericLessThan"):
+            return max(map(float, other.values)) <= max(map(float, self.values))
+        if "Not" in self.operator:
+            return _all_in(self.values, other.values)
+        return _all_in(other.values, self.values)
+
+
+@dataclass(frozen=True)
+class _Statement:
+    effect: str
+    principals: _Part
+    actions: _Part
+    resources: _Part
+    conditions: tuple[_Condition, ...]
+
+    def single(self) -> Iterator[_Statement]:
+        """The same as statements of one principal, action and resource each."""
+        for principal in self.principals.single():
+            for action in self.actions.single():
+                for resource in self.resources.single():
+                    yield replace(self, principals=principal, actions=action, resources=resource)
+
+    def covers(self, other: _Statement, *, but: str = "") -> bool:
+        """Whether this one says all that the other one does, `but` for one part."""
+        parts = [part for part in ("principals", "actions", "resources") if part != but]
+        within = all(getattr(self, part).covers(getattr(other, part)) for part in parts)
+        return within and (but == "conditions" or not self.unmet(other))
+
+    def unmet(self, other: _Statement) -> list[_Condition]:
+        """The conditions that the other one does not imply."""
+        return [mine for mine in self.conditions if not any(mine.covers(each) for each in other.conditions)]
+
+
+def _uncovered(statements: list[_Statement], effect: str, by: list[_Statement]) -> Iterator[_Statement]:
+    for statement in statements:
+        if statement.effect == effect:
+            yield from (each for each in statement.single() if not any(other.covers(each) for other in by))
+
+
+def _permission(found: _Statement, known: list[_Statement]) -> tuple[str, str]:
+    """How a new permission is told: by the part that no known statement has."""
+    action = ", ".join(found.actions.written())
+    for statement in known:
+        if statement.covers(found, but="conditions"):
+            return f"may {action} {_weaker(statement.unmet(found), found)}", ""
+    if not any(statement.actions.covers(found.actions) for statement in known):
+        return "may", f"do {action}" if found.actions.inverted else action
+    if not any(statement.principals.covers(found.principals) for statement in known):
+        return "admits", ", ".join(found.principals.written())
+    return f"may {action} on", ", ".join(found.resources.written())
+
+
+def _weaker(unmet: list[_Condition], found: _Statement) -> str:
+    left = {each.key.lower() for each in found.conditions}
+    dropped = list(dict.fromkeys(each.key for each in unmet if each.key.lower() not in left))
+    wider = list(dict.fromkeys(each.key for each in unmet if each.key.lower() in left))
+    told = [f"without a condition on {', '.join(dropped)}"] if dropped else []
+    return " and ".join([*told, *([f"under a wider condition on {', '.join(wider)}"] if wider else [])])
+
+
+def _denial(lost: _Statement, left: list[_Statement]) -> tuple[str, str]:
+    conditions = ", ".join(f"{each.operator} {each.key} {', '.join(each.values)}" for each in lost.conditions)
+    opening = f"no longer denies {', '.join(lost.actions.written())}{f' ({conditions})' if conditions else ''}"
+    elsewhere = any(statement.covers(lost, but="resources") for statement in left)
+    return (f"{opening} on", ", ".join(lost.resources.written())) if elsewhere else (opening, "")
+
+
+def _statements(document: str) -> list[_Statement]:
     try:
         statements = json.loads(document)["Statement"]
     except (ValueError, KeyError, TypeError):
         return []
     listed = statements if isinstance(statements, list) else [statements]
-    return [statement for statement in listed if isinstance(statement, Mapping)]
+    return [
+        _Statement(
+            effect=str(each.get("Effect")),
+            principals=_part(each, "Principal"),
+            actions=_part(each, "Action"),
+            resources=_part(each, "Resource"),
+            conditions=tuple(_conditions(each.get("Condition"))),
+        )
+        for each in listed
+        if isinstance(each, Mapping)
+    ]
 
 
-def _allowed(statements: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [statement for statement in statements if statement.get("Effect") == "Allow"]
+def _part(statement: Mapping[str, Any], key: str) -> _Part:
+    inverted = f"Not{key}" in statement
+    items = _listed(statement.get(f"Not{key}" if inverted else key))
+    if key == "Principal":
+        items = ["AWS *" if item == "*" else item for item in items]
+    return _Part(tuple(items) or ("",), inverted)
+
+
+def _conditions(condition: Any) -> Iterator[_Condition]:
+    for operator, keys in condition.items() if isinstance(condition, Mapping) else ():
+        for key, values in keys.items():
+            # To IAM the two are one operator.
+            yield _Condition(operator.replace("ArnEquals", "ArnLike"), key, tuple(_listed(values)))
 
 
 def _listed(value: Any) -> list[str]:
@@ -49,46 +176,9 @@ def _listed(value: Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else [] if value is None else [str(value)]
 
 
-def _new_actions(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]) -> Iterator[str]:
-    known = [action for statement in _allowed(before) for action in _listed(statement.get("Action"))]
-    for statement in _allowed(after):
-        for action in _listed(statement.get("Action")):
-            if not _covered(action, known):
-                yield f"may {action}"
-        if "NotAction" in statement and statement not in before:
-            yield f"may do everything but {', '.join(_listed(statement['NotAction']))}"
+def _all_in(texts: Iterable[str], patterns: Iterable[str]) -> bool:
+    return all(any(_matches(text, pattern) for pattern in patterns) for text in texts)
 
 
-def _new_principals(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]) -> Iterator[str]:
-    known = [principal for statement in _allowed(before) for principal in _listed(statement.get("Principal"))]
-    for statement in _allowed(after):
-        for principal in _listed(statement.get("Principal")):
-            if principal not in known:
-                yield f"admits {principal}"
-
-
-def _lost_denials(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]) -> Iterator[str]:
-    old, new = (
-        [action for each in side if each.get("Effect") == "Deny" for action in _listed(each.get("Action"))]
-        for side in (before, after)
-    )
-    yield from (f"no longer denies {action}" for action in old if action not in new)
-
-
-def _wider_scope(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]) -> Iterator[str]:
-    """The same action on more resources than before, or under fewer conditions."""
-    for action in dict.fromkeys(action for each in _allowed(after) for action in _listed(each.get("Action"))):
-        old, new = (
-            [each for each in _allowed(side) if action in _listed(each.get("Action"))] for side in (before, after)
-        )
-        known, asked = ([item for each in side for item in _listed(each.get("Resource"))] for side in (old, new))
-        if len(asked) > len(known) > 0 or ("*" in asked and "*" not in known and known):
-            added = [resource for resource in asked if not _covered(resource, known)]
-            if added:
-                yield f"may {action} on {', '.join(added)}"
-        if old and all(each.get("Condition") for each in old) and not all(each.get("Condition") for each in new):
-            yield f"may {action} without a condition"
-
-
-def _covered(text: str, patterns: list[str]) -> bool:
-    return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
+def _matches(text: str, pattern: str) -> bool:
+    return fnmatchcase(text.lower(), pattern.lower())

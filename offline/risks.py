@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from offline.changes import Change, Changes
 from offline.permissions import admitted, widened
@@ -235,16 +235,18 @@ def without_tls(changes: Changes) -> Iterator[str]:
 def permissions_widened(changes: Changes) -> Iterator[str]:
     if changes.moved:
         return
-    before = {resource.urn for resource in changes.base.resources}
+    existed = {resource.urn for resource in changes.base.resources}
+    renamed = _renamed(changes)
     for change in changes.items:
         resource = change.resource
-        new_owner = {urn for key in _OWNERS for urn in resource.property_dependencies.get(key, ())} - before
+        new_owner = {urn for key in _OWNERS for urn in resource.property_dependencies.get(key, ())} - existed
         if change.kind == "remove" or (change.kind == "create" and new_owner):
             continue  # a new role or bucket needs its permissions, so they are no finding
         for key in ("policy", "assumeRolePolicy"):
             old, new = change.sides(key)
             created_role = change.kind == "create" and key == "assumeRolePolicy"
-            found = [] if new is None else admitted(str(new)) if created_role else widened(str(old), str(new))
+            before = _as_called_now(str(old), renamed)
+            found = [] if new is None else admitted(str(new)) if created_role else widened(before, str(new))
             if found and resource.type.startswith(("aws:iam/", "aws:s3/")):
                 yield f"{resource.name}: {'; '.join(found)}."
         if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
@@ -293,6 +295,23 @@ def _together(findings: Sequence[tuple[Change, str]]) -> Iterator[str]:
         names.setdefault(meaning, []).append(change.resource.name)
     for meaning, found in names.items():
         yield f"{', '.join(found)}: {meaning}."
+
+
+def _renamed(changes: Changes) -> dict[str, str]:
+    """The names in AWS that change, old to new: what a policy allows under the new name is nothing new."""
+    pairs = (
+        pair
+        for change in changes.updates()
+        if change.old is not None
+        for pair in zip(physical_name(change.old) or (), physical_name(change.resource) or (), strict=False)
+    )
+    return {old: new for old, new in pairs if isinstance(old, str) and isinstance(new, str) and old != new}
+
+
+def _as_called_now(document: str, renamed: Mapping[str, str]) -> str:
+    longest_first = sorted(renamed, key=len, reverse=True)
+    pattern = "|".join(map(re.escape, longest_first))
+    return re.sub(pattern, lambda found: renamed[found.group()], document) if pattern else document
 
 
 def _fell(old: object, new: object) -> bool:
