@@ -160,14 +160,24 @@ class TestReferences:
         assert kinds(changes) == {"template": "change", "group": "change"}
         assert [difference.path for difference in changes.items[1].differences] == ["launchTemplate.version"]
 
-    def test_an_output_that_passes_an_input_on_is_followed(self):
+    def test_an_output_that_passes_an_input_through_is_followed(self):
+        def program(cidr: str) -> None:
+            vpc = aws.ec2.Vpc("vpc", cidr_block=cidr)
+            subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="10.0.0.0/24")
+            way = aws.ec2.InternetGateway("way", vpc_id=subnet.vpc_id)
+            aws.ec2.RouteTable("table", vpc_id=way.vpc_id)
+
+        before, after = (deploy(lambda cidr=cidr: program(cidr))[1] for cidr in ("10.0.0.0/16", "10.1.0.0/16"))
+        changes = compare(before, after)
+        assert kinds(changes) == {"vpc": "replace", "subnet": "replace", "way": "change", "table": "replace"}
+        [table] = [change for change in changes.items if change.resource.name == "table"]
+        assert table.reasons == ("vpcId follows way",)
+
+    def test_another_domain_changes_both_https_listeners(self):
         domain = {**DOMAIN, "airflow:web.domain": "jobs.example.com", "airflow:web.public": {}}
         changes = compare(recorded("public"), program(changed(domain)))
-        found = {change.resource.name: change for change in changes.items}
-        for name in ("web-internal-https", "web-public-https"):
-            assert found[name].kind == "change"
-            [difference] = [each for each in found[name].differences if each.key == "certificateArn"]
-            assert difference.follows == "web-certificate-validation"
+        listeners = {"web-internal-https", "web-public-https"}
+        assert {change.resource.name for change in changes.updates("aws:lb/listener:Listener")} >= listeners
 
     def test_ignored_inputs_are_not_followed(self):
         def program(cidr: str) -> None:
