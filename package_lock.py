@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from node.environment import PackageIndex
-from node.lock import PYPI, AskedIndex, LockError, make_lock
+from node.lock import PYPI, LockError, UvIndex, make_lock
 from node.node_file import PROGRAMS, ROOTFS
 from offline.stack_config import StackFileError, read_stack_config
 from settings import PackageIndexSettings
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
-        make_lock(upgrade=given.upgrade, asked=asked_index(given.root, given.stack))
+        make_lock(upgrade=given.upgrade, index=stack_index(given.root, given.stack))
     except (LockError, StackFileError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def asked_index(root: Path, stack: str) -> AskedIndex:
+def stack_index(root: Path, stack: str) -> UvIndex:
     """The package index of the stack, with its credentials.
 
     Checks nothing else in the stack file, which may already set options of the new Airflow that is about to be locked.
@@ -53,7 +53,7 @@ def asked_index(root: Path, stack: str) -> AskedIndex:
         index = PackageIndexSettings.model_validate_json(section, by_alias=True, by_name=False).for_nodes()
     except ValidationError:
         raise LockError(f"airflow:{KEY} of {stack} has a mistake; `make plan STACK={stack}` shows where.") from None
-    return AskedIndex(
+    return UvIndex(
         index, package_index.variables(index.url, pypi=index.pypi, credentials=_credentials(index, config.region))
     )
 

@@ -33,34 +33,34 @@ class LockError(Exception):
 
 
 @dataclass(frozen=True)
-class AskedIndex:
+class UvIndex:
     """The package index of the stack, if it has one of its own, and the variables by which uv finds it."""
 
-    index: PackageIndex | None
+    package_index: PackageIndex | None
     variables: Mapping[str, str]
 
 
-PYPI = AskedIndex(None, {})
+PYPI = UvIndex(None, {})
 
 
-def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, asked: AskedIndex) -> None:
+def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: UvIndex) -> None:
     """Resolve the sources into a lock with hashes. Pins that still fit are kept, unless told to upgrade."""
     command = ["pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
     command += ["--generate-hashes", "--custom-compile-command", "make lock"]
     command += ["--upgrade"] if upgrade else []
     command += [*(str(source.relative_to(ROOT)) for source in sources), "--output-file", str(lock)]
-    _uv(command, asked, f"{' + '.join(source.name for source in sources)} cannot be resolved")
-    lock.write_text(inputs_line(sources) + index_line(asked.index) + lock.read_text())
+    _uv(command, index, f"{' + '.join(source.name for source in sources)} cannot be resolved")
+    lock.write_text(inputs_line(sources) + index_line(index.package_index) + lock.read_text())
 
 
-def unpack(lock: Path, target: Path, platform: str, *, asked: AskedIndex) -> None:
+def unpack(lock: Path, target: Path, platform: str, *, index: UvIndex) -> None:
     """Unpack the lock's wheels for a platform, hashes verified: fails if one of them has no wheel there."""
     command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--python-version", PYTHON_VERSION, "--python-platform", platform, "--target", str(target)]
-    _uv([*command, "--requirements", str(lock)], asked, f"{lock.name} cannot be installed on {platform}")
+    _uv([*command, "--requirements", str(lock)], index, f"{lock.name} cannot be installed on {platform}")
 
 
-def make_lock(*, upgrade: bool, asked: AskedIndex) -> None:
+def make_lock(*, upgrade: bool, index: UvIndex) -> None:
     """Make both locks and the registry of options. Changes nothing in the repository unless every step succeeds."""
     check_requirements(USER_REQUIREMENTS.read_text())
     with tempfile.TemporaryDirectory(prefix="airflow-lock-") as scratch:
@@ -69,13 +69,13 @@ def make_lock(*, upgrade: bool, asked: AskedIndex) -> None:
             if (LOCKS / name).exists():
                 shutil.copyfile(LOCKS / name, locks / name)
         with _step("resolving Airflow and airflow-requirements.txt"):
-            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade, asked=asked)
+            compile_lock(AIRFLOW_SOURCES, locks / AIRFLOW_LOCK, upgrade=upgrade, index=index)
         with _step("resolving uv"):
-            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade, asked=asked)
+            compile_lock(UV_SOURCES, locks / UV_LOCK, upgrade=upgrade, index=index)
         for platform in PLATFORMS:
             with _step(f"unpacking the wheels for {platform}"):
-                unpack(locks / AIRFLOW_LOCK, locks / platform, platform, asked=asked)
-                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform, asked=asked)
+                unpack(locks / AIRFLOW_LOCK, locks / platform, platform, index=index)
+                unpack(locks / UV_LOCK, locks / f"{platform}-uv", platform, index=index)
         with _step("extracting Airflow's options"):
             registry = to_json(extract(locks / PLATFORMS[0]))
         for name in (AIRFLOW_LOCK, UV_LOCK):
@@ -107,14 +107,14 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **ours, **variables}
 
 
-def _uv(command: Sequence[str], asked: AskedIndex, failure: str) -> None:
+def _uv(command: Sequence[str], index: UvIndex, failure: str) -> None:
     # The machine's own trust store, as everywhere else in the project: uv's bundled one knows no private CA.
     # No configuration files: a uv.toml of this machine or its user may name an index that nodes do not use.
     uv = Path(sys.executable).with_name("uv")
     result = subprocess.run(
         [str(uv), *command, "--system-certs", "--no-config"],
         cwd=ROOT,
-        env=clean_environment(asked.variables),
+        env=clean_environment(index.variables),
         text=True,
         capture_output=True,
         check=False,

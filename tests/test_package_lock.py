@@ -18,8 +18,8 @@ import yaml
 import package_lock
 from node import lock
 from node.environment import PackageIndex
-from node.lock import AskedIndex, LockError
-from package_lock import asked_index
+from node.lock import LockError, UvIndex
+from package_lock import stack_index
 from setting_rules.warnings import warnings
 from tests.node.fake_server import FakeServer, serving
 from tests.node.package_indexes import PASSWORD, USERNAME, serving_packages
@@ -60,16 +60,16 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "requirements.txt"
 
 
-def _locked(sources: Path, asked: AskedIndex) -> str:
+def _locked(sources: Path, index: UvIndex) -> str:
     target = sources.with_name("lock.txt")
-    lock.compile_lock([sources], target, upgrade=False, asked=asked)
+    lock.compile_lock([sources], target, upgrade=False, index=index)
     return target.read_text()
 
 
-def _index(server: FakeServer, *, pypi: bool, credentials: Any = CREDENTIALS) -> AskedIndex:
+def _index(server: FakeServer, *, pypi: bool, credentials: Any = CREDENTIALS) -> UvIndex:
     url = f"{server.url}/simple/"
     index = PackageIndex(url=url, credentials_secret=None, pypi=pypi)
-    return AskedIndex(index, package_index.variables(url, pypi=pypi, credentials=credentials))
+    return UvIndex(index, package_index.variables(url, pypi=pypi, credentials=credentials))
 
 
 def test_what_the_stacks_index_has_is_locked_by_hash(sources: Path, private: FakeServer):
@@ -171,7 +171,7 @@ def _stack(repository: Path, index: Any, *, key: str = "airflow:packageIndex") -
 
 def test_a_stack_without_an_index_adds_no_variables(repository: Path):
     (repository / "Pulumi.prod.yaml").write_text("config:\n  aws:region: eu-west-1\n")
-    assert asked_index(repository, "prod") == lock.PYPI
+    assert stack_index(repository, "prod") == lock.PYPI
 
 
 @pytest.mark.parametrize("key", ["airflow:packageIndex", "packageIndex"])
@@ -180,16 +180,16 @@ def test_the_credentials_come_from_secrets_manager(aws: boto3.Session, repositor
     secret = json.dumps({"username": USERNAME, "password": PASSWORD})
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=secret)
     _stack(repository, INDEX, key=key)
-    asked = asked_index(repository, "prod")
-    assert asked.variables == package_index.variables(INDEX["url"], pypi=True, credentials=CREDENTIALS)
-    assert asked.index == PackageIndex(url=INDEX["url"], credentials_secret="package-index", pypi=True)
+    index = stack_index(repository, "prod")
+    assert index.variables == package_index.variables(INDEX["url"], pypi=True, credentials=CREDENTIALS)
+    assert index.package_index == PackageIndex(url=INDEX["url"], credentials_secret="package-index", pypi=True)
 
 
 @pytest.mark.usefixtures("aws")
 def test_a_secret_that_cannot_be_read_is_named(repository: Path):
     _stack(repository, INDEX)
     with pytest.raises(LockError, match="The secret package-index of the package index cannot be read in eu-west-1"):
-        asked_index(repository, "prod")
+        stack_index(repository, "prod")
 
 
 @pytest.mark.parametrize("value", ["hush", "[]", '{"username": "hush"}', '{"username": "hush", "password": 1}'])
@@ -197,7 +197,7 @@ def test_a_secret_in_another_format_is_named_and_not_quoted(aws: boto3.Session, 
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
     _stack(repository, INDEX)
     with pytest.raises(LockError, match="The secret package-index cannot be used") as refused:
-        asked_index(repository, "prod")
+        stack_index(repository, "prod")
     assert "hush" not in str(refused.value)
 
 
@@ -205,7 +205,7 @@ def test_a_secret_in_another_format_is_named_and_not_quoted(aws: boto3.Session, 
 def test_a_section_at_fault_leads_to_the_plan_that_says_why(repository: Path, index: Any):
     _stack(repository, index)
     with pytest.raises(LockError, match="make plan STACK=prod"):
-        asked_index(repository, "prod")
+        stack_index(repository, "prod")
 
 
 def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]):

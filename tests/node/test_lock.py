@@ -82,8 +82,8 @@ def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch:
     called: list[list[str]] = []
     monkeypatch.setattr(lock, "_uv", lambda command, _index, _failure: called.append(list(command)))
     (tmp_path / "lock").touch()
-    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False, asked=lock.PYPI)
-    lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28", asked=lock.PYPI)
+    lock.compile_lock(lock.AIRFLOW_SOURCES, tmp_path / "lock", upgrade=False, index=lock.PYPI)
+    lock.unpack(tmp_path / "lock", tmp_path / "site", "aarch64-manylinux_2_28", index=lock.PYPI)
     for command in called:
         assert command[command.index("--only-binary") :][:2] == ["--only-binary", ":all:"]
         assert "3.13" in command
