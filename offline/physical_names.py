@@ -10,14 +10,11 @@ from offline.recording import Resource
 
 _NAMES = ("bucket", "identifier", "replicationGroupId", "dashboardName", "name")
 
-_OPTIONAL = frozenset(
-    {"cidrIpv4", "cidrIpv6", "fromPort", "prefixListId", "referencedSecurityGroupId", "setIdentifier", "toPort"}
-)
-_GROUP_RULE = ("securityGroupId", "ipProtocol", *sorted(_OPTIONAL - {"setIdentifier"}))
+_ORIGIN = ("cidrIpv4", "referencedSecurityGroupId", "cidrIpv6", "prefixListId")
+_GROUP_RULE = ("securityGroupId", "ipProtocol", "fromPort", "toPort", *_ORIGIN)
+_OPTIONAL = {*_ORIGIN, "fromPort", "toPort", "setIdentifier"}
 
-# The types of which a name alone does not say it. Of one name there may be many public zones, but one private zone in
-# a VPC (ConflictingDomainExists in https://docs.aws.amazon.com/Route53/latest/APIReference/API_CreateHostedZone.html).
-_IDENTITY: Mapping[str, Sequence[str]] = {
+NAMED_BY: Mapping[str, Sequence[str]] = {
     "aws:autoscaling/attachment:Attachment": ("autoscalingGroupName", "lbTargetGroupArn"),
     "aws:autoscaling/lifecycleHook:LifecycleHook": ("autoscalingGroupName", "name"),
     "aws:ec2/route:Route": ("routeTableId", "destinationCidrBlock"),
@@ -36,12 +33,16 @@ _IDENTITY: Mapping[str, Sequence[str]] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _GROUP_RULE,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _GROUP_RULE,
 }
+"""The inputs that together are the name, where a name alone is not. Of two resources with the same ones AWS refuses the
+second, or takes both for one, which the deletion of either then removes.
+
+Of one name there may be many public zones, but one private zone in a VPC (ConflictingDomainExists in
+https://docs.aws.amazon.com/Route53/latest/APIReference/API_CreateHostedZone.html)."""
 
 
 def physical_name(resource: Resource) -> tuple[Any, ...] | None:
     """What no two resources can share; None if AWS or the provider decides it."""
-    keys = _IDENTITY.get(resource.type, [key for key in _NAMES if key in resource.inputs][:1])
+    keys = NAMED_BY.get(resource.type) or [key for key in _NAMES if key in resource.inputs][:1]
     inputs = {key: json.dumps(value) if isinstance(value, list) else value for key, value in resource.inputs.items()}
-    values = tuple(inputs.get(key) for key in keys)
-    missing = any(value is None for key, value in zip(keys, values, strict=True) if key not in _OPTIONAL)
-    return None if missing or not keys else (resource.type, *values)
+    missing = any(inputs.get(key) is None for key in keys if key not in _OPTIONAL)
+    return None if missing or not keys else (resource.type, *(inputs.get(key) for key in keys))

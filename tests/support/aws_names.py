@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from offline.physical_names import NAMED_BY, physical_name
 from offline.recording import Recording, Resource
 from offline.urns import name_of, qualified_type
 from tests.stack_file import changed
@@ -16,28 +17,8 @@ from tests.support.state_keys import GOLDEN
 
 NAMES = GOLDEN / "aws_names.txt"
 
-# The inputs that together are the name, where it is not in one of _NAMES. Of two resources with the same ones AWS
-# refuses the second, or it takes both for one, which the deletion of either then removes.
-_PARTS = {
-    "aws:autoscaling/attachment:Attachment": ("autoscalingGroupName", "lbTargetGroupArn"),
-    "aws:autoscaling/lifecycleHook:LifecycleHook": ("autoscalingGroupName", "name"),
-    "aws:ec2/route:Route": ("routeTableId", "destinationCidrBlock"),
-    "aws:ec2/routeTableAssociation:RouteTableAssociation": ("subnetId",),
-    "aws:ec2/subnet:Subnet": ("vpcId", "cidrBlock"),
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
-    "aws:lb/listener:Listener": ("loadBalancerArn", "port"),
-    "aws:lb/listenerRule:ListenerRule": ("listenerArn", "priority"),
-    "aws:route53/record:Record": ("zoneId", "name", "type"),
-    "aws:s3/bucketObjectv2:BucketObjectv2": (),  # the key is a digest of the content
-    **{
-        f"aws:vpc/securityGroup{kind}Rule:SecurityGroup{kind}Rule": (
-            *("securityGroupId", "ipProtocol", "fromPort", "toPort"),
-            *("cidrIpv4", "referencedSecurityGroupId"),
-        )
-        for kind in ("Ingress", "Egress")
-    },
-}
-_NAMES = ("name", "identifier", "replicationGroupId", "bucket")
+# Their key is a digest of the content.
+_DIGESTS = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 
 @cache
@@ -66,14 +47,14 @@ def aws_names(recording: Recording) -> dict[str, Resource]:
     known = {value: r.name for r in recording.resources for value in (r.id, r.outputs.get("arn")) if value}
     found = {}
     for resource in recording.resources:
-        inputs = resource.inputs
-        if resource.type in _PARTS:
-            parts = [part for part in _PARTS[resource.type] if part in inputs]
-            values = [inputs[part] if part == "name" else known.get(inputs[part], inputs[part]) for part in parts]
-        else:
-            values = [inputs[part] for part in _NAMES if part in inputs][:1]
-        if values and resource.type.startswith("aws:"):
-            found[" ".join(map(str, (resource.type, *values)))] = resource
+        name = physical_name(resource)
+        if name is None or resource.type == _DIGESTS:
+            continue
+        if resource.type in NAMED_BY:
+            given = {part: resource.inputs[part] for part in NAMED_BY[resource.type] if part in resource.inputs}
+            texts = {part: value for part, value in given.items() if not isinstance(value, list)}
+            name = (name[0], *(text if part == "name" else known.get(text, text) for part, text in texts.items()))
+        found[" ".join(map(str, name))] = resource
     return found
 
 
