@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make lock", usage="make lock [STACK=prod] [UPGRADE=1]", description=__doc__)
     parser.add_argument("--stack", default="prod", help="the stack whose airflow:packageIndex is used")
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
+    parser.add_argument("--upgrade", action="store_true", help="use the newest versions instead of keeping pins")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LockError, StackFileError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("Done. Review the change of node/locks and node/airflow_options.json, then commit it.")
+    print("Done. Review the changes in node/locks and node/airflow_options.json, then commit them.")
     return 0
 
 
@@ -62,7 +62,7 @@ def _credentials(index: PackageIndex, region: str) -> Any:
     secret = index.credentials_secret
     if secret is None:
         return None
-    # Imported here: only stacks with credentials for their index need the SDK and credentials for AWS.
+    # Imported here: only stacks with credentials for their index need the SDK and AWS credentials.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

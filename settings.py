@@ -1,8 +1,8 @@
 """The whole configuration surface: every key a stack file may hold, and nothing else.
 
-Keys are camelCase in YAML and snake_case here. A section that is optional is absent when its feature is off. What one
-value may be stands at its field; what several values have to agree on stands in setting_rules/, and so do the fields
-of a worker pool.
+Keys are camelCase in YAML and snake_case here. A section that is optional is absent when its feature is off. The
+limits of a single value are in its field; the rules between values are in setting_rules/, and so are the fields of a
+worker pool.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ from setting_rules.values import (
 )
 from setting_rules.warnings import warnings
 from setting_rules.worker_pool_section import (
-    WorkerPoolSettings as WorkerPoolSettings,  # for those who take a pool's settings
+    WorkerPoolSettings as WorkerPoolSettings,  # for importers of a pool's settings
 )
 
 
 class ClusterSettings(Section):
-    """Who the cluster is. Its name starts every physical name that a person or a machine has to type."""
+    """The cluster's identity. Its name is the prefix of every physical name that a person or a machine has to type."""
 
     name: ClusterName
-    """Start of the names of buckets, secrets, groups, database and load balancers. At most 25 characters: the name of
-    the public load balancer is the first to reach its limit (32); in regions with long names it is a bucket's (63).
-    Do not change it in a running stack: the database would be renamed, and everything else replaced by empty resources
+    """Prefix of the names of buckets, secrets, groups, database and load balancers. At most 25 characters: the name of
+    the public load balancer is the first to reach its limit (32); in regions with long names it is a bucket's (63). Do
+    not change it in a running stack: the database would be renamed, and everything else replaced by empty resources
     (docs/moving-a-cluster.md)."""
 
     account_id: AccountId
-    """The AWS account, in quotes; part of the bucket names, so that they are unique in the world. Has to be one of
-    `aws:allowedAccountIds`, which stops Pulumi when the credentials lead to another account."""
+    """The AWS account, in quotes; part of the bucket names, so that they are globally unique. Must be one of
+    `aws:allowedAccountIds`, which stops Pulumi if the credentials belong to another account."""
 
     protect_data: Flag = True
     """Whether Pulumi and AWS refuse to delete what cannot be recreated (database, broker, log and DAG buckets, Fernet
@@ -78,43 +78,44 @@ class ClusterSettings(Section):
 
 
 class ExistingNetwork(Section):
-    """A VPC that is already there; the program adds security groups and endpoints, no subnets or routes."""
+    """An existing VPC; the program adds security groups and endpoints to it, but no subnets or routes."""
 
     vpc_id: VpcId
-    """The VPC. DNS support and DNS host names have to be on: the nodes find the api-server by a private zone."""
+    """The VPC. DNS support and DNS host names must be on: the nodes find the api-server through a private hosted
+    zone."""
 
     cidrs: Annotated[tuple[ExistingVpcCidr, ...], at_least(1, "network", at_most=limits.CIDR_BLOCKS_PER_VPC)]
     """All IPv4 ranges of the VPC, including secondary ones: Airflow trusts the `X-Forwarded-*` headers of load
-    balancers in these ranges. If the range of a load balancer's subnet is missing, Airflow redirects people to
+    balancers in these ranges. If the range of a load balancer's subnet is missing, Airflow redirects users to
     `http`."""
 
     public_subnet_ids: tuple[SubnetId, ...] = ()
     """Subnets with a route to an internet gateway, two or more, in different zones. Only `web.public` needs them."""
 
     private_subnet_ids: Annotated[tuple[SubnetId, ...], at_least(2, "subnets, in different zones")]
-    """Subnets of the nodes and the internal load balancer; need a route out (NAT), for Airflow's tasks call the world
-    and a node asks AWS's APIs while it boots. An application load balancer spans two zones at least."""
+    """Subnets of the nodes and the internal load balancer. They need a route to the internet (NAT): tasks call external
+    services, and nodes call AWS APIs while they boot. An Application Load Balancer needs at least two zones."""
 
     data_subnet_ids: Annotated[tuple[SubnetId, ...], at_least(2, "subnets, in different zones")]
-    """Subnets of database and broker; need no route out. RDS asks for two zones even without Multi-AZ. May be the
-    private ones."""
+    """Subnets of the database and the broker. They need no route to the internet. RDS requires two zones even without
+    Multi-AZ. They may be the private subnets."""
 
 
 class NetworkSettings(Section):
-    """The cluster's own VPC (`cidr` and `zones`), or one that is there already (`existing`)."""
+    """The cluster's own VPC (`cidr` and `zones`), or an existing one (`existing`)."""
 
     cidr: VpcCidr | None = None
-    """IPv4 range of the new VPC, free of every network it will ever be peered with.
-    Do not change it in a running stack: RDS and ElastiCache do not move to another VPC, and `pulumi up` would fail
-    half-way (docs/moving-a-cluster.md)."""
+    """IPv4 range of the new VPC. It must not overlap any network that the VPC will ever be peered with. Do not change
+    it in a running stack: RDS and ElastiCache cannot move to another VPC, and `pulumi up` would fail halfway
+    (docs/moving-a-cluster.md)."""
 
     zones: tuple[Zone, ...] = ()
-    """Availability zones, two at least, three as a rule. Each gets a public, a private and a data subnet. RDS and load
-    balancers need two; a third keeps two thirds of the nodes when a zone fails, for one more NAT gateway. A zone can be
-    added at any time; drain a zone before you remove it (docs/removing-a-zone.md). Not every zone has every instance
-    type, database class and interface endpoint, and the same letter can mean another physical zone in each account.
-    `aws ec2 describe-instance-type-offerings --location-type availability-zone` lists the instance types of your zones;
-    for the rest `pulumi up` shows AWS's error."""
+    """Availability zones: at least two, usually three. Each gets a public, a private and a data subnet. RDS and load
+    balancers need two; with a third, two thirds of the nodes remain when a zone fails, for the price of one more NAT
+    gateway. A zone can be added at any time; drain a zone before you remove it (docs/removing-a-zone.md). Not every
+    zone has every instance type, database class and interface endpoint, and the same letter can stand for a different
+    physical zone in each account. `aws ec2 describe-instance-type-offerings --location-type availability-zone` lists
+    the instance types of your zones; for the rest, `pulumi up` shows AWS's error."""
 
     nat_gateways: Literal["perZone", "single"] = "perZone"
     """`perZone`: a zone's failure cuts off only its own nodes, and traffic out is not billed between zones. `single`:
@@ -125,12 +126,12 @@ class NetworkSettings(Section):
 
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services that the nodes reach inside the VPC instead of through NAT, for example `secretsmanager`. Each costs
-    about 8 USD a month and zone. S3 has its own gateway endpoint, always, at no charge. Not beside `existing`: an
-    endpoint takes over its service's name for everybody in the VPC. `aws ec2 describe-vpc-endpoint-services` lists the
-    zones of each service."""
+    about 8 USD per zone and month. S3 always has a gateway endpoint, at no charge. Not allowed with `existing`: an
+    endpoint takes over its service's DNS name for everything in the VPC. `aws ec2 describe-vpc-endpoint-services` lists
+    the zones of each service."""
 
     existing: ExistingNetwork | None = None
-    """Ids of a VPC to use. Then all other keys of `network` have nothing to say and are refused."""
+    """Ids of a VPC to use. All other keys of `network` then have no effect and are refused."""
 
     @property
     def vpc_cidrs(self) -> tuple[str, ...]:
@@ -152,9 +153,9 @@ class DatabaseSettings(Section):
     maintenance window. A minor version pins it; RDS never goes back to an older one."""
 
     allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
-    """GiB of gp3 storage. It can be raised while the database runs, once in six hours, by at least ten percent.
+    """GiB of gp3 storage. It can be raised while the database runs, once every six hours, by at least ten percent.
     Lowering it does nothing: RDS cannot shrink storage. From 400 GiB on, 12,000 IOPS and 500 MiB/s are included instead
-    of 3,000 and 125, at no extra charge. If RDS has made the storage larger than the stack file says, raise it with
+    of 3,000 and 125, at no extra charge. If RDS has grown the storage beyond the size in the stack file, raise it with
     `pulumi up --refresh`; otherwise RDS refuses a size between the two."""
 
     max_allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
@@ -204,8 +205,8 @@ class MasterSettings(Section):
     takes about 80 database connections; schedulers beyond a handful wait for each other's row locks."""
 
     instance_type: InstanceType
-    """EC2 type; 4 GiB at least (the four services need 1.1 GiB before the first DAG), 8 to be comfortable. Changing
-    it replaces the masters one after the other; running tasks go on."""
+    """EC2 instance type with at least 4 GiB (the four services need 1.1 GiB before the first DAG), better 8. Changing
+    it replaces the masters one after the other; running tasks continue."""
 
     root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 30
     """GiB of encrypted gp3: Debian, Airflow, the DAG bundles' copies, the journal. Changing it replaces the nodes."""
@@ -236,7 +237,7 @@ class WebSettings(Section):
 
     domain: DomainName | None = None
     """Host name of the UI, for example `airflow.example.com`. Brings an ACM certificate, HTTPS on 443, a redirect from
-    8080 and the DNS record. Without it the UI speaks HTTP inside the VPC. Needs `hostedZoneId`. What people notice when
+    8080 and the DNS record. Without it the UI speaks HTTP inside the VPC. Needs `hostedZoneId`. What users notice when
     it changes: `docs/changing-the-domain.md`."""
 
     hosted_zone_id: HostedZoneId | None = None
@@ -262,11 +263,11 @@ class RetentionSettings(Section):
 
 class NodeImageSettings(Section):
     """AMI ids that pin the node image; `make node-image` writes Debian's newest, but never replaces an image that is
-    not Debian's. Without one, each node starts from the Debian 13 image that is newest at its launch, and every refresh
-    of a group replaces all of its nodes."""
+    not Debian's. Without a pinned image, each node starts from the newest Debian 13 image at its launch, and every
+    instance refresh replaces all nodes of its group."""
 
     amd64: ImageId | None = None
-    """Image of the Intel and AMD nodes. An id holds in one region only."""
+    """Image of the Intel and AMD nodes. An id is valid in one region only."""
 
     arm64: ImageId | None = None
     """Image of the Graviton nodes."""
@@ -295,8 +296,8 @@ class PackageIndexSettings(Section):
     index is used without credentials."""
 
     pypi: Flag = True
-    """Whether packages that the index lacks come from PyPI. Packages that the index has never come from PyPI. Set it to
-    false if the index mirrors PyPI."""
+    """Whether packages that the index lacks come from PyPI. A package that is in the index never comes from PyPI. Set
+    it to false if the index mirrors PyPI."""
 
     def for_nodes(self) -> PackageIndex:
         """The index in the form that the nodes and the lock use."""
@@ -329,12 +330,12 @@ class Settings(Section):
 
     config: Mapping[str, Mapping[str, OptionValue]] = Field(default_factory=dict)
     """Airflow options by section, as in airflow.cfg: `core: {max_active_tasks_per_dag: 64}`, but with single percent
-    signs. Names, types and fixed choices are checked against the pinned version's. Refused are options that hold
-    secrets, those the program itself sets, and those that cannot work on the nodes. `secrets.backend_kwargs` may name
-    prefixes and the like; the nodes' IAM roles then need your permission to read what is there."""
+    signs. Names, types and fixed choices are checked against the pinned version. Options are refused if they hold
+    secrets, if the program sets them itself, or if they cannot work on the nodes. `secrets.backend_kwargs` may set
+    prefixes and the like; you then have to allow the nodes' IAM roles to read what is there."""
 
     def node_environment(self, pool: str | None = None) -> NodeEnvironment:
-        """What a worker of the pool is told about the cluster, or a master where no pool is given."""
+        """What a worker of the pool, or a master if no pool is given, has to know about the cluster."""
         return node_environments.environment(self, pool)
 
 

@@ -1,4 +1,4 @@
-"""The performance that gp3 storage of RDS for PostgreSQL includes, and the values that RDS accepts for it.
+"""The included performance of gp3 storage in RDS for PostgreSQL, and the values that RDS accepts.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# From this size on RDS spreads the storage over four volumes, and its performance can be set.
+# From this size, RDS stripes the storage across four volumes, and its performance can be set.
 STRIPED_FROM_GIB = 400
 
 
 @dataclass(frozen=True)
 class Performance:
-    """IOPS, and MiB per second."""
+    """IOPS, and throughput in MiB/s."""
 
     iops: int
     throughput: int
@@ -25,12 +25,12 @@ _MOST = Performance(iops=64_000, throughput=4_000)
 
 
 def included(gib: int) -> Performance:
-    """The performance of storage of this size at no extra charge."""
+    """The performance that storage of this size includes at no extra charge."""
     return _SINGLE_VOLUME if gib < STRIPED_FROM_GIB else _STRIPED
 
 
 def refusal(gib: int, *, iops: int | None, throughput: int | None) -> str | None:
-    """The error with which RDS refuses such storage, None if it accepts it. A value of None is not sent to RDS."""
+    """The error that RDS returns for such storage; None if RDS accepts it. Values of None are not sent to RDS."""
     if gib < STRIPED_FROM_GIB and (iops or throughput):
         return (
             "You can't specify IOPS or storage throughput for engine postgres and a storage size less than "

@@ -1,4 +1,4 @@
-"""The public Systems Manager parameters that hold the ids of Debian's images."""
+"""The public Systems Manager parameters that hold the ids of Debian's AMIs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ IMAGE_OWNER = "136693071363"
 
 
 def latest_image_parameter(architecture: Architecture) -> str:
-    """The parameter that holds the newest image of Debian 13, in each region where Debian publishes one.
+    """The parameter with the newest Debian 13 AMI, in each region where Debian publishes one.
 
     https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie
     """

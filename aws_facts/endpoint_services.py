@@ -15,8 +15,8 @@ SERVICES = (
     *("transfer", "xray"),
 )
 
-# The regions of services that only some have: https://docs.aws.amazon.com/general/latest/gr/codeartifact.html. Most
-# others are in every region. AWS adds regions, so a missing one is a reason for a warning, not an error.
+# The regions of services that only some regions have: https://docs.aws.amazon.com/general/latest/gr/codeartifact.html.
+# Most other services are in every region. AWS adds regions, so a missing region causes a warning, not an error.
 _OF_CODEARTIFACT = (
     *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-north-1", "eu-south-1"),
     *("eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-east-2", "us-west-2"),

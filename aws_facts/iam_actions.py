@@ -1,6 +1,6 @@
 """The IAM actions in the program's policies, and the resource types that each of them supports.
 
-A statement whose resources have a type that its action does not support allows nothing, and IAM does not report it.
+A statement allows nothing if its action does not support the type of its resources, and IAM does not report this.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 # Resource type -> pattern of its ARNs. "Resource types defined by ..." on the pages below. An ARN in a policy may end
-# in a `*`, and has one in place of the id that Auto Scaling puts before a group's name.
+# in `*`, and has `*` instead of the id that Auto Scaling puts before a group's name.
 _ARNS: Mapping[str, str] = {
     "autoScalingGroup": r"arn:aws:autoscaling:[^:]+:\d{12}:autoScalingGroup:[^:]+:autoScalingGroupName/.+",
     "bucket": r"arn:aws:s3:::[^/]+",
@@ -43,7 +43,7 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def takes(action: str, resource: str) -> bool:
+def supports(action: str, resource: str) -> bool:
     """Whether an action can be allowed on a resource: an ARN, which may contain `*`, or just `*`.
 
     Raises KeyError for an action that is not in the table.

@@ -1,4 +1,4 @@
-"""The EC2 instance types, and what their names say: architecture, memory of common families, accelerators."""
+"""EC2 instance types, and what their names tell: architecture, accelerators and, for common families, memory."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def all_types() -> frozenset[str]:
 
 
 def exists(instance_type: str) -> bool:
-    """Whether EC2 has this instance type, in some region, and it runs Linux."""
+    """Whether this is an EC2 instance type, in any region, that runs Linux."""
     return instance_type in all_types()
 
 
 def architecture(instance_type: str) -> Architecture:
     """The processor architecture: a `g` after the generation digit means Graviton (m7g, c7gn, t4g, x2gd).
 
-    A rule with two exceptions instead of a list, so that a new family is only a new line in the table.
+    A rule with two exceptions instead of a list, so that a new family needs only a line in the table.
     """
     name = _NAME.fullmatch(instance_type)
     if name is None:
@@ -61,7 +61,7 @@ def architecture(instance_type: str) -> Architecture:
 
 
 def needs_a_driver(instance_type: str) -> bool:
-    """Whether the type has GPUs or other accelerators, which work only with a driver that Debian's images lack."""
+    """Whether the type has GPUs or other accelerators; they need a driver that Debian's images do not include."""
     name = _NAME.fullmatch(instance_type)
     return name is not None and name["series"] in _WITH_DEVICES
 

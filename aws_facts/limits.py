@@ -57,7 +57,7 @@ ADDRESSES_RESERVED_PER_SUBNET = 5
 # https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: inbound rules of a security group (default)
 RULES_PER_SECURITY_GROUP = 60
 
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html, one less than elsewhere;
+# EC2 allows 127 characters, other services 128: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html,
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 TAG_KEY_LENGTH = 127
 TAG_VALUE_LENGTH = 256

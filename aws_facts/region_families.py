@@ -1,8 +1,8 @@
-"""The instance families that EC2 offers in each region, as of the cfn-lint release that the table was made from.
+"""The instance families that EC2 offers in each region, as of the cfn-lint release that the table was generated from.
 
 https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-regions.html. AWS keeps adding families to regions, so
-a family that is not in the table is a reason for a warning, not an error. What a zone offers is not documented: the
-same letter can mean another physical zone in each account.
+a missing family causes a warning, not an error. AWS does not document what each zone offers: the same letter can stand
+for a different physical zone in each account.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def by_region() -> Mapping[str, frozenset[str]]:
 
 
 def is_offered(instance_type: str, region: str) -> bool:
-    """Whether the table has the type's family in the region."""
+    """Whether the table lists the type's family for the region."""
     return instance_type.partition(".")[0] in by_region()[region]
 
 
@@ -38,7 +38,7 @@ def table(types_by_region: Mapping[str, Iterable[str]]) -> str:
 
 
 def offered_by_cfn_lint() -> dict[str, list[str]]:
-    """The types in every region of `aws_facts.regions`, which cfn-lint takes from AWS's price list."""
+    """The types in each region of `aws_facts.regions`, which cfn-lint derives from AWS's price list."""
     import json  # these imports are only for this tool: the program runs without them
 
     import cfnlint

@@ -52,7 +52,7 @@ def zones(region: str) -> tuple[str, ...]:
     return tuple(f"{region}{letter}" for letter in ZONE_LETTERS[region])
 
 
-# The other partitions by the start of their regions' names
+# The other partitions, by the prefix of their regions' names
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
 _PARTITIONS: Mapping[str, str] = {
     "cn-": "aws-cn",
@@ -63,7 +63,7 @@ _PARTITIONS: Mapping[str, str] = {
     "eu-isoe-": "aws-iso-e",
     "eusc-": "aws-eusc",
 }
-INSTEAD: Mapping[str, str] = {
+COMMERCIAL_REGIONS_NEARBY: Mapping[str, str] = {
     "aws-cn": "ap-east-1",
     "aws-us-gov": "us-east-1",
     "aws-iso": "us-east-1",
@@ -72,9 +72,9 @@ INSTEAD: Mapping[str, str] = {
     "aws-iso-e": "eu-west-2",
     "aws-eusc": "eu-central-1",
 }
-"""For each other partition, a nearby region of the commercial one."""
+"""For each other partition, a nearby region in the commercial partition."""
 
 
 def partition(region: str) -> str:
-    """The partition of a region: `aws`, unless the start of its name is another partition's."""
+    """The partition of a region: `aws`, unless its name has the prefix of another partition."""
     return next((found for start, found in _PARTITIONS.items() if region.startswith(start)), "aws")

@@ -17,11 +17,11 @@ from settings import Settings
 
 _INTRODUCTION = """# Settings
 
-Everything the program can be told stands in `Pulumi.<stack>.yaml`. This page lists every key; it is made from the
-models in `settings.py` by `make docs`, and a test keeps it current. `Pulumi.prod.yaml` and `Pulumi.dev.yaml` show the
+All settings are in `Pulumi.<stack>.yaml`. This page lists every key; `make docs` generates it from the models in
+`settings.py`, and a test keeps it current. `Pulumi.prod.yaml` and `Pulumi.dev.yaml` show the
 keys in use.
 
-A section that is left out takes its defaults or switches its feature off. A key that is not on this page is an error. A
+A section that is left out has its defaults, or its feature is off. A key that is not on this page is an error. A
 faulty stack file is refused before anything is registered, with every fault at once:
 
 ```
@@ -38,14 +38,14 @@ Pulumi.prod.yaml has 2 faults; nothing was created or changed.
    to do:   lower minSize to at most 8, or raise maxSize
 ```
 
-Texts that look like numbers or dates need quotes: `"012345670123"`, `"17.10"`, `"2026-11-26"`. Numbers are written in
+Strings that look like numbers or dates need quotes: `"012345670123"`, `"17.10"`, `"2026-11-26"`. Numbers are written in
 plain decimal digits; 0123, 1e3 and 1_000 are refused, because YAML reads some of them as other numbers. Values that are
 accepted but may be a mistake cause a warning, in the plan and in Pulumi's preview.
 """
 
-_AGREEMENTS = """## What the settings have to agree on
+_AGREEMENTS = """## Rules between settings
 
-Checked between keys, beside what each of them takes:
+These are checked in addition to the values that each key accepts:
 """
 
 
@@ -59,7 +59,7 @@ def page() -> str:
 
 
 def _provider_keys() -> Iterator[str]:
-    yield "## `aws:`\n\nWhat the AWS provider is told; the program reads it too, so that both agree.\n"
+    yield "## `aws:`\n\nConfiguration of the AWS provider; the program reads it too, so that both agree.\n"
     fields = schema.fields_by_key(Settings)
     yield from _table([(where, fields[key][1], (key,)) for key, where in schema.PROVIDER_KEYS.items()])
 
@@ -84,7 +84,7 @@ def _section(path: Path, field: FieldInfo, *, level: int = 2) -> Iterator[str]:
 
 
 def _table(rows: list[tuple[str, FieldInfo, Path]]) -> Iterator[str]:
-    yield "| key | takes | default | meaning |\n| --- | --- | --- | --- |"
+    yield "| key | accepts | default | meaning |\n| --- | --- | --- | --- |"
     for key, field, path in rows:
         cells = (f"`{key}`", _takes(path, field), _default(field), _sentence(field.description))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -106,7 +106,7 @@ def _takes(path: Path, field: FieldInfo) -> str:
         return allowed.sentence
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))
-    return "true or false" if kind is bool else "a text"
+    return "true or false" if kind is bool else "a string"
 
 
 def _default(field: FieldInfo) -> str:

@@ -34,7 +34,7 @@ class LockError(Exception):
 
 @dataclass(frozen=True)
 class UvIndex:
-    """The package index of the stack, if it has one of its own, and the variables by which uv finds it."""
+    """The stack's own package index, if it has one, and the environment variables with which uv uses it."""
 
     package_index: PackageIndex | None
     variables: Mapping[str, str]
@@ -44,7 +44,7 @@ PYPI = UvIndex(None, {})
 
 
 def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: UvIndex) -> None:
-    """Resolve the sources into a lock with hashes. Pins that still fit are kept, unless told to upgrade."""
+    """Resolve the sources into a lock with hashes. Pins that still fit are kept, unless `upgrade` is set."""
     command = ["pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
     command += ["--generate-hashes", "--custom-compile-command", "make lock"]
     command += ["--upgrade"] if upgrade else []
@@ -54,7 +54,7 @@ def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: U
 
 
 def unpack(lock: Path, target: Path, platform: str, *, index: UvIndex) -> None:
-    """Unpack the lock's wheels for a platform, hashes verified: fails if one of them has no wheel there."""
+    """Unpack the lock's wheels for a platform, with hashes verified; fails if a package has no wheel for it."""
     command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--python-version", PYTHON_VERSION, "--python-platform", platform, "--target", str(target)]
     _uv([*command, "--requirements", str(lock)], index, f"{lock.name} cannot be installed on {platform}")
@@ -97,7 +97,7 @@ def check_requirements(text: str) -> None:
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv: the operator's without settings that a node lacks, and with these variables.
+    """The environment for uv: the operator's without settings that a node lacks, plus these variables.
 
     Excludes the variables of uv and pip (an extra index, a date, constraints) and stored credentials. No Python is
     downloaded: wheels are resolved and unpacked, nothing is built.
@@ -108,7 +108,7 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _uv(command: Sequence[str], index: UvIndex, failure: str) -> None:
-    # The machine's own trust store, as everywhere else in the project: uv's bundled one knows no private CA.
+    # The machine's own trust store, as everywhere else in the project: uv's bundled one has no private CA.
     # No configuration files: a uv.toml of this machine or its user may name an index that nodes do not use.
     uv = Path(sys.executable).with_name("uv")
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""The sources and the package index of each lock, noted in its first two lines, and whether they still match."""
+"""The sources and the package index of each lock, recorded in its first two lines, and whether they still match."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def index_line(index: PackageIndex | None) -> str:
 
 
 def index_name(index: PackageIndex | None) -> str:
-    """The indexes that are used, in their order."""
+    """The names of the indexes, in the order in which they are used."""
     if index is None:
         return "PyPI"
     return f"{index.url}, then PyPI" if index.pypi else index.url
@@ -41,7 +41,7 @@ def locked_index() -> str:
 
 
 def stale_locks(locks: Mapping[Path, Sequence[Path]] | None = None) -> str | None:
-    """The error if a lock was not made from its sources as they are now; None if all locks match.
+    """The error if a lock was not made from its current sources; None if all locks match.
 
     Nodes install only what is locked: a package that was added to the requirements since then would be missing.
     """
@@ -53,6 +53,6 @@ def stale_locks(locks: Mapping[Path, Sequence[Path]] | None = None) -> str | Non
     if not stale:
         return None
     return (
-        f"The lock is out of date with {', '.join(stale)}: nodes would install what was locked before. "
-        "Run `make lock`, and commit what it changes."
+        f"The lock does not match {', '.join(stale)}: nodes would install what was locked before. "
+        "Run `make lock` and commit the changes."
     )

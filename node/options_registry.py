@@ -18,7 +18,7 @@ from node.options_source import Option
 
 Facts = dict[str, Any]
 
-# Options that Airflow reads and keeps out of its own reference, by the file that reads them.
+# Options that Airflow reads but omits from its own reference, with the file that reads them.
 UNDOCUMENTED = {("scheduler", "num_stuck_in_queued_retries"): "airflow/jobs/scheduler_job_runner.py"}
 
 # An option is set by a variable of its name, so others are out of reach for a node.
@@ -75,7 +75,7 @@ def to_json(registry: Mapping[str, Any]) -> str:
 
 
 def _descriptions(site: Path) -> Iterator[tuple[Option, Mapping[str, Any]]]:
-    """Every option that a node can set, with its description by Airflow or the provider."""
+    """Every option that a node can set, with the description that Airflow or the provider gives."""
     core = yaml.safe_load((site / "airflow/config_templates/config.yml").read_text())
     for description in (core, *_provider_descriptions(site)):
         for section, content in description.items():
@@ -87,7 +87,7 @@ def _descriptions(site: Path) -> Iterator[tuple[Option, Mapping[str, Any]]]:
 
 
 def _former(site: Path, options: Mapping[str, Mapping[str, Facts]]) -> dict[str, Facts]:
-    """Options of older versions: the name that each has now, or Airflow's advice where it has none."""
+    """Options of older versions: the name that each has now, or Airflow's advice if it has none."""
     renamed = options_source.former_names(site)
     former: dict[str, Facts] = {
         f"{section}.{option}": {"advice": advice}

@@ -1,4 +1,4 @@
-"""What the source of an unpacked Airflow says about its options, read without running any of it."""
+"""What the source code of an unpacked Airflow says about its options; it is parsed, never run."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _choices_where_read(site: Path) -> Iterator[tuple[Option, list[str]]]:
 
 
 def _words(value: ast.expr, scope: Mapping[str, ast.expr], site: Path) -> list[str]:
-    """A list of texts that may hold other lists, or `sorted(WeightRule.all_weight_rules())`."""
+    """A list of strings that may contain other lists, or `sorted(WeightRule.all_weight_rules())`."""
     match value:
         case ast.List(elts=parts):
             return [word for part in parts for word in _words(part, scope, site)]
@@ -132,7 +132,7 @@ def advice_on_removed(site: Path) -> dict[Option, str]:
 
 
 def _changes(site: Path) -> Iterator[dict[str, Any]]:
-    """What `airflow config lint` knows, each change by the arguments that the linter's table gives it."""
+    """The changes that `airflow config lint` knows, each as its arguments in the linter's table."""
     source = site / _LINTER
     tree = ast.parse(source.read_text()) if source.exists() else ast.Module([], [])
     for call in ast.walk(tree):
@@ -149,7 +149,7 @@ def _argument(value: ast.expr) -> Any:
 
 
 def _assignments(source: Path, class_name: str) -> dict[str, ast.expr]:
-    """What a class's body assigns to names."""
+    """The assignments in the body of a class, by name."""
     tree = ast.parse(source.read_text()) if source.exists() else ast.Module([], [])
     found: dict[str, ast.expr] = {}
     for definition in tree.body:

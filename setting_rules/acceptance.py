@@ -20,9 +20,9 @@ from setting_rules.values import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# Of an option only this is told: the value may be a password put there by mistake.
+# For an Airflow option, faults show only the type: the value may be a password put there by mistake.
 _IN_WORDS = {
-    str: "a text, not shown",
+    str: "a string, not shown",
     bool: "true or false",
     int: "a number",
     float: "a number",
@@ -52,10 +52,10 @@ class ReadableMap(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Encrypted:
-    """Stands where the stack file holds values encrypted by Pulumi, which no fault may print."""
+    """Placeholder for values that Pulumi has encrypted in the stack file; no fault may print them."""
 
     places: Sequence[Path]
-    """Where they are, below this key; empty where that is not known."""
+    """Their paths below this key; empty if they are not known."""
 
 
 def accept(
@@ -134,13 +134,13 @@ def _nothing_given(model: type[BaseModel]) -> Fault:
         key="config:",
         given="nothing",
         allowed=f"the stack's settings: {', '.join(schema.key_of((key,)) for key in schema.fields_by_key(model))}",
-        remedy="if they are in the file, put a line `config:` above them and indent them; otherwise copy "
+        remedy="if they are in the file, add the line `config:` above them and indent them; otherwise copy "
         "Pulumi.prod.yaml",
     )
 
 
 def _faults(model: type[BaseModel], error: ErrorDetails) -> Iterator[Fault]:
-    """One finding of pydantic, in the operator's words; where it is about encrypted values, each of these."""
+    """The faults for one error from pydantic; if it is about encrypted values, one fault for each of them."""
     given = error["input"]
     if isinstance(given, Encrypted):
         for place in given.places or ((),):
@@ -152,32 +152,32 @@ def _faults(model: type[BaseModel], error: ErrorDetails) -> Iterator[Fault]:
 
 
 def _encrypted(model: type[BaseModel], path: Path, *, known: bool) -> Fault:
-    # Where the file is not beside the program, its key leads to the section at most.
+    # If the file is not in the program's directory, only the section's key is known.
     key = schema.cli_path(path) if known else f"{schema.cli_path(path)}...."
     field = schema.field_at(model, path)
     kind = "--type string " if field and field.annotation in (str, str | None) else ""
     return Fault(
         key=schema.key_of(path),
         given="an encrypted value",
-        allowed="plain values: every secret of the cluster is made by the program and kept in Secrets Manager",
-        remedy=f"`pulumi config set --path --plaintext {kind}'{key}' <value>`; what is secret has no place in the "
-        f"stack file: `pulumi config rm --path '{key}'`",
+        allowed="unencrypted values: the program creates every secret of the cluster and keeps it in Secrets Manager",
+        remedy=f"run `pulumi config set --path --plaintext {kind}'{key}' <value>`; if the value is a secret, remove it "
+        f"from the stack file: `pulumi config rm --path '{key}'`",
     )
 
 
 def _unclear(model: type[BaseModel], error: ErrorDetails, given: Unclear) -> Fault:
-    """A number or a date whose text Pulumi does not hand over as it stands."""
+    """A number or a date that Pulumi does not pass on the way it is written."""
     path, number, kind = _path(error), given.number, error["type"]
     of_field = schema.allowed_at(model, path)
     shown_as = _shown(path, given.text) if path[0] == "config" and not given.is_key else given.text
     if kind in ("int_type", "float_type") and number is not None and not given.is_key:
-        told = f"{shown_as}, in line {given.line}: {number}, as Pulumi reads it"
-        remedy = f"write the number in plain decimal digits: {number}, if that is meant"
+        described = f"{shown_as} on line {given.line}, which Pulumi reads as {number}"
+        remedy = f"write the number in plain decimal digits: {number}, if that is what you mean"
     else:
-        told = f"{shown_as}, without quotes, in line {given.line}"
+        described = f"{shown_as} without quotes, on line {given.line}"
         remedy = "put it in quotes" if shown_as != given.text else f'put it in quotes: "{given.text}"'
-    allowed = of_field.sentence if of_field and not given.is_key else kinds.what(kind) or "a text in quotes"
-    return Fault(key=schema.key_of(path), given=told, allowed=allowed, remedy=remedy)
+    allowed = of_field.sentence if of_field and not given.is_key else kinds.what(kind) or "a string in quotes"
+    return Fault(key=schema.key_of(path), given=described, allowed=allowed, remedy=remedy)
 
 
 def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
@@ -195,10 +195,12 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
         sentence = of_field.sentence if of_field else kinds.what(kind) or "a value"
         return Fault(key=key, given="nothing", allowed=sentence, remedy=_remedy_for_nothing(model, path))
     if _holds_credentials(given):
-        # A remedy that is made from what was given would show them.
-        fixed = of_field.remedy if of_field and isinstance(of_field.remedy, str) else "leave out user name and password"
+        # A remedy derived from the given value would show them.
+        fixed = (
+            of_field.remedy if of_field and isinstance(of_field.remedy, str) else "leave out the user name and password"
+        )
         allowed = of_field.sentence if of_field else kinds.what(kind) or "a value"
-        return Fault(key=key, given="an address with credentials in it, not shown", allowed=allowed, remedy=fixed)
+        return Fault(key=key, given="a URL with credentials, not shown", allowed=allowed, remedy=fixed)
     if kind == "not_allowed":
         context = error.get("ctx", {})
         return Fault(key=key, given=_shown(path, given), allowed=context["allowed"], remedy=context["remedy"])
@@ -243,7 +245,10 @@ def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
     elif len(path) == 1 and word in schema.PROVIDER_KEYS:
         remedy = f"write {schema.PROVIDER_KEYS[word]}"
     elif word.startswith("defaultTags."):
-        known, remedy = ["tags"], f"move {word.removeprefix('defaultTags.')} below tags:, or the provider passes it by"
+        known, remedy = (
+            ["tags"],
+            f"move {word.removeprefix('defaultTags.')} below tags:; elsewhere the provider ignores it",
+        )
     elif known_elsewhere := synonyms.meant(path):
         remedy = known_elsewhere
     elif alike:

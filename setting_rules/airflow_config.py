@@ -16,9 +16,9 @@ from setting_rules.faults import Fault
 if TYPE_CHECKING:
     from settings import Settings
 
-# What an operator who sets a managed option may be after, and has instead.
+# What to do instead of setting a managed option.
 _NO_SINGLE_SIGN_ON = (
-    "leave it out: people log in with names and passwords that Airflow keeps; there is no single sign-on"
+    "leave it out: users log in with user names and passwords stored in Airflow; there is no single sign-on"
 )
 _INSTEAD = {
     ("core", "executor"): "leave it out: tasks run on the Celery workers of airflow:workerPools, and nowhere else",
@@ -27,25 +27,33 @@ _INSTEAD = {
     ("celery", "worker_concurrency"): "set concurrency of the pool in airflow:workerPools",
     ("celery", "worker_autoscale"): "set concurrency of the pool in airflow:workerPools",
     ("api", "base_url"): "set airflow:web.domain",
-    ("fab", "cookie_secure"): "set airflow:web.domain: with it the UI has HTTPS, and its cookies are for HTTPS only",
+    (
+        "fab",
+        "cookie_secure",
+    ): "set airflow:web.domain: the UI then uses HTTPS, and its cookies are sent over HTTPS only",
     ("logging", "remote_base_log_folder"): "leave it out: logs go to the stack's own bucket",
     ("dag_processor", "dag_bundle_config_list"): "leave it out: DAGs come from the stack's own bucket",
 }
 
-# Options that exist and cannot work on these nodes, or that nothing here reads.
+# Options that exist but cannot work on these nodes, or that nothing in this cluster reads.
 _NO_CELERY_WORKER = "remove it: tasks run on the Celery workers of airflow:workerPools, and nowhere else"
-_NO_TLS = "leave it out: the load balancer has the certificate of airflow:web.domain, and asks the nodes by HTTP"
+_NO_TLS = (
+    "leave it out: the load balancer has the certificate of airflow:web.domain, and connects to the nodes over HTTP"
+)
 _UNWORKABLE = {
-    ("core", "default_impersonation"): "remove it: tasks run as the user airflow; the units forbid sudo "
-    "(NoNewPrivileges), without which Airflow cannot change to another user",
-    ("core", "security"): "remove it: the nodes have no Kerberos; keep the credentials of other systems in connections",
+    ("core", "default_impersonation"): "remove it: tasks run as the user airflow; to run them as another "
+    "user, Airflow needs sudo, which the systemd units forbid (NoNewPrivileges)",
+    ("core", "security"): "remove it: the nodes have no Kerberos; keep credentials for other systems in connections",
     ("core", "dags_folder"): "remove it: DAGs come from the stack's own bucket",
-    ("core", "unit_test_mode"): "remove it: with it Airflow would replace its configuration by that of its own tests",
-    ("logging", "base_log_folder"): "remove it: logs wait in /var/lib/airflow/logs, where services may write, until "
-    "they are in the stack's own bucket",
+    (
+        "core",
+        "unit_test_mode",
+    ): "remove it: with it, Airflow would replace its configuration with that of its own tests",
+    ("logging", "base_log_folder"): "remove it: logs stay in /var/lib/airflow/logs, where services may write, until "
+    "they are uploaded to the stack's own bucket",
     ("logging", "dag_processor_child_process_log_directory"): "remove it: these logs are in /var/lib/airflow/logs, "
-    "where the service may write and systemd-tmpfiles deletes them after a week",
-    ("api", "host"): "remove it: the load balancer asks each node's own address",
+    "where the service may write and from which systemd-tmpfiles deletes them after a week",
+    ("api", "host"): "remove it: the load balancer connects to each node at its own address",
     ("api", "ssl_cert"): _NO_TLS,
     ("api", "ssl_key"): _NO_TLS,
     ("celery", "flower_host"): "remove it: no node runs Flower",
@@ -66,8 +74,8 @@ _UNWORKABLE_SECTIONS = {
     "celery_kubernetes_executor": _NO_CELERY_WORKER,
 }
 
-# Sections that people bring from elsewhere, and the provider that has to be in the lock before Airflow reads them. Each
-# provider's documentation has them under "Configuration Reference": https://airflow.apache.org/docs/
+# Sections that people know from other deployments, and the provider that must be in the lock for Airflow to read them.
+# Each provider documents them under "Configuration Reference": https://airflow.apache.org/docs/
 _PROVIDERS = {
     "azure_remote_logging": "microsoft-azure",
     "databricks": "databricks",
@@ -85,14 +93,14 @@ _PROVIDERS = {
     "spark": "apache-spark",
 }
 
-# Secrets that the program makes, by their options.
+# The options for secrets that the program creates.
 _OWN_SECRETS = frozenset(
     tuple(variable.lower().split("__")[1:])
     for variables in SECRETS.values()
     for variable in variables.values()
     if variable.startswith("AIRFLOW__")
 )
-# Options that Airflow counts as sensitive because a secret may be among their arguments.
+# Options that Airflow treats as sensitive because their arguments may include a secret.
 _ARGUMENTS = re.compile(r".*_(kwargs|engine_args)")
 # Names of arguments that Airflow itself masks: DEFAULT_SENSITIVE_FIELDS in airflow/_shared/secrets_masker.
 _SECRET_ARGUMENT = re.compile(
@@ -101,7 +109,7 @@ _SECRET_ARGUMENT = re.compile(
     re.IGNORECASE,
 )
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
-# Of an option that does not exist and is named like this, the nearest one by spelling is no help.
+# For an unknown option with such a name, the nearest spelling is no help.
 _SECRET_WORDS = ("password", "token")
 
 
@@ -124,9 +132,9 @@ def _remedy_for_unknown(section: str, option: str) -> str:
         return _remedy_for_renamed(*renamed)
     advice = airflow_options.advice_on_removed(section, option)
     if advice is not None:
-        return f"remove it; what Airflow's own upgrade check says of it: {advice}"
+        return f"remove it; Airflow's own upgrade check says: {advice}"
     if any(word in option for word in _SECRET_WORDS):
-        return "remove it: a secret's place is an Airflow connection, which the database keeps encrypted"
+        return "remove it: store the secret in an Airflow connection, which is encrypted in the database"
     if section in _PROVIDERS:
         return _remedy_for_provider(section)
     found = airflow_options.nearest(section, option)
@@ -142,8 +150,8 @@ def _remedy_for_unknown(section: str, option: str) -> str:
 def _remedy_for_renamed(section: str, option: str) -> str:
     advice = refusal(section, option)
     if advice:
-        return f"it is called {section}.{option} now: {advice}"
-    return f"write it as {section}.{option}, its name today, and check that the value still fits: its unit may differ"
+        return f"it is now called {section}.{option}: {advice}"
+    return f"write it as {section}.{option}, its current name, and check the value: its unit may have changed"
 
 
 def _remedy_for_provider(section: str) -> str:
@@ -154,7 +162,7 @@ def _remedy_for_provider(section: str) -> str:
 
 
 def refusal(section: str, option: str) -> str | None:
-    """What to do instead of setting an existing option that no value makes right; None for all others."""
+    """What to do instead of setting an option that exists but is refused with any value; None for all others."""
     if (section, option) in MANAGED_OPTIONS:
         return _managed_advice(section, option)
     unworkable = _unworkable(section, option)
@@ -173,7 +181,7 @@ def _managed_advice(section: str, option: str) -> str:
 
 def _secret_advice(section: str, option: str) -> str:
     if (section, option) in _OWN_SECRETS or section in ("celery", "database"):
-        return "leave it out: the program makes this secret, and nodes fetch it from Secrets Manager"
+        return "leave it out: the program creates this secret, and nodes fetch it from Secrets Manager"
     return "leave it out: the nodes have no way to fetch a secret for this option; tasks get theirs from connections"
 
 
@@ -190,26 +198,27 @@ def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
 
 
 def options_can_work_here(settings: Settings) -> Iterator[Fault]:
-    """Options that no node can follow, or that nothing in this cluster reads, are not set."""
+    """Options that cannot work on the nodes, or that nothing in this cluster reads, are not set."""
     for section, option, value in _options(settings):
         advice = _unworkable(section, option)
         if advice and config_text(value).lower() not in ("", "false") and airflow_options.exists(section, option):
             yield Fault(
                 key=schema.key_of(("config", section, option)),
-                given="an option that has no effect on these nodes, or would stop them",
-                allowed="options of what the nodes run, as they run it",
+                given="an option that has no effect on these nodes, or that would stop them from working",
+                allowed="options that work with the services on the nodes, as this cluster runs them",
                 remedy=advice,
             )
 
 
 def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
-    """Options that Airflow counts as sensitive are not set: a stack file and user data are no place for secrets.
+    """Options that Airflow treats as sensitive are not set: secrets do not belong in a stack file or in user data.
 
-    Some of them are arguments, of which few are secrets: these may be set, without the ones that look like secrets.
+    Some of them hold arguments, few of which are secrets: these options may be set without arguments that look like
+    secrets.
     """
     for section, option, value in _options(settings):
-        told_already = (section, option) in MANAGED_OPTIONS or _unworkable(section, option)
-        if told_already or not airflow_options.sensitive(section, option):
+        reported_already = (section, option) in MANAGED_OPTIONS or _unworkable(section, option)
+        if reported_already or not airflow_options.sensitive(section, option):
             continue
         key = schema.key_of(("config", section, option))
         if _ARGUMENTS.fullmatch(option):
@@ -218,7 +227,7 @@ def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
             yield Fault(
                 key=key,
                 given="a value, not shown: the option is for a secret",
-                allowed="options that Airflow does not count as sensitive: what stands here is readable on every node",
+                allowed="options that Airflow does not treat as sensitive: options are readable on every node",
                 remedy=_secret_advice(section, option),
             )
 
@@ -240,9 +249,9 @@ def _faults_of_arguments(key: str, text: str) -> Iterator[Fault]:
         yield Fault(
             key=key,
             given=f"the argument {name}, which looks like a secret; its value is not shown",
-            allowed="arguments that are no secrets: what stands here is readable on every node",
-            remedy=f"remove {name}: on AWS the nodes' IAM roles are credentials enough; a service that wants a secret "
-            "of its own cannot be used here",
+            allowed="arguments that are not secrets: options are readable on every node",
+            remedy=f"remove {name}: AWS services accept the nodes' IAM roles; a service that needs a secret of its own "
+            "cannot be used here",
         )
 
 

@@ -1,4 +1,4 @@
-"""IPv4 networks in a stack file: which of them may stand where, and what to write instead of the others."""
+"""IPv4 networks in a stack file: which of them each key accepts, and what to write instead of the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from aws_facts import limits
 
-# Python also reads a bare address and a netmask as a network; AWS does not.
+# Python also accepts a bare address or a netmask as a network; AWS does not.
 _CIDR = re.compile(r"[\d.]+/\d{1,2}")
 
 
@@ -17,18 +17,22 @@ def _blocks(*cidrs: str) -> tuple[ipaddress.IPv4Network, ...]:
 
 _PRIVATE = _blocks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 # https://www.iana.org/assignments/iana-ipv4-special-registry: this host, loopback, link-local, multicast.
-_NOWHERE = _blocks("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")
-# From the same registry: carriers' NAT, protocol assignments, benchmarks, reserved. Routers of the internet drop them;
-# a company may well use them inside.
-_NOT_ON_THE_INTERNET = (*_PRIVATE, *_NOWHERE, *_blocks("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4"))
+_NEVER_A_SOURCE = _blocks("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")
+# From the same registry: carrier-grade NAT, protocol assignments, benchmarking, reserved. Internet routers drop them;
+# companies may use them internally.
+_NOT_ON_THE_INTERNET = (
+    *_PRIVATE,
+    *_NEVER_A_SOURCE,
+    *_blocks("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4"),
+)
 
-# A VPC of our own is cut into subnets for each zone and tier (components/subnet_layout.py). The smallest, of the data
-# tier, are 1/64 of it, and AWS makes none smaller than a /28.
+# The cluster's own VPC is divided into subnets for each zone and tier (components/subnet_layout.py). The smallest, in
+# the data tier, are 1/64 of the VPC, and AWS allows none smaller than a /28.
 OWN_VPC_PREFIXES = (limits.VPC_PREFIXES[0], limits.VPC_PREFIXES[1] - 6)
 
 
 def network(text: str) -> ipaddress.IPv4Network | None:
-    """The network that this text names in CIDR form, or None."""
+    """The network that this text denotes in CIDR notation, or None."""
     if not _CIDR.fullmatch(text):
         return None
     try:
@@ -38,17 +42,17 @@ def network(text: str) -> ipaddress.IPv4Network | None:
 
 
 def is_network(text: str) -> bool:
-    """Whether this is an IPv4 network in CIDR form."""
+    """Whether this is an IPv4 network in CIDR notation."""
     return network(text) is not None
 
 
-def comes_from_nowhere(cidr: str) -> bool:
-    """Whether a well-formed CIDR lies in a range that no packet from another machine comes from."""
-    return _lies_in(cidr, _NOWHERE)
+def is_never_a_source(cidr: str) -> bool:
+    """Whether a well-formed CIDR lies in a range that never is the source of packets from another machine."""
+    return _lies_in(cidr, _NEVER_A_SOURCE)
 
 
 def is_on_the_internet(cidr: str) -> bool:
-    """Whether a well-formed CIDR may be where somebody on the internet comes from."""
+    """Whether a well-formed CIDR can contain addresses of clients on the internet."""
     return not _lies_in(cidr, _NOT_ON_THE_INTERNET)
 
 
@@ -56,61 +60,63 @@ def _lies_in(cidr: str, blocks: tuple[ipaddress.IPv4Network, ...]) -> bool:
     return any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in blocks)
 
 
-def is_vpc_of_ours(text: str) -> bool:
-    """Whether a VPC of the cluster's own may have this range."""
+def is_own_vpc(text: str) -> bool:
+    """Whether the cluster's own VPC may have this range."""
     shortest, longest = OWN_VPC_PREFIXES
     named = network(text)
     return named is not None and _lies_in(text, _PRIVATE) and shortest <= named.prefixlen <= longest
 
 
 def is_existing_vpc(text: str) -> bool:
-    """Whether AWS has VPCs with such a range."""
+    """Whether AWS allows VPCs with this range."""
     named = network(text)
     shortest, longest = limits.VPC_PREFIXES
     return named is not None and shortest <= named.prefixlen <= longest
 
 
 def remedy(text: str) -> str:
-    """What to do about something that should have been an IPv4 network in CIDR form."""
+    """What to do about text that should be an IPv4 network in CIDR notation."""
     interface = _interface(text)
     if isinstance(interface, str):
         return interface
     if "/" not in text:
         return f"add a prefix length; for this one address write {text}/32"
-    return f"the network's own address is {interface.network.network_address}; write {interface.network}"
+    return f"the network address is {interface.network.network_address}; write {interface.network}"
 
 
 def vpc_remedy(text: str) -> str:
-    """What to do about something that should have been the range of a VPC of the cluster's own."""
+    """What to do about text that should be the range of the cluster's own VPC."""
     interface = _interface(text)
     if isinstance(interface, str):
         return interface
     if not _lies_in(f"{interface.ip}/32", _PRIVATE):
         return (
-            "choose a range inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that no peered network uses, for "
+            "choose a range within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that no peered network uses, for "
             "example 10.80.0.0/16"
         )
     shortest, longest = OWN_VPC_PREFIXES
-    # An address alone names no size: then the largest.
+    # A bare address has no prefix length: suggest the largest range.
     prefix = min(max(interface.network.prefixlen if "/" in text else shortest, shortest), longest)
     fitting = ipaddress.IPv4Network((interface.ip, prefix), strict=False)
-    return f"write {fitting}: AWS has no VPC larger than a /{shortest}, and no subnet smaller than a /28"
+    return f"write {fitting}: AWS allows no VPC larger than a /{shortest} and no subnet smaller than a /28"
 
 
 def existing_vpc_remedy(text: str) -> str:
-    """What to do about something that should have been the range of a VPC that is already there."""
+    """What to do about text that should be the range of an existing VPC."""
     advice = remedy(text)
     return (
-        advice if is_existing_vpc(advice.rpartition(" ")[2]) else "copy it from the VPC page, for example 10.0.0.0/16"
+        advice
+        if is_existing_vpc(advice.rpartition(" ")[2])
+        else "copy it from the VPC console, for example 10.0.0.0/16"
     )
 
 
 def _interface(text: str) -> ipaddress.IPv4Interface | str:
-    """The address and its network, or what to do where there is neither."""
+    """The address and its network, or what to do if the text has neither."""
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError:
-        return "give the network's address, a slash and the prefix length, for example 10.80.0.0/16"
+        return "give the network address, a slash and the prefix length, for example 10.80.0.0/16"
     if isinstance(interface, ipaddress.IPv6Interface):
         return "give the IPv4 network: the load balancers and the VPC are IPv4 only"
     return interface

@@ -1,4 +1,4 @@
-"""A value of the wrong kind, such as a text for a number: what to write in its place."""
+"""Values of the wrong type, such as a string for a number: what to write instead."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 from setting_rules.values import Allowed, nearest
 
 Remedy = Callable[[Any, Allowed | None], str | None]
-"""What to write, from what was given and what is allowed; None where that cannot be told."""
+"""What to write, from what was given and what is allowed; None if that is not clear."""
 
 _YES, _NO = ("true", "yes", "on", "1", "y"), ("false", "no", "off", "0", "n")
-# A number with the unit that people expect a key to want.
+# A number with a unit that people may expect to be required.
 _NUMBER_IN_TEXT = re.compile(r"(-?\d+(?:\.\d+)?) ?(?:%|s|gi?b?)?", re.IGNORECASE)
 
 
 def _text(given: Any, allowed: Allowed | None) -> str | None:
     if isinstance(given, list):
-        return f"write {given[0]}, one text without brackets" if given and isinstance(given[0], str) else None
-    # A float has lost its zeros: 17.10 is a version, and 17.1 another one.
+        return f"write {given[0]}, a single string without brackets" if given and isinstance(given[0], str) else None
+    # A float has lost its trailing zeros: 17.10 and 17.1 are different versions.
     if isinstance(given, int) and (allowed is None or allowed.accepts(json.dumps(given))):
         return f'put it in quotes: "{json.dumps(given)}"'
     if isinstance(given, int) and allowed is not None and not isinstance(given, bool):
         advice = allowed.remedy if isinstance(allowed.remedy, str) else allowed.remedy(str(given))
-        return f"put it in quotes, digit by digit; {advice}"
+        return f"put it in quotes, with all its digits; {advice}"
     return None
 
 
 def _whole_number(given: Any, allowed: Allowed | None) -> str | None:
     percent = allowed is not None and "percent" in allowed.sentence
     if isinstance(given, bool):
-        return f"write {100 if given else 0}: a share of all workers, in percent" if percent else None
+        return f"write {100 if given else 0}: it is a percentage of all workers" if percent else None
     number = given if isinstance(given, float) else _number(given)
     if number is None or not math.isfinite(number):
         return None
@@ -65,27 +65,27 @@ def _list(given: Any, _: Allowed | None) -> str | None:
 
 
 def _section(given: Any, _: Allowed | None) -> str | None:
-    return "write {} for its defaults, or its keys indented below it" if given is True else None
+    return "write {} for its defaults, or indent its keys below it" if given is True else None
 
 
 _KINDS: Mapping[str, tuple[str, str, Remedy]] = {
-    "string_type": ("a text", "put it in quotes, as it stands there", _text),
+    "string_type": ("a string", "put it in quotes, as it is written in the file", _text),
     "int_type": ("a whole number", "write digits only, without quotes", _whole_number),
     "float_type": ("a number", "write digits, with a dot before a fraction, without quotes", _fraction),
     "bool_type": ("true or false", "write true or false, without quotes", _flag),
     "tuple_type": ("a list", "write it as a list: [first, second]", _list),
-    "model_type": ("a section with keys", "indent its keys below it; {} where there is none to set", _section),
+    "model_type": ("a section with keys", "indent its keys below it, or use {} if there are none", _section),
     "dict_type": ("a map of names to values", "write one `name: value` on each line below it", lambda *_: None),
 }
 
 
 def what(kind: str) -> str | None:
-    """The kind that pydantic missed, in the operator's words; None for an error that is not about kinds."""
+    """The type that pydantic expected, in the operator's words; None for an error that is not about types."""
     return _KINDS[kind][0] if kind in _KINDS else None
 
 
 def remedy(kind: str, given: Any, allowed: Allowed | None) -> str | None:
-    """What to do about a value that is not of this kind."""
+    """What to do about a value that is not of this type; None for an error that is not about types."""
     if kind not in _KINDS:
         return None
     _, general, special = _KINDS[kind]
@@ -93,6 +93,6 @@ def remedy(kind: str, given: Any, allowed: Allowed | None) -> str | None:
 
 
 def choice_remedy(given: Any, expected: str) -> str:
-    """What to do about a value that is none of a few words, which pydantic lists in quotes."""
+    """What to do about a value that is not one of the choices, which pydantic lists in quotes."""
     alike = nearest(given, re.findall(r"'([^']+)'", expected)) if isinstance(given, str) else None
     return f"did you mean {alike}?" if alike else "write one of these"

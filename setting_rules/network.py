@@ -92,12 +92,12 @@ def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
         enough = next((prefix for prefix in wider if _addresses_for_nodes(prefix, own) >= nodes), None)
         yield Fault(
             key="airflow:network.cidr",
-            given=f"{shown(own.cidr)}, which leaves {free:,} addresses to nodes in {len(own.zones)} zones",
+            given=f"{shown(own.cidr)}, which leaves {free:,} addresses for nodes in {len(own.zones)} zones",
             allowed=f"a range for {nodes:,} nodes: {counted(settings.masters.count, 'master')}, one more during a "
             f"replacement, {counted(workers, 'worker')} while all pools are replaced",
             remedy=f"write {given.supernet(new_prefix=enough)}, or lower maxSize of the pools"
             if enough
-            else "lower maxSize of the pools: AWS has no larger range",
+            else "lower maxSize of the pools: AWS allows no larger range",
         )
 
 

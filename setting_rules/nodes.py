@@ -29,7 +29,7 @@ def masters_have_memory(settings: Settings) -> Iterator[Fault]:
             key="airflow:masters.instanceType",
             given=f"{shown(instance_type)}, {memory:g} GiB of memory",
             allowed=f"a type with {_MASTER_GIB} GiB or more for api-server, scheduler, dag-processor and triggerer",
-            remedy=f"take a larger one, for example {_COMFORTABLE[settings.masters.architecture]} with 8 GiB",
+            remedy=f"use a larger type, for example {_COMFORTABLE[settings.masters.architecture]} with 8 GiB",
         )
 
 

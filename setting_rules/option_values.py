@@ -24,7 +24,7 @@ _TIME_ZONE: Option = ("core", "default_timezone")
 _PARALLELISM: Option = ("core", "parallelism")
 _VISIBILITY_TIMEOUT: Option = ("celery_broker_transport_options", "visibility_timeout")
 
-# Options whose value the connection budget is reckoned with, and the least that makes sense.
+# Options that count towards the connection budget, and the smallest value that makes sense for each.
 POOL_OPTIONS = {
     ("database", "sql_alchemy_pool_size"): 1,
     ("database", "sql_alchemy_max_overflow"): 0,
@@ -45,14 +45,14 @@ def options_can_be_read(settings: Settings) -> Iterator[Fault]:
         if kind in _READABLE and not _READABLE[kind](config_text(value)):
             yield Fault(
                 key=schema.key_of(("config", section, option)),
-                given="a text that is not JSON" if kind == "json" else shown(value),
+                given="a string that is not JSON" if kind == "json" else shown(value),
                 allowed=_ALLOWED[kind],
                 remedy=_advice(kind, config_text(value)),
             )
 
 
 def options_are_among_choices(settings: Settings) -> Iterator[Fault]:
-    """Options with a fixed set of values have one of these; Airflow checks them at each start of a service."""
+    """Options with a fixed set of values have one of these; Airflow checks them whenever a service starts."""
     for (section, option), value in _values(settings):
         choices = airflow_options.choices(section, option)
         if choices and value not in ("", *choices):
@@ -67,7 +67,7 @@ def options_are_among_choices(settings: Settings) -> Iterator[Fault]:
 
 
 def time_zone_exists(settings: Settings) -> Iterator[Fault]:
-    """The default time zone exists; in place of an unknown one Airflow takes UTC without a word."""
+    """The default time zone exists; Airflow silently replaces an unknown one with UTC."""
     value = dict(_values(settings)).get(_TIME_ZONE)
     if value is None or value == "system" or config_text(value).lower() == "utc":
         return
@@ -78,28 +78,28 @@ def time_zone_exists(settings: Settings) -> Iterator[Fault]:
             key=schema.key_of(("config", *_TIME_ZONE)),
             given=shown(value),
             allowed="the name of a time zone in the IANA database, for example Europe/Berlin; utc; system",
-            remedy=f"write the name as the database has it; did you mean {meant}?"
+            remedy=f"write the name exactly as in the database; did you mean {meant}?"
             if meant
-            else "write the name as the database has it",
+            else "write the name exactly as in the database",
         )
 
 
 def percent_signs_are_single(settings: Settings) -> Iterator[Fault]:
-    """No value doubles its percent signs, as airflow.cfg wants them: values here are not interpolated, and a log would
-    show `%(asctime)s` instead of the time."""
+    """No value has doubled percent signs as in airflow.cfg: values here are not interpolated, so logs would show
+    `%(asctime)s` instead of the time."""
     for (section, option), value in _values(settings):
         if "%%" in config_text(value):
             yield Fault(
                 key=schema.key_of(("config", section, option)),
-                given="a text with %%",
-                allowed="text with single percent signs: only in airflow.cfg they have to be doubled",
+                given="a string with %%",
+                allowed="single percent signs: they are doubled only in airflow.cfg",
                 remedy="write % instead of each %%",
             )
 
 
 def visibility_timeout_covers_draining(settings: Settings) -> Iterator[Fault]:
-    """The broker's visibility timeout is not below the longest drain limit: after it the broker hands a task that still
-    runs to a second worker."""
+    """The broker's visibility timeout is at least the longest drain limit: after the timeout, the broker delivers a
+    task that is still running to a second worker."""
     value = dict(_values(settings)).get(_VISIBILITY_TIMEOUT)
     if value is None:
         return
@@ -109,15 +109,15 @@ def visibility_timeout_covers_draining(settings: Settings) -> Iterator[Fault]:
         yield Fault(
             key=schema.key_of(("config", *_VISIBILITY_TIMEOUT)),
             given=shown(value),
-            allowed=f"a whole number of seconds, from the longest drainLimitHours ({longest // 3600} h) up: after that "
-            "time the broker hands a task that still runs to a second worker",
-            remedy=f"write {longest} or more; or leave it out, then it is seven days",
+            allowed=f"a whole number of seconds, at least the longest drainLimitHours ({longest // 3600} h): after the "
+            "timeout, the broker delivers a task that is still running to a second worker",
+            remedy=f"write {longest} or more, or leave it out for seven days",
         )
 
 
 def parallelism_fills_the_workers(settings: Settings) -> Iterator[Fault]:
-    """All schedulers together may run as many tasks as the workers that are always there have slots, and as one worker
-    of any pool has: with less, workers stand idle that the stack file asks for."""
+    """All schedulers together can run enough tasks to fill every worker at `minSize`, and one worker of any pool;
+    otherwise workers that the stack file asks for would stay idle."""
     value = dict(_values(settings)).get(_PARALLELISM)
     tasks = whole_number(value) if value is not None else None
     if tasks is None:
@@ -131,26 +131,26 @@ def parallelism_fills_the_workers(settings: Settings) -> Iterator[Fault]:
             given=f"{shown(value)}, which is {counted(masters * tasks, 'task')} with {counted(masters, 'scheduler')}",
             allowed=f"{-(-needed // masters)} or more: all workers at minSize, or one worker with the most slots, have "
             f"{counted(needed, 'task slot')}",
-            remedy=f"leave it out, then one scheduler can fill all {task_slots.of_all_pools(settings):,} slots of the "
-            "pools; to run fewer tasks, lower maxSize or the tasks at a time on one worker",
+            remedy=f"leave it out: one scheduler can then fill all {task_slots.of_all_pools(settings):,} slots of the "
+            "pools; to run fewer tasks, lower maxSize or the number of tasks per worker",
         )
 
 
 def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
-    """Options that size pools of connections are limits: 0 or -1 would mean none, and the database has one."""
+    """Options for the size of connection pools set a limit: 0 or -1 would mean no limit, but the database has one."""
     for (section, option), least in POOL_OPTIONS.items():
         number = whole_number(settings.config.get(section, {}).get(option, least))
         if number is not None and number < least:
             yield Fault(
                 key=schema.key_of(("config", section, option)),
                 given=shown(number),
-                allowed=f"a whole number from {least} up: the database's connections are reckoned with it",
-                remedy=f"set it to {least} or more; less would mean without limit, or none at all",
+                allowed=f"a whole number, at least {least}: it counts towards the database's connections",
+                remedy=f"set it to {least} or more; a lower value means no limit, or none at all",
             )
 
 
 def whole_number(value: Value) -> int | None:
-    """The whole number that Airflow reads here, whether it is written as a number or as a text; None if it is none."""
+    """The whole number that Airflow reads here, written as a number or a string; None if it is not a whole number."""
     try:
         return int(config_text(value))
     except ValueError:
@@ -180,8 +180,8 @@ def _is_json(text: str) -> bool:
     return True
 
 
-# By the type of the option. They take nothing that the method of Airflow's parser refuses which reads the type; what
-# some of its readers alone would take, such as 64.0 for a whole number, they refuse.
+# By the type of the option. They accept nothing that the method for this type in Airflow's parser refuses. They refuse
+# what only some other readers accept, such as 64.0 for a whole number.
 _READABLE: dict[str, Callable[[str], bool]] = {
     "boolean": _is_boolean,
     "integer": _is_whole,
@@ -209,14 +209,14 @@ def _advice(kind: str, text: str) -> str:
         case "boolean":
             return "write true or false"
         case "json":
-            return 'write valid JSON in single quotes, its keys and texts in double quotes: \'{"key": "value"}\''
+            return 'write valid JSON in single quotes, with its keys and strings in double quotes: \'{"key": "value"}\''
         case "import":
-            return "write module and object with dots between them"
-    return "write the number alone, in digits: no unit, and no fraction where a whole number is wanted"
+            return "write module and object, separated by dots"
+    return "write the number alone, in digits: no unit, and no fraction if a whole number is required"
 
 
 def _values(settings: Settings) -> Iterator[tuple[Option, Value]]:
-    """The options that exist and may be set; of the others airflow_config says what is to be done."""
+    """The options that exist and may be set; airflow_config reports the others."""
     for section, options in settings.config.items():
         for option, value in options.items():
             if airflow_options.exists(section, option) and airflow_config.refusal(section, option) is None:

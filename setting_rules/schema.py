@@ -116,7 +116,7 @@ def key_of(path: Path) -> str:
 
 
 def cli_path(path: Path) -> str:
-    """A path as `pulumi config --path` takes it."""
+    """A path in the syntax of `pulumi config --path`."""
     first = key_of(path[:1])
     return first + "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" if _PLAIN_WORD.fullmatch(part) else f'["{part}"]'
@@ -125,5 +125,5 @@ def cli_path(path: Path) -> str:
 
 
 def _printable(key: str) -> str:
-    """A key is the operator's own word and goes to a terminal, where control characters do things."""
+    """A key is the operator's own text, and a terminal would act on its control characters."""
     return key if key.isprintable() else key.encode("unicode_escape").decode()

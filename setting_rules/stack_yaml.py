@@ -1,8 +1,8 @@
-"""The stack file's own text: how a number was written, what is encrypted; Pulumi's configuration tells neither.
+"""The text of the stack file: how numbers are written and what is encrypted. Pulumi's configuration shows neither.
 
-The Pulumi CLI reads the file with Go's yaml.v3, which takes more for a number than most people would: 0123 for an
-octal, 1_000, 0x10 and 1e3 (https://github.com/go-yaml/yaml/blob/v3.0.1/resolve.go). Without quotes, the leading zero of
-an account id is lost before the program starts.
+The Pulumi CLI reads the file with Go's yaml.v3, which reads more scalars as numbers than most people expect: 0123 (as
+octal), 1_000, 0x10 and 1e3 (https://github.com/go-yaml/yaml/blob/v3.0.1/resolve.go). An account id without quotes loses
+its leading zero before the program starts.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _NUMBER = re.compile(
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[Tt ].*)?", re.ASCII)
-# What everybody reads the same. A longer one does not fit 64 bits.
+# A number that everyone reads the same way. A longer one does not fit in 64 bits.
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
 class Unclear:
-    """Stands where the stack file holds a number or a date without quotes that is not what it looks like."""
+    """Placeholder for an unquoted number or date in the stack file that is not what it looks like."""
 
     text: str
     line: int
     is_key: bool = False
-    """Whether the key is written so; then this stands in place of its value."""
+    """Whether the key itself is unclear; this then replaces its value."""
 
     @property
     def number(self) -> int | float | None:
-        """What Pulumi reads; None for a date, and for what is no finite number."""
+        """The number that Pulumi reads; None for a date, infinity or NaN."""
         plain = self.text.replace("_", "")
         if re.fullmatch(r"[-+]?0[0-7]+", plain):
             return int(plain, 8)
@@ -52,30 +52,30 @@ def _is_decimal(plain: str) -> bool:
 
 
 def is_unclear(text: str) -> bool:
-    """Whether Pulumi takes this scalar, without quotes, for a number or a date that is written unusually."""
+    """Whether Pulumi reads this unquoted scalar as a date, or as a number in an unusual notation."""
     number = text if text.startswith("_") else text.replace("_", "")
     looks = _NUMBER.fullmatch(number) or _DATE.fullmatch(text)
     return bool(looks) and not _PLAIN_NUMBER.fullmatch(text)
 
 
 class StackFile:
-    """`Pulumi.<stack>.yaml` in the program's folder, as nodes of YAML; empty where the configuration is elsewhere."""
+    """`Pulumi.<stack>.yaml` in the program's directory, as YAML nodes; empty if the configuration is elsewhere."""
 
     def __init__(self, path: Path, project: str) -> None:
         """The project's name is the namespace of keys that have none."""
         try:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except (OSError, ValueError, yaml.YAMLError):
-            root = None  # the CLI has read another file, or says itself what is wrong with this one
+            root = None  # the CLI has read another file, or reports itself what is wrong with this one
         config = _entries(_entries(root).get("config"))
         self._nodes = {key if ":" in key else f"{project}:{key}": node for key, node in config.items()}
 
     def marked(self, full_key: str, value: Any) -> Any:
-        """The value of a key in which unclear scalars are replaced by their marks."""
+        """The value of a key, with each unclear scalar replaced by its placeholder."""
         return _marked(value, self._nodes.get(full_key))
 
     def encrypted(self, full_key: str) -> tuple[tuple[str | int, ...], ...]:
-        """The paths, below a key, of what is encrypted."""
+        """The paths of the encrypted values below a key."""
         node = self._nodes.get(full_key)
         return tuple(_encrypted(node, ())) if node else ()
 

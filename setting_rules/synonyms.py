@@ -1,22 +1,22 @@
-"""Keys that people know from elsewhere and that the stack file does not have: what takes their place here."""
+"""Keys that people know from elsewhere and that a stack file does not have: what to use instead."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-_MADE = "leave it out: the program makes it, and keeps what is secret in Secrets Manager"
-_SIZE = "leave it out: rootVolumeGib says how large it is"
-_LOCKED = "leave it out: the nodes install what node/locks pins; `make lock` renews it"
+_MADE = "leave it out: the program sets it, and keeps secrets in Secrets Manager"
+_SIZE = "leave it out: rootVolumeGib sets the size"
+_LOCKED = "leave it out: the nodes install the versions pinned in node/locks; `make lock` updates them"
 
 # By section; in lower case, without separators.
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "": {
-        "dags": "leave it out: DAGs go to the stack's bucket, `pulumi stack output` prints the command",
-        "requirements": "leave it out: packages stand in airflow-requirements.txt, and `make lock` locks them",
-        "secrets": "leave it out: a secret's place is an Airflow connection, which the database keeps encrypted",
-        "connections": "leave it out: connections are made in Airflow, whose database keeps them encrypted",
-        "env": "leave it out: options of Airflow stand in airflow:config",
-        "workers": "write airflow:workerPools, a section for each pool",
+        "dags": "leave it out: DAGs go to the stack's bucket; `pulumi stack output` prints the command",
+        "requirements": "leave it out: list packages in airflow-requirements.txt and lock them with `make lock`",
+        "secrets": "leave it out: store secrets in Airflow connections, which are encrypted in the database",
+        "connections": "leave it out: create connections in Airflow, which stores them encrypted in its database",
+        "env": "leave it out: set Airflow's options in airflow:config",
+        "workers": "write airflow:workerPools, with a section for each pool",
         "scheduler": "write airflow:masters: each master runs a scheduler",
         "webserver": "write airflow:web",
     },
@@ -30,7 +30,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "vpcid": "move it below existing: the ids of a VPC that is already there",
         "privatesubnetids": "move it below existing: the ids of a VPC that is already there",
         "publicsubnetids": "move it below existing: the ids of a VPC that is already there",
-        "subnets": "leave it out: the program cuts cidr into subnets, for each of the zones",
+        "subnets": "leave it out: the program divides cidr into subnets for each of the zones",
         "natgateway": "write natGateways: single, or perZone",
     },
     "database": {
@@ -39,7 +39,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "name": _MADE,
         "password": _MADE,
         "port": _MADE,
-        "storage": "leave it out: allocatedStorageGib says how much there is, maxAllocatedStorageGib how far it grows",
+        "storage": "leave it out: allocatedStorageGib sets the size, maxAllocatedStorageGib how far it may grow",
         "user": _MADE,
         "username": _MADE,
     },
@@ -82,7 +82,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
 
 
 def meant(path: tuple[str | int, ...]) -> str | None:
-    """What to do about a key of this path that does not exist, where people know it from elsewhere."""
+    """What to do about a key that does not exist but is known from elsewhere; None for any other key."""
     section = str(path[0]) if len(path) > 1 else ""
     word = str(path[-1]).rpartition(":")[2].lower().replace("_", "").replace("-", "")
     remedy = _SYNONYMS.get(section, {}).get(word)

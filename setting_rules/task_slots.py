@@ -46,5 +46,5 @@ def slots(pool: WorkerPoolSettings) -> int:
 
 
 def of_all_pools(settings: Settings) -> int:
-    """Tasks at a time on all workers of all pools at their maximum size."""
+    """Tasks that the workers of all pools at maximum size run at a time."""
     return sum(pool.max_size * pool.task_slots for pool in settings.worker_pools.values())

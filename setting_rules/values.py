@@ -103,17 +103,16 @@ def _matching(pattern: str, sentence: str, remedy: str | Callable[[str], str]) -
 
 def _region_remedy(text: str) -> str:
     partition = regions.partition(text)
-    if partition in regions.INSTEAD:
+    if partition in regions.COMMERCIAL_REGIONS_NEARBY:
         return (
-            f"choose a region of the partition aws, for example {regions.INSTEAD[partition]}: the program writes "
-            f"arn:aws:, and {text} is in {partition}"
+            f"choose a region in the partition aws, for example {regions.COMMERCIAL_REGIONS_NEARBY[partition]}: the "
+            f"program uses ARNs that start with arn:aws:, and {text} is in {partition}"
         )
     return _nearest_or(text, regions.ZONE_LETTERS, _BY_NAME.format("regions"))
 
 
-# Celery's Redis transport keeps its own records under these names: messages that workers hold, bindings of queues to
-# exchanges; and events and commands have exchanges of their own. (kombu/transport/redis.py, kombu/pidbox.py,
-# celery/events/event.py)
+# Celery's Redis transport uses these names itself: for unacknowledged messages, for bindings of queues to exchanges,
+# and for the exchanges of events and commands (kombu/transport/redis.py, kombu/pidbox.py, celery/events/event.py).
 _OF_CELERY = re.compile(r"unacked.*|_kombu.*|celeryev.*|.*\.pidbox")
 
 
@@ -130,7 +129,7 @@ def _queue_remedy(text: str) -> str:
     return f"rename the queue here and in the DAGs that use it, for example {plain}"
 
 
-# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html reserves rds: beside what all of AWS reserves.
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html reserves rds: in addition to aws:.
 _RESERVED_TAG = re.compile(r"(?i:aws|rds):")
 
 
@@ -151,19 +150,21 @@ def _instance_type_remedy(text: str) -> str:
         return f"write {text.lower()}"
     family = text.lower().partition(".")[0]
     if family.startswith("mac"):
-        return "take another family, for example m7i.large; Apple's machines do not run Linux"
+        return "choose another family, for example m7i.large; Mac instances do not run Linux"
     if sizes := instance_types.sizes_by_family().get(family):
         alike = nearest(text, [f"{family}.{size}" for size in sizes])
         return f"did you mean {alike}? {family} has {', '.join(sizes)}"
     alike = nearest(text, sorted(instance_types.all_types()))
-    newer = "if AWS has brought it out since, add it to aws_facts/instance_types.txt"
+    newer = "if it is new in AWS, add it to aws_facts/instance_types.txt"
     return f"did you mean {alike}? {newer}" if alike else newer
 
 
 def _log_retention_remedy(days: int) -> str:
     longer = [accepted for accepted in limits.LOG_GROUP_RETENTION_DAYS if accepted >= days]
     if not longer:
-        return f"lower it to at most {limits.LOG_GROUP_RETENTION_DAYS[-1]} days, the most that CloudWatch Logs keeps"
+        return (
+            f"lower it to at most {limits.LOG_GROUP_RETENTION_DAYS[-1]} days, the longest that CloudWatch Logs allows"
+        )
     return f"the next accepted value is {longer[0]}"
 
 
@@ -172,8 +173,9 @@ def _name_remedy(text: str) -> str:
     return f"rename it, for example {plain or 'airflow'}"
 
 
-# Names that no certificate authority may vouch for (https://www.iana.org/assignments/special-use-domain-names), and
-# others that are in use inside companies and that nobody can register.
+# Endings for which no certificate authority may issue certificates
+# (https://www.iana.org/assignments/special-use-domain-names), and others that companies use internally and that cannot
+# be registered.
 _PRIVATE_ENDINGS = frozenset(
     {
         *("arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain"),
@@ -192,12 +194,14 @@ def _is_public_name(text: str) -> bool:
 def _domain_remedy(text: str) -> str:
     ending = text.rpartition(".")[2]
     if ending in _PRIVATE_ENDINGS:
-        return f"take a name below a domain of yours, for example airflow.example.com: nobody owns .{ending}"
+        return (
+            f"choose a name in a domain that you own, for example airflow.example.com: .{ending} cannot be registered"
+        )
     bare = re.sub(r"^[a-z]+://|[:/].*$|\.$", "", text.strip().lower())
-    return f"write {bare}" if _is_public_name(bare) else "write a whole name, for example airflow.example.com"
+    return f"write {bare}" if _is_public_name(bare) else "give a full host name, for example airflow.example.com"
 
 
-_BY_NAME = "the table is aws_facts/{}.py; add a line there if AWS has brought it out since"
+_BY_NAME = "the list is in aws_facts/{}.py; if it is new in AWS, add it there"
 
 Number = Annotated[int, Strict()]
 Amount = Annotated[float, Strict()]
@@ -223,16 +227,14 @@ QueueName = Annotated[
     str,
     Allowed(
         "up to 250 letters, digits, dots, hyphens and underscores (Airflow joins a worker's queues with commas), no "
-        "hyphen or dot at the start; not unacked..., _kombu..., celeryev... or ....pidbox, where Celery keeps its own "
-        "records",
+        "hyphen or dot at the start; Celery reserves names that start with unacked, _kombu or celeryev, or end in "
+        ".pidbox",
         _is_queue_name,
         _queue_remedy,
     ),
 ]
 Cidr = Annotated[str, Allowed("an IPv4 network such as 10.80.0.0/16", ipv4.is_network, ipv4.remedy)]
-VpcCidr = Annotated[
-    str, Allowed("a private IPv4 network (RFC 1918) from /16 to /22", ipv4.is_vpc_of_ours, ipv4.vpc_remedy)
-]
+VpcCidr = Annotated[str, Allowed("a private IPv4 network (RFC 1918) from /16 to /22", ipv4.is_own_vpc, ipv4.vpc_remedy)]
 ExistingVpcCidr = Annotated[
     str, Allowed("the VPC's IPv4 network, from /16 to /28", ipv4.is_existing_vpc, ipv4.existing_vpc_remedy)
 ]
@@ -257,7 +259,7 @@ ImageId = Annotated[
     _matching(
         r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})",
         "an AMI id: ami- and 8 or 17 hexadecimal digits",
-        "take the id of a Debian 13 image in this region, or leave the key out and let `make node-image` write it",
+        "use the id of a Debian 13 image in this region, or leave the key out and let `make node-image` write it",
     ),
 ]
 HostedZoneId = Annotated[
@@ -268,7 +270,7 @@ HostedZoneId = Annotated[
         lambda text: (
             f"write {text.removeprefix('/hostedzone/')}"
             if text.startswith("/hostedzone/Z")
-            else "`aws route53 list-hosted-zones` prints it; leave out the /hostedzone/ in front"
+            else "`aws route53 list-hosted-zones` prints it; leave out the prefix /hostedzone/"
         ),
     ),
 ]
@@ -285,8 +287,8 @@ SecretName = Annotated[
     _matching(
         # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html: Name
         r"(?!.*-[A-Za-z0-9]{6}$)[A-Za-z0-9/_+=.@-]{1,512}",
-        "the name of a secret in Secrets Manager, which does not end in a hyphen and six characters",
-        "give its name, not its ARN; a name that looks like the end of an ARN leads AWS to another secret",
+        "the name of a secret in Secrets Manager, not ending in a hyphen and six letters or digits",
+        "give its name, not its ARN; if a name ends like an ARN, AWS may find another secret",
     ),
 ]
 DomainName = Annotated[
@@ -367,8 +369,7 @@ TagKey = Annotated[
 TagValue = Annotated[
     str,
     Allowed(
-        f"a text of up to {limits.TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @, not starting with "
-        "aws: or rds:",
+        f"up to {limits.TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @, not starting with aws: or rds:",
         lambda text: _is_tag_text(text, limits.TAG_VALUE_LENGTH),
         "shorten it, or leave the other characters out",
     ),
@@ -378,7 +379,10 @@ TagValue = Annotated[
 def _option_value(value: Any) -> Any:
     """Airflow's options are single values, and each becomes one line of the nodes' environment file."""
     if not isinstance(value, str | int | float):
-        allowed, remedy = "a text, a number, true or false", "write lists and maps as Airflow does: as text, in quotes"
+        allowed, remedy = (
+            "a string, a number, true or false",
+            "write lists and maps as Airflow does: as a string, in quotes",
+        )
     elif isinstance(value, str) and not value.isprintable():
         allowed, remedy = (
             "text on one line, without control characters",

@@ -1,4 +1,4 @@
-"""What is accepted but may not be meant. `pulumi up`, its preview and the plan show it."""
+"""Warnings about values that are accepted but may be a mistake. `pulumi up`, its preview and the plan show them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from setting_rules import option_values, task_slots
 if TYPE_CHECKING:
     from settings import Settings
 
-# Nobody sets more than the default of drainLimitHours unless tasks run that long.
+# The default of drainLimitHours; a higher value suggests that tasks run that long.
 _LONG_HOURS = 12
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """One text for each finding: the key, what it says, what follows and what to do."""
+    """One message for each finding: the key, its value, the consequence and what to do."""
     yield from _long_tasks_on_spot(settings)
     yield from _devices_without_driver(settings)
     yield from _types_of_other_regions(settings)
@@ -33,7 +33,7 @@ def _long_tasks_on_spot(settings: Settings) -> Iterator[str]:
             yield (
                 f"airflow:workerPools.{name}.spotPercent: {pool.spot_percent} with drainLimitHours: "
                 f"{pool.drain_limit_hours}. AWS reclaims a spot instance with two minutes' notice, whatever its drain "
-                "limit, and its tasks start again from the beginning: set spotPercent to 0 where tasks run for hours."
+                "limit, and its tasks start again from the beginning: set spotPercent to 0 if tasks run for hours."
             )
 
 
@@ -48,10 +48,10 @@ def _devices_without_driver(settings: Settings) -> Iterator[str]:
     for key, types in _used_types(settings):
         with_devices = [kind for kind in types if instance_types.needs_a_driver(kind)]
         for architecture in sorted({instance_types.architecture(kind) for kind in with_devices}):
-            # A pinned image may be Debian's as well; its id does not tell.
+            # A pinned image may also be Debian's: its id does not show whose it is.
             yield (
-                f"{key}: {', '.join(with_devices)}. Their GPUs or accelerators need a driver, and Debian's images have "
-                f"none: make sure that airflow:nodeImage.{architecture} is an image that has it."
+                f"{key}: {', '.join(with_devices)}. Their GPUs or accelerators need a driver that Debian's images do "
+                f"not include: make sure that airflow:nodeImage.{architecture} is an image with the driver."
             )
 
 
@@ -60,10 +60,10 @@ def _types_of_other_regions(settings: Settings) -> Iterator[str]:
         elsewhere = [kind for kind in types if not region_families.is_offered(kind, settings.region)]
         if elsewhere:
             yield (
-                f"{key}: {', '.join(elsewhere)}. EC2 had none of them in {settings.region} when "
-                "aws_facts/region_families.txt was written, and a group cannot launch what its region lacks. What it "
-                f"has now: aws ec2 describe-instance-type-offerings --region {settings.region} --filters "
-                f"Name=instance-type,Values={','.join(elsewhere)}"
+                f"{key}: {', '.join(elsewhere)}. Not offered in {settings.region} when "
+                "aws_facts/region_families.txt was generated, and an Auto Scaling group cannot launch types that its "
+                "region does not offer. To check: aws ec2 describe-instance-type-offerings "
+                f"--region {settings.region} --filters Name=instance-type,Values={','.join(elsewhere)}"
             )
 
 
@@ -72,13 +72,13 @@ def _endpoints_of_other_regions(settings: Settings) -> Iterator[str]:
     for service in settings.network.interface_endpoints:
         if region not in endpoint_services.REGIONS.get(service, (region,)):
             yield (
-                f"airflow:network.interfaceEndpoints: {service}. AWS does not list the service in {region}, and "
-                "`pulumi up` fails at an endpoint that is not offered. What is: aws ec2 describe-vpc-endpoint-services "
+                f"airflow:network.interfaceEndpoints: {service}. AWS does not list this service in {region}, and "
+                "`pulumi up` fails if it is not offered there. To check: aws ec2 describe-vpc-endpoint-services "
                 f"--region {region} --service-names com.amazonaws.{region}.{service}"
             )
 
 
-# Its building is use1-az3 in most accounts, the one zone of the region that AWS's own services ask to avoid:
+# In most accounts this is use1-az3, the one zone in the region that AWS's own services ask you to avoid:
 # https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
 _ZONE_WITH_LESS = "us-east-1e"
 
@@ -86,9 +86,9 @@ _ZONE_WITH_LESS = "us-east-1e"
 def _zone_with_less(settings: Settings) -> Iterator[str]:
     if _ZONE_WITH_LESS in settings.network.zones:
         yield (
-            f"airflow:network.zones: {_ZONE_WITH_LESS}. In most accounts that is use1-az3, which lacks many instance "
-            "types, database classes and interface endpoints: take another zone, unless aws ec2 "
-            "describe-availability-zones --region us-east-1 names another ZoneId for it."
+            f"airflow:network.zones: {_ZONE_WITH_LESS}. In most accounts this is use1-az3, which lacks many instance "
+            "types, database classes and interface endpoints: choose another zone, unless aws ec2 "
+            "describe-availability-zones --region us-east-1 shows another ZoneId for it."
         )
 
 
@@ -98,8 +98,8 @@ def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
     slots = task_slots.of_all_pools(settings)
     if parallelism is not None and tasks < slots:
         yield (
-            f"airflow:config.core.parallelism: {parallelism}. With it the schedulers run at most {tasks} tasks at a "
-            f"time, and the pools have {slots} task slots at maxSize, of which {slots - tasks} are never used: leave "
+            f"airflow:config.core.parallelism: {parallelism}. The schedulers then run at most {tasks} tasks at a "
+            f"time, but the pools have {slots} task slots at maxSize, of which {slots - tasks} are never used: leave "
             "parallelism out, or lower maxSize."
         )
 
@@ -109,6 +109,6 @@ def _lock_of_another_index(settings: Settings) -> Iterator[str]:
     locked = lock_inputs.locked_index()
     if asked != locked:
         yield (
-            f"airflow:packageIndex: nodes install from {asked}, and the lock was made with {locked}. Unless both have "
-            "the same files, new nodes fail: run `make lock` with this stack (STACK=), and commit what it changes."
+            f"airflow:packageIndex: nodes install from {asked}, but the lock was made with {locked}. Unless both have "
+            "the same files, new nodes fail: run `make lock` for this stack (STACK=) and commit the changes."
         )

@@ -48,22 +48,22 @@ def public_has_a_domain(settings: Settings) -> Iterator[Fault]:
 
 
 def internal_sources_are_internal(settings: Settings) -> Iterator[Fault]:
-    """Networks of the internal load balancer are /8 or narrower, and such as a packet can come from; nobody comes to it
-    from the whole internet."""
+    """Networks of the internal load balancer are /8 or narrower and can be the source of packets; the internet has no
+    access to it."""
     for index, cidr in enumerate(settings.web.allowed_cidrs):
         wide = ipaddress.IPv4Network(cidr).prefixlen < _WIDEST_INTERNAL_PREFIX
-        if wide or ipv4.comes_from_nowhere(cidr):
+        if wide or ipv4.is_never_a_source(cidr):
             yield Fault(
                 key=f"airflow:web.allowedCidrs[{index}]",
                 given=shown(cidr),
-                allowed=f"networks of people: /{_WIDEST_INTERNAL_PREFIX} or narrower, such as the VPC's or the VPN's",
+                allowed=f"networks of your users: /{_WIDEST_INTERNAL_PREFIX} or narrower, such as the VPC's or a VPN's",
                 remedy=f"{'name the networks' if wide else 'remove it'}; for access from the internet set "
                 "airflow:web.public",
             )
 
 
 def public_sources_are_public(settings: Settings) -> Iterator[Fault]:
-    """Networks of the public load balancer are public ones; no other address ever arrives there."""
+    """Networks of the public load balancer are public; packets from other addresses never reach it."""
     if not settings.web.public:
         return
     for index, cidr in enumerate(settings.web.public.allowed_cidrs):
@@ -71,10 +71,9 @@ def public_sources_are_public(settings: Settings) -> Iterator[Fault]:
             yield Fault(
                 key=f"airflow:web.public.allowedCidrs[{index}]",
                 given=shown(cidr),
-                allowed="public networks: who comes over the internet comes with a public address",
-                remedy="remove it, or give the public address behind which it stands"
-                if ipv4.comes_from_nowhere(cidr)
-                else "move it to airflow:web.allowedCidrs, or give the public address behind which it stands",
+                allowed="public networks: a client on the internet has a public address",
+                remedy=f"{'remove it' if ipv4.is_never_a_source(cidr) else 'move it to airflow:web.allowedCidrs'}, or "
+                "give the public address from which it reaches the internet",
             )
 
 

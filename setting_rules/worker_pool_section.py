@@ -15,87 +15,92 @@ CONTROLLER_PERIOD_SECONDS = 10
 
 
 class WorkerPoolSettings(Section):
-    """One autoscaling group of Celery workers. Its key is the pool's name."""
+    """One Auto Scaling group of Celery workers. Its key is the pool's name."""
 
     queues: Annotated[tuple[QueueName, ...], at_least(1, "queue")]
-    """Queues its workers take tasks from; a task names one in `queue=`, otherwise it is in `default`. A queue belongs
-    to one pool only."""
+    """Queues from which its workers take tasks. A task names its queue with `queue=`; otherwise it goes to `default`. A
+    queue belongs to one pool only."""
 
     instance_types: Annotated[
         tuple[InstanceType, ...], at_least(1, "instance type", at_most=limits.INSTANCE_TYPES_PER_GROUP)
     ]
-    """EC2 types, all of one architecture and of like size: what one worker runs counts for each of them. Several types
-    find capacity when one is sold out. A pool of another architecture than the masters' boots more slowly: it installs
-    Airflow from the lock each time, and needs a package index for it. On-demand workers take the first that there is;
-    spot workers the one that is least likely to be reclaimed, of the cheap ones."""
+    """EC2 instance types, all of one architecture and of similar size: each runs the same number of tasks. With several
+    types, the pool finds capacity when one is sold out. Workers of another architecture than the masters boot more
+    slowly: they install Airflow from the lock each time, and need a package index for it. On-demand workers use the
+    first type that is available; spot workers use the one of the cheap types that is least likely to be reclaimed."""
 
     concurrency: Annotated[Number, whole_number(1, MOST_SLOTS, "tasks")] | None = None
-    """Tasks at a time on one worker. Airflow itself needs 0.1 GiB for each; what the tasks import and load comes on
-    top. Each one takes a connection to the database of Celery's results. Either this or `taskMemoryGib`."""
+    """Tasks that one worker runs at a time. Airflow itself needs 0.1 GiB for each, plus what the tasks import and load.
+    Each one uses a connection to the database of Celery's results. Set either this or `taskMemoryGib`."""
 
     task_memory_gib: Annotated[Amount, number(GIB_PER_TASK, limits.LARGEST_REGULAR_MEMORY_GIB, "GiB")] | None = None
-    """GiB that one task may need, Airflow's share included, instead of `concurrency`: as many tasks run at a time as
-    fit the smallest of the instance types, beside 0.5 GiB for the worker. For types whose name tells their memory."""
+    """GiB that one task may need, including Airflow's share. Set it instead of `concurrency`: a worker then runs as
+    many tasks at a time as fit in the smallest of the instance types, after 0.5 GiB for the worker itself. Only for
+    types whose name tells their memory."""
 
     min_size: Annotated[Number, whole_number(0, 1000, "workers")]
-    """Workers at rest. 0 lets the pool rest at nothing: cheapest, and the first task waits for a boot."""
+    """Workers that are kept when there are no tasks. 0 is cheapest, but the first task waits for a worker to boot."""
 
     max_size: Annotated[Number, whole_number(1, 1000, "workers")]
-    """Most workers at a time: the limit of what the pool can cost, and part of the database's connections."""
+    """Maximum number of workers. It limits what the pool can cost, and counts towards the database's connections."""
 
     on_demand_base: Annotated[Number, whole_number(0, 1000, "workers")] = 0
-    """Workers that are on demand before `spotPercent` counts: as many stay when a zone runs out of spot capacity."""
+    """Workers that are on-demand before `spotPercent` applies: this many stay when a zone runs out of spot capacity."""
 
     spot_percent: Annotated[Number, whole_number(0, 100, "percent")] = 0
-    """Share of the workers beyond `onDemandBase` that are spot instances, which cost less and which AWS reclaims with
-    two minutes' notice. Tasks that cannot end in that time start again elsewhere: keep long ones in a pool at 0."""
+    """Percentage of the workers beyond `onDemandBase` that are spot instances. They cost less, but AWS reclaims them
+    with two minutes' notice. Tasks that cannot finish in that time start again elsewhere: keep long ones in a pool with
+    0."""
 
     idle_seconds: Annotated[
         Number,
-        whole_number(CONTROLLER_PERIOD_SECONDS, 86_400, f"seconds; the masters look every {CONTROLLER_PERIOD_SECONDS}"),
+        whole_number(
+            CONTROLLER_PERIOD_SECONDS, 86_400, f"seconds; the masters check every {CONTROLLER_PERIOD_SECONDS}"
+        ),
     ] = 60
-    """How long a worker above `minSize` is kept that no task needs. Longer pays for idle workers, shorter for boots.
-    The masters look at the pools every 10 seconds; less than that would be decided by chance."""
+    """How long a worker above `minSize` is kept when no task needs it. A longer time costs more for idle workers, a
+    shorter time more for boots. The masters check the pools every 10 seconds; with a shorter time, chance would
+    decide."""
 
     drain_limit_hours: Annotated[
-        Number, whole_number(1, limits.HOOK_HOURS - 1, f"hours; AWS holds a node for {limits.HOOK_HOURS} at most")
+        Number, whole_number(1, limits.HOOK_HOURS - 1, f"hours; AWS holds a node for at most {limits.HOOK_HOURS}")
     ] = 12
-    """How long a worker that has to leave may finish what it runs, however its group told it to: an update, a smaller
-    `maxSize`, a failed health check, a person. Not shorter than the longest task: what still runs after that is ended
-    and starts again. AWS holds a node for 48 hours at most. A reclaimed spot instance has two minutes, whatever stands
-    here."""
+    """How long a worker that is being terminated may take to finish its tasks, whatever the reason: an update, a
+    smaller `maxSize`, a failed health check, an operator. Set it to at least the duration of the longest task: tasks
+    that still run after this time are stopped and start again. AWS holds a node for at most 48 hours. A reclaimed spot
+    instance has two minutes, whatever this value is."""
 
     boot_lead_seconds: Annotated[Number, whole_number(10, 3600, "seconds")] = 180
-    """How long before scheduled work the workers for it are launched, until the pool has measured its own boots."""
+    """How long before scheduled work its workers are launched, until the pool has measured its own boot times."""
 
     workers_ahead: Annotated[Number, whole_number(0, 1000, "workers")] | None = None
-    """Workers at most that are launched ahead of the DAGs' schedule; without it `maxSize` is the only limit. 0 launches
-    workers only for tasks that are there."""
+    """Maximum number of workers launched ahead of the DAGs' schedule; without it, `maxSize` is the only limit. With 0,
+    workers are launched only for tasks that are already waiting."""
 
     root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 50
-    """GiB of encrypted gp3 of each worker: Debian, Airflow, and what tasks write to local disk."""
+    """GiB of encrypted gp3 storage of each worker, for Debian, Airflow, and what tasks write to local disk."""
 
     @property
     def architecture(self) -> Architecture:
-        """The processor architecture; all instance types of a pool have the same."""
+        """The processor architecture, which all instance types of a pool share."""
         return instance_types.architecture(self.instance_types[0])
 
     @property
     def task_slots(self) -> int:
-        """Tasks at a time on one worker, whichever key decides it."""
+        """Tasks that one worker runs at a time, whichever key decides it."""
         return task_slots.slots(self)
 
     @property
     def most_workers_ahead(self) -> int:
-        """Workers at most that are launched ahead of the schedule."""
+        """Maximum number of workers launched ahead of the schedule."""
         return self.max_size if self.workers_ahead is None else self.workers_ahead
 
     @property
     def drain_limit_seconds(self) -> int:
-        """The drain limit, as nodes are told it."""
+        """The drain limit in seconds, as it is passed to the nodes."""
         return self.drain_limit_hours * 3600
 
     @property
     def heartbeat_seconds(self) -> int:
-        """How long Auto Scaling waits for a leaving worker's next sign of life."""
+        """How long Auto Scaling waits for the next heartbeat of a worker that is being terminated."""
         return draining.heartbeat_seconds(self.drain_limit_seconds)

@@ -1,5 +1,4 @@
-"""The lock is made with the stack's package index and with nothing of the operator's shell: real uv, indexes on this
-machine."""
+"""`make lock` uses the stack's package index and ignores the operator's shell: real uv, indexes on this machine."""
 
 from __future__ import annotations
 
@@ -32,14 +31,14 @@ CREDENTIALS = package_index.Credentials(username=USERNAME, password=PASSWORD)
 
 @pytest.fixture
 def private() -> Iterator[FakeServer]:
-    """An index with a package of one's own, for those who have its credentials."""
+    """An index with a private package, which requires credentials."""
     with serving(serving_packages({"ours": "1.0"}, private=True)) as server:
         yield server
 
 
 @pytest.fixture
 def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    """In the place of PyPI: somebody has published a newer package under the name of one's own."""
+    """Instead of PyPI: it has a newer package with the name of the private one."""
     with serving(serving_packages({"ours": "9.0", "theirs": "2.0"})) as server:
         clean = lock.clean_environment
 
@@ -52,7 +51,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose nodes need `ours`, and a shell without credentials of this machine's user."""
+    """A repository whose nodes need `ours`, and a shell without this machine's credentials."""
     monkeypatch.setattr(lock, "ROOT", tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
@@ -72,7 +71,7 @@ def _index(server: FakeServer, *, pypi: bool, credentials: Any = CREDENTIALS) ->
     return UvIndex(index, package_index.variables(url, pypi=pypi, credentials=credentials))
 
 
-def test_what_the_stacks_index_has_is_locked_by_hash(sources: Path, private: FakeServer):
+def test_a_package_in_the_stacks_index_is_locked_by_hash(sources: Path, private: FakeServer):
     locked = _locked(sources, _index(private, pypi=False))
     assert "ours==1.0 \\\n    --hash=sha256:" in locked
     assert PASSWORD not in locked
@@ -89,7 +88,7 @@ def test_a_package_of_the_same_name_on_pypi_is_not_used(sources: Path, private: 
     sources.write_text("ours\ntheirs\n")
     locked = _locked(sources, _index(private, pypi=True))
     assert "ours==1.0" in locked
-    assert "theirs==2.0" in locked, "what the index does not know comes from PyPI"
+    assert "theirs==2.0" in locked, "what the index lacks comes from PyPI"
     assert not [request.path for request in public.requests if "ours" in request.path]
 
 
@@ -176,7 +175,7 @@ def test_a_stack_without_an_index_adds_no_variables(repository: Path):
 
 @pytest.mark.parametrize("key", ["airflow:packageIndex", "packageIndex"])
 def test_the_credentials_come_from_secrets_manager(aws: boto3.Session, repository: Path, key: str):
-    """The second key is legal too: the CLI puts the project's name before it."""
+    """The second key is valid too: the CLI prefixes it with the project's name."""
     secret = json.dumps({"username": USERNAME, "password": PASSWORD})
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=secret)
     _stack(repository, INDEX, key=key)
@@ -202,7 +201,7 @@ def test_a_secret_in_another_format_is_named_and_not_quoted(aws: boto3.Session, 
 
 
 @pytest.mark.parametrize("index", ["https://x/", {"url": "http://x/"}, {"url": "https://x/", "pypy": False}])
-def test_a_section_at_fault_leads_to_the_plan_that_says_why(repository: Path, index: Any):
+def test_the_error_for_a_faulty_section_refers_to_the_plan(repository: Path, index: Any):
     _stack(repository, index)
     with pytest.raises(LockError, match="make plan STACK=prod"):
         stack_index(repository, "prod")
@@ -213,9 +212,9 @@ def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]
     assert "There is no Pulumi.nowhere.yaml" in capsys.readouterr().err
 
 
-def test_a_stack_with_another_index_than_the_locks_is_warned():
+def test_an_index_other_than_the_locks_causes_a_warning():
     (warning,) = warnings(load(changed({"airflow:packageIndex": {"url": INDEX["url"], "pypi": False}})))
-    assert "nodes install from https://packages.example.com/simple/, and the lock was made with PyPI" in warning
+    assert "nodes install from https://packages.example.com/simple/, but the lock was made with PyPI" in warning
     assert "make lock" in warning
 
 

@@ -1,4 +1,4 @@
-"""What a fault says to do is done to the letter: the stack file is accepted then, or the next fault is another one."""
+"""Following a fault's remedy to the letter makes the stack file valid, or leads to another fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXISTING = {
 _GPU = {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
 _MANY_WORKERS = {"airflow:workerPools.heavy.maxSize": 150}
 
-# What the words of a remedy say to write. The first that is found is done.
+# Patterns for what a remedy says to write. The first that matches is applied.
 _WRITE = (
     r'put it in quotes: (".*")',
     r"did you mean ((?:airflow|aws):[\w.]+)\?",
@@ -37,7 +37,7 @@ _WRITE = (
     r"shorten it by (\d+)",
 )
 
-# Each needs no more than what its remedy says.
+# Each is valid after its remedy is applied.
 _ONE_STEP: list[dict[str, Any]] = [
     {"aws:region": "eu-west-11"},
     {"airflow:cluster.name": "Air_Flow"},
@@ -139,7 +139,7 @@ _ONE_STEP: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", _ONE_STEP, ids=lambda case: " ".join(case))
-def test_a_remedy_done_to_the_letter_mends_its_fault(changes: dict[str, Any]):
+def test_a_remedy_followed_to_the_letter_removes_the_fault(changes: dict[str, Any]):
     config = changed(changes)
     (fault,) = _faults(config)
     _follow(fault, config)
@@ -159,7 +159,7 @@ _BETTER: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "next_key"), _BETTER)
-def test_a_remedy_done_to_the_letter_leads_on_where_more_is_wrong(changes: dict[str, Any], next_key: str):
+def test_a_remedy_followed_to_the_letter_leads_to_the_next_fault(changes: dict[str, Any], next_key: str):
     config = changed(changes)
     first = min(_faults(config), key=lambda fault: fault.key != list(changes)[-1])
     _follow(first, config)
@@ -177,7 +177,7 @@ def _faults(config: dict[str, Any]) -> tuple[Fault, ...]:
 
 
 def _follow(fault: Fault, config: dict[str, Any]) -> None:
-    """Do what the remedy says, with no more insight than somebody has who copies from it."""
+    """Apply the remedy literally, as if copying from it without further thought."""
     place, word = _place(config, fault.key)
     found = next((match for pattern in _WRITE if (match := re.search(pattern, fault.remedy))), None)
     if re.match(r"remove it|leave it out", fault.remedy):
@@ -188,7 +188,7 @@ def _follow(fault: Fault, config: dict[str, Any]) -> None:
     elif fault.remedy.startswith("put it in quotes,"):
         place[word] = str(place[word])
     elif found is None:
-        raise AssertionError(f"nothing in it can be done to the letter: {fault}")
+        raise AssertionError(f"nothing in it can be followed to the letter: {fault}")
     elif fault.remedy.startswith("shorten"):
         place[word] = place[word][: -int(found[1])]
     elif fault.remedy.startswith("rename") and word not in ("name",) and isinstance(place, dict):
@@ -209,7 +209,7 @@ def _follow(fault: Fault, config: dict[str, Any]) -> None:
 
 
 def _place(config: dict[str, Any], key: str) -> tuple[Any, Any]:
-    """What holds a key, and its last word there."""
+    """The container of a key, and the key's last part in it."""
     full, *words = re.findall(r"^\w+:\w+|(?<=\.)[^.\[]+|(?<=\[)\d+(?=\])", key)
     place: Any = config
     path = [full, *(int(word) if word.isdecimal() else word for word in words)]

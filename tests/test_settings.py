@@ -199,7 +199,7 @@ def test_a_key_without_a_value_is_offered_a_default_only_where_there_is_one(path
     assert (fault.key, fault.given, fault.remedy) == (path, "nothing", remedy)
 
 
-@pytest.mark.parametrize(("value", "words"), [("fast", "a text, not shown"), ([], "a list"), (1, "a number")])
+@pytest.mark.parametrize(("value", "words"), [("fast", "a string, not shown"), ([], "a list"), (1, "a number")])
 def test_an_option_is_told_by_its_kind_in_the_words_of_the_page(value: object, words: str):
     assert the_fault({"airflow:config.core": value}).given == words
 

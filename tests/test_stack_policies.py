@@ -62,7 +62,7 @@ def test_every_action_is_allowed_on_a_resource_type_that_it_supports(variant: st
             continue
         for action in as_list(statement["Action"]):
             for resource in as_list(statement["Resource"]):
-                assert iam_actions.takes(action, resource), f"{policy.name} allows {action} on {resource}"
+                assert iam_actions.supports(action, resource), f"{policy.name} allows {action} on {resource}"
 
 
 TRUSTED_WITHOUT_CONDITION = {

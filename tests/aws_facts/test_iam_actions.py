@@ -6,7 +6,7 @@ from pathlib import Path
 import cfnlint
 import pytest
 
-from aws_facts.iam_actions import RESOURCE_TYPES, takes
+from aws_facts.iam_actions import RESOURCE_TYPES, supports
 
 # The service authorization reference as cfn-lint ships it, which comes with moto.
 REFERENCE = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text())
@@ -42,4 +42,4 @@ GROUP = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScali
     ],
 )
 def test_an_action_is_allowed_only_on_the_resource_types_it_supports(action: str, resource: str, taken: bool):
-    assert takes(action, resource) is taken
+    assert supports(action, resource) is taken

@@ -27,4 +27,4 @@ def test_the_regions_of_every_other_partition_are_known_by_their_names():
 
 
 def test_the_region_suggested_for_another_partition_is_in_the_commercial_one():
-    assert set(regions.INSTEAD.values()) <= set(regions.ZONE_LETTERS)
+    assert set(regions.COMMERCIAL_REGIONS_NEARBY.values()) <= set(regions.ZONE_LETTERS)

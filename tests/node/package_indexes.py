@@ -1,4 +1,4 @@
-"""Package indexes on this machine, with tiny wheels in them."""
+"""Package indexes on this machine that serve tiny wheels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUTHORIZATION = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).d
 
 
 def serving_packages(versions: Mapping[str, str], *, private: bool = False) -> Callable[[Request], Answer]:
-    """The answers of an index (PEP 503) that has these packages; a private one asks for credentials first."""
+    """The responses of an index (PEP 503) that has these packages; a private one requires credentials."""
     wheels = {f"{name}-{version}-py3-none-any.whl": _wheel(name, version) for name, version in versions.items()}
 
     def answer(request: Request) -> Answer:

@@ -53,8 +53,8 @@ def test_a_comment_makes_no_lock_out_of_date_and_a_package_does(tmp_path: Path):
     assert stale_locks({lock_file: [asked_for]}) is None
     asked_for.write_text("celery<5.7\npandas\n")
     assert stale_locks({lock_file: [asked_for]}) == (
-        "The lock is out of date with airflow-requirements.txt: nodes would install what was locked before. "
-        "Run `make lock`, and commit what it changes."
+        "The lock does not match airflow-requirements.txt: nodes would install what was locked before. "
+        "Run `make lock` and commit the changes."
     )
 
 

@@ -296,5 +296,5 @@ def test_requirements_that_are_not_locked_fail_the_plan(tmp_path: Path, printed:
         requirements.write("pandas\n")
     code, out, err = printed(TinyProgram(tmp_path), "--stack", "prod")
     assert (code, out) == (1, "")
-    assert "The lock is out of date with airflow.in and airflow-requirements.txt" in err
+    assert "The lock does not match airflow.in and airflow-requirements.txt" in err
     assert "Run `make lock`" in err

@@ -1,4 +1,4 @@
-"""Records what Airflow's own parser makes of values, for test_airflow_readings.py. Run by a Python that has the lock:
+"""Records how Airflow's own parser reads values, for test_airflow_readings.py. Run it with a Python that has the lock:
 
 uv venv --python 3.13 /tmp/airflow && uv pip install --python /tmp/airflow/bin/python -r node/locks/airflow.txt
 AIRFLOW_HOME=/tmp/airflow /tmp/airflow/bin/python tests/setting_rules/record_airflow_readings.py
@@ -34,12 +34,12 @@ TEXTS = [
 
 
 def reads(read: Callable[..., Any], section: str, option: str, text: str) -> bool:
-    """Whether a reader of the parser takes the text as the value of an option, set as the nodes set it."""
+    """Whether a method of the parser accepts the text as the value of an option, set the way the nodes set it."""
     name = f"AIRFLOW__{section.upper().replace('.', '_')}__{option.upper()}"
     os.environ[name] = text
     try:
         read(section, option)
-    except Exception:  # noqa: BLE001 - whatever it is, the service that reads the option ends by it
+    except Exception:  # noqa: BLE001 - any exception ends the service that reads the option
         return False
     else:
         return True
@@ -48,7 +48,7 @@ def reads(read: Callable[..., Any], section: str, option: str, text: str) -> boo
 
 
 def starts(section: str, option: str, text: str) -> bool:
-    """Whether the check with which every `airflow` command starts lets the value pass."""
+    """Whether the value passes the check at the start of every `airflow` command."""
     return reads(lambda *_: conf.validate(), section, option, text)
 
 

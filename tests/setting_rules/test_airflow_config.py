@@ -23,13 +23,13 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest_one():
 
 def test_an_option_of_an_older_airflow_is_answered_with_where_it_went():
     assert the_fault({"airflow:config": {"webserver": {"base_url": "x"}}}).remedy == (
-        "it is called api.base_url now: set airflow:web.domain"
+        "it is now called api.base_url: set airflow:web.domain"
     )
     fault = the_fault({"airflow:config": {"scheduler": {"dag_dir_list_interval": 30}}})
-    assert fault.remedy.startswith("write it as dag_processor.refresh_interval, its name today, and check")
+    assert fault.remedy.startswith("write it as dag_processor.refresh_interval, its current name, and check")
 
 
-def test_an_option_that_became_a_connection_is_sent_there():
+def test_an_option_that_became_a_connection_gets_that_remedy():
     for option in ("smtp_user", "smtp_password"):
         fault = the_fault({"airflow:config": {"smtp": {option: "hunter2"}}})
         assert "SMTP connection (`smtp_default`)" in fault.remedy
@@ -39,19 +39,19 @@ def test_an_option_that_became_a_connection_is_sent_there():
 @pytest.mark.parametrize(
     ("section", "package"), [("elasticsearch", "elasticsearch"), ("openlineage", "openlineage"), ("edge", "edge3")]
 )
-def test_a_section_of_a_provider_that_is_not_installed_names_the_provider(section: str, package: str):
+def test_a_section_of_a_provider_that_is_not_installed_gets_the_provider_as_remedy(section: str, package: str):
     fault = the_fault({"airflow:config": {section: {"host": "x"}}})
     assert f"add apache-airflow-providers-{package} to airflow-requirements.txt and run `make lock`" in fault.remedy
 
 
-def test_options_of_another_executor_are_answered_with_what_runs_the_tasks():
+def test_the_fault_for_another_executors_option_says_what_runs_the_tasks():
     for section, option in (("kubernetes_executor", "namespace"), ("aws_ecs_executor", "cluster")):
         assert "Celery workers" in the_fault({"airflow:config": {section: {option: "x"}}}).remedy
     assert "Celery workers" in the_fault({"airflow:config": {"core": {"executor": "LocalExecutor"}}}).remedy
 
 
 @pytest.mark.parametrize(("section", "option"), [("core", "auth_manager"), ("fab", "config_file")])
-def test_whoever_looks_for_single_sign_on_reads_that_there_is_none(section: str, option: str):
+def test_the_fault_for_a_single_sign_on_option_says_that_there_is_none(section: str, option: str):
     assert "there is no single sign-on" in the_fault({"airflow:config": {section: {option: "x"}}}).remedy
 
 
@@ -77,8 +77,8 @@ def test_an_option_that_cannot_work_on_the_nodes_is_refused(section: str, option
     [
         ("core", "execter", "if core.executor was meant: leave it out: tasks run on the Celery workers"),
         ("celery", "worker_concurency", "if celery.worker_concurrency was meant: set concurrency of the pool in "),
-        ("core", "fernet_keyy", "if core.fernet_key was meant: leave it out: the program makes this secret"),
-        ("database", "sql_alchemy_con", "if database.sql_alchemy_conn was meant: leave it out: the program makes"),
+        ("core", "fernet_keyy", "if core.fernet_key was meant: leave it out: the program creates this secret"),
+        ("database", "sql_alchemy_con", "if database.sql_alchemy_conn was meant: leave it out: the program creates"),
     ],
 )
 def test_no_option_is_offered_that_would_be_refused_as_well(section: str, option: str, remedy: str):
@@ -165,7 +165,7 @@ def test_a_secret_of_a_service_is_refused_unseen(variable: str):
         ("core", "asset_manager_kwargs", ""),
     ],
 )
-def test_arguments_that_are_no_secrets_may_be_set(section: str, option: str, value: str):
+def test_arguments_that_are_not_secrets_may_be_set(section: str, option: str, value: str):
     assert faults_of({"airflow:config": {section: {option: value}}}) == ()
 
 
@@ -177,7 +177,7 @@ def test_arguments_that_are_no_secrets_may_be_set(section: str, option: str, val
         ('{"url": "https://airflow:hunter2@vault.corp"}', "url"),
     ],
 )
-def test_an_argument_that_is_a_secret_is_refused_unseen(value: str, argument: str):
+def test_an_argument_that_is_a_secret_is_refused_without_being_shown(value: str, argument: str):
     fault = the_fault({"airflow:config": {"secrets": {"backend_kwargs": value}}})
     assert fault.given.startswith(f"the argument {argument}, which looks like a secret")
     assert fault.remedy.startswith(f"remove {argument}: ")
@@ -185,12 +185,12 @@ def test_an_argument_that_is_a_secret_is_refused_unseen(value: str, argument: st
 
 
 @pytest.mark.parametrize("value", ["connections_prefix=airflow", "[1]", "{'a': 1}"])
-def test_arguments_are_a_json_object(value: str):
+def test_arguments_must_be_a_json_object(value: str):
     fault = the_fault({"airflow:config": {"secrets": {"backend_kwargs": value}}})
     assert fault.allowed == "arguments as a JSON object"
     assert value not in str(fault), "it may be a secret"
 
 
-def test_a_secret_that_no_connection_can_replace_is_not_sent_to_one():
+def test_the_remedy_suggests_no_connection_for_a_secret_that_none_can_replace():
     fault = the_fault({"airflow:config": {"sentry": {"sentry_dsn": "https://hunter2@sentry.io/1"}}})
     assert fault.remedy.startswith("leave it out: the nodes have no way to fetch a secret for this option")

@@ -1,4 +1,4 @@
-"""The plan's judgement of values against that of Airflow's own parser, recorded by record_airflow_readings.py."""
+"""The plan accepts the values that Airflow's own parser accepts, as recorded by record_airflow_readings.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_TYPE = {
     "json": ("celery", "extra_celery_config"),
     "import": ("core", "xcom_backend"),
 }
-# Where one option has several readers, or a reader of its own, some of them take less than the parser's method.
+# If an option has several readers, or its own reader, some of them accept less than the parser's method.
 _STRICTER = {
     "integer": {"64.0", "1e3", "1."},
     "number": {"inf", "nan"},
@@ -30,7 +30,7 @@ def _accepts(section: str, option: str, text: str) -> bool:
     return faults_of({"airflow:config": {section: {option: text}}}) == ()
 
 
-def test_the_record_is_of_the_airflow_that_the_nodes_install():
+def test_the_record_comes_from_the_airflow_that_the_nodes_install():
     assert _RECORD["airflow"] == json.loads(airflow_options.REGISTRY.read_text())["airflow"]
 
 
@@ -41,7 +41,7 @@ def test_the_plan_accepts_what_airflow_reads_and_refuses_what_it_does_not(kind: 
     readings = _RECORD["types"][kind]
     different = {text for text, readable in readings.items() if _accepts(section, option, text) != readable}
     assert different == _STRICTER.get(kind, set())
-    assert all(readings[text] for text in different), "none of them is accepted by the plan alone"
+    assert all(readings[text] for text in different), "the plan accepts nothing that Airflow refuses"
 
 
 def test_airflow_refuses_nonsense_for_every_option_that_has_a_type():
@@ -49,6 +49,6 @@ def test_airflow_refuses_nonsense_for_every_option_that_has_a_type():
 
 
 @pytest.mark.parametrize("name", _RECORD["choices"])
-def test_the_plan_accepts_the_choices_with_which_airflow_starts(name: str):
+def test_the_plan_accepts_only_choices_with_which_airflow_starts(name: str):
     section, _, option = name.rpartition(".")
     assert {text: _accepts(section, option, text) for text in _RECORD["choices"][name]} == _RECORD["choices"][name]

@@ -22,7 +22,7 @@ def test_an_existing_network_stands_alone():
     assert faults_of({"airflow:network": {"existing": EXISTING}}) == ()
 
 
-def test_the_key_for_a_single_range_is_told_its_successor():
+def test_the_old_key_for_a_single_range_gets_the_new_key_as_remedy():
     before = {**{key: value for key, value in EXISTING.items() if key != "cidrs"}, "cidr": "10.0.0.0/16"}
     remedies = {fault.key: fault.remedy for fault in faults_of({"airflow:network": {"existing": before}})}
     assert remedies["airflow:network.existing.cidr"] == "did you mean airflow:network.existing.cidrs?"
@@ -106,7 +106,7 @@ def test_a_range_too_small_for_its_nodes_is_refused():
     faults = [fault for fault in faults_of(changes) if fault.key == "airflow:network.cidr"]
     assert len(faults) == 1
     # A /22 has private /26 subnets: 59 usable addresses each, 8 of them for the load balancer.
-    assert "leaves 153 addresses to nodes in 3 zones" in faults[0].given
+    assert "leaves 153 addresses for nodes in 3 zones" in faults[0].given
     assert "a range for 319 nodes: 2 masters, one more during a replacement, 316 workers" in faults[0].allowed
 
 

@@ -1,4 +1,4 @@
-"""Whoever follows the remedy for an option ends at a stack file that is accepted, or at a fault that says more."""
+"""Following the remedy for an option leads to a stack file that is accepted, or to a fault that says more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPED = sorted(
     if airflow_config.refusal(section, option) is None
     and (airflow_options.kind(section, option) != "string" or airflow_options.choices(section, option))
 )
-# A value that no reader but that of a text takes, and what somebody writes who follows the remedy.
+# For each type, a value that follows the remedy.
 _READABLE = {
     "boolean": "true",
     "integer": "1",
@@ -32,9 +32,9 @@ _READABLE = {
     "import": "module.name",
     "string": "",
 }
-_WRITE_AS = re.compile(r"write it as (?P<section>[a-z0-9_.]+)\.(?P<option>[a-z0-9_]+), its name today")
+_WRITE_AS = re.compile(r"write it as (?P<section>[a-z0-9_.]+)\.(?P<option>[a-z0-9_]+), its current name")
 _MEANT = re.compile(r"did you mean (?P<section>[a-z0-9_.]+)\.(?P<option>[a-z0-9_]+)\?")
-_TAKE_OUT = re.compile(r"(it is called [a-z0-9_.]+ now: |if [a-z0-9_.]+ was meant: )?(remove it|leave it out|set )")
+_TAKE_OUT = re.compile(r"(it is now called [a-z0-9_.]+: |if [a-z0-9_.]+ was meant: )?(remove it|leave it out|set )")
 
 
 def _faults(options: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Fault]:
@@ -46,7 +46,7 @@ def _faults(options: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Fault]
     return {pair: found[key] for pair in options if (key := f"airflow:config.{'.'.join(pair)}") in found}
 
 
-def test_an_option_by_its_old_name_is_sent_to_one_that_is_accepted_or_to_what_replaces_it():
+def test_the_remedy_for_an_old_name_is_an_accepted_option_or_what_replaces_it():
     old = dict.fromkeys((tuple(name.rsplit(".", 1)) for name in _REGISTRY["former"]), "1")
     faults = _faults(old)
     assert set(faults) == set(old), "each of them is a fault"
@@ -59,7 +59,7 @@ def test_an_option_by_its_old_name_is_sent_to_one_that_is_accepted_or_to_what_re
             assert _TAKE_OUT.match(fault.remedy), f"{pair}: {fault.remedy}"
 
 
-def test_a_misspelt_option_is_sent_to_one_that_can_be_set():
+def test_the_remedy_for_a_misspelt_option_is_one_that_can_be_set():
     misspelt = {(section, f"{option}x"): "1" for section, option in _TYPED}
     for pair, fault in _faults(misspelt).items():
         meant = _MEANT.match(fault.remedy)
@@ -68,7 +68,7 @@ def test_a_misspelt_option_is_sent_to_one_that_can_be_set():
             assert airflow_config.refusal(meant["section"], meant["option"]) is None, f"{pair}: {fault.remedy}"
 
 
-def test_an_option_that_no_value_makes_right_is_to_be_left_out():
+def test_the_remedy_for_an_option_that_is_always_refused_is_to_leave_it_out():
     pairs = sorted((section, option) for section, options in _REGISTRY["options"].items() for option in options)
     refused = {pair: "x" for pair in pairs if airflow_config.refusal(*pair) is not None}
     assert set(refused) >= MANAGED_OPTIONS
@@ -77,14 +77,14 @@ def test_an_option_that_no_value_makes_right_is_to_be_left_out():
     assert set(_faults(refused)) == set(refused)
 
 
-def test_a_value_written_as_the_remedy_says_is_accepted():
+def test_a_value_of_the_type_in_the_remedy_is_accepted():
     faults = _faults(dict.fromkeys(_TYPED, "no such value"))
     assert set(faults) == set(_TYPED), "of every option with a type or a choice"
     followed = {}
     for pair in faults:
         choices = airflow_options.choices(*pair)
         followed[pair] = choices[0] if choices else _READABLE[airflow_options.kind(*pair)]
-    followed.pop(("core", "parallelism"))  # any number is readable; how many tasks are enough is a rule of its own
+    followed.pop(("core", "parallelism"))  # any number can be read; a separate rule decides how many tasks are enough
     assert _faults(followed) == {}
 
 
@@ -101,7 +101,7 @@ def test_a_value_written_as_the_remedy_says_is_accepted():
         ("secrets.backend_kwargs", '{"region_name": "eu-west-1", "token": "x"}', '{"region_name": "eu-west-1"}'),
     ],
 )
-def test_whoever_follows_the_remedy_is_accepted(option: str, given: object, followed: object):
+def test_a_value_that_follows_the_remedy_is_accepted(option: str, given: object, followed: object):
     section, _, name = option.partition(".")
     assert len(_faults({(section, name): given})) == 1
     assert _faults({(section, name): followed}) == {}

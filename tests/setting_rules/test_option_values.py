@@ -1,4 +1,4 @@
-"""The values in `airflow:config`: readable for Airflow, and fitting the cluster."""
+"""The values in `airflow:config` can be read by Airflow, and fit the cluster."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_percent_signs_are_not_doubled_as_in_airflow_cfg():
     assert faults_of({"airflow:config": {"logging": {"log_format": "[%(asctime)s] {{%(filename)s}}"}}}) == ()
 
 
-def test_the_visibility_timeout_is_not_below_the_longest_drain_limit():
+def test_the_visibility_timeout_is_at_least_the_longest_drain_limit():
     longest = {"airflow:workerPools.default.drainLimitHours": 47}
     fault = fault_of("celery_broker_transport_options", "visibility_timeout", 3600, **longest)
     assert f"write {47 * 3600} or more" in fault.remedy
@@ -110,7 +110,7 @@ def test_the_visibility_timeout_is_a_whole_number_of_seconds(value: object):
     assert fault.allowed.startswith("a whole number of seconds")
 
 
-def test_parallelism_lets_one_worker_and_all_workers_at_rest_fill_their_slots():
+def test_parallelism_fills_one_worker_and_all_workers_at_min_size():
     pools = {"airflow:workerPools.default.minSize": 2, "airflow:workerPools.default.concurrency": 16}
     fault = fault_of("core", "parallelism", 4, **pools)
     assert "8 tasks with 2 schedulers" in fault.given
@@ -125,7 +125,7 @@ def test_parallelism_is_above_zero(value: int):
     assert fault_of("core", "parallelism", value).key == "airflow:config.core.parallelism"
 
 
-def test_one_value_has_one_fault_and_hides_no_other():
+def test_each_value_has_one_fault_and_hides_no_other():
     options = {
         "core": {"load_examples": "no", "default_timezone": "Nowhere", "parallelism": "many"},
         "logging": {"logging_level": "VERBOSE", "log_format": "%%(message)s"},
@@ -138,14 +138,14 @@ def test_one_value_has_one_fault_and_hides_no_other():
 @pytest.mark.parametrize(("section", "option"), sorted(option_values.POOL_OPTIONS))
 @pytest.mark.parametrize(
     ("value", "remedy"),
-    [(-1, "or more; less would mean without limit"), *((value, "write the number") for value in ("five", 2.5, True))],
+    [(-1, "or more; a lower value means no limit"), *((value, "write the number") for value in ("five", 2.5, True))],
 )
-def test_a_pool_of_connections_has_a_limit(section: str, option: str, value: object, remedy: str):
+def test_a_connection_pool_has_a_limit(section: str, option: str, value: object, remedy: str):
     fault = the_fault({"airflow:config": {section: {option: value}}})
     assert fault.key == f"airflow:config.{section}.{option}"
     assert "a whole number" in fault.allowed
     assert remedy in fault.remedy
 
 
-def test_the_largest_overflow_may_be_none():
+def test_the_largest_overflow_may_be_zero():
     assert faults_of({"airflow:config": {"database": {"sql_alchemy_max_overflow": 0}}}) == ()

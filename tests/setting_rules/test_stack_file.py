@@ -1,4 +1,4 @@
-"""Stack files as text: what the program says about how they are written, in the plan and under the Pulumi CLI."""
+"""Stack files as text: the faults in how they are written, in the plan and under the Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.stack_file import ROOT, content, load
 
 @pytest.fixture
 def faults(tmp_path: Path):
-    """The faults of the prod stack's file after texts in it were replaced, found by the plan."""
+    """The faults that the plan finds in the prod stack's file after text in it was replaced."""
     tools = {"bench", "docs", "lab", "offline", "tests"}
     for entry in ROOT.iterdir():
         if not entry.name.startswith((".", "Pulumi.")) and entry.name not in tools:
@@ -39,7 +39,7 @@ def faults(tmp_path: Path):
 def test_an_account_id_without_quotes_is_shown_as_it_is_written(account: str, faults):
     of_cluster, of_provider = faults(('"111122223333"', account))[:2][::-1]
     for fault in (of_cluster, of_provider):
-        assert fault.given.startswith(f"{account}, without quotes, in line ")
+        assert fault.given.startswith(f"{account} without quotes, on line ")
         assert fault.remedy == f'put it in quotes: "{account}"'
         assert "1402433619" not in str(fault), "a number that nobody wrote"
     assert of_provider.key == "aws:allowedAccountIds[0]"
@@ -47,16 +47,16 @@ def test_an_account_id_without_quotes_is_shown_as_it_is_written(account: str, fa
 
 
 @pytest.mark.parametrize(("written", "read"), [("0123", "83"), ("1e3", "1000"), ("0x10", "16"), ("1_0", "10")])
-def test_a_number_that_is_read_as_another_one_is_told_both(written: str, read: str, faults):
+def test_the_fault_for_a_number_that_is_read_as_another_one_shows_both(written: str, read: str, faults):
     (fault,) = faults(("maxSize: 8", f"maxSize: {written}"))
     assert fault.key == "airflow:workerPools.default.maxSize"
-    assert fault.given.startswith(f"{written}, in line ")
-    assert f"{read}, as Pulumi reads it" in fault.given
-    assert fault.remedy == f"write the number in plain decimal digits: {read}, if that is meant"
+    assert fault.given.startswith(f"{written} on line ")
+    assert fault.given.endswith(f"which Pulumi reads as {read}")
+    assert fault.remedy == f"write the number in plain decimal digits: {read}, if that is what you mean"
 
 
 @pytest.mark.parametrize("written", ["2026-11-26", "0123", "1e3"])
-def test_an_option_without_quotes_is_to_be_put_in_them(written: str, faults):
+def test_the_remedy_for_an_unclear_option_is_to_put_it_in_quotes(written: str, faults):
     (fault,) = faults(("airflow:web:", f"airflow:config:\n    core:\n      parallelism: {written}\n  airflow:web:"))
     assert fault.key == "airflow:config.core.parallelism"
     assert fault.remedy == "put it in quotes"
@@ -68,7 +68,7 @@ def test_an_unknown_key_shows_no_number_either(faults):
     assert (fault.key, fault.given) == ("airflow:masters.password", "a key that does not exist")
 
 
-def test_a_tag_without_quotes_is_named_as_it_is_written(faults):
+def test_the_fault_for_an_unquoted_tag_shows_it_as_it_is_written(faults):
     (fault,) = faults(("Project: airflow", "0123: airflow"))
     assert fault.key == "aws:defaultTags.tags.0123"
     assert fault.remedy == 'put it in quotes: "0123"'
@@ -77,16 +77,16 @@ def test_a_tag_without_quotes_is_named_as_it_is_written(faults):
 def test_a_forgotten_first_line_is_one_fault(faults):
     (fault,) = faults(("config:\n", ""))
     assert fault.key == "config:"
-    assert "a line `config:`" in fault.remedy
+    assert "add the line `config:`" in fault.remedy
 
 
-def test_an_encrypted_value_is_named_and_its_section_kept(faults):
+def test_an_encrypted_value_is_one_fault_with_the_commands_to_run(faults):
     (fault,) = faults(('engineVersion: "17"', "engineVersion: {secure: v1:abc}"))
     assert fault.key == "airflow:database.engineVersion"
     assert fault.given == "an encrypted value"
     assert fault.remedy == (
-        "`pulumi config set --path --plaintext --type string 'airflow:database.engineVersion' <value>`; what is secret "
-        "has no place in the stack file: `pulumi config rm --path 'airflow:database.engineVersion'`"
+        "run `pulumi config set --path --plaintext --type string 'airflow:database.engineVersion' <value>`; if the "
+        "value is a secret, remove it from the stack file: `pulumi config rm --path 'airflow:database.engineVersion'`"
     )
 
 
@@ -101,7 +101,7 @@ def test_an_encrypted_tag_is_named(faults):
     assert fault.key == "aws:defaultTags.tags.Project"
 
 
-def test_under_the_cli_the_file_beside_the_program_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_under_the_cli_the_file_in_the_programs_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     config = content()
     config["airflow:cluster"]["accountId"] = 1402433619
     text = (ROOT / "Pulumi.prod.yaml").read_text().replace('accountId: "111122223333"', "accountId: 012345670123")

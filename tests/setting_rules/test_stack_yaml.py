@@ -1,4 +1,4 @@
-"""Scalars of YAML, against what the Pulumi CLI's own loader made of them."""
+"""YAML scalars are read as the Pulumi CLI's own loader reads them."""
 
 from __future__ import annotations
 
@@ -97,35 +97,35 @@ def read(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", sorted(READ_BY_PULUMI.keys() - UNCLEAR))
-def test_what_is_clear_is_read_as_pulumi_reads_it(text: str, read):
+def test_a_clear_scalar_is_read_as_pulumi_reads_it(text: str, read):
     value = read(text)
     assert value == READ_BY_PULUMI[text]
     assert type(value) is type(READ_BY_PULUMI[text])
 
 
 @pytest.mark.parametrize("text", sorted(UNCLEAR))
-def test_what_is_unclear_knows_what_pulumi_reads(text: str):
+def test_an_unclear_scalar_holds_the_number_that_pulumi_reads(text: str):
     expected = READ_BY_PULUMI[text]
     assert Unclear(text, 1).number == (None if isinstance(expected, str) else expected)
 
 
-def test_a_number_that_reads_back_as_it_is_written_is_clear_and_no_other():
+def test_only_a_number_that_is_printed_as_it_is_written_is_clear():
     changed = {
         text
         for text, value in READ_BY_PULUMI.items()
         if not isinstance(value, bool | None) and text != (value if isinstance(value, str) else json.dumps(value))
     }
-    assert changed - UNCLEAR == {"17.10", "1.0"}, "whoever reads the file must see what the cluster gets"
+    assert changed - UNCLEAR == {"17.10", "1.0"}, "readers of the file must see what the cluster gets"
     assert changed >= UNCLEAR
 
 
 @pytest.mark.parametrize("text", [".inf", "-.Inf", ".nan"])
-def test_what_is_no_finite_number_is_unclear(text: str):
-    assert is_unclear(text), "the CLI ends on it with an error of its own"
+def test_infinity_and_nan_are_unclear(text: str):
+    assert is_unclear(text), "the CLI itself ends with an error"
     assert Unclear(text, 1).number is None
 
 
-def test_a_key_without_a_namespace_is_the_projects(tmp_path: Path):
+def test_a_key_without_a_namespace_belongs_to_the_project(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  s: {d: 012}\n")
     assert StackFile(path, "airflow").marked("airflow:s", {"d": 10}) == {"d": Unclear("012", 2)}
@@ -143,15 +143,15 @@ def test_quotes_make_any_scalar_clear(tmp_path: Path):
     }
 
 
-def test_an_unclear_key_stands_under_its_own_name(tmp_path: Path):
+def test_an_unclear_key_keeps_the_name_that_is_written(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s:\n    012: a\n    b: c\n")
     marked = {"012": Unclear("012", 3, is_key=True), "b": "c"}
-    assert StackFile(path, "airflow").marked("airflow:s", {"10": "a", "b": "c"}) == marked, "as the CLI hands it over"
+    assert StackFile(path, "airflow").marked("airflow:s", {"10": "a", "b": "c"}) == marked, "as the CLI passes it on"
     assert StackFile(path, "airflow").marked("airflow:s", {"012": "a", "b": "c"}) == marked, "as the plan does"
 
 
-def test_encrypted_values_are_found_wherever_they_stand(tmp_path: Path):
+def test_encrypted_values_are_found_at_any_depth(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s: {a: {secure: x}, b: [1, {secure: y}], c: 1}\n  airflow:t: {secure: z}\n")
     file = StackFile(path, "airflow")

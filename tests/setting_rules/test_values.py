@@ -71,7 +71,7 @@ _EXISTING = {
             "airflow:packageIndex",
             {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index-reader"},
             "name of a secret",
-            "leads AWS to another secret",
+            "AWS may find another secret",
         ),
         ("airflow:database.instanceClass", "db.m7g.larg", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
         ("airflow:database.instanceClass", "db.z1d.large", "runs PostgreSQL 17", "aws_facts/database_classes.py"),
@@ -94,9 +94,9 @@ _EXISTING = {
             "airflow:masters.instanceType",
             ["m7i.large"],
             "that runs Linux",
-            "write m7i.large, one text without brackets",
+            "write m7i.large, a single string without brackets",
         ),
-        ("airflow:masters.instanceType", "mac2.metal", "that runs Linux", "Apple's machines do not run Linux"),
+        ("airflow:masters.instanceType", "mac2.metal", "that runs Linux", "Mac instances do not run Linux"),
         ("airflow:masters.instanceType", "zz9.huge", "that runs Linux", "add it to aws_facts/instance_types.txt"),
         (
             "airflow:masters.instanceType",
@@ -123,19 +123,19 @@ _EXISTING = {
         (
             "airflow:workerPools.default.idleSeconds",
             9,
-            "from 10 to 86,400 (seconds; the masters look every 10)",
+            "from 10 to 86,400 (seconds; the masters check every 10)",
             "raise it to at least 10",
         ),
         (
             "airflow:workerPools.default.drainLimitHours",
             48,
-            "from 1 to 47 (hours; AWS holds a node for 48 at most)",
+            "from 1 to 47 (hours; AWS holds a node for at most 48)",
             "lower it to at most 47",
         ),
         (
             "airflow:workerPools.default.drainLimitHours",
             0,
-            "from 1 to 47 (hours; AWS holds a node for 48 at most)",
+            "from 1 to 47 (hours; AWS holds a node for at most 48)",
             "raise it to at least 1",
         ),
         ("airflow:workerPools.default.bootLeadSeconds", 5, "from 10 to 3,600 (seconds)", "raise it to at least 10"),
@@ -151,7 +151,7 @@ _EXISTING = {
         ("airflow:workerPools.heavy.queues", ["a,b"], "joins a worker's queues with commas", "write [a, b]"),
         ("airflow:workerPools.heavy.queues", ["-x"], "no hyphen or dot at the start", "for example x"),
         ("airflow:workerPools.heavy.queues", ["big data"], "letters, digits, dots", "for example big-data"),
-        ("airflow:workerPools.heavy.queues", ["unacked"], "Celery keeps its own", "for example tasks-unacked"),
+        ("airflow:workerPools.heavy.queues", ["unacked"], "Celery reserves names", "for example tasks-unacked"),
         ("airflow:workerPools.heavy.queues", ["unacked_index"], "unacked", "for example tasks-unacked_index"),
         ("airflow:workerPools.heavy.queues", ["_kombu.binding.x"], "_kombu", "for example tasks-_kombu.binding.x"),
         ("airflow:workerPools.heavy.queues", ["celeryev"], "celeryev", "for example tasks-celeryev"),
@@ -167,11 +167,16 @@ _EXISTING = {
         ("airflow:web.domain", "https://airflow.example.com", "without scheme", "airflow.example.com"),
         ("airflow:web.domain", "airflow", "a public host name", "airflow.example.com"),
         ("airflow:web.domain", "*.example.com", "wildcard", "airflow.example.com"),
-        ("airflow:web.domain", "prod.internal", "a public host name", "nobody owns .internal"),
-        ("airflow:web.domain", "airflow.corp.local", "a public host name", "nobody owns .local"),
+        ("airflow:web.domain", "prod.internal", "a public host name", ".internal cannot be registered"),
+        ("airflow:web.domain", "airflow.corp.local", "a public host name", ".local cannot be registered"),
         ("airflow:web.domain", f"{'a' * 60}.example.com", "at most 64 characters (ACM)", "airflow.example.com"),
         ("airflow:nodeImage", {"amd64": "debian-13"}, "an AMI id", "Debian 13 image in this region"),
-        ("airflow:config", {"core": {"parallelism": [64]}}, "a text, a number, true or false", "as text, in quotes"),
+        (
+            "airflow:config",
+            {"core": {"parallelism": [64]}},
+            "a string, a number, true or false",
+            "as a string, in quotes",
+        ),
         ("airflow:config", {"core": {"parallelism": "6\n4"}}, "text on one line", "write it on one line"),
         ("aws:allowedAccountIds", ["1234"], "12 digits, in quotes", "aws sts get-caller-identity"),
         ("aws:defaultTags.tags", {"aws:team": "data"}, "not starting with aws: or rds:", "for example team"),
@@ -183,7 +188,7 @@ _EXISTING = {
         ("aws:defaultTags.tags", {"te*am": "data"}, "1 to 127 letters", "for example te-am"),
         ("aws:defaultTags.tags", {"Team": "rds:x"}, "not starting with aws: or rds:", "leave the other characters out"),
         ("aws:defaultTags.tags", {"Team": "data;ops"}, "up to 256 letters", "leave the other characters out"),
-        ("aws:defaultTags.tags", {"CostCenter": 1234}, "a text of up to 256", "put it in quotes"),
+        ("aws:defaultTags.tags", {"CostCenter": 1234}, "up to 256 letters", "put it in quotes"),
         ("aws:defaultTags.tags", {"k" * 128: ""}, "1 to 127 letters", "rename the tag"),
     ],
 )
@@ -196,7 +201,7 @@ def test_a_value_out_of_bounds_is_told_what_is_allowed_and_what_to_do(
     assert remedy in faults[0].remedy
 
 
-def test_a_password_in_an_address_is_not_repeated_in_the_fault():
+def test_a_password_in_a_url_is_not_shown_in_the_fault():
     fault = the_fault({"airflow:packageIndex": {"url": "https://me:hush@packages.example.com/simple/"}})
     assert "hush" not in str(fault)
 

@@ -1,4 +1,4 @@
-"""What is accepted with a warning, because only the operator knows whether it is meant."""
+"""Values that are accepted with a warning, because only the operator knows whether they are intended."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def warnings_of(changes: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_sheets_of_the_repository_bring_no_warning(stack: str):
+def test_the_stack_files_of_the_repository_cause_no_warning(stack: str):
     assert list(warnings(load(content(stack)))) == []
 
 
-def test_long_tasks_on_spot_instances_are_warned_of():
+def test_long_tasks_on_spot_instances_cause_a_warning():
     pool = "airflow:workerPools.heavy"
     (warning,) = warnings_of({f"{pool}.spotPercent": 100, f"{pool}.drainLimitHours": 30})
     assert warning.startswith(f"{pool}.spotPercent: 100 with drainLimitHours: 30.")
@@ -31,25 +31,23 @@ def test_long_tasks_on_spot_instances_are_warned_of():
     assert warnings_of({f"{pool}.spotPercent": 0, f"{pool}.drainLimitHours": 30}) == []
 
 
-def test_gpus_with_an_image_that_has_no_driver_are_warned_of():
+def test_gpus_cause_a_warning_about_the_driver():
     changes = {"airflow:workerPools.heavy.instanceTypes": ["g4dn.xlarge", "g5.xlarge"]}
     (warning,) = warnings_of(changes)
     assert warning.startswith("airflow:workerPools.heavy.instanceTypes: g4dn.xlarge, g5.xlarge.")
     assert "airflow:nodeImage.amd64" in warning
     pinned = {"airflow:nodeImage": {"amd64": "ami-0123456789abcdef0"}}
-    assert warnings_of({**changes, **pinned}) == [warning], "an id does not tell whose image it is"
+    assert warnings_of({**changes, **pinned}) == [warning], "an id does not show whose image it is"
 
 
-def test_task_slots_that_no_scheduler_may_fill_are_warned_of():
+def test_task_slots_that_the_schedulers_can_never_fill_cause_a_warning():
     key = "airflow:config.core.parallelism"
     (warning,) = warnings_of({key: 64})
-    assert warning.startswith(
-        f"{key}: 64. With it the schedulers run at most 128 tasks at a time, and the pools have 144"
-    )
+    assert warning.startswith(f"{key}: 64. The schedulers then run at most 128 tasks at a time, but the pools have 144")
     assert warnings_of({key: 72}) == []
 
 
-def test_masters_with_gpus_are_warned_of():
+def test_masters_with_gpus_cause_a_warning():
     (warning,) = warnings_of({"airflow:masters.instanceType": "inf2.xlarge"})
     assert warning.startswith("airflow:masters.instanceType: inf2.xlarge.")
 
@@ -64,23 +62,23 @@ def in_region(region: str, changes: dict[str, Any]) -> list[str]:
     return warnings_of({"aws:region": region, "airflow:network.zones": zones, **changes})
 
 
-def test_instance_types_that_the_region_does_not_offer_are_warned_of():
+def test_instance_types_that_the_region_does_not_offer_cause_a_warning():
     changes = {"airflow:workerPools.heavy.instanceTypes": ["r7i.xlarge", "r7a.xlarge"]}
     (warning,) = in_region("eu-west-2", {"airflow:workerPools.default.instanceTypes": ["m7i.xlarge"], **changes})
-    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: r7a.xlarge. EC2 had none of them in eu-west-2")
+    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: r7a.xlarge. Not offered in eu-west-2")
     assert "aws ec2 describe-instance-type-offerings --region eu-west-2" in warning
     assert [w for w in in_region("eu-west-1", changes) if "offerings" in w] == []
 
 
-def test_an_endpoint_of_a_service_that_the_region_lacks_is_warned_of():
+def test_an_endpoint_of_a_service_that_the_region_lacks_causes_a_warning():
     changes = {"airflow:network.interfaceEndpoints": ["codeartifact.api", "secretsmanager"]}
     (warning,) = [w for w in in_region("ca-central-1", changes) if "interfaceEndpoints" in w]
-    assert warning.startswith("airflow:network.interfaceEndpoints: codeartifact.api. AWS does not list the service in")
+    assert warning.startswith("airflow:network.interfaceEndpoints: codeartifact.api. AWS does not list this service in")
     assert in_region("eu-west-1", changes) == []
 
 
-def test_the_zone_of_us_east_1_that_lacks_most_is_warned_of():
+def test_the_zone_of_us_east_1_that_lacks_the_most_causes_a_warning():
     changes = {"aws:region": "us-east-1", "airflow:network.zones": ["us-east-1a", "us-east-1e"]}
     (warning,) = warnings_of(changes)
-    assert warning.startswith("airflow:network.zones: us-east-1e. In most accounts that is use1-az3")
+    assert warning.startswith("airflow:network.zones: us-east-1e. In most accounts this is use1-az3")
     assert warnings_of({**changes, "airflow:network.zones": ["us-east-1a", "us-east-1b"]}) == []

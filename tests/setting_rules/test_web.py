@@ -45,21 +45,21 @@ def test_a_private_network_is_no_source_of_the_public_load_balancer():
     "cidr",
     ["127.0.0.0/8", "100.64.0.0/10", "100.100.0.0/16", "169.254.10.0/24", "0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/8"],
 )
-def test_a_network_that_nobody_on_the_internet_has_is_no_source_of_the_public_load_balancer(cidr: str):
+def test_a_network_that_is_not_on_the_internet_cannot_be_a_source_for_the_public_load_balancer(cidr: str):
     fault = the_fault({**DOMAIN, "airflow:web.public": {"allowedCidrs": ["203.0.113.0/24", cidr]}})
     assert fault.key == "airflow:web.public.allowedCidrs[1]"
     assert "a public address" in fault.allowed
 
 
 @pytest.mark.parametrize("cidr", ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "224.0.0.0/8"])
-def test_a_network_that_no_packet_comes_from_is_no_source_of_the_internal_load_balancer(cidr: str):
+def test_a_network_that_sends_no_packets_cannot_be_a_source_for_the_internal_load_balancer(cidr: str):
     fault = the_fault({"airflow:web.allowedCidrs": ["10.80.0.0/16", cidr]})
     assert fault.key == "airflow:web.allowedCidrs[1]"
     assert fault.remedy == "remove it; for access from the internet set airflow:web.public"
 
 
 @pytest.mark.parametrize("cidr", ["100.64.0.0/10", "52.0.0.0/16", "192.168.7.0/24"])
-def test_networks_that_are_routed_inside_a_company_are_sources_of_the_internal_load_balancer(cidr: str):
+def test_networks_that_are_routed_inside_a_company_can_be_sources_for_the_internal_load_balancer(cidr: str):
     assert faults_of({"airflow:web.allowedCidrs": [cidr]}) == ()
 
 

@@ -1,4 +1,4 @@
-"""The stack's own package index as environment variables of uv and pip: unlike arguments, `ps` does not show them.
+"""The stack's own package index as environment variables of uv and pip, which `ps` does not show, unlike arguments.
 
 `make lock` also calls this, so it uses the same indexes in the same order as the nodes.
 """
@@ -37,7 +37,7 @@ class Credentials:
 def variables(url: str, *, pypi: bool, credentials: Credentials | None) -> dict[str, str]:
     """The environment of uv and pip.
 
-    With `pypi`, a package comes from the stack's index if that has the name, and from PyPI otherwise: this is uv's
+    With `pypi`, a package comes from the stack's index if it has that name, and from PyPI otherwise: this is uv's
     strategy `first-index`, so a package published on PyPI cannot shadow a private one. pip only installs uv, by hash,
     and uses the stack's index only without `pypi`.
     https://docs.astral.sh/uv/concepts/indexes/

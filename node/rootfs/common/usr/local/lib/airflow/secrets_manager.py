@@ -1,4 +1,4 @@
-"""Reads secrets of Secrets Manager. Values are never logged."""
+"""Reads secrets from Secrets Manager. Values are never logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from boot_step import StepFailedError
 
 
 def read(secret: str, *, remedy: str = "`pulumi up` creates it") -> str:
-    """A secret's value, without the line ends that a pasted value may have around it.
+    """A secret's value, without the line breaks that a pasted value may have around it.
 
     Raises StepFailedError; `remedy` says what to do if the secret does not exist or is empty.
     """
