@@ -159,20 +159,20 @@ class DatabaseSettings(Section):
     `pulumi up --refresh`; otherwise RDS refuses a size between the two."""
 
     max_allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
-    """GiB that storage autoscaling may grow to, at least a tenth above `allocatedStorageGib`. A full disk stops the
+    """GiB that storage autoscaling may grow to, at least ten percent above `allocatedStorageGib`. A full disk stops the
     scheduler, so leave room; only what is allocated is billed."""
 
     multi_az: Flag = True
-    """A synchronous standby in another zone, and about twice the price. Without it a failed zone or host means a
-    restore from backup by hand."""
+    """A synchronous standby in another zone, and about twice the price. Without it, you have to restore a backup
+    yourself when a zone or host fails."""
 
     backup_retention_days: Annotated[Number, whole_number(*limits.DATABASE_BACKUP_RETENTION_DAYS, "days")] = 14
     """Days back to which the database can be restored, to the second. 0 switches backups off, and is refused while
-    `cluster.protectData` holds. RDS keeps at most 35."""
+    `cluster.protectData` is true. RDS keeps at most 35."""
 
     final_snapshot: Flag = True
     """A last snapshot when the database is deleted, and backups that outlive it. Without it, `pulumi destroy` leaves
-    nothing to come back to."""
+    nothing to restore."""
 
     @property
     def max_connections(self) -> int:
@@ -185,7 +185,7 @@ class BrokerSettings(Section):
     """ElastiCache, where tasks wait for a worker."""
 
     node_type: BrokerNodeType
-    """CPU and memory of each broker node. A queued task takes a few KiB, so memory is rarely the limit; the burstable
+    """CPU and memory of each broker node. A queued task needs a few KiB, so memory is rarely the limit; the burstable
     types run out of CPU credits under steady load. Changing it is an online resize with a short failover."""
 
     replicas: Annotated[Number, whole_number(*limits.BROKER_REPLICAS, "nodes")] = 1
@@ -194,15 +194,16 @@ class BrokerSettings(Section):
     and a half."""
 
     snapshot_retention_days: Annotated[Number, whole_number(*limits.BROKER_SNAPSHOT_RETENTION_DAYS, "days")] = 7
-    """Days a daily snapshot is kept, at most 35; 0 makes none."""
+    """Days that a daily snapshot is kept, at most 35; 0 disables snapshots."""
 
 
 class MasterSettings(Section):
     """Nodes with api-server, scheduler, dag-processor and triggerer, all of them active."""
 
     count: Annotated[Number, whole_number(1, 10, "nodes")] = 2
-    """How many, spread over the zones. Two survive a node or a zone; one is a pause of some minutes. Each master more
-    takes about 80 database connections; schedulers beyond a handful wait for each other's row locks."""
+    """Number of masters, spread over the zones. Two survive the loss of a node or a zone; one means a pause of some
+    minutes. Each further master uses about 80 database connections; more than a handful of schedulers wait for each
+    other's row locks."""
 
     instance_type: InstanceType
     """EC2 instance type with at least 4 GiB (the four services need 1.1 GiB before the first DAG), better 8. Changing
@@ -218,18 +219,18 @@ class MasterSettings(Section):
 
 
 class PublicWeb(Section):
-    """A second, internet-facing ALB: HTTPS only, without the execution API. The domain's record then leads everybody to
-    it, people in `web.allowedCidrs` as well: its own `allowedCidrs` have to hold the public addresses they come from.
-    The internal load balancer still takes those people on 443, but no name that its certificate holds for leads to it,
-    unless a DNS of yours answers the domain with it."""
+    """A second, internet-facing ALB: HTTPS only, without the execution API. The domain's record then leads all users to
+    it, including those in `web.allowedCidrs`: its own `allowedCidrs` must include their public addresses. The internal
+    load balancer still accepts those users on 443, but no name in its certificate leads to it, unless your own DNS
+    resolves the domain to it."""
 
     allowed_cidrs: Annotated[tuple[Cidr, ...], at_least(1, "network")] = ("0.0.0.0/0",)
-    """Public IPv4 networks that may reach it on port 443. The default is the whole internet: then Airflow's login is
-    all that stands before the UI."""
+    """Public IPv4 networks that may reach it on port 443. The default is the whole internet: Airflow's login is then
+    the only protection of the UI."""
 
 
 class WebSettings(Section):
-    """Who reaches Airflow's UI and API, and under which name."""
+    """Who can reach Airflow's UI and API, and under which name."""
 
     allowed_cidrs: Annotated[tuple[Cidr, ...], at_least(1, "network")]
     """IPv4 networks that may reach the internal load balancer: the VPC's own, a VPN's, an office's. Workers need no
@@ -237,7 +238,7 @@ class WebSettings(Section):
 
     domain: DomainName | None = None
     """Host name of the UI, for example `airflow.example.com`. Brings an ACM certificate, HTTPS on 443, a redirect from
-    8080 and the DNS record. Without it the UI speaks HTTP inside the VPC. Needs `hostedZoneId`. What users notice when
+    8080 and the DNS record. Without it, the UI uses HTTP inside the VPC. Needs `hostedZoneId`. What users notice when
     it changes: `docs/changing-the-domain.md`."""
 
     hosted_zone_id: HostedZoneId | None = None
@@ -245,11 +246,12 @@ class WebSettings(Section):
     written there."""
 
     public: PublicWeb | None = None
-    """Present: the UI is also on the internet, by a second load balancer. Needs `domain`. `{}` takes the defaults."""
+    """If set, the UI is also on the internet, through a second load balancer. Needs `domain`. `{}` uses the
+    defaults."""
 
 
 class RetentionSettings(Section):
-    """How long what is written about the past is kept."""
+    """How long logs are kept."""
 
     task_logs_days: Annotated[Number, whole_number(1, 36_500, "days")] = 365
     """Days that task logs stay in their bucket, and so in the UI. S3 deletes them after that."""
@@ -307,15 +309,15 @@ class PackageIndexSettings(Section):
 class Settings(Section):
     """Everything the program knows about the cluster before it starts."""
 
-    # These three stand among the AWS provider's keys: setting_rules/schema.py says where.
+    # These three are among the AWS provider's keys, as listed in setting_rules/schema.py.
     region: Region
-    """Where everything is."""
+    """The region of all resources."""
 
     tags: Mapping[TagKey, TagValue] = Field(default_factory=dict)
-    """On every resource, and on the instances and volumes that the groups launch."""
+    """Tags on every resource, and on the instances and volumes that the Auto Scaling groups launch."""
 
     allowed_account_ids: tuple[AccountId, ...] = ()
-    """The accounts this stack may be built in; with credentials for another one Pulumi stops."""
+    """The accounts in which this stack may be created; with credentials for any other, Pulumi stops."""
 
     cluster: ClusterSettings
     network: NetworkSettings

@@ -62,4 +62,4 @@ RULES_PER_SECURITY_GROUP = 60
 TAG_KEY_LENGTH = 127
 TAG_VALUE_LENGTH = 256
 TAGS_PER_OBJECT = 10
-"""In S3, which takes fewer than anything else: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html"""
+"""In S3, which allows the fewest: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html"""

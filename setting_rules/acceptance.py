@@ -229,7 +229,7 @@ def _remedy_for_nothing(model: type[BaseModel], path: Path) -> str:
         return "give it a value, or remove it"
     if field is not None and field.is_required():
         return "give it a value; the program has no default for it"
-    return "give it a value, or leave the key out to take the default"
+    return "give it a value, or leave the key out to use the default"
 
 
 def _unknown_key(model: type[BaseModel], path: Path) -> Fault:

@@ -17,26 +17,26 @@ MOST_TAGS = limits.TAGS_PER_OBJECT
 
 
 def account_is_allowed(settings: Settings) -> Iterator[Fault]:
-    """`cluster.accountId` is one of `aws:allowedAccountIds`, where these are set."""
+    """`cluster.accountId` is one of `aws:allowedAccountIds`, if these are set."""
     account, allowed = settings.cluster.account_id, settings.allowed_account_ids
     if allowed and account not in allowed:
         yield Fault(
             key="airflow:cluster.accountId",
             given=shown(account),
             allowed=f"one of aws:allowedAccountIds: {', '.join(allowed)}",
-            remedy="name the account this stack is for in both keys",
+            remedy="set the account of this stack in both keys",
         )
 
 
 def tags_fit(settings: Settings) -> Iterator[Fault]:
-    """The tags are no more than an S3 object takes, none of the program's own, and differ by more than capitals."""
+    """There are no more tags than an S3 object allows, none of the program's own, and none that differ only in case."""
     tags = settings.tags
     if len(tags) > MOST_TAGS:
         yield Fault(
             key="aws:defaultTags.tags",
             given=f"{len(tags)} tags",
-            allowed=f"at most {MOST_TAGS}: the nodes' artifacts carry them too, and S3 takes no more on an object",
-            remedy=f"drop {len(tags) - MOST_TAGS}",
+            allowed=f"at most {MOST_TAGS}: the nodes' artifacts carry them too, and S3 allows no more on an object",
+            remedy=f"remove {len(tags) - MOST_TAGS}",
         )
     spellings = defaultdict(list)
     for tag in tags:
@@ -53,6 +53,6 @@ def tags_fit(settings: Settings) -> Iterator[Fault]:
             yield Fault(
                 key=f"aws:defaultTags.tags.{alike[1]}",
                 given=" and ".join(alike),
-                allowed="keys that differ by more than capital letters: IAM takes these for the same",
+                allowed="keys that differ not only in case: IAM treats these as the same",
                 remedy="keep one of them",
             )

@@ -114,7 +114,7 @@ _SECRET_WORDS = ("password", "token")
 
 
 def options_exist(settings: Settings) -> Iterator[Fault]:
-    """Options of `airflow:config` exist in the pinned Airflow or its providers; Airflow would ignore others."""
+    """Options in `airflow:config` exist in the pinned Airflow or its providers; Airflow would ignore others."""
     for section, option, _ in _options(settings):
         if airflow_options.exists(section, option):
             continue
@@ -186,7 +186,7 @@ def _secret_advice(section: str, option: str) -> str:
 
 
 def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
-    """Options by which the parts of the cluster find each other are not set: one side alone cannot change."""
+    """Options with which the parts of the cluster find each other are not set: they must be the same on both sides."""
     for section, option, _ in _options(settings):
         if (section, option) in MANAGED_OPTIONS:
             yield Fault(

@@ -74,7 +74,7 @@ def budget(settings: Settings) -> ConnectionBudget:
 
 
 def connections_suffice(settings: Settings) -> Iterator[Fault]:
-    """The database class holds the connections of all masters and, while all of them are replaced, of twice `maxSize`
+    """The database class allows the connections of all masters and, while all pools are replaced, of twice `maxSize`
     workers.
 
     Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result.
@@ -83,7 +83,7 @@ def connections_suffice(settings: Settings) -> Iterator[Fault]:
     if needed.total <= database.max_connections:
         return
     larger = database_classes.classes_holding(needed.total, like=database.instance_class)
-    remedy = f"take {larger[0]}" if larger else "take a class with more memory, if there is one"
+    remedy = f"use {larger[0]}" if larger else "use a class with more memory, if there is one"
     yield Fault(
         key="airflow:database.instanceClass",
         given=f"{shown(database.instance_class)}, which holds {database.max_connections:,} connections",

@@ -20,10 +20,10 @@ _ACCOUNT_ID = "<account id>"
 
 
 def cluster_name_length(settings: Settings) -> Iterator[Fault]:
-    """The cluster's name leaves room for the longest suffix of each kind of name, the public load balancer's included.
+    """The cluster's name leaves room for the longest suffix of each physical name, the public load balancer's included.
 
-    That one counts even where there is none: a name that forbids it later could not be mended, since a new cluster name
-    is a new database.
+    That one counts even if there is none yet: a name that is too long for it could not be changed later, since a new
+    cluster name means a new database.
     """
     name = settings.cluster.name
     # Twelve characters like every account id, so that a faulty account id does not hide a name that is too long.
@@ -47,20 +47,20 @@ def cluster_name_length(settings: Settings) -> Iterator[Fault]:
 
 
 def cluster_name_start(settings: Settings) -> Iterator[Fault]:
-    """The cluster's name does not start with what AWS reserves: internal-, sthree-, amzn-s3-demo-."""
+    """The cluster's name does not start with a prefix that AWS reserves: internal-, sthree-, amzn-s3-demo-."""
     name = settings.cluster.name
     for start, what in _RESERVED_STARTS.items():
         if name.startswith(start):
             yield Fault(
                 key="airflow:cluster.name",
                 given=shown(name),
-                allowed=f"a name that does not start with {start}: AWS takes none such for {what}",
-                remedy="choose another beginning",
+                allowed=f"a name that does not start with {start}: AWS refuses such names for {what}",
+                remedy="choose a name that starts differently",
             )
 
 
 def pool_name_length(settings: Settings) -> Iterator[Fault]:
-    """A pool's name leaves room in the names of its autoscaling group and its launch template."""
+    """A pool's name leaves room in the names of its Auto Scaling group and its launch template."""
     group, template = f"{settings.cluster.name}-pool-", "pool--template"
     names = (
         (limits.AUTOSCALING_GROUP_NAME_LENGTH - len(group), f"the autoscaling group {group}<pool>"),

@@ -21,7 +21,7 @@ _FEWEST_ZONES = 2
 
 
 def own_or_existing(settings: Settings) -> Iterator[Fault]:
-    """`network` has `cidr` and `zones`, or `existing`; beside `existing` nothing that describes a new VPC."""
+    """`network` has either `cidr` and `zones`, or `existing` without any key that describes a new VPC."""
     network = settings.network
     if network.existing:
         for key, field in (
@@ -36,8 +36,8 @@ def own_or_existing(settings: Settings) -> Iterator[Fault]:
                 yield Fault(
                     key=f"airflow:network.{key}",
                     given="a value, and airflow:network.existing beside it",
-                    allowed="nothing: a VPC that exists has its range, zones, NAT, flow logs and endpoints already",
-                    remedy=f"remove {key}, or remove existing to have a VPC made",
+                    allowed="nothing: an existing VPC already has its range, zones, NAT, flow logs and endpoints",
+                    remedy=f"remove {key}, or remove existing to create a VPC",
                 )
         return
     for key, value, example in (("cidr", network.cidr, "10.80.0.0/16"), ("zones", network.zones, "[a, b]")):
@@ -45,13 +45,13 @@ def own_or_existing(settings: Settings) -> Iterator[Fault]:
             yield Fault(
                 key=f"airflow:network.{key}",
                 given="nothing",
-                allowed="cidr and zones of a VPC to be made, or existing with the ids of one that is there",
+                allowed="cidr and zones of a new VPC, or existing with the ids of an existing one",
                 remedy=f"add it, for example {example}",
             )
 
 
 def zones_exist(settings: Settings) -> Iterator[Fault]:
-    """Zones belong to the region, are named once, and are two at least: RDS and load balancers ask for two."""
+    """Zones are in the region and listed once, and there are at least two: RDS and load balancers require two."""
     zones, region = settings.network.zones, settings.region
     for index, zone in enumerate(zones):
         if zone not in regions.zones(region):
@@ -59,21 +59,21 @@ def zones_exist(settings: Settings) -> Iterator[Fault]:
                 key=f"airflow:network.zones[{index}]",
                 given=shown(zone),
                 allowed=f"a zone of {region}: {', '.join(regions.zones(region))}",
-                remedy="name a zone of aws:region, or change the region",
+                remedy="choose a zone of aws:region, or change the region",
             )
         elif zone in zones[:index]:
             yield Fault(
                 key=f"airflow:network.zones[{index}]",
                 given=f"{shown(zone)}, a second time",
                 allowed="each zone once",
-                remedy="remove it or name another zone",
+                remedy="remove it or choose another zone",
             )
     if zones and len(set(zones)) < _FEWEST_ZONES:
         yield Fault(
             key="airflow:network.zones",
             given=shown(list(zones)),
-            allowed="two zones or more: RDS and load balancers ask for two, even where everything runs in one",
-            remedy="add a zone; without NAT gateway of its own (natGateways: single) it costs nothing",
+            allowed="two zones or more: RDS and load balancers require two, even if everything runs in one",
+            remedy="add a zone; without its own NAT gateway (natGateways: single) it costs nothing",
         )
 
 
@@ -107,7 +107,7 @@ def _addresses_for_nodes(prefix: int, own: NetworkSettings) -> int:
 
 
 def existing_subnets_differ(settings: Settings) -> Iterator[Fault]:
-    """Existing private and data subnets are not among the public ones, where a node has no way out."""
+    """Existing private and data subnets are not among the public ones, from which a node cannot reach the internet."""
     existing = settings.network.existing
     if not existing:
         return
@@ -125,12 +125,12 @@ def existing_subnets_differ(settings: Settings) -> Iterator[Fault]:
 
 
 def existing_public_subnets(settings: Settings) -> Iterator[Fault]:
-    """With `web.public`, an existing network names two public subnets at least."""
+    """With `web.public`, an existing network lists at least two public subnets."""
     existing, public = settings.network.existing, settings.web.public
     if existing and public and len(set(existing.public_subnet_ids)) < _FEWEST_ZONES:
         yield Fault(
             key="airflow:network.existing.publicSubnetIds",
             given=shown(list(existing.public_subnet_ids)),
-            allowed="two public subnets or more, in different zones, where airflow:web.public is set",
-            remedy="name them, or remove airflow:web.public",
+            allowed="two public subnets or more, in different zones, if airflow:web.public is set",
+            remedy="add them, or remove airflow:web.public",
         )

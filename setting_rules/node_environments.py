@@ -64,7 +64,7 @@ def _sketch(settings: Settings, name: str) -> PoolSketch:
 
 def user_data_fits(settings: Settings) -> Iterator[Fault]:
     """The user data of masters and workers, with all of `airflow:config` and a pool's queues in it, is no larger than
-    EC2 takes (16 KiB, compressed)."""
+    EC2 allows (16 KiB, compressed)."""
     for pool in (None, *settings.worker_pools):
         told = environment(settings, pool)
         # Options that do not exist are faults themselves, and no node will carry them.

@@ -21,7 +21,7 @@ _DEFAULT_QUEUE = "default"
 
 
 def masters_have_memory(settings: Settings) -> Iterator[Fault]:
-    """A master has 4 GiB of memory or more, where its type's name tells."""
+    """A master has at least 4 GiB of memory, if the name of its type tells."""
     instance_type = settings.masters.instance_type
     memory = instance_types.memory_gib(instance_type)
     if memory is not None and memory < _MASTER_GIB:
@@ -34,7 +34,7 @@ def masters_have_memory(settings: Settings) -> Iterator[Fault]:
 
 
 def there_is_a_pool(settings: Settings) -> Iterator[Fault]:
-    """There is a pool."""
+    """There is at least one pool."""
     if not settings.worker_pools:
         yield Fault(
             key="airflow:workerPools",
@@ -81,8 +81,8 @@ def _one_architecture(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
         yield Fault(
             key=f"{key}.instanceTypes",
             given="; ".join(f"{kind}: {', '.join(types)}" for kind, types in sorted(kinds.items())),
-            allowed="types of one architecture: a pool has one image, and an image holds one",
-            remedy="make a second pool for the others, with a queue of its own",
+            allowed="types of one architecture: a pool has one image, and an image has one architecture",
+            remedy="add a second pool for the others, with its own queue",
         )
 
 
@@ -117,9 +117,9 @@ def _memory_for_the_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]
         given=f"{counted(pool.concurrency, 'task')} on {smallest}, {sizes[smallest]:g} GiB of memory",
         allowed=f"memory for {needed:.1f} GiB: {task_slots.WORKER_GIB} for the worker, {task_slots.GIB_PER_TASK} for "
         "each task before it imports anything",
-        remedy=f"lower concurrency to at most {fitting}, or take larger instance types"
+        remedy=f"lower concurrency to at most {fitting}, or use larger instance types"
         if fitting
-        else "take larger instance types",
+        else "use larger instance types",
     )
 
 
@@ -133,7 +133,7 @@ def _task_memory_fits(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
             key=f"{key}.taskMemoryGib",
             given=f"{pool.task_memory_gib:g}, with {', '.join(unknown)}",
             allowed="types of the c, m, r and t families: the memory of others does not follow from their names",
-            remedy="set concurrency instead of taskMemoryGib, or take other types",
+            remedy="set concurrency instead of taskMemoryGib, or use other types",
         )
         return
     smallest = min(sizes, key=sizes.__getitem__)
@@ -145,10 +145,10 @@ def _task_memory_fits(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
         key=f"{key}.taskMemoryGib",
         given=f"{pool.task_memory_gib:g} on {smallest}, {sizes[smallest]:g} GiB of memory: {counted(fitting, 'task')}",
         allowed=f"1 to {counted(task_slots.MOST_SLOTS, 'task')} at a time in {most:g} GiB; "
-        f"{task_slots.WORKER_GIB} GiB are the worker's",
-        remedy="take smaller instance types, or raise taskMemoryGib"
+        f"{task_slots.WORKER_GIB} GiB are for the worker",
+        remedy="use smaller instance types, or raise taskMemoryGib"
         if fitting
-        else (f"lower taskMemoryGib to at most {most:g}, or take larger instance types"),
+        else (f"lower taskMemoryGib to at most {most:g}, or use larger instance types"),
     )
 
 
@@ -164,19 +164,19 @@ def _shares_within_max_size(key: str, pool: WorkerPoolSettings) -> Iterator[Faul
 
 
 def queues_have_one_pool(settings: Settings) -> Iterator[Fault]:
-    """A queue is in one pool: of two, whichever has a free worker would take its tasks."""
+    """A queue is in only one pool: with two, whichever has a free worker would take its tasks."""
     for queue, names in _pools_by_queue(settings).items():
         if len(names) > 1:
             yield Fault(
                 key=f"airflow:workerPools.{names[1]}.queues",
                 given=f"{shown(queue)}, which the pool {names[0]} serves as well",
-                allowed="each queue in one pool: two pools would take its tasks at random",
+                allowed="each queue in only one pool: two pools would take its tasks at random",
                 remedy=f"remove {queue} from one of {', '.join(names)}; to widen a pool, add instance types to it",
             )
 
 
 def default_queue_is_served(settings: Settings) -> Iterator[Fault]:
-    """A pool serves the queue of tasks that name none: `default`, or `airflow:config`'s `operators.default_queue`."""
+    """A pool serves the default queue: `default`, or `operators.default_queue` in `airflow:config`."""
     queue = settings.config.get("operators", {}).get("default_queue", _DEFAULT_QUEUE)
     served = {served for pool in settings.worker_pools.values() for served in pool.queues}
     if settings.worker_pools and queue not in served:
@@ -184,7 +184,7 @@ def default_queue_is_served(settings: Settings) -> Iterator[Fault]:
         yield Fault(
             key="airflow:workerPools",
             given=f"no pool with the queue {shown(queue)}",
-            allowed=f"one pool that serves it: it is {chosen}, where every task waits that names no queue",
+            allowed=f"one pool that serves it: it is {chosen}, the queue of every task that names none",
             remedy=f"add {queue} to a pool's queues, or set operators.default_queue to a queue that a pool serves",
         )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def storage_can_grow(settings: Settings) -> Iterator[Fault]:
-    """`maxAllocatedStorageGib` is at least a tenth above `allocatedStorageGib`."""
+    """`maxAllocatedStorageGib` is at least ten percent above `allocatedStorageGib`."""
     database = settings.database
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html; in whole numbers, for 1.1 is
     # not a number a computer has.
@@ -23,7 +23,7 @@ def storage_can_grow(settings: Settings) -> Iterator[Fault]:
         yield Fault(
             key="airflow:database.maxAllocatedStorageGib",
             given=f"{database.max_allocated_storage_gib}, with allocatedStorageGib {database.allocated_storage_gib}",
-            allowed=f"{least:,} to {limits.DATABASE_STORAGE_GIB[1]:,} (GiB): RDS wants a tenth of room to grow",
+            allowed=f"{least:,} to {limits.DATABASE_STORAGE_GIB[1]:,} (GiB): RDS requires room to grow by ten percent",
             remedy=f"raise it to {least:,} or more; only what is allocated is billed",
         )
 
@@ -34,6 +34,6 @@ def protected_data_has_backups(settings: Settings) -> Iterator[Fault]:
         yield Fault(
             key="airflow:database.backupRetentionDays",
             given="0, with airflow:cluster.protectData true",
-            allowed=f"1 to {limits.DATABASE_BACKUP_RETENTION_DAYS[1]} (days) where data is protected",
-            remedy="keep backups for a day at least, or set protectData to false",
+            allowed=f"1 to {limits.DATABASE_BACKUP_RETENTION_DAYS[1]} (days) while data is protected",
+            remedy="keep backups for at least one day, or set protectData to false",
         )

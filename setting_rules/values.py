@@ -336,7 +336,7 @@ LogRetentionDays = Annotated[
     int,
     Strict(),
     Allowed(
-        f"one of {', '.join(map(str, limits.LOG_GROUP_RETENTION_DAYS))} (days; CloudWatch Logs takes no others)",
+        f"one of {', '.join(map(str, limits.LOG_GROUP_RETENTION_DAYS))} (days; CloudWatch Logs accepts no others)",
         limits.LOG_GROUP_RETENTION_DAYS.__contains__,
         _log_retention_remedy,
     ),

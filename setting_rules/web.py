@@ -18,7 +18,7 @@ _WIDEST_INTERNAL_PREFIX = 8
 
 
 def domain_and_zone(settings: Settings) -> Iterator[Fault]:
-    """`domain` and `hostedZoneId` come together."""
+    """`domain` and `hostedZoneId` are set together."""
     web = settings.web
     if web.domain and not web.hosted_zone_id:
         yield Fault(
@@ -37,12 +37,12 @@ def domain_and_zone(settings: Settings) -> Iterator[Fault]:
 
 
 def public_has_a_domain(settings: Settings) -> Iterator[Fault]:
-    """`public` comes with `domain`: on the internet it is HTTPS or nothing."""
+    """`public` requires `domain`: access from the internet is HTTPS only."""
     if settings.web.public and not settings.web.domain:
         yield Fault(
             key="airflow:web.public",
             given="public access without a domain",
-            allowed="public access where airflow:web.domain and hostedZoneId are set: it is HTTPS only",
+            allowed="public access if airflow:web.domain and hostedZoneId are set: it is HTTPS only",
             remedy="add both, or remove public and reach the UI through a VPN",
         )
 
@@ -57,7 +57,7 @@ def internal_sources_are_internal(settings: Settings) -> Iterator[Fault]:
                 key=f"airflow:web.allowedCidrs[{index}]",
                 given=shown(cidr),
                 allowed=f"networks of your users: /{_WIDEST_INTERNAL_PREFIX} or narrower, such as the VPC's or a VPN's",
-                remedy=f"{'name the networks' if wide else 'remove it'}; for access from the internet set "
+                remedy=f"{'list the networks' if wide else 'remove it'}; for access from the internet set "
                 "airflow:web.public",
             )
 
@@ -102,7 +102,7 @@ def _overlaps(key: str, cidrs: Sequence[str]) -> Iterator[Fault]:
 
 
 def sources_fit_a_security_group(settings: Settings) -> Iterator[Fault]:
-    """All allowed networks fit the rules of a security group, one for each port."""
+    """All allowed networks fit in a security group, which needs one rule for each network and port."""
     ports = 2 if settings.web.domain else 1
     most = (limits.RULES_PER_SECURITY_GROUP - 1) // ports
     if len(settings.web.allowed_cidrs) > most:

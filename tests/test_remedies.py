@@ -33,7 +33,7 @@ _WRITE = (
     r"to ([\d,]+) or more",
     r"the next accepted value is (\d+)",
     r"\bhas (\S+?),",
-    r"take (\S+?);",
+    r"use (\S+?);",
     r"shorten it by (\d+)",
 )
 

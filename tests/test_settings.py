@@ -180,7 +180,7 @@ def test_a_value_of_the_wrong_type_says_which_is_right(path: str, value: object,
 def test_a_key_without_a_value_is_not_taken_for_its_default():
     fault = the_fault({"airflow:masters.count": None})
     assert fault.given == "nothing"
-    assert fault.remedy == "give it a value, or leave the key out to take the default"
+    assert fault.remedy == "give it a value, or leave the key out to use the default"
 
 
 @pytest.mark.parametrize(

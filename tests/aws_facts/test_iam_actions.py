@@ -25,7 +25,7 @@ GROUP = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScali
 
 
 @pytest.mark.parametrize(
-    ("action", "resource", "taken"),
+    ("action", "resource", "supported"),
     [
         ("autoscaling:SetDesiredCapacity", GROUP, True),
         ("autoscaling:SetDesiredCapacity", "*", False),
@@ -41,5 +41,5 @@ GROUP = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScali
         ("logs:DescribeLogGroups", "*", True),
     ],
 )
-def test_an_action_is_allowed_only_on_the_resource_types_it_supports(action: str, resource: str, taken: bool):
-    assert supports(action, resource) is taken
+def test_an_action_is_allowed_only_on_the_resource_types_it_supports(action: str, resource: str, supported: bool):
+    assert supports(action, resource) is supported

@@ -18,7 +18,7 @@ def test_without_allowed_accounts_any_account_is_accepted():
 def test_the_stacks_tags_fit_the_artifacts_too():
     assert faults_of({"aws:defaultTags.tags": {f"t{number}": "" for number in range(10)}}) == ()
     fault = the_fault({"aws:defaultTags.tags": {f"t{number}": "" for number in range(11)}})
-    assert (fault.given, fault.remedy) == ("11 tags", "drop 1")
+    assert (fault.given, fault.remedy) == ("11 tags", "remove 1")
 
 
 def test_tags_of_the_program_are_not_the_stacks_to_set():

@@ -27,7 +27,7 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
         "a class for 1,680 connections (2 masters and one more during a replacement: 255, workers, old and new, while "
         "all of them are replaced: 1,400, reserve: 25)"
     )
-    assert fault.remedy.startswith("take db.m7g.2xlarge; or lower maxSize")
+    assert fault.remedy.startswith("use db.m7g.2xlarge; or lower maxSize")
 
 
 def test_a_single_master_is_told_as_one():
@@ -41,7 +41,7 @@ def test_past_the_largest_class_the_cluster_has_to_shrink():
         "airflow:workerPools.default.instanceTypes": ["m7i.4xlarge"],
     }
     faults = [fault for fault in faults_of(changes) if fault.key == "airflow:database.instanceClass"]
-    assert faults[0].remedy.startswith("take a class with more memory, if there is one")
+    assert faults[0].remedy.startswith("use a class with more memory, if there is one")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_bad_range_beside_an_existing_network_is_told_to_go_as_well():
 def test_a_network_is_described_one_way_or_the_other():
     faults = faults_of({"airflow:network": {}})
     assert [fault.key for fault in faults] == ["airflow:network.cidr", "airflow:network.zones"]
-    assert "existing with the ids of one that is there" in faults[0].allowed
+    assert "existing with the ids of an existing one" in faults[0].allowed
 
 
 def test_a_zone_of_another_region_is_refused():

@@ -28,13 +28,13 @@ def test_tasks_fit_the_memory_of_the_smallest_type():
     fault = the_fault(changes)
     assert fault.key == "airflow:workerPools.default.concurrency"
     assert fault.given == "40 tasks on t3.medium, 4 GiB of memory"
-    assert fault.remedy == "lower concurrency to at most 35, or take larger instance types"
+    assert fault.remedy == "lower concurrency to at most 35, or use larger instance types"
     assert faults_of({**changes, "airflow:workerPools.default.concurrency": 35}) == ()
 
 
 def test_a_type_too_small_for_any_task_is_not_told_to_run_fewer():
     changes = {"airflow:workerPools.default.instanceTypes": ["t3.nano"], "airflow:workerPools.default.concurrency": 1}
-    assert the_fault(changes).remedy == "take larger instance types"
+    assert the_fault(changes).remedy == "use larger instance types"
 
 
 def test_types_whose_memory_their_name_does_not_tell_are_accepted():
@@ -69,7 +69,7 @@ def test_a_tasks_memory_fits_the_smallest_type():
     fault = the_fault(by_memory(8, "m7i.xlarge", "t3.large"))
     assert fault.key == "airflow:workerPools.default.taskMemoryGib"
     assert fault.given == "8 on t3.large, 8 GiB of memory: 0 tasks"
-    assert fault.remedy == "lower taskMemoryGib to at most 7.5, or take larger instance types"
+    assert fault.remedy == "lower taskMemoryGib to at most 7.5, or use larger instance types"
     assert faults_of(by_memory(7.5, "m7i.xlarge", "t3.large")) == ()
 
 
@@ -77,13 +77,13 @@ def test_memory_counts_tasks_only_where_the_types_tell_theirs():
     fault = the_fault(by_memory(2, "m7i.xlarge", "g5.xlarge"))
     assert fault.key == "airflow:workerPools.default.taskMemoryGib"
     assert fault.given == "2, with g5.xlarge"
-    assert fault.remedy == "set concurrency instead of taskMemoryGib, or take other types"
+    assert fault.remedy == "set concurrency instead of taskMemoryGib, or use other types"
 
 
 def test_a_tasks_memory_is_not_so_little_that_a_worker_runs_a_crowd():
     fault = the_fault(by_memory(0.1, "m7i.24xlarge"))
     assert fault.given == "0.1 on m7i.24xlarge, 384 GiB of memory: 3,835 tasks"
-    assert fault.remedy == "take smaller instance types, or raise taskMemoryGib"
+    assert fault.remedy == "use smaller instance types, or raise taskMemoryGib"
 
 
 @pytest.mark.parametrize("key", ["onDemandBase", "workersAhead"])
