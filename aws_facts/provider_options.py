@@ -1,4 +1,4 @@
-"""What Pulumi's AWS provider itself can be told: the keys that may stand in `aws:` of a stack file."""
+"""The configuration of Pulumi's AWS provider itself: the keys that a stack file may have under `aws:`."""
 
 from __future__ import annotations
 

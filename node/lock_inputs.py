@@ -18,8 +18,8 @@ _INDEX = "# Package index: "
 def inputs_line(sources: Sequence[Path]) -> str:
     """The first line of a lock: a hash of its sources without their comments."""
     lines = [line.partition("#")[0].strip() for source in sources for line in source.read_text().splitlines()]
-    asked_for = "\n".join(filter(None, lines))
-    return f"# Inputs: {hashlib.sha256(asked_for.encode()).hexdigest()}\n"
+    requirements = "\n".join(filter(None, lines))
+    return f"# Inputs: {hashlib.sha256(requirements.encode()).hexdigest()}\n"
 
 
 def index_line(index: PackageIndex | None) -> str:

@@ -1,4 +1,4 @@
-"""What of the settings lands on a node, and whether EC2 takes it as user data."""
+"""The settings that reach a node, and whether they fit in its user data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
-    """What a worker of the pool is told, or a master where `pool` is None.
+    """What a worker of the pool, or a master if `pool` is None, has to know about the cluster.
 
     Settings alone decide it: user data is whole in a preview, and equal settings give equal bytes. Nothing that AWS
     decides at creation belongs here; addresses come with the values of the secrets.
@@ -66,37 +66,37 @@ def user_data_fits(settings: Settings) -> Iterator[Fault]:
     """The user data of masters and workers, with all of `airflow:config` and a pool's queues in it, is no larger than
     EC2 allows (16 KiB, compressed)."""
     for pool in (None, *settings.worker_pools):
-        told = environment(settings, pool)
+        node = environment(settings, pool)
         # Options that do not exist are faults themselves, and no node will carry them.
-        told = replace(told, config=_existing_options(told))
+        node = replace(node, config=_existing_options(node))
         try:
-            user_data(told)
+            user_data(node)
         except UserDataTooLarge as too_large:
-            yield _too_large(told, too_large.size)
+            yield _too_large(node, too_large.size)
             return  # the same options make the others too large
 
 
-def _existing_options(told: NodeEnvironment) -> dict[str, dict[str, str | int | float | bool]]:
+def _existing_options(node: NodeEnvironment) -> dict[str, dict[str, str | int | float | bool]]:
     return {
         section: {name: value for name, value in options.items() if airflow_options.exists(section, name)}
-        for section, options in told.config.items()
+        for section, options in node.config.items()
     }
 
 
-def _too_large(told: NodeEnvironment, size: int) -> Fault:
+def _too_large(node: NodeEnvironment, size: int) -> Fault:
     lengths = {
         f"airflow:config.{section}.{option}": len(config_text(value))
-        for section, options in told.config.items()
+        for section, options in node.config.items()
         for option, value in options.items()
     }
-    served = (told.pool,) if told.pool else told.pools
+    served = (node.pool,) if node.pool else node.pools
     queues = {f"airflow:workerPools.{pool.name}.queues": len(",".join(pool.queues)) for pool in served}
     longest = sorted((lengths | queues).items(), key=lambda entry: entry[1], reverse=True)[:3]
     of_config = sum(lengths.values()) >= sum(queues.values())
-    nodes = "masters" if told.pool is None else f"workers of {told.pool.name}"
+    nodes = "masters" if node.pool is None else f"workers of {node.pool.name}"
     return Fault(
         key="airflow:config" if of_config else max(queues, key=queues.__getitem__),
         given=f"so much that the user data of the {nodes} is {size:,} bytes, compressed",
-        allowed=f"as much as fits: EC2 takes {LIMIT_BYTES:,} bytes of user data, and all options are in it",
+        allowed=f"as much as fits: EC2 allows {LIMIT_BYTES:,} bytes of user data, and all options are in it",
         remedy="shorten the longest: " + ", ".join(f"{key} ({length:,} characters)" for key, length in longest),
     )

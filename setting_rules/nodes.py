@@ -87,15 +87,15 @@ def _one_architecture(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
 
 
 def _one_measure_of_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
-    told = [word for word, value in _measures(pool).items() if value is not None]
-    if len(told) == 1:
+    words_given = [word for word, value in _measures(pool).items() if value is not None]
+    if len(words_given) == 1:
         return
     given = " and ".join(f"{word}: {value:g}" for word, value in _measures(pool).items() if value is not None)
     yield Fault(
         key=f"{key}.concurrency",
         given=given or "nothing, and no taskMemoryGib either",
         allowed="concurrency (tasks at a time on one worker), or taskMemoryGib (GiB that one task may need)",
-        remedy="remove one of them" if told else "add one of them",
+        remedy="remove one of them" if words_given else "add one of them",
     )
 
 

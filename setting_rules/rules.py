@@ -1,4 +1,4 @@
-"""All rules between settings, in the order in which their findings are told."""
+"""All rules between settings, in the order in which their faults are reported."""
 
 from __future__ import annotations
 

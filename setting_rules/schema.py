@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from aws_facts.provider_options import PROVIDER_OPTIONS
 from setting_rules.values import Allowed, nearest
 
-# Keys whose place is Pulumi's AWS provider: the program reads what the provider is told, so that both agree.
+# Keys that belong to Pulumi's AWS provider: the program reads them too, so that both agree.
 PROVIDER_KEYS: Mapping[str, str] = {
     "region": "aws:region",
     "tags": "aws:defaultTags.tags",

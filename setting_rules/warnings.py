@@ -105,10 +105,10 @@ def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
 
 
 def _lock_of_another_index(settings: Settings) -> Iterator[str]:
-    asked = lock_inputs.index_name(settings.package_index.for_nodes() if settings.package_index else None)
+    used = lock_inputs.index_name(settings.package_index.for_nodes() if settings.package_index else None)
     locked = lock_inputs.locked_index()
-    if asked != locked:
+    if used != locked:
         yield (
-            f"airflow:packageIndex: nodes install from {asked}, but the lock was made with {locked}. Unless both have "
+            f"airflow:packageIndex: nodes install from {used}, but the lock was made with {locked}. Unless both have "
             "the same files, new nodes fail: run `make lock` for this stack (STACK=) and commit the changes."
         )

@@ -18,7 +18,7 @@ def test_the_operator_sees_no_traceback():
     assert issubclass(SettingsError, pulumi.RunError), "Pulumi prints a RunError's message alone"
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_stack_file():
+def test_all_faults_are_reported_at_once_in_the_order_of_the_stack_file():
     faults = faults_of(
         {
             "airflow:workerPools.default.minSize": 9,
@@ -101,13 +101,13 @@ def test_a_missing_key_says_what_it_should_hold():
     assert "db.m7g.large" in fault.allowed
 
 
-def test_a_misspelt_key_is_answered_with_the_nearest_one():
+def test_the_remedy_for_a_misspelt_key_is_the_nearest_one():
     faults = faults_of({"airflow:database.instance_class": "db.m7g.large", "airflow:database.instanceClass": REMOVED})
     unknown = next(fault for fault in faults if fault.key == "airflow:database.instance_class")
     assert unknown.remedy == "did you mean airflow:database.instanceClass?", "keys are camelCase in the stack file"
 
 
-def test_a_misspelt_section_is_answered_with_the_nearest_one():
+def test_the_remedy_for_a_misspelt_section_is_the_nearest_one():
     fault = the_fault({"airflow:workerPool": {}})
     assert fault.key == "airflow:workerPool"
     assert fault.remedy == "did you mean airflow:workerPools?"
@@ -128,7 +128,7 @@ def test_a_misspelt_namespace_is_seen():
         ("aws:Region", "aws:region"),
     ],
 )
-def test_a_misspelt_key_of_the_provider_is_answered_with_the_one_we_read(misspelt: str, meant: str):
+def test_the_remedy_for_a_misspelt_key_of_the_provider_is_the_one_the_program_reads(misspelt: str, meant: str):
     fault = the_fault({misspelt: ["111122223333"]})
     assert fault.key == misspelt
     assert fault.remedy == f"did you mean {meant}?", "the provider passes by what it does not know"
@@ -200,11 +200,11 @@ def test_a_key_without_a_value_is_offered_a_default_only_where_there_is_one(path
 
 
 @pytest.mark.parametrize(("value", "words"), [("fast", "a string, not shown"), ([], "a list"), (1, "a number")])
-def test_an_option_is_told_by_its_kind_in_the_words_of_the_page(value: object, words: str):
+def test_an_options_value_is_described_only_by_its_type(value: object, words: str):
     assert the_fault({"airflow:config.core": value}).given == words
 
 
-def test_an_encrypted_value_is_refused_unseen():
+def test_an_encrypted_value_is_refused_without_being_shown():
     with pytest.raises(SettingsError) as refusal:
         load(changed({"airflow:config": {"core": {"fernet_key": "c2VjcmV0"}}}), secret_keys=["airflow:config"])
     assert [fault.key for fault in refusal.value.faults] == ["airflow:config"]
@@ -264,7 +264,7 @@ def test_a_node_image_is_debians_newest_unless_pinned():
     assert images.image_id("arm64") == "ami-0123456789abcdef0"
 
 
-def test_an_empty_section_takes_its_defaults():
+def test_an_empty_section_uses_its_defaults():
     changes = {"airflow:web.public": {}, "airflow:web.domain": "airflow.example.com", "airflow:web.hostedZoneId": "Z1A"}
     assert load(changed(changes)).web.public == PublicWeb(allowed_cidrs=("0.0.0.0/0",))
 

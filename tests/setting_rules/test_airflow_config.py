@@ -15,13 +15,13 @@ def test_options_that_airflow_has_are_accepted():
     assert load(changed({"airflow:config": options})).config == options
 
 
-def test_an_option_that_does_not_exist_is_answered_with_the_nearest_one():
+def test_the_remedy_for_an_option_that_does_not_exist_is_the_nearest_one():
     fault = the_fault({"airflow:config": {"core": {"paralelism": 64}}})
     assert fault.key == "airflow:config.core.paralelism"
     assert fault.remedy == "did you mean core.parallelism?"
 
 
-def test_an_option_of_an_older_airflow_is_answered_with_where_it_went():
+def test_the_remedy_for_an_option_of_an_older_airflow_is_its_current_name():
     assert the_fault({"airflow:config": {"webserver": {"base_url": "x"}}}).remedy == (
         "it is now called api.base_url: set airflow:web.domain"
     )
@@ -147,7 +147,7 @@ _OPTIONS_FOR_SECRETS = {name for names in SECRETS.values() for name in names.val
 
 
 @pytest.mark.parametrize("variable", sorted(_OPTIONS_FOR_SECRETS))
-def test_a_secret_of_a_service_is_refused_unseen(variable: str):
+def test_a_secret_of_a_service_is_refused_without_being_shown(variable: str):
     _, section, option = variable.lower().split("__")
     with pytest.raises(SettingsError) as refusal:
         load(changed({"airflow:config": {section: {option: "hunter2"}}}))

@@ -30,7 +30,7 @@ def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_w
     assert fault.remedy.startswith("use db.m7g.2xlarge; or lower maxSize")
 
 
-def test_a_single_master_is_told_as_one():
+def test_a_single_master_is_shown_in_the_singular():
     fault = the_fault({"airflow:masters.count": 1, "airflow:workerPools.default.maxSize": 45})
     assert "(1 master and one more during a replacement: 170, " in fault.allowed
 

@@ -18,7 +18,7 @@ EXISTING = {
 }
 
 
-def test_an_existing_network_stands_alone():
+def test_an_existing_network_needs_no_other_key():
     assert faults_of({"airflow:network": {"existing": EXISTING}}) == ()
 
 
@@ -59,7 +59,7 @@ def test_an_existing_network_together_with_a_range_and_zones_is_refused_key_by_k
     ], "each of these would have no effect, or one on everybody else in the VPC"
 
 
-def test_a_bad_range_beside_an_existing_network_is_told_to_go_as_well():
+def test_a_bad_range_with_an_existing_network_is_to_be_removed_as_well():
     faults = faults_of({"airflow:network": {"existing": EXISTING, "cidr": "10.80.0.0/33"}})
     assert [fault.key for fault in faults] == ["airflow:network.cidr", "airflow:network.cidr"], (
         "an operator who mends the range would meet the next fault in the next preview"

@@ -68,7 +68,7 @@ def test_a_master_knows_its_group_and_how_to_scale_every_pool():
     }
 
 
-def test_the_order_of_the_pools_in_the_stack_file_replaces_nobody():
+def test_the_order_of_the_pools_in_the_stack_file_replaces_no_node():
     config = content()
     config["airflow:workerPools"] = dict(reversed(config["airflow:workerPools"].items()))
     assert user_data(load(config).node_environment()) == user_data(load(content()).node_environment())
@@ -117,12 +117,12 @@ def test_a_change_elsewhere_leaves_the_nodes_alone(change: dict[str, Any]):
         assert user_data(before.node_environment(pool)) == user_data(after.node_environment(pool))
 
 
-def test_a_new_pool_is_told_to_the_masters_that_scale_it():
+def test_the_masters_environment_includes_a_new_pool():
     before, after = load(content()), load(changed({"airflow:workerPools.gpu": NEW_POOL}))
     assert user_data(before.node_environment()) != user_data(after.node_environment())
 
 
-def test_the_buckets_that_nodes_are_told_are_those_that_are_made():
+def test_the_buckets_in_a_nodes_environment_are_those_that_are_created():
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=content())
     made = {bucket.inputs["bucket"] for bucket in recording.of_type("aws:s3/bucket:Bucket")}
     told = load(content()).node_environment()
@@ -134,7 +134,7 @@ def test_more_options_than_user_data_holds_are_a_fault_among_the_others():
     assert masters.key == "airflow:masters.rootVolumeGib"
     assert too_much.key == "airflow:config"
     assert re.search(r"the user data of the masters is \d\d,\d{3} bytes", too_much.given)
-    assert "EC2 takes 16,384 bytes" in too_much.allowed
+    assert "EC2 allows 16,384 bytes" in too_much.allowed
     assert too_much.remedy.startswith(
         "shorten the longest: airflow:config.api.access_control_allow_origins (38,400 characters), "
     )
@@ -159,6 +159,6 @@ def test_more_queues_than_user_data_holds_are_the_pools_fault():
     assert "the user data of the masters is" in fault.given, "they are told of every pool"
 
 
-def test_an_option_that_does_not_exist_is_not_reckoned_with():
+def test_an_option_that_does_not_exist_does_not_count():
     fault = the_fault({"airflow:config": {"core": {"parallellism": noise(600)}}})
     assert fault.remedy == "did you mean core.parallelism?", "removing it mends both"

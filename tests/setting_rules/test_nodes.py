@@ -32,7 +32,7 @@ def test_tasks_fit_the_memory_of_the_smallest_type():
     assert faults_of({**changes, "airflow:workerPools.default.concurrency": 35}) == ()
 
 
-def test_a_type_too_small_for_any_task_is_not_told_to_run_fewer():
+def test_the_remedy_for_a_type_too_small_for_any_task_is_not_to_run_fewer():
     changes = {"airflow:workerPools.default.instanceTypes": ["t3.nano"], "airflow:workerPools.default.concurrency": 1}
     assert the_fault(changes).remedy == "use larger instance types"
 
@@ -94,7 +94,7 @@ def test_a_part_of_the_workers_is_not_more_than_all_of_them(key: str):
     assert faults_of({f"airflow:workerPools.default.{key}": 8}) == ()
 
 
-def test_all_faults_of_a_pool_that_scales_badly_are_told_at_once():
+def test_all_faults_of_a_pool_that_scales_badly_are_reported_at_once():
     scaling = {
         "concurrency": 0,
         "minSize": 9,

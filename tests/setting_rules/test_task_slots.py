@@ -57,7 +57,7 @@ def test_what_is_at_fault_gives_no_number(measure: dict[str, float]):
         _ = pool(**measure).task_slots
 
 
-def test_nodes_database_and_schedulers_reckon_with_the_tasks_that_fit():
+def test_nodes_database_and_schedulers_use_the_number_of_tasks_that_fit():
     measure = {"airflow:workerPools.default.concurrency": REMOVED, "airflow:workerPools.default.taskMemoryGib": 3}
     settings = load(changed(measure))  # 15.5 GiB: 5 tasks
     worker, master = settings.node_environment("default").variables(), settings.node_environment().variables()

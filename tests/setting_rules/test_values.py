@@ -192,7 +192,7 @@ _EXISTING = {
         ("aws:defaultTags.tags", {"k" * 128: ""}, "1 to 127 letters", "rename the tag"),
     ],
 )
-def test_a_value_out_of_bounds_is_told_what_is_allowed_and_what_to_do(
+def test_the_fault_for_a_value_out_of_bounds_says_what_is_allowed_and_what_to_do(
     path: str, value: object, allowed: str, remedy: str
 ):
     faults = [fault for fault in faults_of({path: value}) if fault.key.startswith(path)]
