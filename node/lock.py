@@ -7,6 +7,7 @@ configuration files of the operator's machine are ignored. What can be resolved 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from node.airflow_options import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
@@ -85,15 +89,23 @@ def make_lock(*, upgrade: bool, index: UvIndex) -> None:
 
 def check_requirements(text: str) -> None:
     """Refuse lines that work only on this machine: options such as `--extra-index-url`, and local paths."""
-    lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
-    faulty = [line for line in lines if line.startswith(("-", ".", "/")) or "file:" in line]
+    lines = [re.split(r"(?:^|\s)#", line)[0].strip() for line in text.splitlines()]
+    faulty = [number for number, line in enumerate(lines, 1) if line and not _works_on_a_node(line)]
     if faulty:
+        # The lines themselves are not printed: an address may have a password in it.
         raise LockError(
-            "airflow-requirements.txt has lines that do not work on a node:\n"
-            + "".join(f"  {line.split()[0]}\n" for line in faulty)
-            + "Write one requirement per line. Set a package index of your own with airflow:packageIndex in the stack "
-            "file, and publish packages of your own there."
+            f"airflow-requirements.txt has lines that do not work on a node: {', '.join(map(str, faulty))}.\n"
+            "Write one requirement per line, such as `pandas>=3`. Set a package index of your own with "
+            "airflow:packageIndex in the stack file, and publish packages of your own there."
         )
+
+
+def _works_on_a_node(line: str) -> bool:
+    try:
+        url = Requirement(line).url
+    except InvalidRequirement:
+        return False
+    return url is None or urlsplit(url).scheme in ("http", "https")
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -213,8 +213,8 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
 
 
 def _shown(path: Path, given: Any) -> str:
-    """What was given; of Airflow's options only the kind, because one may be a password put there by mistake."""
-    if path[0] == "config":
+    """What was given; only the kind of an Airflow option or a package index, which may hold a password by mistake."""
+    if path[0] in ("config", "packageIndex"):
         return _IN_WORDS.get(type(given), "a value")
     return shown(given)
 

@@ -277,18 +277,27 @@ HostedZoneId = Annotated[
 PackageIndexUrl = Annotated[
     str,
     _matching(
-        r"https://[A-Za-z0-9.-]+(?::\d{1,5})?/(?:[A-Za-z0-9._~%/-]*[A-Za-z0-9._~%-])?/?",
+        r"https://[A-Za-z0-9.-]+(?::\d{1,5})?/[A-Za-z0-9._~%+:/-]*",
         "the https:// address of a package index (its simple API), without a user name or password in it",
         "write it like https://packages.example.com/simple/; credentials belong in credentialsSecret",
     ),
 ]
+
+
+def _secret_name_remedy(text: str) -> str:
+    """An ARN ends in a hyphen and six characters that Secrets Manager has added to the name."""
+    if name := re.fullmatch(r"arn:aws:secretsmanager:[^:]*:[^:]*:secret:([A-Za-z0-9/_+=.@-]+)-[A-Za-z0-9]{6}", text):
+        return f"give its name, not its ARN: {name[1]}"
+    return "check the name with `aws secretsmanager list-secrets`"
+
+
 SecretName = Annotated[
     str,
     _matching(
         # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html: Name
-        r"(?!.*-[A-Za-z0-9]{6}$)[A-Za-z0-9/_+=.@-]{1,512}",
-        "the name of a secret in Secrets Manager, not ending in a hyphen and six letters or digits",
-        "give its name, not its ARN; if a name ends like an ARN, AWS may find another secret",
+        r"[A-Za-z0-9/_+=.@-]{1,512}",
+        "the name of a secret in Secrets Manager: letters, digits and /_+=.@-, at most 512 characters",
+        _secret_name_remedy,
     ),
 ]
 DomainName = Annotated[

@@ -139,17 +139,36 @@ def test_a_refused_password_is_not_quoted_in_the_error(sources: Path, private: F
         "-r more.txt",
         "-e .",
         "./ours",
-        "ours @ file:///tmp/x.whl",
+        "~/ours-1.0-py3-none-any.whl",
+        "wheels/ours-1.0-py3-none-any.whl",
+        "ours @ ./wheels/ours-1.0-py3-none-any.whl",
+        "ours @ file:///tmp/ours-1.0-py3-none-any.whl",
     ],
 )
 def test_a_line_that_works_only_on_this_machine_is_refused(line: str):
-    with pytest.raises(LockError, match="do not work on a node"):
+    with pytest.raises(LockError, match=r"lines that do not work on a node: 2\.\n"):
         lock.check_requirements(f"pandas  # for the reports\n{line}\n")
 
 
-def test_a_refused_line_is_not_quoted_in_full_because_it_may_contain_a_password():
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "# From the old Dockerfile: pandas",
+        "pandas>=3,<4",
+        "pandas[excel]==3.0 ; python_version > '3.12'",
+        "pandas\t# file: the old one",
+        "ours @ https://packages.example.com/ours-1.0-py3-none-any.whl#sha256=00",
+    ],
+)
+def test_a_requirement_and_a_comment_are_accepted(line: str):
+    lock.check_requirements(f"{line}\n")
+
+
+@pytest.mark.parametrize("option", ["--index-url ", "--index-url=", ""])
+def test_a_refused_line_is_not_printed_because_it_may_hold_a_password(option: str):
     with pytest.raises(LockError) as refused:
-        lock.check_requirements("--index-url https://reader:hush@packages.example.com/simple/\n")
+        lock.check_requirements(f"{option}https://reader:hush@packages.example.com/simple/\n")
     assert "hush" not in str(refused.value)
     assert "airflow:packageIndex" in str(refused.value)
 

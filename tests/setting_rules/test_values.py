@@ -62,16 +62,16 @@ _EXISTING = {
             "airflow:packageIndex",
             {
                 "url": "https://packages.example.com/simple/",
-                "credentialsSecret": "arn:aws:secretsmanager:eu-west-1:1:x",
+                "credentialsSecret": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/packages-AbCdEf",
             },
             "name of a secret",
-            "not its ARN",
+            "give its name, not its ARN: team/packages",
         ),
         (
             "airflow:packageIndex",
-            {"url": "https://packages.example.com/simple/", "credentialsSecret": "package-index-reader"},
-            "name of a secret",
-            "AWS may find another secret",
+            {"url": "https://packages.example.com/simple/", "credentialsSecret": "package index"},
+            "letters, digits and /_+=.@-",
+            "aws secretsmanager list-secrets",
         ),
         ("airflow:database.instanceClass", "db.m7g.larg", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
         ("airflow:database.instanceClass", "db.z1d.large", "runs PostgreSQL 17", "aws_facts/database_classes.py"),
@@ -201,9 +201,29 @@ def test_the_fault_for_a_value_out_of_bounds_says_what_is_allowed_and_what_to_do
     assert remedy in faults[0].remedy
 
 
-def test_a_password_in_a_url_is_not_shown_in_the_fault():
-    fault = the_fault({"airflow:packageIndex": {"url": "https://me:hush@packages.example.com/simple/"}})
-    assert "hush" not in str(fault)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:hush@packages.example.com/simple/",
+        "https://me:pa/hush@packages.example.com/simple/",
+        "me:hush@packages.example.com/simple/",
+        "https://packages.example.com/simple/?token=hush",
+    ],
+)
+def test_a_password_in_a_url_is_not_shown_in_the_fault(url: str):
+    assert "hush" not in str(the_fault({"airflow:packageIndex": {"url": url}}))
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("https://devpi.example.com/root/pypi/+simple/", "pypi-secret"),
+        ("https://pkgs.dev.azure.com/team/_packaging/feed/pypi/simple", "prod/package-index-reader"),
+        ("https://team-111122223333.d.codeartifact.eu-west-1.amazonaws.com:443/pypi/team/simple/", "package_index"),
+    ],
+)
+def test_addresses_and_secrets_as_package_indexes_have_them_are_accepted(url: str, secret: str):
+    assert faults_of({"airflow:packageIndex": {"url": url, "credentialsSecret": secret}}) == ()
 
 
 @pytest.mark.parametrize(
