@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_facts.debian_images import IMAGE_OWNER, latest_image_parameter
 from aws_facts.instance_types import Architecture
-from offline.stack_config import StackFileError, read_stack_config
+from offline.stack_config import StackFileError, read_stack_config, stack_name
 from setting_rules.faults import SettingsError
 from settings import Settings, load_settings
 
@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Pin the newest Debian 13 image of the stack's region in Pulumi.<stack>.yaml.",
         epilog=f"Needs AWS credentials that may {NEEDED_PERMISSIONS}. Changes nothing in AWS.",
     )
-    parser.add_argument("--stack", default="prod", help="the stack whose file is changed: Pulumi.<stack>.yaml")
+    parser.add_argument(
+        "--stack", type=stack_name, default="prod", help="the stack whose file is changed: Pulumi.<stack>.yaml"
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:

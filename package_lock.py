@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from node.environment import PackageIndex
 from node.lock import PYPI, LockError, UvIndex, make_lock
 from node.node_file import PROGRAMS, ROOTFS
-from offline.stack_config import StackFileError, read_stack_config
+from offline.stack_config import StackFileError, read_stack_config, stack_name
 from settings import PackageIndexSettings
 
 # The nodes' own module, so that the lock uses the same indexes in the same order.
@@ -27,7 +27,7 @@ KEY = "packageIndex"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make lock", usage="make lock [STACK=prod] [UPGRADE=1]", description=__doc__)
-    parser.add_argument("--stack", default="prod", help="the stack whose airflow:packageIndex is used")
+    parser.add_argument("--stack", type=stack_name, default="prod", help="the stack whose airflow:packageIndex is used")
     parser.add_argument("--upgrade", action="store_true", help="use the newest versions instead of keeping pins")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)

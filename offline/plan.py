@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from offline.exits import BAD_SETTINGS, guarded
 from offline.short_process import expect_to_end_soon
+from offline.stack_config import stack_name
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -43,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stack", default="prod", help="the stack whose file is read: Pulumi.<stack>.yaml")
+    parser.add_argument(
+        "--stack", type=stack_name, default="prod", help="the stack whose file is read: Pulumi.<stack>.yaml"
+    )
     parser.add_argument("--base", help="a git revision to compare with: a commit, a branch, a tag")
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: text")
     parser.add_argument("--root", type=Path, default=_REPOSITORY, help="the program's folder (default: this checkout)")

@@ -17,6 +17,7 @@ PLACEHOLDER_ACCOUNT = "123456789012"
 SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a stand-in, because the value itself stays encrypted
 """What the program sees in place of a value that only the stack's secrets provider can decrypt."""
 
+_TOO_DEEP = "{} is not valid YAML for Pulumi: it is nested too deeply, or an alias stands inside its own anchor."
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -27,6 +28,14 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """PyYAML's own, with a YAMLError for a scalar that is not what its tag says, such as `!!int abc`."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
+            problem = f"{str(node.value)[:60]} cannot be read as {node.tag.removeprefix(_TAG)}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
 
 for _kind_of_scalar, _pattern, _firsts in (
@@ -67,14 +76,27 @@ class StackConfig:
     @property
     def account_id(self) -> str:
         """The first account the stack may be applied to."""
-        allowed = json.loads(self.values.get("aws:allowedAccountIds", "[]"))
+        allowed = self._structure("aws:allowedAccountIds")
         return str(allowed[0]) if isinstance(allowed, list) and allowed else PLACEHOLDER_ACCOUNT
 
     @property
     def default_tags(self) -> Mapping[str, str]:
         """The tags that the AWS provider puts on every resource that can have some."""
-        tags = json.loads(self.values.get("aws:defaultTags", "{}"))
-        return tags.get("tags") or {} if isinstance(tags, dict) else {}
+        tagging = self._structure("aws:defaultTags")
+        tags = tagging.get("tags") if isinstance(tagging, dict) else None
+        return tags if isinstance(tags, dict) else {}
+
+    def _structure(self, key: str) -> Any:
+        """A list or a map; None for a missing value, and for a text, which the settings report."""
+        try:
+            return json.loads(self.values.get(key, "null"))
+        except ValueError:
+            return None
+
+
+def stack_name(given: str) -> str:
+    """The name that the stack file bears, of a stack that may be named with its organization: acme/airflow/prod."""
+    return given.rpartition("/")[2]
 
 
 def read_stack_config(root: Path, stack: str) -> StackConfig:
@@ -84,7 +106,7 @@ def read_stack_config(root: Path, stack: str) -> StackConfig:
     if not path.is_file():
         known = sorted(p.name.split(".")[1] for p in root.glob("Pulumi.*.yaml"))
         raise StackFileError(
-            f"There is no {path.name} in {root}. "
+            f"There is no Pulumi.{stack}.yaml in {root}. "
             + (f"Stacks with a file: {', '.join(known)}." if known else "No stack has a file there.")
         )
     config = _mapping(path).get("config") or {}
@@ -95,7 +117,12 @@ def read_stack_config(root: Path, stack: str) -> StackConfig:
     name = str(project.get("name") or "")
     if not name:
         raise StackFileError(f"{root / 'Pulumi.yaml'} gives the project no `name`.")
-    return stack_config(name, {**_project_defaults(project), **config})
+    try:
+        return stack_config(name, {**_project_defaults(project), **config})
+    except RecursionError:
+        raise StackFileError(_TOO_DEEP.format(path)) from None
+    except TypeError as error:  # a key that JSON has no word for, such as one tagged !!binary
+        raise StackFileError(f"{path} is not valid YAML for Pulumi: {error}") from None
 
 
 def stack_config(project: str, values: Mapping[str, Any]) -> StackConfig:
@@ -117,6 +144,8 @@ def _mapping(path: Path) -> dict[str, Any]:
         raise StackFileError(f"{path} is not UTF-8: {error}") from None
     except yaml.YAMLError as error:
         raise StackFileError(_tab(path, error) or f"{path} is not valid YAML: {error}") from None
+    except RecursionError:
+        raise StackFileError(_TOO_DEEP.format(path)) from None
     if repeated:
         raise StackFileError(f"{path} gives keys twice: {'; '.join(repeated)}. Keep one of each.")
     if not isinstance(content, dict):
@@ -137,7 +166,10 @@ def _load(text: str) -> tuple[Any, list[str]]:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
-        return (loader.construct_document(root), list(_repeated_keys(root))) if root else (None, [])
+        if root is None:
+            return None, []
+        repeated = list(_repeated_keys(root))  # before the loader writes merged keys (<<) into the nodes
+        return loader.construct_document(root), repeated
     finally:
         loader.dispose()
 

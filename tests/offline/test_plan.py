@@ -285,6 +285,10 @@ class TestExitCodes:
         assert missing.returncode == 1
 
 
+def test_a_stack_may_be_named_with_its_organization_and_project(tmp_path: Path, printed: Printed):
+    assert printed(tiny_program(tmp_path), "--stack", "acme/tiny/test")[0] == 0
+
+
 def test_requirements_that_are_not_locked_fail_the_plan(tmp_path: Path, printed: Printed):
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     for name in filter(None, tracked.stdout.split("\0")):

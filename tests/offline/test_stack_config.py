@@ -46,6 +46,17 @@ def test_region_account_and_tags_have_their_place():
     assert stack_config("airflow", {}).default_tags == {}
 
 
+@pytest.mark.parametrize("written", ["'011122223333'", "011122223333", "prod", "2024-01-01", "{secure: AAAA}", "5"])
+def test_account_ids_and_tags_that_are_no_structure_are_left_for_the_settings_to_report(tmp_path: Path, written: str):
+    text = f"config:\n  aws:allowedAccountIds: {written}\n  aws:defaultTags: {written}\n"
+    config = read_stack_config(project(tmp_path, text), "test")
+    assert (config.account_id, config.default_tags) == (PLACEHOLDER_ACCOUNT, {})
+
+
+def test_default_tags_that_are_no_map_are_left_for_the_settings_to_report():
+    assert stack_config("airflow", {"aws:defaultTags": {"tags": "prod"}}).default_tags == {}
+
+
 def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
     root = project(tmp_path, "config: {airflow:token: {secure: v1:abc}, airflow:section: {deep: [{secure: v1:abc}]}}")
     config = read_stack_config(root, "test")
@@ -93,6 +104,32 @@ def test_keys_of_two_sections_and_aliases_are_no_repetition(tmp_path: Path):
     assert read_stack_config(root, "test").values["airflow:b"] == '{"x": 1}'
 
 
+def test_a_key_that_overrides_a_merged_one_is_no_repetition(tmp_path: Path):
+    root = project(tmp_path, "config:\n  a: &pool {x: 1, y: 2}\n  b: {<<: *pool, x: 3}\n")
+    assert json.loads(read_stack_config(root, "test").values["airflow:b"]) == {"x": 3, "y": 2}
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("!!int abc", "line 2, column 6"),
+        ("!!float abc", "line 2, column 6"),
+        ("!!float .inf", "line 2, column 6"),
+        ("!!bool abc", "line 2, column 6"),
+        ("!!timestamp abc", "line 2, column 6"),
+        (f"!!int {'9' * 5000}", "999 cannot be read as int"),
+        ("{!!binary YWJj: 1}", "keys must be"),
+        ("&a {core: *a}", "an alias stands inside its own anchor"),
+        ("[" * 400 + "]" * 400, "nested too deeply"),
+    ],
+)
+def test_a_value_that_cannot_be_read_makes_the_file_not_valid(tmp_path: Path, written: str, said: str):
+    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml is not valid") as refusal:
+        read_stack_config(project(tmp_path, f"config:\n  a: {written}\n"), "test")
+    assert said in str(refusal.value)
+    assert len(str(refusal.value)) < 600
+
+
 @pytest.mark.parametrize("word", ["yes", "no", "on", "off", "Yes", "NO"])
 def test_a_word_that_the_cli_takes_for_text_is_text(tmp_path: Path, word: str):
     config = read_stack_config(project(tmp_path, f"config: {{airflow:database: {{multiAz: {word}}}}}"), "test")
@@ -121,6 +158,8 @@ def test_a_project_without_a_name_says_so(tmp_path: Path):
 def test_a_stack_without_a_file_says_which_there_are(tmp_path: Path):
     with pytest.raises(StackFileError, match=r"There is no Pulumi\.prod\.yaml .* Stacks with a file: test\."):
         read_stack_config(project(tmp_path, "config: {}"), "prod")
+    with pytest.raises(StackFileError, match=r"There is no Pulumi\.acme/prod\.yaml "):
+        read_stack_config(project(tmp_path, "config: {}"), "acme/prod")
     (tmp_path / "Pulumi.test.yaml").unlink()
     with pytest.raises(StackFileError, match="No stack has a file there"):
         read_stack_config(tmp_path, "prod")
