@@ -40,6 +40,11 @@ def choices(section: str, option: str) -> tuple[str, ...]:
     return tuple(_facts(section, option).get("choices", ()))
 
 
+def words(section: str, option: str) -> tuple[str, ...]:
+    """The words, in lower case, that Airflow accepts for the option besides the values of its type."""
+    return tuple(_facts(section, option).get("words", ()))
+
+
 def time_zones() -> frozenset[str]:
     """The names of the time zones that the nodes know."""
     return frozenset(_registry()["time_zones"])

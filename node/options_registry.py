@@ -30,10 +30,12 @@ _LINE = 120
 def extract(site: Path) -> dict[str, Any]:
     """The registry of the Airflow that is unpacked in `site`.
 
-    It holds Airflow's version; for each option its type, its allowed values if they are restricted, and whether it is
-    for a secret; the current names of options of older versions; and the time zones that the nodes know.
+    It holds Airflow's version; for each option its type, words that are accepted besides, its allowed values if they
+    are restricted, and whether it is for a secret; the current names of options of older versions; and the time zones
+    that the nodes know.
     """
     read_types, choices = options_source.read_types(site), options_source.choices(site)
+    words = options_source.words_before_type(site)
     options: dict[str, dict[str, Facts]] = {}
     for (section, option), description in _descriptions(site):
         facts: Facts = {
@@ -42,6 +44,8 @@ def extract(site: Path) -> dict[str, Any]:
         }
         if (section, option) in choices:
             facts["choices"] = choices[section, option]
+        if (section, option) in words:
+            facts["words"] = words[section, option]
         options.setdefault(section, {})[option] = facts
     return {
         "airflow": _version(site),

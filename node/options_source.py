@@ -34,6 +34,13 @@ _CHOICES_WHERE_READ = {
     ("fab", "session_backend"): (("database", "securecookie"), "airflow/providers/fab/www/extensions/init_session.py"),
 }
 
+# Words that Airflow compares an option with before it reads the option as its type, with the file that does so.
+_WORDS_BEFORE_TYPE = {
+    ("api", "expose_config"): (("non-sensitive-only",), "airflow/api_fastapi/core_api/services/public/config.py"),
+    ("celery", "json_logs"): (("", "none"), "airflow/providers/celery/cli/celery_command.py"),
+    ("celery", "task_logs_to_stdout"): (("", "none"), "airflow/providers/celery/executors/celery_executor_utils.py"),
+}
+
 _CONFIGURATION = "airflow/configuration.py"
 _PARSER = "airflow/_shared/configuration/parser.py"
 _LINTER = "airflow/cli/commands/config_command.py"
@@ -77,7 +84,7 @@ def choices(site: Path) -> dict[Option, list[str]]:
     """The values to which Airflow restricts an option: it fails for any other, or ignores it."""
     scope = _assignments(site / _CONFIGURATION, "AirflowConfigParser")
     table = scope.get("enums_options")
-    found = dict(_choices_where_read(site))
+    found = dict(_in_source(_CHOICES_WHERE_READ, site))
     if isinstance(table, ast.Dict):
         for key, value in zip(table.keys, table.values, strict=True):
             section, option = ast.literal_eval(key) if key else ("", "")
@@ -85,12 +92,17 @@ def choices(site: Path) -> dict[Option, list[str]]:
     return found
 
 
-def _choices_where_read(site: Path) -> Iterator[tuple[Option, list[str]]]:
-    for option, (words, where) in _CHOICES_WHERE_READ.items():
+def words_before_type(site: Path) -> dict[Option, list[str]]:
+    """Words, in lower case, that Airflow accepts for an option besides the values of its type, in any case."""
+    return dict(_in_source(_WORDS_BEFORE_TYPE, site))
+
+
+def _in_source(table: Mapping[Option, tuple[tuple[str, ...], str]], site: Path) -> Iterator[tuple[Option, list[str]]]:
+    for option, (words, where) in table.items():
         source = site / where
         text = source.read_text() if source.exists() else ""
         if text and not all(word in text for word in words):
-            raise ValueError(f"{where} has other choices for {'.'.join(option)} than {', '.join(words)}")
+            raise ValueError(f"{where} has other words for {'.'.join(option)} than {', '.join(words)}")
         if text:
             yield option, list(words)
 

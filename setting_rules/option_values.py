@@ -42,6 +42,8 @@ def options_can_be_read(settings: Settings) -> Iterator[Fault]:
     """Each option has a value that Airflow can read as the option's type; otherwise no service would start."""
     for (section, option), value in _values(settings):
         kind = airflow_options.kind(section, option)
+        if config_text(value).lower() in airflow_options.words(section, option):
+            continue
         if kind in _READABLE and not _READABLE[kind](config_text(value)):
             yield Fault(
                 key=schema.key_of(("config", section, option)),

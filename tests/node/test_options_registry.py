@@ -124,7 +124,25 @@ def test_a_restriction_that_is_not_understood_stops_the_lock(tmp_path: Path):
 def test_a_choice_that_a_new_airflow_has_dropped_stops_the_lock(tmp_path: Path):
     site = _site(tmp_path)
     (site / "airflow/cli/commands/api_server_command.py").write_text('server_type == "uvicorn"')
-    with pytest.raises(ValueError, match=r"other choices for api\.server_type than uvicorn, gunicorn"):
+    with pytest.raises(ValueError, match=r"other words for api\.server_type than uvicorn, gunicorn"):
+        extract(site)
+
+
+def test_a_word_that_airflow_accepts_besides_the_values_of_a_type_is_known_while_the_source_has_it(tmp_path: Path):
+    site = _site(tmp_path)
+    described = CORE + "api:\n  options:\n    expose_config: {description: ~, type: string}\n"
+    (site / "airflow/config_templates/config.yml").write_text(described)
+    reader = site / "airflow/api_fastapi/core_api/services/public/config.py"
+    reader.parent.mkdir(parents=True)
+    compares = 'conf.get("api", "expose_config").lower() == "non-sensitive-only"'
+    reader.write_text(f'{compares} or conf.getboolean("api", "expose_config")')
+    assert extract(site)["options"]["api"]["expose_config"] == {
+        "type": "boolean",
+        "sensitive": False,
+        "words": ["non-sensitive-only"],
+    }
+    reader.write_text('conf.getboolean("api", "expose_config")')
+    with pytest.raises(ValueError, match=r"other words for api\.expose_config than non-sensitive-only"):
         extract(site)
 
 

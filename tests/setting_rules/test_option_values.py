@@ -54,6 +54,10 @@ def test_a_value_that_airflow_cannot_read_is_refused(
         ("celery", "extra_celery_config", '{"worker_max_tasks_per_child": 10}'),
         ("logging", "celery_logging_level", ""),
         ("api", "instance_name", "100 % ours"),
+        ("api", "expose_config", "non-sensitive-only"),
+        ("api", "expose_config", "Non-Sensitive-Only"),
+        ("celery", "json_logs", ""),
+        ("celery", "task_logs_to_stdout", "None"),
     ],
 )
 def test_a_value_that_airflow_reads_is_accepted(section: str, option: str, value: object):
