@@ -30,6 +30,13 @@ def test_on_a_server_again(server):
 def test_of_a_unit():
     pass
 """
+EXPECTED_TO_FAIL = """
+import pytest
+
+@pytest.mark.xfail(strict=True, reason="a known limit")
+def test_beyond_the_limit():
+    assert False
+"""
 MODULE = 'import pytest\npytest.skip("needs root", allow_module_level=True)\n'
 
 
@@ -58,6 +65,18 @@ def test_in_ci_the_failure_says_what_was_missing(tmp_path: Path):
     said = run(tmp_path, TESTS, CI="true").stdout
     assert "Left out, which is a failure under CI (CI=true): PostgreSQL's server is not installed here" in said
     assert "1 passed, 3 errors" in said
+
+
+def test_in_ci_a_test_that_is_expected_to_fail_may_fail(tmp_path: Path):
+    done = run(tmp_path, EXPECTED_TO_FAIL, CI="true")
+    assert done.returncode == 0, done.stdout
+    assert "1 xfailed" in done.stdout
+
+
+@pytest.mark.parametrize("value", ["", "0", "false", "False"])
+def test_a_variable_that_denies_ci_leaves_skipped_tests_alone(tmp_path: Path, value: str):
+    done = run(tmp_path, TESTS, CI=value)
+    assert done.returncode == 0, done.stdout
 
 
 def test_outside_ci_the_run_ends_with_what_it_skipped_and_why(tmp_path: Path):
