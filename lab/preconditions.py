@@ -70,7 +70,8 @@ def check_root() -> None:
 
 
 def _of_distribution(os_release: Path = Path("/etc/os-release")) -> Iterator[str]:
-    pairs = (line.split("=", 1) for line in os_release.read_text().splitlines() if "=" in line)
+    lines = os_release.read_text().splitlines() if os_release.exists() else []
+    pairs = (line.split("=", 1) for line in lines if "=" in line)
     release = {key: value.strip('"') for key, value in pairs}
     distribution, version = (release.get(key, "") for key in ("ID", "VERSION_ID"))
     if version not in SUPPORTED.get(distribution, ()):

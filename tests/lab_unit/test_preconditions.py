@@ -28,6 +28,11 @@ def test_on_other_systems_the_error_says_what_works_there(tmp_path: Path, distri
     assert "this is Some System 1. `make check`" in fault
 
 
+def test_a_system_that_does_not_say_what_it_is_is_another_system(tmp_path: Path):
+    [fault] = preconditions._of_distribution(tmp_path / "os-release")
+    assert "this is another system. `make check`" in fault
+
+
 def test_without_root_the_error_lists_everything_that_can_be_checked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError) as refused:
