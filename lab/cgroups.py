@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.progress import LabError
+
 CGROUP = "airflow-lab"
 """The cgroup of all nodes, in each hierarchy; the lab's servers are not in it."""
 TOP = Path("/sys/fs/cgroup")
@@ -26,9 +28,13 @@ def limit_nodes(mib: int, top: Path = TOP) -> None:
     if not is_unified(top):
         directory = top / "memory" / CGROUP
         directory.mkdir(exist_ok=True)
-        (directory / "memory.limit_in_bytes").write_text(str(mib << 20))
-        with contextlib.suppress(FileNotFoundError, PermissionError):  # where the kernel does not count swap
-            (directory / "memory.memsw.limit_in_bytes").write_text(str(mib << 20))
+        limit, with_swap = directory / "memory.limit_in_bytes", directory / "memory.memsw.limit_in_bytes"
+        counts_swap = with_swap.exists()
+        if counts_swap:
+            with_swap.write_text("-1")  # the kernel refuses a limit above that of an earlier lab with swap
+        limit.write_text(str(mib << 20))
+        if counts_swap:
+            with_swap.write_text(str(mib << 20))
         return
     directory = top / CGROUP
     directory.mkdir(exist_ok=True)
@@ -75,23 +81,39 @@ def _left_by_limits(top: Path, own: Path) -> Iterator[int]:
                     yield int((place / limit).read_text()) - used
 
 
-def remove(node: str = "") -> None:
-    """Remove the cgroups of a node that is off, or of all nodes: empty cgroups take kernel memory too."""
+def remove(node: str = "", top: Path = TOP, seconds: float = 30) -> None:
+    """Remove the cgroups of a node that is off, or of all nodes: empty cgroups take kernel memory too.
+
+    LabError names the cgroup that still cannot be removed after `seconds`.
+    """
     below = Path(CGROUP, node)
-    for top in [*TOP.glob(f"*/{below}"), TOP / below]:
-        if top.is_dir():
-            for directory, _, _ in os.walk(top, topdown=False):
-                _remove(Path(directory))
+    for cgroup in [*top.glob(f"*/{below}"), top / below]:
+        if cgroup.is_dir():
+            for directory, _, _ in os.walk(cgroup, topdown=False):
+                _remove(Path(directory), seconds)
 
 
-def _remove(directory: Path) -> None:
+def _remove(directory: Path, seconds: float) -> None:
     """Remove a cgroup as soon as the kernel has reaped its last process, which takes a moment."""
-    for _ in range(50):
+    deadline = time.monotonic() + seconds
+    while True:
         try:
             directory.rmdir()
         except FileNotFoundError:
             return
-        except OSError:
+        except OSError as refusal:
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"The cgroup {directory} cannot be removed ({refusal.strerror}). Its processes: "
+                    f"{_processes(directory)}. End them, then run `make lab-sweep`."
+                ) from None
             time.sleep(0.1)
         else:
             return
+
+
+def _processes(directory: Path) -> str:
+    try:
+        return ", ".join((directory / "cgroup.procs").read_text().split()) or "none"
+    except OSError:
+        return "unknown"

@@ -83,8 +83,10 @@ class Cluster:
             groups.close()
         if (infrastructure := getattr(self, "infrastructure", None)) is not None:
             infrastructure.namespace.close()
-        sweep()
-        self._lock.close()
+        try:
+            sweep()
+        finally:
+            self._lock.close()
 
     def _up(self) -> None:
         sweep()
@@ -297,9 +299,11 @@ def take_lock() -> IO[str]:
 
 def sweep() -> None:
     """Remove what an earlier lab left: packet filter table, cgroups, disks, the cluster's name in /etc/hosts."""
-    namespace.sweep()
-    forwarding.withdraw()
-    hosts_file.remove()
-    for entry in host.STATE.iterdir():
-        if entry.name != LOCK:  # removed, it would not be the lock that another lab waits for
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    try:
+        namespace.sweep()
+    finally:
+        forwarding.withdraw()
+        hosts_file.remove()
+        for entry in host.STATE.iterdir():
+            if entry.name != LOCK:  # removed, it would not be the lock that another lab waits for
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -23,7 +23,7 @@ from lab.load_balancer import Targets
 from lab.metadata_files import MetadataFiles
 from lab.namespace import Namespace
 from lab.node import Node, NodeStorage
-from lab.progress import say
+from lab.progress import LabError, say
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -213,8 +213,10 @@ class Groups:
         try:
             if node.running:
                 node.stop()
-            node.destroy()
             self._metadata.forget(node.instance)
+            node.destroy()
+        except LabError as failure:
+            say(f"{node.name}: {failure}")
         finally:
             self._leaving.discard(node)
         say(f"{node.name}: terminated")

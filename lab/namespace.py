@@ -124,14 +124,19 @@ class Namespace:
 
 
 def sweep() -> None:
-    """Remove what a lab leaves behind when it was killed; does nothing after an orderly end."""
+    """Remove what a lab leaves behind when it was killed; does nothing after an orderly end.
+
+    LabError names a cgroup in which a process is left; everything else is removed all the same.
+    """
     subprocess.run(
         ["nft", "delete", "table", "inet", HOST_TABLE], stderr=subprocess.DEVNULL, env=host.ENVIRONMENT, check=False
     )
     subprocess.run(["ip", "link", "delete", HOST_LINK], stderr=subprocess.DEVNULL, env=host.ENVIRONMENT, check=False)
-    cgroups.remove()
-    # Faster than Python's own way by half, and there may be a hundred thousand files.
-    subprocess.run(["rm", "-rf", "--one-file-system", host.DISKS], env=host.ENVIRONMENT, check=False)
+    try:
+        cgroups.remove()
+    finally:
+        # Faster than Python's own way by half, and there may be a hundred thousand files.
+        subprocess.run(["rm", "-rf", "--one-file-system", host.DISKS], env=host.ENVIRONMENT, check=False)
 
 
 def children(pid: int) -> list[int]:

@@ -151,8 +151,10 @@ class Node:
         """Take what is left of a node that runs no more: its interface, its cgroups and its disk."""
         network.unplug(self._namespace, port=self._port, netns=self.name)
         self._dhcp_host.unlink(missing_ok=True)
-        cgroups.remove(self.name)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        try:
+            cgroups.remove(self.name)
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):

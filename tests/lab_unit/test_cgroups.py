@@ -67,7 +67,7 @@ def test_version_2_has_limits_too(tmp_path: Path, meminfo: Path):
 
 
 def test_all_nodes_together_have_a_limit_without_swap(tmp_path: Path):
-    (tmp_path / "memory").mkdir()
+    group(tmp_path / "memory" / cgroups.CGROUP, {"memory.memsw.limit_in_bytes": UNLIMITED})
     cgroups.limit_nodes(9 << 10, tmp_path)
     given = {file.name: file.read_text() for file in (tmp_path / "memory" / cgroups.CGROUP).iterdir()}
     assert given == {"memory.limit_in_bytes": str(9 * GIB), "memory.memsw.limit_in_bytes": str(9 * GIB)}
