@@ -41,7 +41,7 @@ def choices(section: str, option: str) -> tuple[str, ...]:
 
 
 def words(section: str, option: str) -> tuple[str, ...]:
-    """The words, in lower case, that Airflow accepts for the option besides the values of its type."""
+    """The words, in lower case, that Airflow accepts for the option in any case, besides its choices or its type."""
     return tuple(_facts(section, option).get("words", ()))
 
 

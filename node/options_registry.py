@@ -30,12 +30,12 @@ _LINE = 120
 def extract(site: Path) -> dict[str, Any]:
     """The registry of the Airflow that is unpacked in `site`.
 
-    It holds Airflow's version; for each option its type, words that are accepted besides, its allowed values if they
+    It holds Airflow's version; for each option its type, words accepted in any case, its allowed values if they
     are restricted, and whether it is for a secret; the current names of options of older versions; and the time zones
     that the nodes know.
     """
     read_types, choices = options_source.read_types(site), options_source.choices(site)
-    words = options_source.words_before_type(site)
+    words = options_source.words_in_any_case(site)
     options: dict[str, dict[str, Facts]] = {}
     for (section, option), description in _descriptions(site):
         facts: Facts = {

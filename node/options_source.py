@@ -34,8 +34,10 @@ _CHOICES_WHERE_READ = {
     ("fab", "session_backend"): (("database", "securecookie"), "airflow/providers/fab/www/extensions/init_session.py"),
 }
 
-# Words that Airflow compares an option with before it reads the option as its type, with the file that does so.
-_WORDS_BEFORE_TYPE = {
+# Words that Airflow compares an option with in any case, before it reads the option as its type if it has one; with the
+# file that does so. ("core", "test_connection") is not among them: the UI compares it with "Enabled" as it is written.
+_WORDS_IN_ANY_CASE = {
+    ("api", "server_type"): (("uvicorn", "gunicorn"), "airflow/cli/commands/api_server_command.py"),
     ("api", "expose_config"): (("non-sensitive-only",), "airflow/api_fastapi/core_api/services/public/config.py"),
     ("celery", "json_logs"): (("", "none"), "airflow/providers/celery/cli/celery_command.py"),
     ("celery", "task_logs_to_stdout"): (("", "none"), "airflow/providers/celery/executors/celery_executor_utils.py"),
@@ -92,9 +94,9 @@ def choices(site: Path) -> dict[Option, list[str]]:
     return found
 
 
-def words_before_type(site: Path) -> dict[Option, list[str]]:
-    """Words, in lower case, that Airflow accepts for an option besides the values of its type, in any case."""
-    return dict(_in_source(_WORDS_BEFORE_TYPE, site))
+def words_in_any_case(site: Path) -> dict[Option, list[str]]:
+    """Words, in lower case, that Airflow accepts for an option in any case, besides its choices or its type."""
+    return dict(_in_source(_WORDS_IN_ANY_CASE, site))
 
 
 def _in_source(table: Mapping[Option, tuple[tuple[str, ...], str]], site: Path) -> Iterator[tuple[Option, list[str]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from node import airflow_options
 from node.environment import config_text
 from setting_rules import airflow_config, schema, task_slots
-from setting_rules.faults import Fault, counted, shown
+from setting_rules.faults import Fault, shown
 from setting_rules.values import nearest
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _TRUE = ("t", "true", "1")
 _FALSE = ("f", "false", "0")
 _MEANT_AS_TRUE = ("yes", "y", "on", "enabled", "enable")
 _MEANT_AS_FALSE = ("no", "n", "off", "disabled", "disable")
+# `%%(name)s`, `{%% if ... %%}`. An odd number of percent signs is a literal one before `%(name)s`.
+_FROM_AIRFLOW_CFG = re.compile(r"(?<!%)(%%)+\(|\{%%|%%\}")
 _OBJECT_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
@@ -57,7 +59,8 @@ def options_are_among_choices(settings: Settings) -> Iterator[Fault]:
     """Options with a fixed set of values have one of these; Airflow checks them whenever a service starts."""
     for (section, option), value in _values(settings):
         choices = airflow_options.choices(section, option)
-        if choices and value not in ("", *choices):
+        words = airflow_options.words(section, option)
+        if choices and value not in ("", *choices) and config_text(value).lower() not in words:
             meant = next((choice for choice in choices if choice and choice == config_text(value).upper()), None)
             meant = meant or nearest(config_text(value), filter(None, choices))
             yield Fault(
@@ -87,10 +90,10 @@ def time_zone_exists(settings: Settings) -> Iterator[Fault]:
 
 
 def percent_signs_are_single(settings: Settings) -> Iterator[Fault]:
-    """No value has doubled percent signs as in airflow.cfg: values here are not interpolated, so logs would show
-    `%(asctime)s` instead of the time."""
+    """No value is copied from airflow.cfg with its doubled percent signs: values here are not interpolated, so logs
+    would show `%(asctime)s` instead of the time."""
     for (section, option), value in _values(settings):
-        if "%%" in config_text(value):
+        if _FROM_AIRFLOW_CFG.search(config_text(value)):
             yield Fault(
                 key=schema.key_of(("config", section, option)),
                 given="a string with %%",
@@ -117,24 +120,20 @@ def visibility_timeout_covers_draining(settings: Settings) -> Iterator[Fault]:
         )
 
 
-def parallelism_fills_the_workers(settings: Settings) -> Iterator[Fault]:
-    """All schedulers together can run enough tasks to fill every worker at `minSize`, and one worker of any pool;
-    otherwise workers that the stack file asks for would stay idle."""
+def parallelism_is_above_zero(settings: Settings) -> Iterator[Fault]:
+    """Each scheduler may run a task: Airflow's executors do not start with less (airflow/executors/base_executor.py).
+
+    A value that leaves workers idle may be intended: it causes a warning.
+    """
     value = dict(_values(settings)).get(_PARALLELISM)
     tasks = whole_number(value) if value is not None else None
-    if tasks is None:
-        return
-    masters, pools = settings.masters.count, settings.worker_pools.values()
-    resting = sum(pool.min_size * pool.task_slots for pool in pools)
-    needed = max(1, resting, *(pool.task_slots for pool in pools))
-    if masters * tasks < needed:
+    if tasks is not None and tasks < 1:
         yield Fault(
             key=schema.key_of(("config", *_PARALLELISM)),
-            given=f"{shown(value)}, which is {counted(masters * tasks, 'task')} with {counted(masters, 'scheduler')}",
-            allowed=f"{-(-needed // masters)} or more: all workers at minSize, or one worker with the most slots, have "
-            f"{counted(needed, 'task slot')}",
+            given=shown(value),
+            allowed="a whole number, at least 1: the tasks that one scheduler may run at a time",
             remedy=f"leave it out: one scheduler can then fill all {task_slots.of_all_pools(settings):,} slots of the "
-            "pools; to run fewer tasks, lower maxSize or the number of tasks per worker",
+            "pools",
         )
 
 

@@ -59,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     option_values.time_zone_exists,
     option_values.percent_signs_are_single,
     option_values.visibility_timeout_covers_draining,
-    option_values.parallelism_fills_the_workers,
+    option_values.parallelism_is_above_zero,
     option_values.pool_options_are_limits,
     node_environments.user_data_fits,
 )

@@ -84,7 +84,6 @@ def test_a_value_of_the_type_in_the_remedy_is_accepted():
     for pair in faults:
         choices = airflow_options.choices(*pair)
         followed[pair] = choices[0] if choices else _READABLE[airflow_options.kind(*pair)]
-    followed.pop(("core", "parallelism"))  # any number can be read; a separate rule decides how many tasks are enough
     assert _faults(followed) == {}
 
 

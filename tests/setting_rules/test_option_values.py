@@ -57,6 +57,7 @@ def test_a_value_that_airflow_cannot_read_is_refused(
         ("api", "expose_config", "non-sensitive-only"),
         ("api", "expose_config", "Non-Sensitive-Only"),
         ("celery", "json_logs", ""),
+        ("api", "server_type", "Gunicorn"),
         ("celery", "task_logs_to_stdout", "None"),
     ],
 )
@@ -100,6 +101,23 @@ def test_percent_signs_are_not_doubled_as_in_airflow_cfg():
     assert faults_of({"airflow:config": {"logging": {"log_format": "[%(asctime)s] {{%(filename)s}}"}}}) == ()
 
 
+@pytest.mark.parametrize("template", ["{%% if ti.map_index %%}", "{{%%(filename)s}}", "%%(message)s", "%%%%(message)s"])
+def test_percent_signs_that_are_copied_from_airflow_cfg_are_refused(template: str):
+    assert fault_of("logging", "log_filename_template", template).given == "a string with %%"
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("logging", "log_format", "100%% %(message)s"),
+        ("logging", "log_format", "%%%(message)s"),
+        ("api", "instance_name", "100%% up"),
+    ],
+)
+def test_doubled_percent_signs_that_airflow_cfg_does_not_have_are_accepted(section: str, option: str, value: str):
+    assert faults_of({"airflow:config": {section: {option: value}}}) == ()
+
+
 def test_the_visibility_timeout_is_at_least_the_longest_drain_limit():
     longest = {"airflow:workerPools.default.drainLimitHours": 47}
     fault = fault_of("celery_broker_transport_options", "visibility_timeout", 3600, **longest)
@@ -114,19 +132,18 @@ def test_the_visibility_timeout_is_a_whole_number_of_seconds(value: object):
     assert fault.allowed.startswith("a whole number of seconds")
 
 
-def test_parallelism_fills_one_worker_and_all_workers_at_min_size():
-    pools = {"airflow:workerPools.default.minSize": 2, "airflow:workerPools.default.concurrency": 16}
-    fault = fault_of("core", "parallelism", 4, **pools)
-    assert "8 tasks with 2 schedulers" in fault.given
-    assert "leave it out" in fault.remedy
-    least = int(fault.allowed.split()[0])
-    assert faults_of({"airflow:config": {"core": {"parallelism": least}}, **pools}) == ()
-    assert faults_of({"airflow:config": {"core": {"parallelism": least - 1}}, **pools}) != ()
-
-
 @pytest.mark.parametrize("value", [0, -1])
 def test_parallelism_is_above_zero(value: int):
-    assert fault_of("core", "parallelism", value).key == "airflow:config.core.parallelism"
+    fault = fault_of("core", "parallelism", value)
+    assert fault.key == "airflow:config.core.parallelism"
+    assert fault.allowed.startswith("a whole number, at least 1")
+
+
+@pytest.mark.parametrize("value", [1, 32])
+def test_parallelism_may_leave_workers_idle(value: int):
+    pools = {"airflow:workerPools.default.minSize": 2, "airflow:workerPools.default.concurrency": 64}
+    pools["airflow:workerPools.default.maxSize"] = 2
+    assert faults_of({"airflow:config": {"core": {"parallelism": value}}, **pools}) == ()
 
 
 def test_each_value_has_one_fault_and_hides_no_other():

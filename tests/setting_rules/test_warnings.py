@@ -44,6 +44,8 @@ def test_task_slots_that_the_schedulers_can_never_fill_cause_a_warning():
     key = "airflow:config.core.parallelism"
     (warning,) = warnings_of({key: 64})
     assert warning.startswith(f"{key}: 64. The schedulers then run at most 128 tasks at a time, but the pools have 144")
+    (warning,) = warnings_of({key: 4})
+    assert warning.startswith(f"{key}: 4. The schedulers then run at most 8 tasks at a time")
     assert warnings_of({key: 72}) == []
 
 
