@@ -98,6 +98,8 @@ class Workload:
 
         TimeoutError tells how they stand after `timeout` seconds.
         """
+        if not runs:
+            return []
 
         def all_so() -> list[Task]:
             found = self.tasks(runs)

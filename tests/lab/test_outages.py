@@ -39,9 +39,14 @@ def waiting(cluster: Cluster, work: Workload, witnesses: list[str]) -> tuple[lis
     del witnesses
     slots = SLOTS_OF_HEAVY * sizes(cluster, "heavy")["DesiredCapacity"]
     runs = work.start("heavy", 30, number=slots + 3)
-    tasks = work.wait(runs, lambda task: task.state in ("queued", "running") and task.sent, "to be sent", timeout=90)
-    running = [task for task in tasks if task.state == "running"]
-    return running, [task for task in tasks if task not in running]
+    work.wait(runs, lambda task: task.state in ("queued", "running") and task.sent, "to be sent", timeout=90)
+    cluster.wait(lambda: _running(work, runs), "some of them to run", timeout=90)
+    running = _running(work, runs)
+    return running, [task for task in work.tasks(runs) if task.run not in {other.run for other in running}]
+
+
+def _running(work: Workload, runs: Sequence[str]) -> list[Task]:
+    return [task for task in work.tasks(runs) if task.state == "running"]
 
 
 def _all_ran_once(tasks: Sequence[Task]) -> None:
