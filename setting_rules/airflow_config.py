@@ -35,16 +35,18 @@ _INSTEAD = {
     ("dag_processor", "dag_bundle_config_list"): "leave it out: DAGs come from the stack's own bucket",
 }
 
-# Options that exist but cannot work on these nodes, or that nothing in this cluster reads.
 _NO_CELERY_WORKER = "remove it: tasks run on the Celery workers of airflow:workerPools, and nowhere else"
 _NO_TLS = (
     "leave it out: the load balancer has the certificate of airflow:web.domain, and connects to the nodes over HTTP"
 )
+_NO_KERBEROS = "remove it: the nodes have no Kerberos; keep credentials for other systems in connections"
+_NO_FLOWER = "remove it: no node runs Flower"
+
+# Options that exist but would stop a service on these nodes or its tasks, with the remedy.
 _UNWORKABLE = {
     ("core", "default_impersonation"): "remove it: tasks run as the user airflow; to run them as another "
     "user, Airflow needs sudo, which the systemd units forbid (NoNewPrivileges)",
-    ("core", "security"): "remove it: the nodes have no Kerberos; keep credentials for other systems in connections",
-    ("core", "dags_folder"): "remove it: DAGs come from the stack's own bucket",
+    ("core", "security"): _NO_KERBEROS,
     (
         "core",
         "unit_test_mode",
@@ -56,23 +58,37 @@ _UNWORKABLE = {
     ("api", "host"): "remove it: the load balancer connects to each node at its own address",
     ("api", "ssl_cert"): _NO_TLS,
     ("api", "ssl_key"): _NO_TLS,
-    ("celery", "flower_host"): "remove it: no node runs Flower",
-    ("celery", "flower_port"): "remove it: no node runs Flower",
-    ("celery", "flower_url_prefix"): "remove it: no node runs Flower",
-    ("celery", "flower_basic_auth"): "remove it: no node runs Flower",
+}
+# What these options are on the nodes if they are left out: to write it changes nothing.
+_NODES_VALUE = {
+    ("api", "host"): "0.0.0.0",  # noqa: S104 - Airflow's default; security groups limit who connects
+    ("logging", "base_log_folder"): "/var/lib/airflow/logs",
+    ("logging", "dag_processor_child_process_log_directory"): "/var/lib/airflow/logs/dag_processor",
+}
+
+# Options and sections that exist but that nothing in this cluster reads, with what to do instead.
+_UNREAD = {
+    ("core", "dags_folder"): "remove it: DAGs come from the stack's own bucket",
+    **{("celery", f"flower_{option}"): _NO_FLOWER for option in ("host", "port", "url_prefix", "basic_auth")},
     **{
         ("core", f"simple_auth_manager_{option}"): _NO_SINGLE_SIGN_ON
         for option in ("users", "all_admins", "passwords_file")
     },
 }
-_UNWORKABLE_SECTIONS = {
-    "kerberos": _UNWORKABLE["core", "security"],
+_UNREAD_SECTIONS = {
+    "kerberos": _NO_KERBEROS,
     "aws_auth_manager": _NO_SINGLE_SIGN_ON,
     **dict.fromkeys(
         ("aws_batch_executor", "aws_ecs_executor", "aws_eks_executor", "aws_lambda_executor"), _NO_CELERY_WORKER
     ),
     "celery_kubernetes_executor": _NO_CELERY_WORKER,
 }
+
+# Sections whose options Airflow passes on whole, whatever their names: to Celery's transports (default_celery.py of
+# the provider) and to Sentry (airflow/sdk/execution_time/sentry/configured.py).
+_OPEN_SECTIONS = ("celery_broker_transport_options", "celery_result_backend_transport_options", "sentry")
+# A variable names it, and Airflow does not take it for a command or the name of a secret that yields the value.
+_OPEN_OPTION = re.compile(r"[a-z0-9_]+(?<!_cmd)(?<!_secret)")
 
 # Sections that people know from other deployments, and the provider that must be in the lock for Airflow to read them.
 # Each provider documents them under "Configuration Reference": https://airflow.apache.org/docs/
@@ -108,15 +124,22 @@ _SECRET_ARGUMENT = re.compile(
     r"|service_account|service_key|token|webhook_url",
     re.IGNORECASE,
 )
+# These say where a secret is or what it is called.
+_NO_SECRET_ARGUMENT = re.compile(r".*_(prefix|path|file|pattern)", re.IGNORECASE)
+# An argument of Amazon's SecretsManagerBackend: further names for the fields of a connection.
+_WORDS_FOR_FIELDS = "extra_conn_words"
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 # For an unknown option with such a name, the nearest spelling is no help.
 _SECRET_WORDS = ("password", "token")
 
 
 def options_exist(settings: Settings) -> Iterator[Fault]:
-    """Options in `airflow:config` exist in the pinned Airflow or its providers; Airflow would ignore others."""
+    """Options in `airflow:config` exist in the pinned Airflow or its providers; Airflow would ignore others.
+
+    Sections that Airflow passes on whole to Celery or Sentry may have any option.
+    """
     for section, option, _ in _options(settings):
-        if airflow_options.exists(section, option):
+        if airflow_options.exists(section, option) or _is_passed_on(section, option):
             continue
         yield Fault(
             key=schema.key_of(("config", section, option)),
@@ -124,6 +147,10 @@ def options_exist(settings: Settings) -> Iterator[Fault]:
             allowed="options of the Airflow that the nodes install, and of its providers (node/airflow_options.json)",
             remedy=_remedy_for_unknown(section.lower(), option.lower()),
         )
+
+
+def _is_passed_on(section: str, option: str) -> bool:
+    return section in _OPEN_SECTIONS and bool(_OPEN_OPTION.fullmatch(option))
 
 
 def _remedy_for_unknown(section: str, option: str) -> str:
@@ -165,14 +192,10 @@ def refusal(section: str, option: str) -> str | None:
     """What to do instead of setting an option that exists but is refused with any value; None for all others."""
     if (section, option) in MANAGED_OPTIONS:
         return _managed_advice(section, option)
-    unworkable = _unworkable(section, option)
+    unworkable = _UNWORKABLE.get((section, option))
     if unworkable is None and airflow_options.sensitive(section, option) and not _ARGUMENTS.fullmatch(option):
         return _secret_advice(section, option)
     return unworkable
-
-
-def _unworkable(section: str, option: str) -> str | None:
-    return _UNWORKABLE_SECTIONS.get(section) or _UNWORKABLE.get((section, option))
 
 
 def _managed_advice(section: str, option: str) -> str:
@@ -198,16 +221,25 @@ def options_are_not_managed(settings: Settings) -> Iterator[Fault]:
 
 
 def options_can_work_here(settings: Settings) -> Iterator[Fault]:
-    """Options that cannot work on the nodes, or that nothing in this cluster reads, are not set."""
+    """Options that would stop a service on the nodes, or its tasks, are not set."""
     for section, option, value in _options(settings):
-        advice = _unworkable(section, option)
-        if advice and config_text(value).lower() not in ("", "false") and airflow_options.exists(section, option):
+        advice = _UNWORKABLE.get((section, option))
+        harmless = ("", "false", _NODES_VALUE.get((section, option)))
+        if advice and config_text(value).lower() not in harmless:
             yield Fault(
                 key=schema.key_of(("config", section, option)),
-                given="an option that has no effect on these nodes, or that would stop them from working",
+                given="an option that would stop services or tasks on these nodes",
                 allowed="options that work with the services on the nodes, as this cluster runs them",
                 remedy=advice,
             )
+
+
+def unread_options(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The keys of options that exist but that nothing in this cluster reads, each with what to do instead."""
+    for section, option, _ in _options(settings):
+        advice = _UNREAD_SECTIONS.get(section) or _UNREAD.get((section, option))
+        if advice and airflow_options.exists(section, option):
+            yield schema.key_of(("config", section, option)), advice
 
 
 def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
@@ -217,19 +249,31 @@ def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
     secrets.
     """
     for section, option, value in _options(settings):
-        reported_already = (section, option) in MANAGED_OPTIONS or _unworkable(section, option)
-        if reported_already or not airflow_options.sensitive(section, option):
-            continue
         key = schema.key_of(("config", section, option))
-        if _ARGUMENTS.fullmatch(option):
+        if (section, option) in MANAGED_OPTIONS or (section, option) in _UNWORKABLE:
+            continue
+        if not airflow_options.exists(section, option):
+            secret = _is_passed_on(section, option) and any(_secret_arguments({option: _content(value)}))
+        elif _ARGUMENTS.fullmatch(option) and airflow_options.sensitive(section, option):
             yield from _faults_of_arguments(key, config_text(value))
+            continue
         else:
+            secret = airflow_options.sensitive(section, option)
+        if secret:
             yield Fault(
                 key=key,
                 given="a value, not shown: the option is for a secret",
                 allowed="options that Airflow does not treat as sensitive: options are readable on every node",
                 remedy=_secret_advice(section, option),
             )
+
+
+def _content(value: str | int | float | bool) -> Any:
+    """What JSON in a value says, or the value itself."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _faults_of_arguments(key: str, text: str) -> Iterator[Fault]:
@@ -255,19 +299,21 @@ def _faults_of_arguments(key: str, text: str) -> Iterator[Fault]:
         )
 
 
-def _secret_arguments(arguments: Any, at: str = "") -> Iterator[str]:
+def _secret_arguments(arguments: Any, at: str = "", secret: bool = False) -> Iterator[str]:
+    """The paths of strings in `arguments` that look like secrets; `secret` says that an outer name does."""
     if isinstance(arguments, dict):
         for name, value in arguments.items():
-            path = f"{at}.{name}" if at else name
-            if _SECRET_ARGUMENT.search(name):
-                yield path
-            else:
-                yield from _secret_arguments(value, path)
+            if name != _WORDS_FOR_FIELDS:
+                yield from _secret_arguments(value, f"{at}.{name}" if at else name, secret or _is_secret(name))
     elif isinstance(arguments, list):
         for value in arguments:
-            yield from _secret_arguments(value, at)
-    elif isinstance(arguments, str) and _PASSWORD_IN_URL.search(arguments):
+            yield from _secret_arguments(value, at, secret)
+    elif isinstance(arguments, str) and arguments and (secret or _PASSWORD_IN_URL.search(arguments)):
         yield at
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_ARGUMENT.search(name)) and not _NO_SECRET_ARGUMENT.fullmatch(name)
 
 
 def _options(settings: Settings) -> Iterator[tuple[str, str, str | int | float | bool]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_facts import endpoint_services, instance_types, region_families
 from node import lock_inputs
-from setting_rules import option_values, task_slots
+from setting_rules import airflow_config, option_values, task_slots
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -24,6 +24,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from _endpoints_of_other_regions(settings)
     yield from _zone_with_less(settings)
     yield from _slots_that_stay_empty(settings)
+    yield from _options_that_nothing_reads(settings)
     yield from _lock_of_another_index(settings)
 
 
@@ -102,6 +103,11 @@ def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
             f"time, but the pools have {slots} task slots at maxSize, of which {slots - tasks} are never used: leave "
             "parallelism out, or lower maxSize."
         )
+
+
+def _options_that_nothing_reads(settings: Settings) -> Iterator[str]:
+    for key, advice in airflow_config.unread_options(settings):
+        yield f"{key}. Nothing in this cluster reads it: {advice}."
 
 
 def _lock_of_another_index(settings: Settings) -> Iterator[str]:

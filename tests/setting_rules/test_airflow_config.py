@@ -15,6 +15,45 @@ def test_options_that_airflow_has_are_accepted():
     assert load(changed({"airflow:config": options})).config == options
 
 
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("celery_broker_transport_options", "socket_timeout", 30),
+        ("celery_broker_transport_options", "health_check_interval", 25),
+        ("celery_broker_transport_options", "global_keyprefix", "airflow:"),
+        ("celery_result_backend_transport_options", "retry_policy", "x"),
+        ("sentry", "traces_sample_rate", 0.1),
+    ],
+)
+def test_sections_that_airflow_passes_on_whole_may_have_any_option(section: str, option: str, value: object):
+    assert faults_of({"airflow:config": {section: {option: value}}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("sentry", "dsn", "hunter2"),
+        ("sentry", "http_proxy", "http://me:hunter2@proxy.corp"),
+        ("celery_broker_transport_options", "password", "hunter2"),
+        ("celery_broker_transport_options", "sentinel_kwargs", '{"password": "hunter2"}'),
+        ("celery_broker_transport_options", "client_args", '{"password": "hunter2"}'),
+    ],
+)
+def test_a_secret_in_a_section_that_is_passed_on_whole_is_refused_without_being_shown(
+    section: str, option: str, value: str
+):
+    fault = the_fault({"airflow:config": {section: {option: value}}})
+    assert fault.key == f"airflow:config.{section}.{option}"
+    assert "hunter2" not in str(fault)
+
+
+@pytest.mark.parametrize("option", ["Socket_Timeout", "socket-timeout", "socket_timeout_cmd"])
+def test_an_option_that_no_variable_passes_on_is_refused_in_every_section(option: str):
+    assert the_fault({"airflow:config": {"celery_broker_transport_options": {option: 1}}}).given == (
+        "an option that does not exist"
+    )
+
+
 def test_the_remedy_for_an_option_that_does_not_exist_is_the_nearest_one():
     fault = the_fault({"airflow:config": {"core": {"paralelism": 64}}})
     assert fault.key == "airflow:config.core.paralelism"
@@ -44,9 +83,8 @@ def test_a_section_of_a_provider_that_is_not_installed_gets_the_provider_as_reme
     assert f"add apache-airflow-providers-{package} to airflow-requirements.txt and run `make lock`" in fault.remedy
 
 
-def test_the_fault_for_another_executors_option_says_what_runs_the_tasks():
-    for section, option in (("kubernetes_executor", "namespace"), ("aws_ecs_executor", "cluster")):
-        assert "Celery workers" in the_fault({"airflow:config": {section: {option: "x"}}}).remedy
+def test_the_fault_for_another_executor_says_what_runs_the_tasks():
+    assert "Celery workers" in the_fault({"airflow:config": {"kubernetes_executor": {"namespace": "x"}}}).remedy
     assert "Celery workers" in the_fault({"airflow:config": {"core": {"executor": "LocalExecutor"}}}).remedy
 
 
@@ -60,16 +98,36 @@ def test_the_fault_for_a_single_sign_on_option_says_that_there_is_none(section: 
     [
         ("core", "default_impersonation", "etl", "NoNewPrivileges"),
         ("core", "security", "kerberos", "no Kerberos"),
-        ("core", "dags_folder", "/opt/dags", "the stack's own bucket"),
         ("logging", "base_log_folder", "/var/log/airflow", "/var/lib/airflow/logs"),
         ("api", "ssl_cert", "/etc/ssl/a.pem", "airflow:web.domain"),
-        ("celery", "flower_port", 5555, "no node runs Flower"),
+        ("api", "host", "127.0.0.1", "at its own address"),
     ],
 )
 def test_an_option_that_cannot_work_on_the_nodes_is_refused(section: str, option: str, value: object, remedy: str):
     fault = the_fault({"airflow:config": {section: {option: value}}})
     assert remedy in fault.remedy
-    assert faults_of({"airflow:config": {section: {option: ""}}}) == () or option == "flower_port"
+    assert faults_of({"airflow:config": {section: {option: ""}}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("api", "host", "0.0.0.0"),  # noqa: S104 - nothing listens here
+        ("logging", "base_log_folder", "/var/lib/airflow/logs"),
+        ("core", "dags_folder", "/opt/dags"),
+        ("celery", "flower_port", 5555),
+        ("kerberos", "ccache", "/run/krb5cc"),
+        ("aws_ecs_executor", "cluster", "airflow"),
+        ("core", "simple_auth_manager_users", "admin:admin"),
+    ],
+)
+def test_an_option_that_stops_nothing_is_accepted(section: str, option: str, value: object):
+    assert faults_of({"airflow:config": {section: {option: value}}}) == ()
+
+
+def test_an_option_for_a_secret_is_refused_though_nothing_reads_it():
+    fault = the_fault({"airflow:config": {"celery": {"flower_basic_auth": "me:hunter2"}}})
+    assert "hunter2" not in str(fault)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +233,8 @@ def test_arguments_that_are_not_secrets_may_be_set(section: str, option: str, va
         ('{"url": "https://vault", "auth_type": "approle", "secret_id": "hunter2"}', "secret_id"),
         ('{"extra": [{"token": "hunter2"}]}', "extra.token"),
         ('{"url": "https://airflow:hunter2@vault.corp"}', "url"),
+        ('{"token_path": "https://airflow:hunter2@vault.corp"}', "token_path"),
+        ('{"credentials": {"value": ["hunter2"]}}', "credentials.value"),
     ],
 )
 def test_an_argument_that_is_a_secret_is_refused_without_being_shown(value: str, argument: str):
@@ -182,6 +242,25 @@ def test_an_argument_that_is_a_secret_is_refused_without_being_shown(value: str,
     assert fault.given.startswith(f"the argument {argument}, which looks like a secret")
     assert fault.remedy.startswith(f"remove {argument}: ")
     assert "hunter2" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        '"are_secret_values_urlencoded": false',
+        '"secrets_prefix": "airflow"',
+        '"secret_name_prefix": "airflow/"',
+        '"token_path": "/run/token"',
+        '"service_account_key_file": "/etc/key.json"',
+        '"connections_lookup_pattern": "^prod", "secrets_lookup_pattern": "^prod"',
+        '"max_tokens": 5',
+        '"tokenizer": 1',
+        '"token": null',
+        '"extra_conn_words": {"password": ["pwd"], "conn_type": ["engine"]}',
+    ],
+)
+def test_an_argument_that_only_resembles_a_secret_is_accepted(argument: str):
+    assert faults_of({"airflow:config": {"secrets": {"backend_kwargs": f"{{{argument}}}"}}}) == ()
 
 
 @pytest.mark.parametrize("value", ["connections_prefix=airflow", "[1]", "{'a': 1}"])

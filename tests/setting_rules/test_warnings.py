@@ -49,6 +49,21 @@ def test_task_slots_that_the_schedulers_can_never_fill_cause_a_warning():
     assert warnings_of({key: 72}) == []
 
 
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("core", "dags_folder", "/opt/dags"),
+        ("celery", "flower_port", 5555),
+        ("kerberos", "ccache", "/run/krb5cc"),
+        ("aws_ecs_executor", "cluster", "airflow"),
+        ("core", "simple_auth_manager_users", "admin:admin"),
+    ],
+)
+def test_an_option_that_nothing_reads_causes_a_warning(section: str, option: str, value: object):
+    (warning,) = warnings_of({f"airflow:config.{section}": {option: value}})
+    assert warning.startswith(f"airflow:config.{section}.{option}. Nothing in this cluster reads it: ")
+
+
 def test_masters_with_gpus_cause_a_warning():
     (warning,) = warnings_of({"airflow:masters.instanceType": "inf2.xlarge"})
     assert warning.startswith("airflow:masters.instanceType: inf2.xlarge.")
