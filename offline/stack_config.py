@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import yaml
 
+from setting_rules.stack_yaml import is_unclear, read_by_pulumi
+
 PLACEHOLDER_ACCOUNT = "123456789012"
 """AWS's own example account, for a stack file that names none."""
 
@@ -18,16 +20,25 @@ SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a stand-in, because the value itse
 """What the program sees in place of a value that only the stack's secrets provider can decrypt."""
 
 _TOO_DEEP = "{} is not valid YAML for Pulumi: it is nested too deeply, or an alias stands inside its own anchor."
+_UNCLEAR = "!unclear"
 _TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML as the CLI reads it: yes and no are texts, and 12:30 is not a number.
 
-    Numbers and dates that are written unusually, such as 0123 or 1e3, stay text: the program refuses them.
+    Of a number or a date that is written unusually, such as 0123, the program gets what Pulumi reads, and refuses it.
     """
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """PyYAML's own, with a tag for such numbers and dates."""
+        return (
+            _UNCLEAR
+            if kind is yaml.ScalarNode and implicit[0] and is_unclear(value)
+            else super().resolve(kind, value, implicit)
+        )
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """PyYAML's own, with a YAMLError for a scalar that is not what its tag says, such as `!!int abc`."""
@@ -54,6 +65,7 @@ def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | int:
 
 
 _Loader.add_constructor(_TAG + "float", _float)
+_Loader.add_constructor(_UNCLEAR, lambda _, node: read_by_pulumi(node.value))
 
 
 class StackFileError(Exception):

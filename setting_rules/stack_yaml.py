@@ -10,18 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 _NUMBER = re.compile(
-    r"[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?|\.(?:inf|Inf|INF))"
-    r"|\.(?:nan|NaN|NAN)",
+    r"[-+]?(?:(?P<digits>0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9]\d*)"
+    r"|(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?|(?P<infinity>\.(?:inf|Inf|INF)))|(?P<nan>\.(?:nan|NaN|NAN))",
     re.ASCII,
 )
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[Tt ].*)?", re.ASCII)
-# A number that everyone reads the same way. A longer one does not fit in 64 bits.
+_BASES = {"x": 16, "b": 2, "o": 8}
+_TIME = r"(\d\d?):(\d\d?):(\d\d?)(?:[.,](\d+))?"
+_DATE = re.compile(
+    rf"(?P<day>\d{{4}}-\d\d?-\d\d?)(?:[Tt](?P<time>{_TIME})(?:Z|(?P<zone>[-+]\d\d:\d\d))| (?P<utc>{_TIME}))?", re.ASCII
+)
+# A number that everyone reads the same way. A longer one may not fit in 64 bits.
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?")
 
 
@@ -37,25 +42,61 @@ class Unclear:
     @property
     def number(self) -> int | float | None:
         """The number that Pulumi reads; None for a date, infinity or NaN."""
-        plain = self.text.replace("_", "")
-        if re.fullmatch(r"[-+]?0[0-7]+", plain):
-            return int(plain, 8)
-        try:
-            read = float(plain) if _is_decimal(plain) else int(plain, 0)
-            return int(read) if read == int(read) else read
-        except (ValueError, OverflowError):
-            return None
+        read = read_by_pulumi(self.text)
+        return None if isinstance(read, str) else read
 
 
-def _is_decimal(plain: str) -> bool:
-    return not re.match(r"[-+]?0[xXbBoO]", plain)
+def read_by_pulumi(text: str) -> int | float | str | None:
+    """What Pulumi hands over for an unquoted number or date; None for any other scalar.
+
+    A date becomes the text that Go prints for it. Infinity and NaN, for which the CLI itself ends with an error, stay
+    as they are written.
+    """
+    found = _NUMBER.fullmatch(text if text.startswith("_") else text.replace("_", ""))
+    if found is None:
+        return _date(text)
+    if found["infinity"] or found["nan"]:
+        return text
+    number = _whole(found[0], found["digits"]) if found["digits"] else None
+    if number is not None:
+        return number
+    try:
+        read = float(found[0])
+        return int(read) if read == int(read) else read
+    except (ValueError, OverflowError):  # Go leaves a number that is too large for its types a text
+        return None
+
+
+def _whole(number: str, digits: str) -> int | None:
+    """An integer in any notation, if Go's 64 bits hold it."""
+    if len(digits) > 2 + 64:
+        return None
+    octal = len(digits) > 1 and digits[0] == "0"
+    sign = -1 if number[0] == "-" else 1
+    read = sign * int(digits, _BASES.get(digits[1].lower(), 8) if octal else 10)
+    return read if -(2**63) <= read < 2**64 else None
+
+
+def _date(text: str) -> str | None:
+    """A date in one of the layouts of yaml.v3, as Go prints it."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    time, zone = found["time"] or found["utc"] or "0:0:0", (found["zone"] or "").replace(":", "")
+    clock, _, fraction = time.replace(",", ".").partition(".")
+    try:
+        year, month, day = map(int, found["day"].split("-"))
+        hour, minute, second = map(int, clock.split(":"))
+        moment = datetime(year, month, day, hour, minute, second)
+    except ValueError:  # such as the 45th of the month, which Go takes for text
+        return None
+    fraction = f".{fraction}".rstrip("0.")
+    return f"{moment}{fraction} {zone or '+0000'} {zone or 'UTC'}"
 
 
 def is_unclear(text: str) -> bool:
     """Whether Pulumi reads this unquoted scalar as a date, or as a number in an unusual notation."""
-    number = text if text.startswith("_") else text.replace("_", "")
-    looks = _NUMBER.fullmatch(number) or _DATE.fullmatch(text)
-    return bool(looks) and not _PLAIN_NUMBER.fullmatch(text)
+    return not _PLAIN_NUMBER.fullmatch(text) and read_by_pulumi(text) is not None
 
 
 class StackFile:
@@ -65,7 +106,8 @@ class StackFile:
         """The project's name is the namespace of keys that have none."""
         try:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (OSError, ValueError, yaml.YAMLError):
+            _merge(root)
+        except (OSError, ValueError, yaml.YAMLError, RecursionError):
             root = None  # the CLI has read another file, or reports itself what is wrong with this one
         config = _entries(_entries(root).get("config"))
         self._nodes = {key if ":" in key else f"{project}:{key}": node for key, node in config.items()}
@@ -82,13 +124,15 @@ class StackFile:
 
 def _marked(value: Any, node: yaml.Node | None) -> Any:
     if unclear := _unclear(node):
-        return unclear
+        # Pulumi may have read another file (`--config-file`), and the scalar's tag may make it a text.
+        return unclear if value == read_by_pulumi(unclear.text) else value
     if isinstance(node, yaml.MappingNode) and isinstance(value, dict):
         entries = _entries(node)
         marked = {key: _marked(part, entries.get(key)) for key, part in value.items()}
         for key, _ in node.value:
-            if unclear := _unclear(key, is_key=True):
-                marked.pop(str(unclear.number), None)
+            unclear = _unclear(key, is_key=True)
+            if unclear and (name := str(read_by_pulumi(unclear.text))) in marked:
+                del marked[name]
                 marked[unclear.text] = unclear
         return marked
     if isinstance(node, yaml.SequenceNode) and isinstance(value, list) and len(value) == len(node.value):
@@ -112,6 +156,15 @@ def _encrypted(node: yaml.Node, at: tuple[str | int, ...]) -> Iterator[tuple[str
         return
     for key, entry in entries.items():
         yield from _encrypted(entry, (*at, key))
+
+
+def _merge(node: yaml.Node | None) -> None:
+    """Write the merged keys (<<) into every mapping; its own keys win. RecursionError for an alias that never ends."""
+    if isinstance(node, yaml.MappingNode):
+        yaml.constructor.SafeConstructor().flatten_mapping(node)
+    for part in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for child in part if isinstance(part, tuple) else (part,):
+            _merge(child)
 
 
 def _entries(node: yaml.Node | None) -> dict[str, yaml.Node]:

@@ -21,8 +21,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "node": set(),
     "package_lock": {"offline", "settings", "node"},
     "node_image": {"offline", "settings", "setting_rules", "aws_facts"},
-    # Only to unpack user data for a diff.
-    "offline": {"node", "aws_facts"},
+    # node: to unpack user data for a diff; setting_rules: to read unquoted numbers as the settings do.
+    "offline": {"node", "aws_facts", "setting_rules"},
     "lab": {"offline", "node"},
     "bench": {"offline", "lab", "node"},
     "docs": {"settings", "setting_rules", "aws_facts"},

@@ -47,6 +47,14 @@ READ_BY_PULUMI = {
     "2026-1-2": "2026-01-02 00:00:00 +0000 UTC",
     "2026-11-26 10:00:00": "2026-11-26 10:00:00 +0000 UTC",
     "2026-11-26T10:00:00Z": "2026-11-26 10:00:00 +0000 UTC",
+    "2026-11-26T10:00:00.50+02:00": "2026-11-26 10:00:00.5 +0200 +0200",
+    "2024-01-01 to 2024-12-31": "2024-01-01 to 2024-12-31",
+    "2024-13-45": "2024-13-45",
+    "2026-11-26 10:00": "2026-11-26 10:00",
+    "2026-11-26 10:00:00 Z": "2026-11-26 10:00:00 Z",
+    "2026-11-26T10:00:00": "2026-11-26T10:00:00",
+    "0xFFFFFFFFFFFFFFFFF": "0xFFFFFFFFFFFFFFFFF",
+    "1e999": "1e999",
     "0": 0,
     "17": 17,
     "-12": -12,
@@ -96,8 +104,8 @@ def read(tmp_path: Path):
     return read
 
 
-@pytest.mark.parametrize("text", sorted(READ_BY_PULUMI.keys() - UNCLEAR))
-def test_a_clear_scalar_is_read_as_pulumi_reads_it(text: str, read):
+@pytest.mark.parametrize("text", sorted(READ_BY_PULUMI))
+def test_a_scalar_is_read_as_pulumi_reads_it(text: str, read):
     value = read(text)
     assert value == READ_BY_PULUMI[text]
     assert type(value) is type(READ_BY_PULUMI[text])
@@ -117,6 +125,16 @@ def test_only_a_number_that_is_printed_as_it_is_written_is_clear():
     }
     assert changed - UNCLEAR == {"17.10", "1.0"}, "readers of the file must see what the cluster gets"
     assert changed >= UNCLEAR
+
+
+def test_a_number_of_64_bits_is_read_exactly():
+    assert Unclear("1_402_433_619_111_222_333", 1).number == 1402433619111222333
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "0x" + "f" * 5000])
+def test_a_number_too_large_for_go_is_a_text(text: str, read):
+    assert not is_unclear(text)
+    assert read(text) == text
 
 
 @pytest.mark.parametrize("text", [".inf", "-.Inf", ".nan"])
@@ -147,8 +165,34 @@ def test_an_unclear_key_keeps_the_name_that_is_written(tmp_path: Path):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s:\n    012: a\n    b: c\n")
     marked = {"012": Unclear("012", 3, is_key=True), "b": "c"}
-    assert StackFile(path, "airflow").marked("airflow:s", {"10": "a", "b": "c"}) == marked, "as the CLI passes it on"
-    assert StackFile(path, "airflow").marked("airflow:s", {"012": "a", "b": "c"}) == marked, "as the plan does"
+    assert StackFile(path, "airflow").marked("airflow:s", {"10": "a", "b": "c"}) == marked
+
+
+@pytest.mark.parametrize("other", [{"d": 3, "e": "012"}, {"d": "012", "e": 5}, {"11": 1}, {"f": "2024-01-01"}])
+def test_a_value_from_another_file_is_kept(tmp_path: Path, other: dict[str, object]):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text("config:\n  airflow:s: {d: 012, e: 1e3, 012: 1, f: 2024-01-01}\n")
+    assert StackFile(path, "airflow").marked("airflow:s", other) == other
+
+
+def test_a_number_that_is_tagged_as_a_text_is_one(read):
+    assert read("!!str 0123") == "0123"
+
+
+def test_merged_keys_are_marked_unless_their_mapping_has_its_own(tmp_path: Path):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text("config:\n  airflow:s:\n    <<: [{a: 010, b: 010}, {a: 020, c: 020}]\n    b: 1\n")
+    marked = StackFile(path, "airflow").marked("airflow:s", {"a": 8, "b": 1, "c": 16})
+    assert marked == {"a": Unclear("010", 3), "b": 1, "c": Unclear("020", 3)}
+
+
+@pytest.mark.parametrize("written", ["&a {core: *a}", "&a {<<: *a}", "&a [*a]", "{<<: 5}"])
+def test_a_file_that_pulumi_refuses_marks_nothing(tmp_path: Path, written: str):
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text(f"config:\n  airflow:s: {written}\n")
+    file = StackFile(path, "airflow")
+    assert file.marked("airflow:s", {"core": 1}) == {"core": 1}
+    assert file.encrypted("airflow:s") == ()
 
 
 def test_encrypted_values_are_found_at_any_depth(tmp_path: Path):
