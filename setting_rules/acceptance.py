@@ -13,9 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from setting_rules import kinds, schema, synonyms
-from setting_rules.faults import Fault, FaultyValue, SettingsError, shown
+from setting_rules.faults import Fault, FaultyValue, SettingsError, cut, shown
 from setting_rules.schema import Path
-from setting_rules.stack_yaml import Unclear
+from setting_rules.stack_yaml import Unclear, Written
 from setting_rules.values import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,6 +30,9 @@ _IN_WORDS = {
     dict: "a map",
 }
 
+
+# For these types, quotes around a number or a date lead to the next fault.
+_NOT_IN_QUOTES = ("int_type", "float_type", "bool_type", "tuple_type", "model_type", "dict_type")
 
 _WITH_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*@", re.IGNORECASE)
 
@@ -169,13 +172,22 @@ def _unclear(model: type[BaseModel], error: ErrorDetails, given: Unclear) -> Fau
     """A number or a date that Pulumi does not pass on the way it is written."""
     path, number, kind = _path(error), given.number, error["type"]
     of_field = schema.allowed_at(model, path)
-    shown_as = _shown(path, given.text) if path[0] == "config" and not given.is_key else given.text
-    if kind in ("int_type", "float_type") and number is not None and not given.is_key:
-        described = f"{shown_as} on line {given.line}, which Pulumi reads as {number}"
-        remedy = f"write the number in plain decimal digits: {number}, if that is what you mean"
+    shown_as = _shown(path, given.text) if path[0] == "config" and not given.is_key else cut(given.text)
+    if kind in _NOT_IN_QUOTES and not given.is_key:
+        described = f"{shown_as} on line {given.line}"
+        remedy = kinds.remedy(kind, given.text, of_field) or "see docs/settings.md"
+        if kind in ("int_type", "float_type") and number is not None:
+            described += f", which Pulumi reads as {shown(number)}"
+            fits = (kind == "float_type" or isinstance(number, int)) and (of_field is None or of_field.accepts(number))
+            remedy = (
+                f"write the number in plain decimal digits: {number}, if that is what you mean"
+                if fits
+                else kinds.remedy(kind, float(number), of_field) or remedy
+            )
     else:
         described = f"{shown_as} without quotes, on line {given.line}"
-        remedy = "put it in quotes" if shown_as != given.text else f'put it in quotes: "{given.text}"'
+        hidden = path[0] == "config" and not given.is_key
+        remedy = "put it in quotes" if hidden else f'put it in quotes: "{shown_as}"'
     allowed = of_field.sentence if of_field and not given.is_key else kinds.what(kind) or "a string in quotes"
     return Fault(key=schema.key_of(path), given=described, allowed=allowed, remedy=remedy)
 
@@ -215,8 +227,8 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
 def _shown(path: Path, given: Any) -> str:
     """What was given; only the kind of an Airflow option or a package index, which may hold a password by mistake."""
     if path[0] in ("config", "packageIndex"):
-        return _IN_WORDS.get(type(given), "a value")
-    return shown(given)
+        return next((words for kind, words in _IN_WORDS.items() if isinstance(given, kind)), "a value")
+    return given.text if isinstance(given, Written) else shown(given)
 
 
 def _holds_credentials(given: Any) -> bool:

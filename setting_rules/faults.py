@@ -53,5 +53,9 @@ def counted(count: int, noun: str) -> str:
 
 def shown(value: Any) -> str:
     """A value from the stack file, as one would write it there, cut where it gets long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    return cut(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning if it is long."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from setting_rules.stack_yaml import Written
 from setting_rules.values import Allowed, nearest
 
 Remedy = Callable[[Any, Allowed | None], str | None]
@@ -21,9 +22,10 @@ _NUMBER_IN_TEXT = re.compile(r"(-?\d+(?:\.\d+)?) ?(?:%|s|gi?b?)?", re.IGNORECASE
 def _text(given: Any, allowed: Allowed | None) -> str | None:
     if isinstance(given, list):
         return f"write {given[0]}, a single string without brackets" if given and isinstance(given[0], str) else None
-    # A float has lost its trailing zeros: 17.10 and 17.1 are different versions.
-    if isinstance(given, int) and (allowed is None or allowed.accepts(json.dumps(given))):
-        return f'put it in quotes: "{json.dumps(given)}"'
+    # A number may have lost its trailing zeros, and 17.10 and 17.1 are different versions.
+    text = given.text if isinstance(given, Written) else json.dumps(given) if isinstance(given, int) else None
+    if text and (allowed is None or allowed.accepts(text)):
+        return f'put it in quotes: "{text}"'
     if isinstance(given, int) and allowed is not None and not isinstance(given, bool):
         advice = allowed.remedy if isinstance(allowed.remedy, str) else allowed.remedy(str(given))
         return f"put it in quotes, with all its digits; {advice}"
@@ -35,16 +37,25 @@ def _whole_number(given: Any, allowed: Allowed | None) -> str | None:
     if isinstance(given, bool):
         return f"write {100 if given else 0}: it is a percentage of all workers" if percent else None
     number = given if isinstance(given, float) else _number(given)
-    if number is None or not math.isfinite(number):
+    if number is None:
         return None
     if percent and 0 < number < 1:
         return f"write {round(number * 100)}: it is a percentage"
-    return f"write {math.ceil(number)}, without quotes"
+    return _within(math.ceil(number) if math.isfinite(number) else number, allowed)
 
 
-def _fraction(given: Any, _: Allowed | None) -> str | None:
+def _fraction(given: Any, allowed: Allowed | None) -> str | None:
     number = _number(given)
-    return None if number is None else f"write {number:g}, without quotes"
+    return None if number is None else _within(number, allowed)
+
+
+def _within(number: float, allowed: Allowed | None) -> str | None:
+    """To write this number, or to keep to the range if it is outside."""
+    if allowed is not None and not allowed.accepts(number):
+        return f"{allowed.remedy if isinstance(allowed.remedy, str) else allowed.remedy(number)}, without quotes"
+    if not math.isfinite(number):
+        return None
+    return f"write {number if isinstance(number, int) else f'{number:g}'}, without quotes"
 
 
 def _number(given: Any) -> float | None:

@@ -46,6 +46,20 @@ class Unclear:
         return None if isinstance(read, str) else read
 
 
+class Written:
+    """A number that Pulumi prints in another way than the file: 2 for 2.0."""
+
+    text: str
+
+
+class _WrittenInt(int, Written):
+    pass
+
+
+class _WrittenFloat(float, Written):
+    pass
+
+
 def read_by_pulumi(text: str) -> int | float | str | None:
     """What Pulumi hands over for an unquoted number or date; None for any other scalar.
 
@@ -137,7 +151,17 @@ def _marked(value: Any, node: yaml.Node | None) -> Any:
         return marked
     if isinstance(node, yaml.SequenceNode) and isinstance(value, list) and len(value) == len(node.value):
         return [_marked(part, entry) for part, entry in zip(value, node.value, strict=True)]
+    if isinstance(node, yaml.ScalarNode) and node.style is None and type(value) in (int, float):
+        return _written(value, node.value)
     return value
+
+
+def _written(number: int | float, text: str) -> int | float:
+    if text == str(number) or number != read_by_pulumi(text):
+        return number
+    written = _WrittenInt(number) if isinstance(number, int) else _WrittenFloat(number)
+    written.text = text
+    return written
 
 
 def _unclear(node: yaml.Node | None, *, is_key: bool = False) -> Unclear | None:

@@ -14,22 +14,32 @@ from tests.stack_file import ROOT, content, load
 
 
 @pytest.fixture
-def faults(tmp_path: Path):
-    """The faults that the plan finds in the prod stack's file after text in it was replaced."""
+def run(tmp_path: Path):
+    """Runs the plan of the prod stack's file after text in it was replaced."""
     tools = {"bench", "docs", "lab", "offline", "tests"}
     for entry in ROOT.iterdir():
         if not entry.name.startswith((".", "Pulumi.")) and entry.name not in tools:
             (tmp_path / entry.name).symlink_to(entry)
     (tmp_path / "Pulumi.yaml").symlink_to(ROOT / "Pulumi.yaml")
 
-    def faults(*replaced: tuple[str, str]) -> tuple[Fault, ...]:
+    def run(*replaced: tuple[str, str]) -> object:
         text = (ROOT / "Pulumi.prod.yaml").read_text()
         for old, new in replaced:
             assert old in text
             text = text.replace(old, new)
         (tmp_path / "Pulumi.x.yaml").write_text(text)
+        return run_program("x", root=tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def faults(run):
+    """The faults that the plan finds after text in the prod stack's file was replaced."""
+
+    def faults(*replaced: tuple[str, str]) -> tuple[Fault, ...]:
         with pytest.raises(pulumi.RunError) as refusal:  # the SettingsError of the copy is another class than ours
-            run_program("x", root=tmp_path)
+            run(*replaced)
         return refusal.value.faults  # ty: ignore[missing-attribute]
 
     return faults
@@ -61,6 +71,53 @@ def test_the_remedy_for_an_unclear_option_is_to_put_it_in_quotes(written: str, f
     assert fault.key == "airflow:config.core.parallelism"
     assert fault.remedy == "put it in quotes"
     assert written not in str(fault), "it may be a password put there by mistake"
+
+
+_TOO_LARGE = {"99999999999999999999": "lower it to at most 10", "0xFFFF": "lower it to at most 10"}
+_NO_NUMBER = dict.fromkeys(["2024-01-01", ".inf", "-.inf", ".nan", "0x" + "f" * 5000], "write digits only")
+
+
+@pytest.mark.parametrize(
+    ("written", "remedy"), (_TOO_LARGE | _NO_NUMBER | {"9" * 400: "lower it to at most 10"}).items()
+)
+def test_the_remedy_for_a_number_out_of_reach_is_that_of_its_range(written: str, remedy: str, faults):
+    (fault,) = faults(("count: 2", f"count: {written}"))
+    assert fault.key == "airflow:masters.count"
+    assert fault.allowed == "a whole number from 1 to 10 (nodes)"
+    assert remedy in fault.remedy
+    assert "in quotes" not in fault.remedy
+    assert "without quotes, on line" not in fault.given, "quotes would not help"
+    assert len(str(fault)) < 400
+
+
+@pytest.mark.parametrize("written", ["99999999999999999999", "2024-01-01", ".inf", "9" * 400])
+def test_the_remedy_for_an_amount_out_of_reach_names_no_such_number(written: str, faults):
+    (fault,) = faults(("concurrency: 16", f"taskMemoryGib: {written}"))
+    assert "in quotes" not in fault.remedy
+    assert fault.remedy.startswith(("lower it to at most 1,536", "write digits"))
+    assert len(str(fault)) < 400
+
+
+def test_a_fraction_for_a_whole_number_is_rounded_up_in_the_remedy(faults):
+    (fault,) = faults(("count: 2", "count: +2.5"))
+    assert fault.remedy == "write 3, without quotes"
+
+
+def test_quotes_are_no_remedy_for_a_value_of_another_type(faults):
+    (fault,) = faults(("multiAz: true", "multiAz: 010"))
+    assert fault.remedy == "write true or false, without quotes"
+
+
+@pytest.mark.parametrize("written", ["2.0", "17.10", "1.50"])
+def test_a_version_as_a_tag_keeps_its_zeros_in_the_remedy(written: str, faults):
+    (fault,) = faults(("Project: airflow", f"Version: {written}"))
+    assert fault.key == "aws:defaultTags.tags.Version"
+    assert fault.given == written
+    assert fault.remedy == f'put it in quotes: "{written}"'
+
+
+def test_a_number_with_zeros_behind_its_dot_is_a_number(run):
+    assert run(("count: 2", "count: 2.0"), ("concurrency: 16", "taskMemoryGib: 1.50"))
 
 
 def test_an_unknown_key_shows_no_number_either(faults):
