@@ -20,6 +20,7 @@ from node.environment import NodeEnvironment, PackageIndex
 from setting_rules import node_environments, stack_file
 from setting_rules.acceptance import accept
 from setting_rules.faults import SettingsError as SettingsError  # what load_settings raises
+from setting_rules.option_values import OptionValue
 from setting_rules.rules import broken_rules
 from setting_rules.section import Section
 from setting_rules.values import (
@@ -38,7 +39,6 @@ from setting_rules.values import (
     InstanceType,
     LogRetentionDays,
     Number,
-    OptionValue,
     PackageIndexUrl,
     PoolName,
     Region,

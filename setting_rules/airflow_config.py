@@ -198,11 +198,17 @@ def refusal(section: str, option: str) -> str | None:
     return unworkable
 
 
+def _unread(section: str, option: str) -> str | None:
+    return _UNREAD_SECTIONS.get(section) or _UNREAD.get((section, option))
+
+
 def _managed_advice(section: str, option: str) -> str:
     return _INSTEAD.get((section, option), "leave it out: other parts of the cluster rely on the program's value")
 
 
 def _secret_advice(section: str, option: str) -> str:
+    if unread := _unread(section, option):
+        return unread
     if (section, option) in _OWN_SECRETS or section in ("celery", "database"):
         return "leave it out: the program creates this secret, and nodes fetch it from Secrets Manager"
     return "leave it out: the nodes have no way to fetch a secret for this option; tasks get theirs from connections"
@@ -237,7 +243,7 @@ def options_can_work_here(settings: Settings) -> Iterator[Fault]:
 def unread_options(settings: Settings) -> Iterator[tuple[str, str]]:
     """The keys of options that exist but that nothing in this cluster reads, each with what to do instead."""
     for section, option, _ in _options(settings):
-        advice = _UNREAD_SECTIONS.get(section) or _UNREAD.get((section, option))
+        advice = _unread(section, option)
         if advice and airflow_options.exists(section, option):
             yield schema.key_of(("config", section, option)), advice
 

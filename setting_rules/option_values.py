@@ -6,7 +6,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from node import airflow_options
 from node.environment import config_text
@@ -17,7 +20,6 @@ from setting_rules.values import nearest
 if TYPE_CHECKING:
     from settings import Settings
 
-Value = str | int | float | bool
 Option = tuple[str, str]
 
 _TIME_ZONE: Option = ("core", "default_timezone")
@@ -38,6 +40,37 @@ _MEANT_AS_FALSE = ("no", "n", "off", "disabled", "disable")
 # `%%(name)s`, `{%% if ... %%}`. An odd number of percent signs is a literal one before `%(name)s`.
 _FROM_AIRFLOW_CFG = re.compile(r"(?<!%)(%%)+\(|\{%%|%%\}")
 _OBJECT_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def _option_value(value: Any) -> Any:
+    """Airflow's options are single values, and each becomes one line of the nodes' environment file."""
+    line = _one_line(value) if isinstance(value, str) else value
+    if not isinstance(line, str | int | float):
+        allowed, remedy = (
+            "a string, a number, true or false",
+            "write lists and maps as Airflow does: as a string, in quotes",
+        )
+    elif isinstance(line, str) and not line.isprintable():
+        allowed, remedy = (
+            "text on one line, without control characters",
+            "write it on one line, or begin it with >-, which joins lines, instead of |",
+        )
+    else:
+        return line
+    raise PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed, "remedy": remedy})
+
+
+def _one_line(text: str) -> str:
+    """The text without the line end that a YAML block adds, and JSON without line ends and tabs between its parts."""
+    line = text.rstrip("\r\n")
+    try:
+        structured = isinstance(json.loads(line), dict | list)
+    except ValueError:
+        return line
+    return re.sub(r" *[\t\r\n]\s*", " ", line) if structured else line
+
+
+OptionValue = Annotated[str | int | float | bool, BeforeValidator(_option_value)]
 
 
 def options_can_be_read(settings: Settings) -> Iterator[Fault]:
@@ -150,7 +183,7 @@ def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
             )
 
 
-def whole_number(value: Value) -> int | None:
+def whole_number(value: OptionValue) -> int | None:
     """The whole number that Airflow reads here, written as a number or a string; None if it is not a whole number."""
     try:
         return int(config_text(value))
@@ -216,7 +249,7 @@ def _advice(kind: str, text: str) -> str:
     return "write the number alone, in digits: no unit, and no fraction if a whole number is required"
 
 
-def _values(settings: Settings) -> Iterator[tuple[Option, Value]]:
+def _values(settings: Settings) -> Iterator[tuple[Option, OptionValue]]:
     """The options that exist and may be set; airflow_config reports the others."""
     for section, options in settings.config.items():
         for option, value in options.items():

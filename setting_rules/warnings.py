@@ -107,7 +107,7 @@ def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
 
 def _options_that_nothing_reads(settings: Settings) -> Iterator[str]:
     for key, advice in airflow_config.unread_options(settings):
-        yield f"{key}. Nothing in this cluster reads it: {advice}."
+        yield f"{key}. Nothing in this cluster reads it. {advice[0].upper()}{advice[1:]}."
 
 
 def _lock_of_another_index(settings: Settings) -> Iterator[str]:

@@ -127,6 +127,7 @@ def test_an_option_that_stops_nothing_is_accepted(section: str, option: str, val
 
 def test_an_option_for_a_secret_is_refused_though_nothing_reads_it():
     fault = the_fault({"airflow:config": {"celery": {"flower_basic_auth": "me:hunter2"}}})
+    assert fault.remedy == "remove it: no node runs Flower"
     assert "hunter2" not in str(fault)
 
 

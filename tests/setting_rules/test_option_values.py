@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from setting_rules import option_values
-from tests.stack_file import faults_of, the_fault
+from tests.stack_file import changed, faults_of, load, the_fault
 
 
 def fault_of(section: str, option: str, value: object, **changes: object):
@@ -154,6 +154,28 @@ def test_each_value_has_one_fault_and_hides_no_other():
     }
     expected = [f"airflow:config.{section}.{option}" for section, names in options.items() for option in names]
     assert sorted(fault.key for fault in faults_of({"airflow:config": options})) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ('{"connections_prefix": "a/b"}\n', '{"connections_prefix": "a/b"}'),
+        (
+            '{\n  "connections_prefix": "a/b",\n\t"region_name": "x"\n}\n',
+            '{ "connections_prefix": "a/b", "region_name": "x" }',
+        ),
+        ("\n", ""),
+    ],
+)
+def test_an_option_in_a_block_of_yaml_is_read_as_one_line(given: str, read: str):
+    loaded = load(changed({"airflow:config": {"secrets": {"backend_kwargs": given}}}))
+    assert loaded.config["secrets"]["backend_kwargs"] == read
+
+
+def test_the_remedy_for_an_option_of_several_lines_joins_them():
+    fault = the_fault({"airflow:config": {"api": {"instance_name": "the first\nthe second\n"}}})
+    assert fault.allowed == "text on one line, without control characters"
+    assert ">-" in fault.remedy
 
 
 @pytest.mark.parametrize(("section", "option"), sorted(option_values.POOL_OPTIONS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stack_file import changed, faults_of, load, the_fault
+from tests.stack_file import faults_of, the_fault
 
 _EXISTING = {
     "vpcId": "vpc-0123456789abcdef0",
@@ -199,28 +199,6 @@ def test_the_fault_for_a_value_out_of_bounds_says_what_is_allowed_and_what_to_do
     assert len(faults) == 1, f"{path} = {value!r} should be one fault, is {faults}"
     assert allowed in faults[0].allowed
     assert remedy in faults[0].remedy
-
-
-@pytest.mark.parametrize(
-    ("given", "read"),
-    [
-        ('{"connections_prefix": "a/b"}\n', '{"connections_prefix": "a/b"}'),
-        (
-            '{\n  "connections_prefix": "a/b",\n\t"region_name": "x"\n}\n',
-            '{ "connections_prefix": "a/b", "region_name": "x" }',
-        ),
-        ("\n", ""),
-    ],
-)
-def test_an_option_in_a_block_of_yaml_is_read_as_one_line(given: str, read: str):
-    loaded = load(changed({"airflow:config": {"secrets": {"backend_kwargs": given}}}))
-    assert loaded.config["secrets"]["backend_kwargs"] == read
-
-
-def test_the_remedy_for_an_option_of_several_lines_joins_them():
-    fault = the_fault({"airflow:config": {"api": {"instance_name": "the first\nthe second\n"}}})
-    assert fault.allowed == "text on one line, without control characters"
-    assert ">-" in fault.remedy
 
 
 @pytest.mark.parametrize(

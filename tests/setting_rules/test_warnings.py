@@ -61,7 +61,7 @@ def test_task_slots_that_the_schedulers_can_never_fill_cause_a_warning():
 )
 def test_an_option_that_nothing_reads_causes_a_warning(section: str, option: str, value: object):
     (warning,) = warnings_of({f"airflow:config.{section}": {option: value}})
-    assert warning.startswith(f"airflow:config.{section}.{option}. Nothing in this cluster reads it: ")
+    assert warning.startswith(f"airflow:config.{section}.{option}. Nothing in this cluster reads it. ")
 
 
 def test_masters_with_gpus_cause_a_warning():
