@@ -204,7 +204,8 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
         what = of_field.sentence if of_field else "a section" if nested else "a value"
         return Fault(key=key, given="nothing", allowed=what, remedy="add it; the program has no default for it")
     if given is None:
-        sentence = of_field.sentence if of_field else kinds.what(kind) or "a value"
+        nested = "a section with keys" if field and schema.section_of(field.annotation) else "a value"
+        sentence = of_field.sentence if of_field else kinds.what(kind) or nested
         return Fault(key=key, given="nothing", allowed=sentence, remedy=_remedy_for_nothing(model, path))
     if _holds_credentials(given):
         # A remedy derived from the given value would show them.
@@ -241,7 +242,11 @@ def _remedy_for_nothing(model: type[BaseModel], path: Path) -> str:
         return "give it a value, or remove it"
     if field is not None and field.is_required():
         return "give it a value; the program has no default for it"
-    return "give it a value, or leave the key out to use the default"
+    section = schema.section_of(field.annotation) if field is not None else None
+    if section is None:
+        return "give it a value, or leave the key out to use the default"
+    needs_keys = any(below.is_required() for below in section.model_fields.values())
+    return f"indent its keys below it, {'' if needs_keys else 'write {} for its defaults, '}or leave the key out"
 
 
 def _unknown_key(model: type[BaseModel], path: Path) -> Fault:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from setting_rules.faults import FaultyValue
 
@@ -20,6 +21,15 @@ class Section(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,  # the docstring of a field is its entry in docs/settings.md
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: Any, info: ValidationInfo) -> Any:
+        """Nothing behind a key is a fault, also where None is the default: the value may have been forgotten."""
+        optional = type(None) in get_args(cls.model_fields[str(info.field_name)].annotation)
+        if value is None and optional:
+            raise PydanticCustomError("nothing", "a value")
+        return value
 
     if not TYPE_CHECKING:  # a __getattr__ that a type checker sees would make every misspelt field valid
 

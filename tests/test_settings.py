@@ -192,6 +192,12 @@ def test_a_key_without_a_value_is_not_taken_for_its_default():
         ("airflow:config.core", "give it a value, or remove it"),
         ("airflow:config.core.parallelism", "give it a value, or remove it"),
         ("aws:defaultTags.tags.Team", "give it a value, or remove it"),
+        ("airflow:web.public", "indent its keys below it, write {} for its defaults, or leave the key out"),
+        ("airflow:network.existing", "indent its keys below it, or leave the key out"),
+        ("airflow:packageIndex", "indent its keys below it, or leave the key out"),
+        ("airflow:web.domain", "give it a value, or leave the key out to use the default"),
+        ("airflow:nodeImage.amd64", "give it a value, or leave the key out to use the default"),
+        ("airflow:workerPools.default.workersAhead", "give it a value, or leave the key out to use the default"),
     ],
 )
 def test_a_key_without_a_value_is_offered_a_default_only_where_there_is_one(path: str, remedy: str):
