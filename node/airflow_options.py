@@ -25,6 +25,11 @@ def exists(section: str, option: str) -> bool:
     return option in _options().get(section, {})
 
 
+def names(section: str) -> frozenset[str]:
+    """The options of a section; none if it does not exist."""
+    return frozenset(_options().get(section, ()))
+
+
 def sensitive(section: str, option: str) -> bool:
     """Whether Airflow treats the option's value as a secret."""
     return _facts(section, option).get("sensitive", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -272,6 +273,15 @@ def options_hold_no_secrets(settings: Settings) -> Iterator[Fault]:
                 allowed="options that Airflow does not treat as sensitive: options are readable on every node",
                 remedy=_secret_advice(section, option),
             )
+
+
+def near_misses(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The keys of options that are passed on whatever their names, but nearly have the name of one that Airflow knows;
+    each with that name."""
+    for section, option, _ in _options(settings):
+        if _is_passed_on(section, option) and not airflow_options.exists(section, option):
+            for known in difflib.get_close_matches(option, airflow_options.names(section), n=1, cutoff=0.85):
+                yield schema.key_of(("config", section, option)), known
 
 
 def _content(value: str | int | float | bool) -> Any:

@@ -25,6 +25,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from _zone_with_less(settings)
     yield from _slots_that_stay_empty(settings)
     yield from _options_that_nothing_reads(settings)
+    yield from _options_with_nearly_a_known_name(settings)
     yield from _lock_of_another_index(settings)
 
 
@@ -108,6 +109,14 @@ def _slots_that_stay_empty(settings: Settings) -> Iterator[str]:
 def _options_that_nothing_reads(settings: Settings) -> Iterator[str]:
     for key, advice in airflow_config.unread_options(settings):
         yield f"{key}. Nothing in this cluster reads it. {advice[0].upper()}{advice[1:]}."
+
+
+def _options_with_nearly_a_known_name(settings: Settings) -> Iterator[str]:
+    for key, known in airflow_config.near_misses(settings):
+        yield (
+            f"{key}. Airflow does not describe this option but passes it on, and it may have no effect: if {known} was "
+            "meant, rename it."
+        )
 
 
 def _lock_of_another_index(settings: Settings) -> Iterator[str]:

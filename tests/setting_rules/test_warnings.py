@@ -64,6 +64,14 @@ def test_an_option_that_nothing_reads_causes_a_warning(section: str, option: str
     assert warning.startswith(f"airflow:config.{section}.{option}. Nothing in this cluster reads it. ")
 
 
+def test_an_option_for_celerys_transport_that_is_nearly_one_of_airflows_causes_a_warning():
+    section = "airflow:config.celery_broker_transport_options"
+    (warning,) = warnings_of({section: {"visibility_timout": 90000}})
+    assert warning.startswith(f"{section}.visibility_timout. Airflow does not describe this option")
+    assert "visibility_timeout" in warning
+    assert warnings_of({section: {"socket_timeout": 30}}) == []
+
+
 def test_masters_with_gpus_cause_a_warning():
     (warning,) = warnings_of({"airflow:masters.instanceType": "inf2.xlarge"})
     assert warning.startswith("airflow:masters.instanceType: inf2.xlarge.")
