@@ -49,10 +49,12 @@ class AirflowApi:
         return self.request("GET", path)
 
     def wait_for_dag(self, dag_id: str, timeout: float = 120) -> None:
-        """Until the DAG has been parsed out of the bundle; then it is unpaused."""
+        """Until the DAG has been parsed and stored, which a run of it needs; then it is unpaused."""
 
         def parsed() -> bool:
             try:
+                # The DAG's row comes first, and its code a moment later.
+                self.get(f"/api/v2/dags/{dag_id}/details")
                 self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
             except urllib.error.HTTPError as error:
                 if error.code != 404:
