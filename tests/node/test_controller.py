@@ -129,13 +129,14 @@ def test_a_pool_is_never_made_smaller(aws: boto3.Session, master: Master):
     assert fake_groups.desired(aws, GROUP) == 6
 
 
-def test_running_tasks_of_a_draining_worker_launch_no_other(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+@pytest.mark.parametrize("state", ["draining", "hibernating"])
+def test_running_tasks_of_a_worker_that_takes_no_more_launch_no_other(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard, state: str
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     master.metadata.add_tasks(4, "running")
     master.metadata.add_tasks(4, "queued")
-    put_workers(board, [4], state="draining")
+    put_workers(board, [4], state=state)
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 1, "one worker for the four that wait; the others end where they are"
 

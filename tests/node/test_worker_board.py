@@ -87,8 +87,9 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
         forged(idle_seconds=10**400),
         forged(instance=1),
         "[]",
-        "{}",
-        json.dumps({"instance": "i-1", "pool": "default", "state": "odd", "slots": 1, "active": 0, "idle_seconds": 0}),
+        forged(state=7),
+        forged(state="odd\nstate"),
+        forged(state="x" * 10_000),
         json.dumps(
             {"instance": "i-1", "pool": "default", "state": "working", "slots": -1, "active": 0, "idle_seconds": 0}
         ),

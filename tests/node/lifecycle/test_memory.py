@@ -16,7 +16,7 @@ def test_what_was_written_is_remembered(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["memory.json"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"draining_since": "soon", "boot_noted": true}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"draining_since": "soon", "boot_noted": true}'])
 def test_a_memory_that_cannot_be_read_is_empty(tmp_path: Path, text: str):
     path = tmp_path / "memory.json"
     path.write_text(text)

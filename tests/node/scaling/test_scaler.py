@@ -39,7 +39,7 @@ def test_draining_workers_are_no_capacity():
     assert decision.desired == 3
 
 
-@pytest.mark.parametrize("state", ["draining", "leaving"])
+@pytest.mark.parametrize("state", ["draining", "leaving", "hibernating"])
 def test_a_worker_that_ends_with_a_last_task_does_not_stand_in_for_a_new_one(state: str):
     watch, leaver = Watch(), in_state(state, "i-1", 1)
     decision = watch.look(leaver, desired=1, queued=12)
@@ -151,7 +151,7 @@ def test_retired_workers_take_their_places_along():
     assert Watch().look_for(60, *fleet, desired=4, running=9).retire == ("i-1", "i-4")
 
 
-@pytest.mark.parametrize("state", ["draining", "leaving"])
+@pytest.mark.parametrize("state", ["draining", "leaving", "hibernating"])
 def test_workers_that_end_take_their_places_along_until_auto_scaling_ends_them(state: str):
     fleet = (*BUSY, in_state(state, "i-4", 1))
     in_service = {"i-1", "i-2", "i-3", "i-4"}
@@ -202,6 +202,21 @@ def test_a_worker_that_has_to_end_is_not_counted_on():
     assert Watch().look(*fleet, minimum=1).floor == 1, "Auto Scaling itself refuses the second"
 
 
+def test_a_worker_in_a_state_of_another_release_is_neither_retired_nor_recalled():
+    fleet = (in_state("hibernating", "i-1"), working("i-2", 3), working("i-3", 1))
+    assert Watch().look_for(600, *fleet, running=4).retire == ("i-3",)
+    assert Watch().look(in_state("hibernating", "i-1"), working("i-2", 4), running=4, queued=4).recall == ()
+
+
+def test_a_worker_in_a_state_of_another_release_is_not_counted_on():
+    fleet = (in_state("hibernating", "i-1"), working("i-2", 4), in_state("retired", "i-3"))
+    decision = Watch().look(*fleet, running=4, queued=4)
+    assert decision.recall == ("i-3",)
+    idle = (in_state("hibernating", "i-1"), working("i-2", 0))
+    assert Watch().look(*idle, minimum=1).floor == 2, "the other one may not leave"
+    assert "not ready" not in Watch().look(*idle).reason, "it has booted"
+
+
 def test_a_group_that_cannot_launch_is_asked_again_after_some_rest():
     watch = Watch()
     told = watch.look(desired=1, queued=12, launch_failure="no capacity in eu-west-1a")
@@ -222,7 +237,7 @@ FLEETS = st.lists(
     st.builds(
         Worker,
         instance=st.uuids().map(str),
-        state=st.sampled_from(["starting", "working", "retired", "draining", "leaving"]),
+        state=st.sampled_from(["starting", "working", "retired", "draining", "leaving", "hibernating"]),
         slots=st.just(4),
         active=st.integers(0, 5),
         idle_seconds=st.floats(0, 1000),
@@ -247,6 +262,6 @@ def test_whatever_is_seen_the_promises_hold(sights: list[tuple[list[Worker], int
         newly_retired = [instance for instance in decision.retire if states[instance] == "working"]
         if newly_retired:
             assert list(states.values()).count("working") - len(newly_retired) >= 2
-            ending = sum(state in ("draining", "leaving") for state in states.values())
+            ending = sum(state in ("draining", "leaving", "hibernating") for state in states.values())
             assert 5 - len(decision.retire) - ending >= 2, "as many places are left as the minimum has"
         assert "\n" not in decision.reason

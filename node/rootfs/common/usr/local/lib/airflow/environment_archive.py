@@ -19,6 +19,7 @@ from typing import IO
 
 import aws_request
 import instance_metadata
+import record
 
 PREFIX = "environments"
 # Beside the environment: holds the hash of the manifest that led to nothing whole.
@@ -71,10 +72,10 @@ class Manifest:
         """Read it; BrokenArchiveError if it is none."""
         try:
             document = json.loads(text)
-            parts = tuple(Part(**part) for part in document["parts"])
+            parts = tuple(record.from_fields(Part, part) for part in document["parts"])
             if not parts:
                 raise ValueError("no parts")
-            return cls(made_for=document["made_for"], parts=parts)
+            return cls(made_for=str(document.get("made_for", "")), parts=parts)
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenArchiveError(f"its manifest cannot be read ({type(error).__name__})") from None
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import record
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from scaling.pool import Group
+from scaling.pool import UNKNOWN, Group
 
 # The broker's own database is 0; the api-servers count logins in 1.
 BOARD_DATABASE = 2
@@ -37,15 +39,16 @@ BATCH = 1000
 # What reading an entry raises that nobody of ours has written: what runs as a task can write to the broker, too.
 UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
-STATES = ("starting", "working", "retired", "draining", "leaving")
+# Later releases may have states of their own. The word goes into log lines.
+STATE = re.compile(r"[a-z][a-z-]{0,31}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a worker says about itself.
+    """What a worker says about itself. The defaults are what the report of another release means that lacks a field.
 
     Attributes:
-        state: one of STATES.
+        state: one of those in `scaling.pool`, or of a later release.
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
         idle_seconds: how long it has had none.
@@ -53,10 +56,10 @@ class Report:
 
     instance: str
     pool: str
-    state: str
-    slots: int
-    active: int
-    idle_seconds: float
+    state: str = UNKNOWN
+    slots: int = 0
+    active: int = 0
+    idle_seconds: float = 0.0
 
 
 class WorkerBoard:
@@ -178,24 +181,26 @@ def _retirement_key(pool: str, instance: str) -> str:
 
 
 def _read_report(key: str, text: str) -> Report | None:
-    """A report, unless it is none."""
+    """A report, unless it is none. Whose it is stands in the key."""
     try:
-        report = Report(**json.loads(text))
+        _, pool, instance = key.split(":")
+        report = record.from_fields(Report, {"instance": instance, "pool": pool} | json.loads(text))
         numbers_are_sound = (
             all(isinstance(number, int) for number in (report.slots, report.active))
             and math.isfinite(report.idle_seconds)
             and min(report.slots, report.active, report.idle_seconds) >= 0
         )
+        has_state = STATE.fullmatch(report.state) is not None
     except UNREADABLE:
         return None
-    is_its_own = key.split(":") == ["worker", report.pool, report.instance]
-    return report if numbers_are_sound and is_its_own and report.state in STATES else None
+    is_its_own = (report.pool, report.instance) == (pool, instance)
+    return report if numbers_are_sound and has_state and is_its_own else None
 
 
 def _read_group(text: str | bytes) -> Group | None:
     """A group, unless it is none."""
     try:
-        group = Group(**json.loads(text))
+        group = record.from_fields(Group, json.loads(text))
     except UNREADABLE:
         return None
     sizes = (group.minimum, group.maximum, group.desired)

@@ -12,7 +12,7 @@ from demand import Demand, read_demand
 from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
-from scaling.pool import DRAINING, LEAVING, RETIRED, WORKING, Pool, Worker
+from scaling.pool import RETIRED, WORKING, Pool, Worker
 from worker_board import Report, WorkerBoard
 
 
@@ -71,7 +71,7 @@ class Situation:
         workers = [replace(worker, active=min(worker.active, pool.concurrency)) for worker in reported]
         boot_seconds = self.board.boot_seconds.get(pool.name) if self.board else None
         # These tasks are no reason to keep or launch another worker.
-        taken_along = sum(worker.active for worker in workers if worker.state in (DRAINING, LEAVING))
+        taken_along = sum(worker.active for worker in workers if worker.takes_no_more)
         return PoolSituation(
             running=max(0, self.demand.running_in(pool.queues) - taken_along),
             queued=self.demand.queued_in(pool.queues),

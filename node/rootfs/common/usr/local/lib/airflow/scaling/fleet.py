@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from scaling.pool import DRAINING, LEAVING, RETIRED, WORKING, Worker
+from scaling.pool import LEAVING, RETIRED, WORKING, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,8 @@ class Fleet:
             already, and they tell too late to be counted on or chosen.
         retired: they can be taken back. The group counts them until they go.
         ending: they take no more tasks, cannot be taken back, and the group still counts them: they leave on their own
-            account, or drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet.
+            account, or drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet. Or they are in a
+            state of another release.
         staying: instances in service that do not have to end.
     """
 
@@ -37,8 +38,8 @@ class Fleet:
             working=[worker for worker in workers if worker.state == WORKING],
             established=[worker for worker in counted if worker.state == WORKING],
             retired=[worker for worker in workers if worker.state == RETIRED],
-            ending=[worker for worker in counted if worker.state in (DRAINING, LEAVING)],
-            staying=len(in_service) - sum(worker.state == DRAINING for worker in counted),
+            ending=[worker for worker in counted if worker.takes_no_more],
+            staying=len(in_service) - sum(worker.takes_no_more and worker.state != LEAVING for worker in counted),
         )
 
     @property

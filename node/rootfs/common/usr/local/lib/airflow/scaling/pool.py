@@ -6,12 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+STARTING = "starting"
 WORKING = "working"
 # Consumes nothing more, finishes what it has, and can be taken back until it leaves.
 RETIRED = "retired"
 # Tasks of these two end with them, or before, and they take no others. The one has to end, the other wants to.
 DRAINING = "draining"
 LEAVING = "leaving"
+# The report of another release may have none.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class Worker:
     """A worker that has reported within the last half minute.
 
     Attributes:
-        state: "starting", "working", "retired" (consumes nothing more), "draining" or "leaving".
+        state: one of those above, or of a later release.
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
         idle_seconds: how long it has had none.
@@ -69,6 +72,15 @@ class Worker:
     slots: int
     active: int
     idle_seconds: float
+
+    @property
+    def takes_no_more(self) -> bool:
+        """Whether it takes no more tasks and cannot be taken back.
+
+        Of a state that this release does not know that is assumed: then nothing waits for such a worker, it is neither
+        retired nor recalled, and its tasks are not counted as work for others.
+        """
+        return self.state not in (STARTING, WORKING, RETIRED)
 
 
 def parse_pools(text: str) -> tuple[Pool, ...]:

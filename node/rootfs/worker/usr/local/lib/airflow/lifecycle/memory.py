@@ -52,17 +52,17 @@ class Memory:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What was kept; an empty memory where there is none that can be read."""
+        """What was kept; an empty memory where there is none that can be read. A field that is missing was not so."""
         try:
             kept = json.loads(path.read_text())
             return cls(
-                draining_since=_time(kept["draining_since"]),
-                stopping_since=_time(kept["stopping_since"]),
-                terminating=bool(kept["terminating"]),
-                spot_end=_time(kept["spot_end"]),
-                boot_noted=bool(kept["boot_noted"]),
+                draining_since=_time(kept.get("draining_since")),
+                stopping_since=_time(kept.get("stopping_since")),
+                terminating=bool(kept.get("terminating")),
+                spot_end=_time(kept.get("spot_end")),
+                boot_noted=bool(kept.get("boot_noted")),
             )
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return cls()
 
 

@@ -1,0 +1,140 @@
+"""Programs of two releases read each other's records: what the last one wrote, and what the next one may add."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from scaling.pool import Group
+
+from tests.node import redis_server
+from tests.node.lifecycle.node_of import memory
+from tests.node.programs import module
+from tests.support.records import INSTANCE, RECORDS
+
+environment_archive = module("environment_archive")
+worker_board = module("worker_board")
+worker_file = module("lifecycle.worker_file")
+
+STORED: dict[str, Any] = json.loads(RECORDS.read_text(encoding="utf-8"))
+REPORT = f"worker:default:{INSTANCE}"
+# Names that no release uses.
+ADDED = {"added_text": "new", "added_number": 7, "added_list": [{"deep": [1]}], "added_nothing": None}
+
+
+def added_to(text: str) -> str:
+    """The record as a later release may write it."""
+    return json.dumps(json.loads(text) | ADDED)
+
+
+def without(text: str, field: str) -> str:
+    """The record as an earlier release may have written it."""
+    return json.dumps({name: value for name, value in json.loads(text).items() if name != field})
+
+
+@pytest.fixture
+def store(broker: redis_server.Server) -> Iterator[redis.Redis]:
+    with broker.client(worker_board.BOARD_DATABASE) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[worker_board.WorkerBoard]:
+    for key, value in STORED.items():
+        if isinstance(value, list):
+            store.rpush(key, *value)
+        elif ":" in key:
+            store.set(key, value)
+    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    yield found
+    found.close()
+
+
+def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: worker_board.WorkerBoard):
+    (report,) = board.reports()
+    assert (report.instance, report.pool, report.state) == (INSTANCE, "default", "retired")
+    assert (report.slots, report.active, report.idle_seconds) == (16, 3, 0.0)
+    assert board.group("default") == Group(minimum=1, maximum=8, desired=3)
+    assert board.is_retired("default", INSTANCE)
+    assert board.retirements() == {("default", INSTANCE)}
+    assert board.boot_seconds("default") == 41.5
+
+
+def test_a_worker_whose_report_has_more_fields_does_not_vanish(board: worker_board.WorkerBoard, store: redis.Redis):
+    before = board.reports()
+    store.set(REPORT, added_to(STORED[REPORT]))
+    assert board.reports() == before
+
+
+@pytest.mark.parametrize(
+    ("field", "read_as"), [("state", "unknown"), ("slots", 0), ("active", 0), ("idle_seconds", 0.0)]
+)
+def test_a_worker_whose_report_lacks_a_field_does_not_vanish(
+    board: worker_board.WorkerBoard, store: redis.Redis, field: str, read_as: object
+):
+    store.set(REPORT, without(STORED[REPORT], field))
+    (report,) = board.reports()
+    assert getattr(report, field) == read_as
+
+
+def test_a_report_is_known_by_its_key(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.set(REPORT, without(without(STORED[REPORT], "instance"), "pool"))
+    (report,) = board.reports()
+    assert (report.instance, report.pool) == (INSTANCE, "default")
+
+
+def test_a_worker_in_a_state_of_a_later_release_does_not_vanish(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.set(REPORT, json.dumps(json.loads(STORED[REPORT]) | {"state": "hibernating"}))
+    assert [report.state for report in board.reports()] == ["hibernating"]
+
+
+def test_group_sizes_with_more_fields_are_read(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.set("group:default", added_to(STORED["group:default"]))
+    assert board.group("default") == Group(minimum=1, maximum=8, desired=3)
+
+
+@pytest.mark.parametrize("add", [False, True])
+def test_a_manifest_of_another_release_names_the_same_archives(add: bool):
+    document = json.loads(STORED["manifest"])
+    if add:
+        document = {**document, **ADDED, "parts": [part | ADDED for part in document["parts"]]}
+    manifest = environment_archive.Manifest.from_json(json.dumps(document).encode())
+    (part,) = manifest.parts
+    assert (part.key, part.size) == ("environments/ab/cd.tar", 12_345_678)
+    assert (part.sha256, manifest.made_for[:8]) == ("cd" * 32, "layout 1")
+
+
+def test_a_manifest_may_lack_what_is_for_people():
+    manifest = environment_archive.Manifest.from_json(without(STORED["manifest"], "made_for").encode())
+    assert len(manifest.parts) == 1
+
+
+KEPT = memory.Memory(draining_since=12.5, terminating=True, boot_noted=True)
+
+
+def test_what_a_node_remembers_is_read_whatever_was_added(tmp_path: Path):
+    path = tmp_path / "memory.json"
+    for text in (STORED["memory.json"], added_to(STORED["memory.json"])):
+        path.write_text(text)
+        assert memory.Memory.read(path) == KEPT
+
+
+@pytest.mark.parametrize("field", ["stopping_since", "spot_end"])
+def test_a_node_remembers_its_drain_also_where_another_field_is_missing(tmp_path: Path, field: str):
+    path = tmp_path / "memory.json"
+    path.write_text(without(STORED["memory.json"], field))
+    assert memory.Memory.read(path) == KEPT
+
+
+def test_a_worker_that_says_more_is_understood(tmp_path: Path):
+    path = tmp_path / "state.json"
+    task = {"pid": 77, "since": 1.0, "task": "etl r load try 1"}
+    said = {"at": 1.0, "connected": True, "queues": ["default"], "reserved": 0, "active": [task | ADDED]}
+    path.write_text(json.dumps(said | ADDED))
+    worker = worker_file.WorkerFile(path).read(5.0)
+    assert (worker.queues, worker.tasks) == (("default",), ("etl r load try 1",))

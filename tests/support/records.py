@@ -1,0 +1,74 @@
+"""What node programs of one release leave for those of another to read, word for word as they write it.
+
+`python -m tests.support.records` stores this release's records in tests/golden/records.json. Run it when a release is
+made: workers of that release drain for up to two days beside masters of the next one, and test_records.py reads what
+they wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.node import redis_server
+from tests.node.programs import module
+from tests.support.state_keys import GOLDEN
+
+RECORDS = GOLDEN / "records.json"
+INSTANCE = "i-0123456789abcdef0"
+
+environment_archive = module("environment_archive")
+memory = module("lifecycle.memory")
+pool = module("scaling.pool")
+worker_board = module("worker_board")
+
+
+def written(server: redis_server.Server) -> dict[str, str | list[str]]:
+    """One record of each kind: by its key on the worker board, its name in S3 or its file's name."""
+    board = worker_board.WorkerBoard.connect(server.url, timeout_seconds=5)
+    board.report(
+        worker_board.Report(instance=INSTANCE, pool="default", state="retired", slots=16, active=3, idle_seconds=0.0)
+    )
+    board.publish_group("default", pool.Group(minimum=1, maximum=8, desired=3))
+    board.retire("default", [INSTANCE])
+    board.note_boot("default", 41.52)
+    board.close()
+    with server.client(worker_board.BOARD_DATABASE) as client:
+        found = {str(key): _value(client, str(key)) for key in sorted(client.keys())}
+    return found | {"manifest": _manifest(), "memory.json": _memory()}
+
+
+def _value(client: Any, key: str) -> str | list[str]:
+    return client.lrange(key, 0, -1) if client.type(key) == "list" else client.get(key)
+
+
+def _manifest() -> str:
+    part = environment_archive.Part(key="environments/ab/cd.tar", sha256="cd" * 32, size=12_345_678)
+    return (
+        environment_archive.Manifest(made_for="layout 1, lock ab, Python 3.13.5, x86_64", parts=(part,))
+        .to_json()
+        .decode()
+    )
+
+
+def _memory() -> str:
+    kept = memory.Memory().with_draining_since(12.5).with_boot_noted().with_end(terminating=True, spot_end=None)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "memory.json")
+        kept.write(file)
+        return file.read_text()
+
+
+def main() -> None:
+    """Store the records of this release."""
+    path = redis_server.program()
+    if path is None:
+        raise SystemExit("neither redis-server nor valkey-server is installed here")
+    with redis_server.running(path) as server:
+        RECORDS.write_text(json.dumps(written(server), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
