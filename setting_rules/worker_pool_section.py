@@ -78,7 +78,8 @@ class WorkerPoolSettings(Section):
     workers are launched only for tasks that are already waiting."""
 
     root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 50
-    """GiB of encrypted gp3 storage of each worker, for Debian, Airflow, and what tasks write to local disk."""
+    """GiB of encrypted gp3 storage of each worker, for Debian, Airflow, and what tasks write to local disk. A worker
+    with less than 5 % (at most 2 GiB) of it free takes no more tasks."""
 
     @property
     def architecture(self) -> Architecture:

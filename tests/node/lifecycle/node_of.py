@@ -9,6 +9,7 @@ from tests.node.programs import module
 action = module("lifecycle.action")
 life = module("lifecycle.life")
 memory = module("lifecycle.memory")
+pressure = module("lifecycle.pressure")
 situation = module("lifecycle.situation")
 pool = module("scaling.pool")
 

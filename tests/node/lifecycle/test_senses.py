@@ -57,6 +57,7 @@ def test_one_look_holds_what_every_source_says():
     assert (seen.now, seen.unit, seen.running, seen.terminating) == (7.0, unit(), 1, True)
     assert (seen.retired, seen.group, seen.queued) == (True, ROOM, 4)
     assert seen.load == 1
+    assert [each.name for each in seen.resources][-1] == "the memory"
 
 
 def test_the_metadata_service_is_asked_every_few_seconds():

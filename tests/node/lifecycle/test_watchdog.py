@@ -10,12 +10,14 @@ from tests.node.lifecycle.node_of import (
     Kind,
     Node,
     memory,
+    pressure,
     unit,
     worker,
 )
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
+FULL = {"resources": (pressure.Resource(name="the disk at /", free=0, size=50 << 30, reserve=2 << 30),)}
 
 
 def test_a_deaf_worker_is_restarted_after_a_minute():
@@ -114,3 +116,44 @@ def test_a_worker_cannot_become_ready_without_a_broker_and_is_given_longer():
     facts = {"worker": None, "retired": None, "group": None, "queued": None}
     assert node.watch(0, 898, **facts) == []
     assert node.watch(898, 904, **facts) == [Kind.REPORT_UNHEALTHY]
+
+
+def test_a_worker_without_room_takes_no_more_tasks_and_finishes_those_it_has():
+    node = Node()
+    assert node.watch(0, 8, **FULL) == []
+    assert node.watch(10, 4000, **FULL) == [Kind.RETIRE], "a task runs, so nothing else is done"
+    assert node.state == "unavailable"
+    assert node.why[-1].startswith("the disk at / has 0.00 GiB of 50.00 GiB left")
+
+
+def test_a_worker_that_has_room_again_goes_back_to_work():
+    node = Node()
+    node.watch(0, 10, **FULL)
+    assert node.watch(12, 42) == [Kind.RECALL]
+    assert node.state == "working"
+
+
+def test_a_worker_without_room_is_restarted_once_and_then_replaced():
+    """With its service go its temporary folders, and most of what ended tasks have left behind."""
+    node = Node()
+    facts = FULL | {"worker": RESTING, "group": AT_MINIMUM}
+    assert node.watch(0, 68, **facts) == [Kind.RETIRE]
+    assert node.watch(70, 608, **facts) == [Kind.RESTART_WORKER]
+    assert node.watch(610, 3000, **facts) == [Kind.REPORT_UNHEALTHY]
+    assert node.why[-1].startswith("it has taken no tasks for 600 s: the disk at /")
+
+
+def test_a_worker_that_the_masters_call_back_stays_out_of_work_without_room():
+    node = Node(retired=True)
+    assert node.watch(0, 10, retired=True, **FULL) == []
+    assert node.state == "unavailable"
+    assert node.look(12, retired=False, **FULL) == []
+    assert node.watch(14, 44) == [Kind.RECALL]
+
+
+def test_a_worker_without_room_that_may_not_leave_takes_no_tasks():
+    node = Node(LEAVE=REFUSED)
+    node.stop_idle()
+    node.watch(184, 186, unit=unit("inactive"), **FULL)
+    assert node.watch(188, 220, worker=IDLE, **FULL) == [Kind.RETIRE]
+    assert node.state == "unavailable"

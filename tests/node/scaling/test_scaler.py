@@ -63,6 +63,19 @@ def test_workers_that_end_do_not_raise_an_idle_pool_above_its_minimum():
     assert Watch().look(in_state("leaving", "i-1", 1), desired=1, minimum=1).desired == 1
 
 
+def test_a_worker_on_which_tasks_would_fail_is_no_capacity_with_or_without_a_task():
+    for active in (0, 2):
+        decision = Watch().look(in_state("unavailable", "i-1", active), desired=1, queued=3)
+        assert decision.desired == 2, "its place is taken, and the tasks need a worker"
+        assert "; i-1 cannot take tasks; asking for 2 instead of 1" in decision.reason
+        assert (decision.retire, decision.recall) == ((), ())
+
+
+def test_nobody_leaves_on_its_own_account_while_a_worker_is_unavailable():
+    decision = Watch().look(working("i-1", 1), in_state("unavailable", "i-2"), desired=2, minimum=1)
+    assert decision.floor == 2
+
+
 def test_expected_tasks_raise_the_capacity_before_they_come():
     decision = Watch().look(working("i-1", 3), running=3, expected=9)
     assert (decision.needed, decision.desired) == (3, 3)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from scaling.pool import LEAVING, RETIRED, WORKING, Worker
+from scaling.pool import LEAVING, RETIRED, UNAVAILABLE, WORKING, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Fleet:
             already, and they tell too late to be counted on or chosen.
         retired: they can be taken back. The group counts them until they go.
         ending: they take no more tasks, cannot be taken back, and the group still counts them: they leave on their own
-            account, or drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet. Or they are in a
-            state of another release.
+            account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, or are unavailable.
+            Or they are in a state of another release.
         staying: instances in service that do not have to end.
     """
 
@@ -46,9 +46,15 @@ class Fleet:
     def held_places(self) -> int:
         """Places in the group that those hold who take no tasks any more, for as long as their last ones take.
 
-        One without a task leaves the group within seconds, or is back at work.
+        One without a task leaves the group within seconds, or is back at work; but an unavailable one only after
+        minutes.
         """
-        return sum(worker.active > 0 for worker in self.ending)
+        return sum(worker.active > 0 and worker.state != UNAVAILABLE for worker in self.ending) + len(self.unavailable)
+
+    @property
+    def unavailable(self) -> Sequence[str]:
+        """Instances on which tasks would fail."""
+        return [worker.instance for worker in self.ending if worker.state == UNAVAILABLE]
 
     @property
     def reporting(self) -> int:

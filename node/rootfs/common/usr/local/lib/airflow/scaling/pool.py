@@ -10,6 +10,8 @@ STARTING = "starting"
 WORKING = "working"
 # Consumes nothing more, finishes what it has, and can be taken back until it leaves.
 RETIRED = "retired"
+# Takes no tasks, because they would fail there. Back at work when that is over, and replaced if it is not.
+UNAVAILABLE = "unavailable"
 # Tasks of these two end with them, or before, and they take no others. The one has to end, the other wants to.
 DRAINING = "draining"
 LEAVING = "leaving"
@@ -75,7 +77,7 @@ class Worker:
 
     @property
     def takes_no_more(self) -> bool:
-        """Whether it takes no more tasks and cannot be taken back.
+        """Whether it takes no more tasks and no master can take it back.
 
         Of a state that this release does not know that is assumed: then nothing waits for such a worker, it is neither
         retired nor recalled, and its tasks are not counted as work for others.

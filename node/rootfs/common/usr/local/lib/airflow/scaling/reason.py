@@ -27,6 +27,11 @@ def ending(count: int) -> str:
     return f"{workers(count)} in service {'is' if count == 1 else 'are'} ending" if count else ""
 
 
+def unavailable(instances: Sequence[str]) -> str:
+    """Which workers would fail their tasks, by their own account."""
+    return f"{named(instances)} cannot take tasks" if instances else ""
+
+
 def launch(group: Group, desired: int, *, target: int, failure: str | None, wait_seconds: float) -> str:
     """What the group is asked for."""
     refused = f"launches fail ({failure})" if failure else ""

@@ -87,7 +87,8 @@ class PoolScaler:
         desired, wait_seconds = self._desired(now, group, target, launch_failure)
         sentences = (
             reason.need(self._pool, group, running=running, queued=queued, expected=expected, wanted=wanted),
-            reason.ending(fleet.held_places),
+            reason.ending(fleet.held_places - len(fleet.unavailable)),
+            reason.unavailable(fleet.unavailable),
             reason.launch(group, desired, target=target, failure=launch_failure, wait_seconds=wait_seconds),
             reason.moves(recall, surplus, self._pool.idle_seconds),
             reason.boots(desired - fleet.reporting, boot_seconds),

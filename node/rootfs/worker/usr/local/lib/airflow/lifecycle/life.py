@@ -11,6 +11,7 @@ from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.departure import Departure
 from lifecycle.drain import Drain
 from lifecycle.memory import Memory
+from lifecycle.pressure import Pressure
 from lifecycle.situation import Limits, Situation
 from lifecycle.stopping import Stopping
 from lifecycle.timer import Lasting, Pace
@@ -29,6 +30,8 @@ class State(StrEnum):
     WORKING = "working"
     RETIRED = "retired"
     """Takes no more tasks, finishes those it has; may be called back."""
+    UNAVAILABLE = "unavailable"
+    """The same, because tasks would fail here; ends when the reason does, or the node is replaced."""
     LEAVING = "leaving"
     """Its own decision: it is stopped, with nothing left to do; may be refused."""
     DRAINING = "draining"
@@ -45,6 +48,9 @@ class Life:
         self._limits = limits
         self.memory = memory
         self.retired = retired
+        self.unavailable: str | None = None
+        """Why tasks would fail here."""
+        self._pressure = Pressure()
         self._asked_about_retirement = now
         self._watchdog = Watchdog(was_ready=memory.boot_noted)
         self._idle = Lasting()
@@ -63,7 +69,14 @@ class Life:
             return State.LEAVING
         if not self._ready:
             return State.STARTING
+        if self.unavailable is not None:
+            return State.UNAVAILABLE
         return State.RETIRED if self.retired else State.WORKING
+
+    @property
+    def rests(self) -> bool:
+        """Whether the worker has been asked to take no more tasks."""
+        return self.retired or self.unavailable is not None
 
     def decide(self, seen: Situation) -> list[Action]:
         """What to do now, in this order."""
@@ -74,11 +87,11 @@ class Life:
         seen = replace(seen, terminating=self.memory.terminating, spot_end=self.memory.spot_end)
         if self.memory.draining_since is not None or seen.reason_to_go is not None:
             return self._go_on_draining(seen)
-        actions = [*self._note_boot(seen), *self._follow_retirement(seen)]
+        actions = [*self._note_boot(seen), *self._rest_or_work(seen)]
         self._begin_departure(seen)
         if self._departure is not None:
             return [*actions, *self._depart(seen, self._departure)]
-        return [*actions, *self._keep_worker_up(seen), *self._watchdog.decide(seen, retired=self.retired)]
+        return [*actions, *self._keep_worker_up(seen), *self._watch(seen)]
 
     def learn(self, action: Action, result: Result, now: float) -> None:
         """Note how an action went."""
@@ -104,22 +117,36 @@ class Life:
             return []
         return [Action(Kind.NOTE_BOOT, "the worker is ready for the first time")]
 
-    def _follow_retirement(self, seen: Situation) -> list[Action]:
+    def _rest_or_work(self, seen: Situation) -> list[Action]:
+        rested = self.rests
+        why = self._follow_retirement(seen)
+        unavailable = self._pressure.reason(seen.resources, seen.now)
+        if unavailable is None and self.unavailable is not None:
+            why = "tasks can work here again"
+        self.unavailable = unavailable
+        if self.rests == rested:
+            return []
+        return [Action(Kind.RETIRE, unavailable or why) if self.rests else Action(Kind.RECALL, why)]
+
+    def _follow_retirement(self, seen: Situation) -> str:
+        """Do what the masters want; why they want it."""
         if seen.retired is not None:
             self._asked_about_retirement = seen.now
-        wanted = self.retired if seen.retired is None else seen.retired
         silence = seen.now - self._asked_about_retirement
-        if silence >= RETIREMENT_SECONDS:
-            wanted = False
-        if wanted == self.retired:
-            return []
-        self.retired = wanted
-        if wanted:
+        if seen.retired and not self.retired:
             # The masters know the minimum: what refused this worker before is over.
             self._leave.rest(seen.now, 0)
-            return [Action(Kind.RETIRE, "the masters have retired this worker: its pool has more than it needs")]
-        why = "the masters want this worker back" if seen.retired is False else f"no word from them for {silence:.0f} s"
-        return [Action(Kind.RECALL, why)]
+        if seen.retired is not None:
+            self.retired = seen.retired
+        elif silence >= RETIREMENT_SECONDS:
+            self.retired = False
+            return f"no word from the masters for {silence:.0f} s"
+        if self.retired:
+            return "the masters have retired this worker: its pool has more than it needs"
+        return "the masters want this worker back"
+
+    def _watch(self, seen: Situation) -> list[Action]:
+        return self._watchdog.decide(seen, rests=self.rests, unavailable=self.unavailable)
 
     def _reason_to_leave(self, seen: Situation) -> str | None:
         if seen.load is None or not self._leave.is_due(seen.now):
@@ -171,7 +198,7 @@ class Life:
         self._leave.rest(seen.now, departure.pause_seconds)
         why = f"leaving came to nothing: {departure.given_up}"
         # Whom the masters had retired, and have not any more, has been recalled already.
-        actions = [] if self.retired or departure.was_retired else [Action(Kind.RECALL, why)]
+        actions = [] if self.rests or departure.was_retired else [Action(Kind.RECALL, why)]
         if departure.stopping is None:
             return actions
         self._start.rest(seen.now, START_AGAIN_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle import journal
+from lifecycle import journal, pressure
 from lifecycle.board_visit import Bulletin
 from lifecycle.metadata_service import MetadataService, Outlook
 from lifecycle.situation import Situation
@@ -47,6 +47,7 @@ class Senses:
             retired=bulletin.retired,
             group=bulletin.group,
             queued=bulletin.queued,
+            resources=pressure.look(),
         )
 
     def _ask_metadata(self) -> None:

@@ -8,6 +8,8 @@ from typing import Self
 
 from scaling.pool import Group
 
+from lifecycle.pressure import Resource
+
 # The worker writes its file each second; a machine short of memory or processor may take its time.
 FRESH_SECONDS = 15.0
 
@@ -78,6 +80,7 @@ class Situation:
         retired: whether the masters want the worker to take no more tasks; None if the board cannot be read.
         group: the group's sizes, as far as they are known.
         queued: messages in the worker's queues; None if the board cannot be read.
+        resources: what is left of disk and memory; nothing where that cannot be told.
     """
 
     now: float
@@ -90,6 +93,7 @@ class Situation:
     retired: bool | None = False
     group: Group | None = None
     queued: int | None = 0
+    resources: tuple[Resource, ...] = ()
 
     @property
     def is_ready(self) -> bool:

@@ -16,6 +16,10 @@ SILENT_SECONDS = 60.0
 NOT_READY_SECONDS = 600.0
 # Longer than any failover of the broker. A new node may stand where the network is sound.
 BROKER_LOST_SECONDS = 900.0
+# A restart empties the temporary folders of a worker's service, and may mend more; once is enough.
+UNAVAILABLE_SECONDS = 60.0
+# Room for tasks that has not come back by then does not come back by itself.
+REPLACE_UNAVAILABLE_SECONDS = 600.0
 # After a report that failed. One that the group has taken is not repeated: it may have reasons to wait, and where a
 # whole region has lost its broker, every idle worker reports.
 REPORT_AGAIN_SECONDS = 300.0
@@ -28,15 +32,25 @@ class Watchdog:
         """`was_ready`: whether the worker has been since the boot. Until then the boot answers for it."""
         self._was_ready = was_ready
         self._deaf, self._disconnected, self._silent = Lasting(), Lasting(), Lasting()
-        self._not_ready, self._broker_lost = Lasting(), Lasting()
+        self._not_ready, self._broker_lost, self._unavailable = Lasting(), Lasting(), Lasting()
+        self._restarted_unavailable = False
         self._report = Pace()
         self._reported = False
 
-    def decide(self, seen: Situation, *, retired: bool) -> list[Action]:
-        """What to do now with a worker that is wanted and, unless retired, at work."""
-        restart = self._reason_to_restart(seen, retired=retired)
+    def decide(self, seen: Situation, *, rests: bool, unavailable: str | None) -> list[Action]:
+        """What to do now with a worker that is wanted and, unless it was asked to rest, at work.
+
+        `unavailable`: why tasks would fail on it, if they would.
+        """
+        unavailable_for = self._unavailable.seconds(unavailable is not None, seen.now)
+        self._restarted_unavailable = self._restarted_unavailable and unavailable is not None
+        restart = self._reason_to_restart(seen, rests=rests)
         self._was_ready = self._was_ready or seen.is_ready
         report = self._reason_to_report(seen)
+        if unavailable_for >= REPLACE_UNAVAILABLE_SECONDS:
+            report = f"it has taken no tasks for {unavailable_for:.0f} s: {unavailable}"
+        elif unavailable_for >= UNAVAILABLE_SECONDS and not self._restarted_unavailable:
+            restart = f"a restart may mend what keeps it from taking tasks: {unavailable}"
         self._reported = self._reported and report is not None
         if seen.running != 0 or seen.unit is None:
             return []
@@ -44,6 +58,7 @@ class Watchdog:
             self._report.rest(seen.now, REPORT_AGAIN_SECONDS)
             return [Action(Kind.REPORT_UNHEALTHY, report)]
         if restart:
+            self._restarted_unavailable = unavailable is not None
             # The next worker gets the same time.
             for timer in (self._deaf, self._disconnected, self._silent):
                 timer.reset()
@@ -55,11 +70,11 @@ class Watchdog:
         if action.kind is Kind.REPORT_UNHEALTHY:
             self._reported = result.outcome is Outcome.DONE
 
-    def _reason_to_restart(self, seen: Situation, *, retired: bool) -> str | None:
+    def _reason_to_restart(self, seen: Situation, *, rests: bool) -> str | None:
         worker = seen.worker if seen.is_ready else None
         idle = worker is not None and worker.load == 0
         connected = worker is not None and worker.connected
-        deaf = self._deaf.seconds(idle and connected and not retired and bool(seen.queued), seen.now)
+        deaf = self._deaf.seconds(idle and connected and not rests and bool(seen.queued), seen.now)
         cut_off = self._disconnected.seconds(idle and not connected and seen.retired is not None, seen.now)
         silent = self._silent.seconds(seen.worker is not None and worker is None, seen.now)
         if deaf >= DEAF_SECONDS:

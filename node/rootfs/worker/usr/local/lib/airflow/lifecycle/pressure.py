@@ -1,0 +1,98 @@
+"""Whether the node has room for another task, on its disk and in its memory.
+
+The word is Kubernetes': https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifecycle.timer import Lasting
+
+# Where tasks write. Their temporary folders are on the root file system, too.
+DISKS = (Path("/"), Path("/var/lib/airflow"))
+MEMINFO = Path("/proc/meminfo")
+GIB = 1 << 30
+# This share has to be left, or this much, whichever is less: five percent of a large disk is room enough.
+RESERVED_SHARE = 0.05
+RESERVED_DISK_BYTES, RESERVED_MEMORY_BYTES = 2 * GIB, 1 * GIB
+# A short peak is no reason to launch another worker, and a worker that goes back to work needs room that lasts.
+SHORT_SECONDS = 10.0
+ROOM_AGAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """Something that tasks use up.
+
+    Attributes:
+        name: what it is, for a sentence.
+        unit: of the other three, "bytes" or "inodes".
+        reserve: with less than this left a task is likely to fail.
+    """
+
+    name: str
+    unit: str = "bytes"
+    free: int
+    size: int
+    reserve: float
+
+    def __str__(self) -> str:
+        free, size, reserve = map(self._text, (self.free, self.size, self.reserve))
+        return f"{self.name} has {free} of {size} left, which is less than {reserve}"
+
+    def _text(self, amount: float) -> str:
+        return f"{amount / GIB:.2f} GiB" if self.unit == "bytes" else f"{amount:,.0f} {self.unit}"
+
+
+class Pressure:
+    """Pure. Remembers what was short: it stays so until twice the reserve is free."""
+
+    def __init__(self) -> None:
+        self._short: dict[tuple[str, str], Resource] = {}
+        self._lasting, self._over = Lasting(), Lasting()
+        self._reason: str | None = None
+
+    def reason(self, resources: Sequence[Resource], now: float) -> str | None:
+        """Why the node has no room for another task; None if it has, or while that may be a matter of seconds."""
+        self._short = {(each.name, each.unit): each for each in resources if self._is_short(each)}
+        lasting = self._lasting.seconds(bool(self._short), now)
+        over = self._over.seconds(not self._short, now)
+        if self._reason is None and lasting >= SHORT_SECONDS:
+            self._reason = "; ".join(map(str, self._short.values()))
+        elif over >= ROOM_AGAIN_SECONDS:
+            self._reason = None
+        return self._reason
+
+    def _is_short(self, resource: Resource) -> bool:
+        was_short = (resource.name, resource.unit) in self._short
+        return resource.free < resource.reserve * (2 if was_short else 1)
+
+
+def look(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resource, ...]:
+    """What the node has now. A directory that is not there is left out."""
+    found: dict[int, Path] = {}
+    for path in filter(Path.exists, disks):
+        found.setdefault(path.stat().st_dev, path)
+    return (*(resource for path in found.values() for resource in _disk(path)), _memory(meminfo))
+
+
+def _disk(path: Path) -> Iterator[Resource]:
+    seen = os.statvfs(path)
+    # What only root may use (f_bfree, f_ffree) does not count: tasks are another user's.
+    size = seen.f_blocks * seen.f_frsize
+    reserve = min(RESERVED_SHARE * size, RESERVED_DISK_BYTES)
+    yield Resource(name=f"the disk at {path}", free=seen.f_bavail * seen.f_frsize, size=size, reserve=reserve)
+    # 0 is what a file system says that has no fixed number of them.
+    if inodes := seen.f_files:
+        reserve = RESERVED_SHARE * inodes
+        yield Resource(name=f"the disk at {path}", unit="inodes", free=seen.f_favail, size=inodes, reserve=reserve)
+
+
+def _memory(meminfo: Path) -> Resource:
+    kib = {line.partition(":")[0]: line.split()[1] for line in meminfo.read_text().splitlines()}
+    free, size = (int(kib[key]) << 10 for key in ("MemAvailable", "MemTotal"))
+    return Resource(name="the memory", free=free, size=size, reserve=min(RESERVED_SHARE * size, RESERVED_MEMORY_BYTES))
