@@ -19,6 +19,7 @@ from lab.node import Node
 from lab.preconditions import UnfitError
 from lab.progress import say
 from lab.workload import Workload
+from tests.lab.scheduled_dag import ScheduledDag
 
 WORKERS = {"default": 2, "heavy": 3}
 """How many of each pool the tests let work at a time."""
@@ -58,6 +59,12 @@ def api(cluster: Cluster) -> AirflowApi:
 def work(cluster: Cluster, api: AirflowApi) -> Workload:
     """Tasks for whichever pool a test wants to see at work."""
     return Workload(cluster, api, name="test")
+
+
+@pytest.fixture(scope="session")
+def scheduled_dag(cluster: Cluster, api: AirflowApi) -> ScheduledDag:
+    """Its first run begins with the first test that asks for it, and keeps workers of `heavy` busy for minutes."""
+    return ScheduledDag(cluster, api)
 
 
 def group_of(cluster: Cluster, pool: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
 from tests.lab.conftest import group_of
+from tests.lab.scheduled_dag import ScheduledDag
 
 SECONDS = 90
 """Longer than a boot."""
@@ -24,8 +26,11 @@ class Risk:
 
 
 @pytest.fixture(scope="module")
-def risk(cluster: Cluster, work: Workload) -> Risk:
-    """As in a pool with spot instances: the prod stack has none."""
+def risk(cluster: Cluster, work: Workload, scheduled_dag: ScheduledDag) -> Iterator[Risk]:
+    """As in a pool with spot instances: the prod stack has none.
+
+    The other pool has nothing to do in these minutes, so the run that `test_schedule.py` needs passes there meanwhile.
+    """
     cluster.wait_ready()
     group = group_of(cluster, "default")
     cluster.boto3("autoscaling").update_auto_scaling_group(AutoScalingGroupName=group, CapacityRebalance=True)
@@ -33,7 +38,8 @@ def risk(cluster: Cluster, work: Workload) -> Risk:
     runs = [run for kind in ("bash", "python") for run in work.start("default", SECONDS, kind=kind)]
     work.wait_running(runs)
     cluster.recommend_rebalance(worker)
-    return Risk(worker=worker, runs=runs)
+    yield Risk(worker=worker, runs=runs)
+    scheduled_dag.wait_for_first_run()
 
 
 def test_the_successor_is_in_service_before_the_worker_at_risk_is_told_to_go(cluster: Cluster, risk: Risk) -> None:

@@ -12,39 +12,16 @@ from lab import scaling_journal
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from tests.lab.conftest import set_minimum, sizes
+from tests.lab.scheduled_dag import NAME, TASKS, ScheduledDag
 
-TASKS, SLOTS = 8, 4
-"""What the DAG runs at a time, and what a worker of `heavy` takes."""
-LEARNING_SECONDS = 360
-"""For the first run, which finds no worker, and until its workers have left."""
+SLOTS = 4
+"""What a worker of `heavy` takes at a time."""
 LONGEST_LEAD = timedelta(seconds=90)
 """A boot, and some seconds. Idle workers stay from then on."""
+LONGEST_TO_PARSE = timedelta(seconds=40)
+"""From a changed file to its new schedule."""
 LONGEST_START = timedelta(seconds=15)
 """Of eight tasks at a time on a small machine. A boot takes longer."""
-DAG = """
-import datetime
-import time
-
-from airflow.sdk import dag, task
-
-
-@dag(
-    dag_id="hourly",
-    schedule="{due:%M} * * * *",
-    start_date=datetime.datetime.fromisoformat("{due:%Y-%m-%dT%H:%M:%S%z}") - datetime.timedelta(minutes=90),
-    catchup=True,
-    default_args={{"queue": "heavy"}},
-)
-def hourly():
-    @task
-    def work(number):
-        time.sleep(45)
-
-    work.expand(number=list(range({tasks})))
-
-
-hourly()
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,31 +32,16 @@ class Scheduled:
     tasks: list[dict[str, Any]]
 
 
-def _runs(api: AirflowApi) -> list[str]:
-    found = api.get("/api/v2/dags/hourly/dagRuns?order_by=run_after")
-    return [run["dag_run_id"] for run in found["dag_runs"]]
-
-
-def _wait_for_rest(cluster: Cluster) -> None:
-    cluster.wait(lambda: not cluster.nodes(pool="heavy"), "the pool to be at rest", timeout=150)
-
-
 @pytest.fixture(scope="module")
-def scheduled(cluster: Cluster, api: AirflowApi) -> Scheduled:
-    """The second run of an hourly DAG. Its first one is an hour late, and so runs at once."""
+def scheduled(cluster: Cluster, api: AirflowApi, scheduled_dag: ScheduledDag) -> Scheduled:
+    """The second run of a DAG whose pool is at rest when the masters learn that it is due."""
     set_minimum(cluster, "heavy", 0)
-    _wait_for_rest(cluster)
-    due = (datetime.now(UTC) + timedelta(seconds=LEARNING_SECONDS + 60)).replace(second=0, microsecond=0)
-    cluster.put_dag("hourly.py", DAG.format(due=due, tasks=TASKS))
-    api.wait_for_dag("hourly")
-    cluster.wait(lambda: _runs(api), "the first run", timeout=60)
-    assert api.wait_for_run("hourly", _runs(api)[0]) == "success"
-    _wait_for_rest(cluster)
-    assert datetime.now(UTC) < due - LONGEST_LEAD, "the pool was not at rest before the next run"
-    cluster.wait(lambda: len(_runs(api)) == 2, "the second run", timeout=LEARNING_SECONDS)
-    run = _runs(api)[1]
-    assert api.wait_for_run("hourly", run) == "success"
-    return Scheduled(due=due, tasks=api.task_instances("hourly", run))
+    cluster.wait(lambda: not cluster.nodes(pool="heavy"), "the pool to be at rest", timeout=150)
+    due = datetime.now(UTC).replace(microsecond=0) + LONGEST_LEAD + LONGEST_TO_PARSE
+    scheduled_dag.schedule_second_run(due)
+    assert datetime.now(UTC) < due - LONGEST_LEAD, "the schedule became known too late"
+    run = scheduled_dag.wait_for_second_run()
+    return Scheduled(due=due, tasks=api.task_instances(NAME, run))
 
 
 def test_the_workers_are_launched_before_the_run_is_due(cluster: Cluster, scheduled: Scheduled) -> None:

@@ -1,6 +1,7 @@
 """Tasks of a chosen kind, length and queue, one to a run, which write down each of their executions.
 
 Run conf: `seconds`, how long the task takes; `again`, how long its later tries take (default: as long as the first).
+A file `released-<run>` in the worker's home ends it sooner.
 Each execution puts an object `ledger/<dag>/<run>/<task>/<map index>/<try>/<unique>` into the bucket of the task logs,
 the one place where a worker may write.
 """
@@ -11,6 +12,7 @@ import os
 import time
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.sdk import dag, task
 
@@ -32,6 +34,10 @@ def _seconds(ti, dag_run) -> int:
     return first if ti.try_number == 1 else dag_run.conf.get("again", first)
 
 
+def _end_file(ti) -> Path:
+    return Path("/var/lib/airflow") / f"released-{ti.run_id}"
+
+
 def _dag(kind: str, queue: str, body) -> None:
     """One DAG: a single task, tried again at once when its node was lost."""
     options = {"retries": 2, "retry_delay": timedelta(seconds=1), "queue": queue}
@@ -49,7 +55,9 @@ def python(ti=None, dag_run=None) -> None:
     _enter(ti)
     seconds = _seconds(ti, dag_run)
     print(f"at work for {seconds} s", flush=True)
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not _end_file(ti).exists():
+        time.sleep(min(1, left))
 
 
 @task(task_id="work")
@@ -57,7 +65,7 @@ def asking(ti=None, dag_run=None) -> None:
     """Asks Airflow for something every second."""
     _enter(ti)
     end = time.monotonic() + _seconds(ti, dag_run)
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - time.monotonic()) > 0 and not _end_file(ti).exists():
         ti.xcom_push(key="left", value=left)
         time.sleep(1)
 
@@ -74,7 +82,11 @@ def greedy(ti=None) -> None:
 @task.bash(task_id="work")
 def bash(ti=None, dag_run=None) -> str:
     _enter(ti)
-    return f"sleep {_seconds(ti, dag_run)} && echo done"
+    # A `sleep` that somebody ends must fail the task.
+    return (
+        f"for _ in $(seq {_seconds(ti, dag_run)}); do [ -e '{_end_file(ti)}' ] && break; sleep 1 || exit 1; done;"
+        " echo done"
+    )
 
 
 for queue in QUEUES:
