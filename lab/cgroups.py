@@ -16,6 +16,9 @@ TOP = Path("/sys/fs/cgroup")
 MEMINFO, OWN = Path("/proc/meminfo"), Path("/proc/self/cgroup")
 HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "pids", "systemd", "unified")
 NODE_CONTROLLERS = ("cpu", "memory", "pids", "io")
+SHARES, WEIGHT = 100 * 1024, 10_000
+"""Of processor time for all nodes together, in either version's unit: a hundred times what one other process, or one
+other cgroup, has. A machine in a region does not slow down because somebody runs unit tests beside it."""
 
 
 def is_unified(top: Path = TOP) -> bool:
@@ -24,8 +27,14 @@ def is_unified(top: Path = TOP) -> bool:
 
 
 def limit_nodes(mib: int, top: Path = TOP) -> None:
-    """Create the cgroup of all nodes with its limit: above it the kernel kills their processes, not the host's."""
+    """Create the cgroup of all nodes with its limit: above it the kernel kills their processes, not the host's.
+
+    For processor time they come before everything else on this machine.
+    """
     if not is_unified(top):
+        if (top / "cpu").is_dir():
+            (top / "cpu" / CGROUP).mkdir(exist_ok=True)
+            (top / "cpu" / CGROUP / "cpu.shares").write_text(str(SHARES))
         directory = top / "memory" / CGROUP
         directory.mkdir(exist_ok=True)
         limit, with_swap = directory / "memory.limit_in_bytes", directory / "memory.memsw.limit_in_bytes"
@@ -43,6 +52,8 @@ def limit_nodes(mib: int, top: Path = TOP) -> None:
             with contextlib.suppress(OSError):  # without it, only the limits of units are not enforced
                 (parent / "cgroup.subtree_control").write_text(f"+{controller}")
     (directory / "memory.max").write_text(str(mib << 20))
+    with contextlib.suppress(OSError):  # the controller may be missing
+        (directory / "cpu.weight").write_text(str(WEIGHT))
     with contextlib.suppress(FileNotFoundError):
         (directory / "memory.swap.max").write_text("0")
 

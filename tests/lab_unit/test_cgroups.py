@@ -78,3 +78,16 @@ def test_all_nodes_together_have_a_limit_in_version_2(tmp_path: Path):
     cgroups.limit_nodes(9 << 10, tmp_path)
     assert (tmp_path / cgroups.CGROUP / "memory.max").read_text() == str(9 * GIB)
     assert (tmp_path / cgroups.CGROUP / "memory.swap.max").read_text() == "0"
+
+
+def test_the_nodes_come_first_when_processor_time_is_scarce(tmp_path: Path):
+    group(tmp_path / "memory", {})
+    group(tmp_path / "cpu", {})
+    cgroups.limit_nodes(9 << 10, tmp_path)
+    assert (tmp_path / "cpu" / cgroups.CGROUP / "cpu.shares").read_text() == str(cgroups.SHARES)
+
+
+def test_the_nodes_come_first_in_version_2_too(tmp_path: Path):
+    group(tmp_path, {"cgroup.controllers": "cpu io memory pids"})
+    cgroups.limit_nodes(9 << 10, tmp_path)
+    assert (tmp_path / cgroups.CGROUP / "cpu.weight").read_text() == str(cgroups.WEIGHT)
