@@ -10,8 +10,9 @@ from lab.cluster import Cluster
 NAME = "scheduled"
 TASKS = 8
 """What it runs at a time."""
-SECONDS = 90
-"""How long each task takes: longer than a boot, so that all of them run at the same time on workers of any age."""
+LONG, SHORT = 90, 20
+"""How long each task of a run takes. Those of the first one outlast a boot, so that all of them run at the same time
+though a worker has still to be launched for some."""
 TEXT = """
 import datetime
 import time
@@ -45,7 +46,7 @@ class ScheduledDag:
         self._cluster = cluster
         self._api = api
         self._start = datetime.now(UTC).replace(microsecond=0)
-        self._put(timedelta(days=1))
+        self._put(timedelta(days=1), LONG)
         api.wait_for_dag(NAME)
 
     def wait_for_first_run(self) -> None:
@@ -55,7 +56,7 @@ class ScheduledDag:
 
     def schedule_second_run(self, due: datetime) -> None:
         """Change the DAG's interval so that its next run is due then, and wait until Airflow knows."""
-        self._put(due - self._start)
+        self._put(due - self._start, SHORT)
         wanted = due.strftime("%Y-%m-%dT%H:%M:%S")
         self._cluster.wait(
             lambda: str(self._api.get(f"/api/v2/dags/{NAME}")["next_dagrun_run_after"]).startswith(wanted),
@@ -74,12 +75,12 @@ class ScheduledDag:
         found = self._api.get(f"/api/v2/dags/{NAME}/dagRuns?order_by=run_after")
         return [run["dag_run_id"] for run in found["dag_runs"]]
 
-    def _put(self, interval: timedelta) -> None:
+    def _put(self, interval: timedelta, seconds: int) -> None:
         text = TEXT.format(
             name=NAME,
             interval=int(interval.total_seconds()),
             start=self._start.isoformat(),
-            seconds=SECONDS,
+            seconds=seconds,
             tasks=TASKS,
         )
         self._cluster.put_dag(f"{NAME}.py", text)
