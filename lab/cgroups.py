@@ -16,8 +16,8 @@ TOP = Path("/sys/fs/cgroup")
 MEMINFO, OWN = Path("/proc/meminfo"), Path("/proc/self/cgroup")
 HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "pids", "systemd", "unified")
 NODE_CONTROLLERS = ("cpu", "memory", "pids", "io")
-SHARES, WEIGHT = 100 * 1024, 10_000
-"""Of processor time for all nodes together, in either version's unit: a hundred times what one other process, or one
+SHARES, WEIGHT = 16 * 1024, 1600
+"""Of processor time for all nodes together, in either version's unit: sixteen times what one other process, or one
 other cgroup, has. A machine in a region does not slow down because somebody runs unit tests beside it."""
 
 
