@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+
 import celery
 import kombu
 import psycopg
@@ -7,7 +12,7 @@ import pytest
 import redis
 
 from tests.node.metadata import Metadata
-from tests.node.programs import load, module
+from tests.node.programs import load, module, program_path
 from tests.node.redis_server import Server
 
 requeue = load("requeue-lost-tasks")
@@ -178,6 +183,22 @@ def test_a_cut_connection_to_the_database_is_opened_anew(metadata: Metadata, tas
     with pytest.raises(psycopg.Error):
         requeue.run_pass(10, tasks, messages, memory)
     assert requeue.run_pass(20, tasks, messages, memory) == []
+
+
+def test_systemd_is_told_after_each_pass_that_it_goes_on(systemd: socket.socket, metadata: Metadata, broker: Server):
+    settings = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.url,
+        "AIRFLOW__CELERY__BROKER_URL": broker.url,
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(DAY),
+    }
+    library = program_path("boot_step.py").parent
+    with subprocess.Popen(
+        [sys.executable, str(program_path("requeue-lost-tasks"))],
+        env=os.environ | settings | {"PYTHONPATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"},
+    ) as process:
+        heard = [systemd.recv(100), systemd.recv(100)]
+        process.kill()
+    assert heard == [b"READY=1", b"WATCHDOG=1"]
 
 
 def test_a_missing_setting_is_named():

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +20,6 @@ scale_pools = load("scale-pools")
 boot_step = module("boot_step")
 scaling_log = module("scaling_log")
 scaling_metrics = module("scaling_metrics")
-service_manager = module("service_manager")
 
 POOLS = {
     "default": {
@@ -39,16 +37,6 @@ SETTINGS = {
     "AIRFLOW__CELERY__BROKER_URL": "redis://:p@127.0.0.1:1/0",
     "AWS_DEFAULT_REGION": "eu-west-1",
 }
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The socket on which systemd listens to its services."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.bind(str(tmp_path / "notify"))
-        channel.settimeout(60)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield channel
 
 
 def start(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -168,18 +156,3 @@ def test_the_metrics_are_read_on_this_machine(monkeypatch: pytest.MonkeyPatch):
     metrics.serve()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         assert 'airflow_unserved_queue_tasks{queue="defualt"} 2.0' in answer.read().decode()
-
-
-def test_systemd_is_told_by_a_name_that_is_no_file(monkeypatch: pytest.MonkeyPatch):
-    name = f"notify-test-{os.getpid()}"
-    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.bind(f"\0{name}")
-        channel.settimeout(10)
-        service_manager.notify("READY=1")
-        assert channel.recv(100) == b"READY=1"
-
-
-def test_nobody_is_told_where_systemd_does_not_ask(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    service_manager.notify("READY=1")

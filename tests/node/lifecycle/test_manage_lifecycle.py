@@ -4,7 +4,10 @@ import json
 import os
 import re
 import signal
+import socket
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from tests.node.programs import load, module
 
 manage_lifecycle = load("manage-lifecycle")
 board_visit = module("lifecycle.board_visit")
+LONGEST_NOTICE_SECONDS = module("lifecycle.metadata_service").LONGEST_NOTICE_SECONDS
 
 ENVIRONMENT = {
     "AIRFLOW__CELERY__BROKER_URL": "redis://127.0.0.1:1/0",
@@ -129,6 +133,39 @@ def test_a_service_that_is_stopped_leaves_nobody_retired(tmp_path: Path):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert not (tmp_path / "retired").exists(), "nobody would call the worker back"
+
+
+def _run(run: Path, looks: int) -> None:
+    """The service, ended by systemd when it has looked so many times."""
+    left = iter(range(looks - 1))
+
+    def wait(_: float) -> None:
+        if next(left, None) is None:
+            sys.exit(0)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit):
+            manage_lifecycle.main(ENVIRONMENT, run=run, wait=wait)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_systemd_is_told_after_each_look_that_it_goes_on(systemd: socket.socket, tmp_path: Path):
+    _run(tmp_path, looks=2)
+    systemd.setblocking(False)
+    heard = []
+    with suppress(BlockingIOError):
+        while True:
+            heard.append(systemd.recv(100))
+    # systemctl speaks there as well; systemd listens to the main process alone.
+    assert [each for each in heard if not each.startswith(b"ERRNO=")] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+
+
+def test_a_hang_costs_less_than_half_of_a_spot_notice(tmp_path: Path):
+    settings = node_root.settings(node_root.build(tmp_path, Role.WORKER), "airflow-lifecycle.service")
+    (hang,), (abort,), (pause,) = settings["WatchdogSec"], settings["TimeoutAbortSec"], settings["RestartSec"]
+    assert int(hang) + int(abort) + int(pause) < LONGEST_NOTICE_SECONDS / 2
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT))

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from node.roles import Role
+from tests.node import node_root
+from tests.node.programs import module
+
+service_manager = module("service_manager")
+
+WATCHED = [
+    (Role.MASTER, "airflow-scaling.service"),
+    (Role.MASTER, "airflow-lost-tasks.service"),
+    (Role.WORKER, "airflow-lifecycle.service"),
+]
+
+
+def test_systemd_is_told_by_a_name_that_is_no_file(monkeypatch: pytest.MonkeyPatch):
+    name = f"notify-test-{os.getpid()}"
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(f"\0{name}")
+        channel.settimeout(10)
+        service_manager.notify("READY=1")
+        assert channel.recv(100) == b"READY=1"
+
+
+def test_nobody_is_told_where_systemd_does_not_ask(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    service_manager.notify("READY=1")
+
+
+@pytest.mark.parametrize(("role", "unit"), WATCHED)
+def test_a_service_that_hangs_is_ended_and_says_where_it_hung(role: Role, unit: str, tmp_path: Path):
+    settings = node_root.settings(node_root.build(tmp_path, role), unit)
+    assert settings["Type"] == ["notify"]
+    assert int(settings["WatchdogSec"][0]) > 0
+    assert int(settings["TimeoutAbortSec"][0]) <= 10, "what takes no signal is killed soon"
+    assert "PYTHONFAULTHANDLER=1" in settings["Environment"], "SIGABRT puts the traceback into the journal"
