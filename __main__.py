@@ -27,6 +27,7 @@ from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
 from node.lock_inputs import stale_locks
+from node.roles import Role
 from node.user_data import user_data
 from settings import load_settings
 
@@ -148,7 +149,7 @@ identities = {
     for pool in (None, *settings.worker_pools)
 }
 # Everything that a node needs from boot to termination, whether or not an argument refers to it. Groups are created
-# after these and deleted before them; launch templates contain only settings.
+# after these and deleted before them; user data contains only settings.
 needs = [network, access, *([endpoints] if endpoints else []), secrets, buckets, web]
 
 masters_launch = NodeLaunch(
@@ -158,6 +159,7 @@ masters_launch = NodeLaunch(
     security_group_id=access.masters,
     instance_profile_arn=identities[None].instance_profile_arn,
     tags=node_tags(settings.tags, cluster=cluster, role="master"),
+    secret_versions=secrets.versions_for(Role.MASTER),
     after=[*needs, identities[None]],
 )
 masters = Masters(
@@ -193,6 +195,7 @@ pool_launches = {
         security_group_id=access.workers,
         instance_profile_arn=identities[pool].instance_profile_arn,
         tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
+        secret_versions=secrets.versions_for(Role.WORKER),
         after=[*worker_needs, identities[pool]],
     )
     for pool, pool_settings in settings.worker_pools.items()

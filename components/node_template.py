@@ -39,6 +39,8 @@ class NodeLaunch:
         image_id: AMI id, or an alias: `resolve:ssm:` and the name of a public parameter, resolved at each launch.
         user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
         tags: on the group, its instances and their volumes; the stack's and the nodes' own.
+        secret_versions: the current version of each secret that the node's services read at boot, by the secret's key.
+            They are tags of the instances, so that a new value changes the launch template and replaces the nodes.
         after: resources that a node needs although no input refers to them, such as the values of its secrets; they are
             created before the group and deleted after it.
     """
@@ -49,6 +51,7 @@ class NodeLaunch:
     security_group_id: pulumi.Input[str]
     instance_profile_arn: pulumi.Input[str]
     tags: Mapping[str, str]
+    secret_versions: Mapping[str, pulumi.Input[str]]
     after: Sequence[pulumi.Resource]
 
     @property
@@ -121,7 +124,9 @@ def launch_template(
             )
         ],
         tag_specifications=[
-            aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=dict(launch.tags))
+            aws.ec2.LaunchTemplateTagSpecificationArgs(
+                resource_type=kind, tags={**launch.tags, **(_secret_tags(launch) if kind == "instance" else {})}
+            )
             for kind in TAGGED_AT_LAUNCH
         ],
         opts=opts,
@@ -179,6 +184,12 @@ def refresh_command(group_name: pulumi.Output[str], region: str, launch: NodeLau
         f" --region {region} --preferences MinHealthyPercentage={MIN_HEALTHY_PERCENT},"
         f"MaxHealthyPercentage={MAX_HEALTHY_PERCENT},SkipMatching={str(launch.skip_matching).lower()}",
     )
+
+
+def _secret_tags(launch: NodeLaunch) -> dict[str, pulumi.Input[str]]:
+    """Not in the user data, which depends on settings alone. A version's id is no secret, and tells nothing of its
+    value."""
+    return {f"airflow:secret:{key}": version for key, version in sorted(launch.secret_versions.items())}
 
 
 def _root_volume(size_gib: int) -> aws.ec2.LaunchTemplateBlockDeviceMappingArgs:

@@ -12,6 +12,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from node.roles import SECRETS, Role
+
 METADATA_ROLE = "airflow"
 """PostgreSQL role, and database, of Airflow's metadata."""
 
@@ -49,15 +51,17 @@ class SecretsArgs:
 class Secrets(pulumi.ComponentResource):
     """The secrets `<cluster>/<key>`, each readable on its own, so that a role gets only the ones it needs.
 
-    Passwords and keys are made once and kept in Pulumi's state, encrypted. Changing the arguments of a random value
-    makes a new one, which nodes take up at the next start of their services. Not so the Fernet key: without the old one
-    the stored connections cannot be read, so Pulumi refuses to replace it when the stack protects its data.
+    Passwords and keys are made once and kept in Pulumi's state, encrypted. A changed value replaces the nodes whose
+    services read it (docs/changing-a-secret.md). Not so the Fernet key: without the old one the stored connections
+    cannot be read, so Pulumi refuses to replace it when the stack protects its data.
     """
 
     arns: Mapping[str, pulumi.Output[str]]
     """By key; AWS ends each with six characters of its own."""
     names: Mapping[str, str]
     """By key: what an operator types to read a value."""
+    versions: Mapping[str, pulumi.Output[str]]
+    """By key: the id of the version that holds the current value. It changes with the value, and only with it."""
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:Secrets", name, None, opts)
@@ -65,9 +69,13 @@ class Secrets(pulumi.ComponentResource):
         secrets = {key: self._secret(name, args, key) for key in DESCRIPTIONS}
         self.arns = {key: secret.arn for key, secret in secrets.items()}
         self.names = {key: f"{args.cluster}/{key}" for key in DESCRIPTIONS}
-        for key, secret in secrets.items():
-            self._store(name, key, secret, values[key])
+        self.versions = {key: self._store(name, key, secret, values[key]) for key, secret in secrets.items()}
         self.register_outputs({})
+
+    def versions_for(self, role: Role) -> Mapping[str, pulumi.Output[str]]:
+        """The versions that replace the role's nodes when they change: of the secrets that its services read. What only
+        the preparation of the database reads is read anew at each boot, and changes nothing on a node that runs."""
+        return {key: self.versions[key] for key in SECRETS[role]}
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
@@ -113,10 +121,14 @@ class Secrets(pulumi.ComponentResource):
             opts=self._child(protect=args.protect and key == "fernet-key"),
         )
 
-    def _store(self, name: str, key: str, secret: aws.secretsmanager.Secret, value: pulumi.Output[str]) -> None:
-        aws.secretsmanager.SecretVersion(
+    def _store(
+        self, name: str, key: str, secret: aws.secretsmanager.Secret, value: pulumi.Output[str]
+    ) -> pulumi.Output[str]:
+        """Returns the version's id. The provider never overwrites a version: a new value is a new one."""
+        version = aws.secretsmanager.SecretVersion(
             f"{name}-{key}-value", secret_id=secret.id, secret_string=value, opts=self._child()
         )
+        return version.version_id
 
 
 def database_dsn(password: str, host: str, port: int) -> str:

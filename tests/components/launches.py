@@ -11,6 +11,7 @@ LAUNCH = NodeLaunch(
     security_group_id="sg-nodes",
     instance_profile_arn="arn:aws:iam::111122223333:instance-profile/airflow-prod-node",
     tags={"Project": "airflow", "airflow:role": "node"},
+    secret_versions={"broker-url": "11111111-2222-4333-8444-555555555555"},
     after=[],
 )
 """How nodes are launched; tests override what matters to them with dataclasses.replace."""

@@ -60,7 +60,12 @@ def test_a_node_has_no_public_address_whatever_its_subnet_says():
 def test_instances_and_volumes_carry_the_stack_s_tags():
     tagged = {spec["resourceType"]: spec["tags"] for spec in template().inputs["tagSpecifications"]}
     assert set(tagged) == {"instance", "volume"}
-    assert all(tags == LAUNCH.tags for tags in tagged.values()), "default tags do not reach what a group starts"
+    assert all(LAUNCH.tags.items() <= tags.items() for tags in tagged.values()), "default tags do not reach them"
+
+
+def test_another_version_of_a_secret_is_another_launch_template():
+    [tags] = [spec["tags"] for spec in template().inputs["tagSpecifications"] if spec["resourceType"] == "instance"]
+    assert tags["airflow:secret:broker-url"] == LAUNCH.secret_versions["broker-url"]
 
 
 def test_a_node_that_powers_off_is_gone():
