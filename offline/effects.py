@@ -19,7 +19,7 @@ TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _MOST_CAUSES = 4
 _ENVIRONMENT = "/etc/airflow/airflow.env"
 # The tag of an instance with the version of a secret.
-_SECRET_TAG = ".airflow:secret:"
+_VERSION_TAG = ".airflow:secret:"
 
 
 def effects(changes: Changes) -> list[str]:
@@ -150,8 +150,8 @@ def _causes(difference: Difference) -> Iterator[str]:
             continue
         changed = (line for line in lines if line[:1] in ("-", "+") and not line.startswith(("---", "+++")))
         yield from (re.split(r"[=.\[]", line[1:])[0] for line in changed)
-    if _SECRET_TAG in difference.path:
-        yield f"the secret {difference.path.partition(_SECRET_TAG)[2]}"
+    if _VERSION_TAG in difference.path:
+        yield f"the secret {difference.path.partition(_VERSION_TAG)[2]}"
     elif not difference.files and difference.key != "tagsAll":
         yield difference.key
 

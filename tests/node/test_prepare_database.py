@@ -34,6 +34,9 @@ class Cluster:
     commands: list[Sequence[str]] = field(default_factory=list)
     stdin: list[str | None] = field(default_factory=list)
     exit_codes: dict[str, int] = field(default_factory=dict)
+    changed_secrets: dict[str, str] = field(default_factory=dict)
+    """Their values by now, where those are no longer what this master has read."""
+    package: Path = Path("/nonexistent")
     busy: threading.Lock = field(default_factory=threading.Lock)
 
     def environment(self, **changes: str) -> dict[str, str]:
@@ -48,6 +51,8 @@ class Cluster:
             "NODE_ADMIN_PASSWORD": "first admin's",
             "NODE_CLUSTER": "airflow-prod",
             "NODE_ARTIFACTS": "0000/airflow.txt",
+            "NODE_SECRETS": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow-prod/database-dsn"
+            " AIRFLOW__CELERY__RESULT_BACKEND=airflow-prod/result-backend",
         } | changes
 
     @property
@@ -89,7 +94,15 @@ class Cluster:
 
     def prepare(self, **changes: str) -> str:
         """Run the step."""
-        return prepare_database.prepare(self.environment(**changes), self.airflow)
+        environment = self.environment(**changes)
+        variables = {
+            secret: name for name, _, secret in (i.partition("=") for i in environment["NODE_SECRETS"].split())
+        }
+
+        def read(secret: str) -> str:
+            return self.changed_secrets.get(secret, environment[variables[secret]])
+
+        return prepare_database.prepare(environment, self.airflow, read, lambda: self.package)
 
     def opens(self, user: str, password: str, database: str) -> bool:
         """Whether the password opens the database."""
@@ -104,13 +117,21 @@ def _name(text: str) -> sql.Identifier:
     return sql.Identifier(text)
 
 
+def _migration(package: Path, revision: str, folder: str = "migrations/versions") -> None:
+    """A migration of the installed Airflow."""
+    (package / folder).mkdir(parents=True, exist_ok=True)
+    (package / folder / f"0001_{revision}.py").write_text(f'# It\'s a revision.\nrevision = "{revision}"\n')
+
+
 @pytest.fixture
-def cluster(server: postgresql.Server, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def cluster(server: postgresql.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(prepare_database.boot_step, "wait", lambda _: None)
     # The tests' server speaks no TLS.
     for variable in ("PGSSLMODE", "PGSSLROOTCERT"):
         monkeypatch.delenv(variable, raising=False)
-    found = Cluster(server, f"c{next(_numbers)}")
+    found = Cluster(server, f"c{next(_numbers)}", package=tmp_path / "airflow")
+    for folder in ("migrations/versions", "providers/fab/migrations/versions"):
+        _migration(found.package, "abc", folder)
     with server.superuser() as root:
         statement = sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}")
         root.execute(statement.format(_name(found.admin), sql.Literal(ADMIN_PASSWORD)))
@@ -205,6 +226,7 @@ def test_tables_that_were_downgraded_by_hand_are_brought_up_to_date(cluster: Clu
     cluster.prepare()
     with cluster.server.superuser(cluster.name) as database:
         database.execute("UPDATE alembic_version SET version_num = 'older'")
+    _migration(cluster.package, "older")
     assert cluster.prepare() != "the database was prepared already"
 
 
@@ -214,6 +236,46 @@ def test_a_password_that_was_rotated_opens_the_database(cluster: Cluster):
     cluster.prepare()
     assert cluster.opens(cluster.name, "an%other:", cluster.name)
     assert not cluster.opens(cluster.name, HOSTILE, cluster.name)
+
+
+def test_a_master_that_has_waited_for_the_lock_does_not_set_a_password_that_has_changed_since(cluster: Cluster):
+    cluster.prepare()
+    cluster.changed_secrets = {"airflow-prod/database-dsn": "the current one"}
+    current, cluster.password = cluster.password, "an old one"
+    with pytest.raises(prepare_database.StepFailedError, match="airflow-prod/database-dsn has changed since"):
+        cluster.prepare()
+    assert cluster.opens(cluster.name, current, cluster.name), "the other masters work with it"
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "alembic_version_fab"])
+def test_an_old_master_waits_while_the_tables_are_those_of_a_newer_airflow(
+    cluster: Cluster, table: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """It reboots after the migration, or its stack was rolled back: a replacement would fail in the same way."""
+    cluster.prepare()
+    before = len(cluster.commands)
+
+    def version(number: str) -> None:
+        with cluster.server.superuser(cluster.name) as database:
+            database.execute(sql.SQL("UPDATE {} SET version_num = %s").format(_name(table)), [number])
+
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        assert len(cluster.commands) == before, "Airflow's own command would fail"
+        free = prepare_database.Account(cluster.admin, ADMIN_PASSWORD, "127.0.0.1", cluster.server.port, "postgres")
+        with prepare_database.locked(prepare_database.connect(free)):
+            pass  # The newer masters get the lock.
+        if len(waits) == 40:
+            version("abc")
+
+    version("newer")
+    monkeypatch.setattr(prepare_database.boot_step, "wait", wait)
+    assert cluster.prepare(NODE_ARTIFACTS="1111/airflow.txt") == "the database is prepared; there is an admin already"
+    said = [line for line in capsys.readouterr().out.splitlines() if "does not know" in line]
+    assert [line.rpartition("(")[2] for line in said] == ["0 min so far)", "15 min so far)"]
+    assert f"{table} is at newer" in said[0]
 
 
 def test_the_server_is_sent_no_password(cluster: Cluster):
