@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aws_facts import limits, regions
-from setting_rules.draining import GENERATIONS
+from setting_rules.draining import most_instances
 from setting_rules.faults import Fault, counted, shown
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ def zones_exist(settings: Settings) -> Iterator[Fault]:
 
 def own_range_holds_the_nodes(settings: Settings) -> Iterator[Fault]:
     """The private subnets have an address for every master, load balancer and endpoint, and for twice `maxSize`
-    workers: while a pool is replaced, the old ones finish their tasks."""
+    workers and a tenth: while a pool is replaced, the old ones finish their tasks."""
     own = settings.network
     if not own.cidr or own.existing or not own.zones:
         return
     given = ipaddress.IPv4Network(own.cidr)
     free = _addresses_for_nodes(given.prefixlen, own)
-    workers = GENERATIONS * sum(pool.max_size for pool in settings.worker_pools.values())
+    workers = sum(most_instances(pool.max_size) for pool in settings.worker_pools.values())
     nodes = settings.masters.count + 1 + workers
     if nodes > free:
         wider = range(given.prefixlen - 1, limits.VPC_PREFIXES[0] - 1, -1)

@@ -16,7 +16,7 @@ from tests.node.programs import load
 
 STEPS = {
     Role.MASTER: ["artifacts", "ca-bundle", "install", "secrets", "database"],
-    Role.WORKER: ["artifacts", "ca-bundle", "install", "secrets"],
+    Role.WORKER: ["artifacts", "ca-bundle", "install", "secrets", "admission"],
 }
 NEEDS = {
     "artifacts": [],
@@ -24,9 +24,10 @@ NEEDS = {
     "install": ["artifacts"],
     "secrets": ["artifacts"],
     "database": ["ca-bundle", "install", "secrets"],
+    "admission": ["ca-bundle", "install", "secrets"],
 }
 # What the role's services wait for: the last steps that do not wait for each other.
-LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["ca-bundle", "install", "secrets"]}
+LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["admission", "ca-bundle", "install", "secrets"]}
 SERVICES = {
     Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"],
     Role.WORKER: ["worker"],
@@ -251,9 +252,36 @@ def test_a_node_says_that_it_is_in_service_and_fails_if_it_cannot(roots: dict[Ro
     assert "airflow-database.service" not in waits_for, "a long migration needs its heartbeats"
 
 
+def test_a_worker_says_on_its_console_why_it_takes_no_tasks_yet(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.WORKER, "admission")
+    assert settings["StandardOutput"] == ["journal+console"]
+    limit = load("await-admission").LIMIT_SECONDS / 60
+    assert int(settings["TimeoutStartSec"][0].removesuffix("min")) > limit, "systemd would give no reason"
+
+
+def test_masters_tell_the_workers_their_version_when_they_are_in_service(roots: dict[Role, Path]):
+    drop_in = roots[Role.MASTER] / node_root.UNITS / "airflow-in-service.service.d/10-publish.conf"
+    assert re.search(r"^OnSuccess=.*\bairflow-announce\.service\b", drop_in.read_text(), re.MULTILINE)
+    settings = _settings(roots, Role.MASTER, "announce")
+    assert settings["Restart"] == ["on-failure"], "workers of a new Airflow wait for it"
+    assert settings["User"] == ["airflow"]
+
+
+def test_a_changed_password_is_taken_up_within_two_minutes(roots: dict[Role, Path]):
+    target = (roots[Role.MASTER] / node_root.UNITS / "airflow-node.target").read_text()
+    assert re.search(r"^Wants=.*\bairflow-renew-secrets\.timer\b", target, re.MULTILINE)
+    timer = (roots[Role.MASTER] / node_root.UNITS / "airflow-renew-secrets.timer").read_text()
+    assert "OnUnitInactiveSec=1min" in timer
+    assert "RandomizedDelaySec=30s" in timer, "not all masters restart their services at once"
+    settings = _settings(roots, Role.MASTER, "renew-secrets")
+    assert not {"Requires", "BindsTo", "PartOf"} & settings.keys(), (
+        "it would be stopped by the restart that it asks for"
+    )
+
+
 def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(roots: dict[Role, Path]):
     drop_in = roots[Role.MASTER] / node_root.UNITS / "airflow-in-service.service.d/10-publish.conf"
-    assert "OnSuccess=airflow-publish.service" in drop_in.read_text()
+    assert re.search(r"^OnSuccess=.*\bairflow-publish\.service\b", drop_in.read_text(), re.MULTILINE)
     settings = _settings(roots, Role.MASTER, "publish")
     assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
     assert "OnFailure" not in settings, "other nodes can do without"

@@ -107,7 +107,7 @@ def test_a_range_too_small_for_its_nodes_is_refused():
     assert len(faults) == 1
     # A /22 has private /26 subnets: 59 usable addresses each, 8 of them for the load balancer.
     assert "leaves 153 addresses for nodes in 3 zones" in faults[0].given
-    assert "a range for 319 nodes: 2 masters, one more during a replacement, 316 workers" in faults[0].allowed
+    assert "a range for 335 nodes: 2 masters, one more during a replacement, 332 workers" in faults[0].allowed
 
 
 @pytest.mark.parametrize("key", ["privateSubnetIds", "dataSubnetIds"])

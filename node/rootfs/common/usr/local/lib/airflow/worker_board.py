@@ -203,7 +203,7 @@ def _read_group(text: str | bytes) -> Group | None:
         group = record.from_fields(Group, json.loads(text))
     except UNREADABLE:
         return None
-    sizes = (group.minimum, group.maximum, group.desired)
+    sizes = (group.minimum, group.maximum, group.desired, group.instances)
     return group if all(isinstance(size, int) for size in sizes) else None
 
 

@@ -111,7 +111,12 @@ class LaunchGroups:
 
 def _read(group: dict[str, Any]) -> LaunchGroup:
     return LaunchGroup(
-        sizes=Group(minimum=group["MinSize"], maximum=group["MaxSize"], desired=group["DesiredCapacity"]),
+        sizes=Group(
+            minimum=group["MinSize"],
+            maximum=group["MaxSize"],
+            desired=group["DesiredCapacity"],
+            instances=len(group.get("Instances", [])),
+        ),
         in_service=frozenset(
             instance["InstanceId"]
             for instance in group.get("Instances", [])

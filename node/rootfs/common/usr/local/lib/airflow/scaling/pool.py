@@ -47,11 +47,16 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Sizes of an Auto Scaling group, in instances."""
+    """Sizes of an Auto Scaling group, in instances.
+
+    Attributes:
+        instances: all that it lists, with those that boot, and those that leave and still finish their tasks.
+    """
 
     minimum: int
     maximum: int
     desired: int
+    instances: int = 0
 
     def within(self, size: int) -> int:
         """The size, or the nearest one that the group may have."""

@@ -1,0 +1,41 @@
+"""Which Airflow the masters run, as they tell the workers through the artifacts bucket.
+
+A worker's Task SDK must not be newer than the api-server that it speaks to: an older server does not know a newer
+execution API. The other way round is supported: https://airflow.apache.org/docs/task-sdk/stable/
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import aws_request
+from aws_request import AwsError
+from packaging.version import InvalidVersion, Version
+
+# Only masters may write below this prefix.
+KEY = "environments/masters-airflow-version"
+
+
+def installed() -> Version:
+    """The Airflow of this node."""
+    return Version(importlib.metadata.version("apache-airflow-core"))
+
+
+def read(bucket: str) -> Version | None:
+    """The oldest Airflow among the masters that serve; None before the first master has told. Raises AwsError, OSError.
+
+    Masters tell when all of them run the same. So while they are replaced, this is still the version before.
+    """
+    try:
+        return Version(aws_request.get_object(bucket, KEY).decode(errors="replace").strip())
+    except AwsError as error:
+        if error.code == "NoSuchKey":
+            return None
+        raise
+    except InvalidVersion:
+        return None
+
+
+def write(bucket: str, version: Version) -> None:
+    """Tell the workers. Raises AwsError, OSError."""
+    aws_request.put_object(bucket, KEY, f"{version}\n".encode(), {})

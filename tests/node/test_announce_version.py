@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from packaging.version import Version
+
+from tests.node.programs import load, module
+
+announce_version = load("announce-version")
+masters_version = module("masters_version")
+BUCKET = "airflow-prod-artifacts"
+
+
+def instance(name: str, version: str, state: str = "InService", template: str = "lt-1") -> Mapping[str, Any]:
+    return {
+        "InstanceId": name,
+        "LifecycleState": state,
+        "LaunchTemplate": {"LaunchTemplateId": template, "LaunchTemplateName": "masters", "Version": version},
+    }
+
+
+@pytest.fixture
+def told(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
+    """What the workers are told; nothing at first."""
+    monkeypatch.setattr(masters_version, "installed", lambda: Version("3.4.0"))
+    s3 = aws_over_http.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
+    def read() -> str | None:
+        version = masters_version.read(BUCKET)
+        return str(version) if version else None
+
+    return read
+
+
+def test_masters_of_a_fresh_cluster_tell_their_version_at_once(told: Callable[[], str | None]):
+    announce_version.announce(BUCKET, "i-new", lambda: [instance("i-new", "1"), instance("i-other", "1")])
+    assert told() == "3.4.0"
+
+
+def test_a_new_master_tells_its_version_when_the_last_old_one_serves_no_more(
+    told: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
+):
+    masters_version.write(BUCKET, Version("3.3.2"))
+    steps = [
+        [instance("i-old", "1"), instance("i-old2", "1"), instance("i-new", "2", "Pending:Wait")],
+        [instance("i-old", "1"), instance("i-old2", "1"), instance("i-new", "2")],
+        [instance("i-old", "1"), instance("i-old2", "1", "Terminating"), instance("i-new", "2")],
+        [instance("i-old", "1", "Standby"), instance("i-new", "2"), instance("i-new2", "2")],
+        [instance("i-old", "1", "Terminating:Proceed"), instance("i-new", "2"), instance("i-new2", "2")],
+    ]
+    before: list[str | None] = []
+    monkeypatch.setattr(announce_version.boot_step, "wait", lambda _: before.append(told()))
+    group = iter([steps[0], *steps])
+    announce_version.announce(BUCKET, "i-new", lambda: next(group))
+    assert before == ["3.3.2"] * 4
+    assert told() == "3.4.0"
+
+
+@pytest.mark.parametrize(
+    ("others", "alike"),
+    [
+        ([], True),
+        ([instance("i-b", "7")], True),
+        ([instance("i-b", "6")], False),
+        ([instance("i-b", "8")], False),
+        ([instance("i-b", "7", template="lt-2")], False),
+        ([instance("i-b", "6", "Pending:Wait"), instance("i-c", "6", "Terminating:Wait")], True),
+    ],
+)
+def test_masters_are_alike_if_all_that_serve_come_from_one_version_of_a_template(others: list[Any], alike: bool):
+    assert announce_version.are_alike([instance("i-a", "7"), *others], "i-a") is alike
+
+
+def test_a_master_that_its_group_does_not_list_yet_says_nothing_for_the_others():
+    assert not announce_version.are_alike([instance("i-old", "1")], "i-new")
+
+
+def test_an_answer_of_aws_that_is_none_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    def refuse(_: str) -> list[Any]:
+        raise OSError("no route")
+
+    monkeypatch.setattr(announce_version, "describe_group", refuse)
+    names = ("NODE_ARTIFACTS_BUCKET", "NODE_GROUP", "NODE_INSTANCE_ID")
+    with pytest.raises(announce_version.StepFailedError, match="AWS does not answer as it should: no route"):
+        announce_version.step(dict.fromkeys(names, "x"))
