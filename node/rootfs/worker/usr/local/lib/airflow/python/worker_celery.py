@@ -6,7 +6,7 @@ import node_celery
 
 CONFIG = {
     **node_celery.CONFIG,
-    "imports": (*node_celery.CONFIG.get("imports", ()), "worker_report"),
+    "imports": (*node_celery.CONFIG.get("imports", ()), "worker_report", "task_cgroups"),
     # A worker takes a message when it has a slot for it; what it cannot start at once is somebody else's.
     "worker_disable_prefetch": True,
 }

@@ -1,0 +1,192 @@
+"""Ends what tasks leave behind: processes in the background, in sessions of their own, or whose supervisor was killed.
+
+Each process of Celery's pool supervises one task at a time, in a cgroup of its own. Whatever the task starts belongs to
+that cgroup, wherever its parents have gone. When the task has ended, the supervisor kills what is left there. When the
+supervisor itself has gone, to the kernel for lack of memory as a rule, Celery's main process kills all that it has
+left, before Celery reports the task as failed and Airflow may run it again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from celery.concurrency import asynpool, get_implementation, prefork
+from celery.signals import task_postrun, worker_init, worker_process_init, worker_ready
+from celery.utils.log import get_logger
+
+CGROUPS = Path("/sys/fs/cgroup")
+PREFIX = "supervisor-"
+PERIOD_SECONDS = 1.0
+# A process in the midst of a disk's or a network file system's answer dies when that has come.
+DEATH_SECONDS = 5.0
+LOOK_SECONDS = 0.01
+
+logger = get_logger(__name__)
+
+
+def own_cgroup(top: Path) -> Path:
+    """This process's cgroup: of version 2 or, on a host with version 1, in systemd's hierarchy."""
+    is_unified = (top / "cgroup.controllers").exists()
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == ("" if is_unified else "name=systemd"):
+            return (top if is_unified else top / "systemd") / path.lstrip("/")
+    raise FileNotFoundError(f"this process has no cgroup below {top}")
+
+
+class TaskCgroups:
+    """The supervisors' cgroups, below that of Celery's main process, which makes this object."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._main_pid = os.getpid()
+
+    def enter(self) -> None:
+        """Move this process, a supervisor, into a cgroup of its own."""
+        cgroup = self._cgroup(os.getpid())
+        cgroup.mkdir(exist_ok=True)
+        (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+
+    def end_rest(self) -> list[str]:
+        """Kill everything in this supervisor's cgroup but itself; the processes' names and numbers."""
+        return _kill(self._cgroup(os.getpid()), spare=os.getpid())
+
+    def end_abandoned(self) -> dict[int, list[str]]:
+        """Kill what supervisors that are gone have left, by the number of the supervisor."""
+        ended: dict[int, list[str]] = {}
+        for cgroup in self._parent.glob(f"{PREFIX}*"):
+            supervisor = int(cgroup.name.removeprefix(PREFIX))
+            if not self._lives(supervisor):
+                if killed := _kill(cgroup):
+                    ended[supervisor] = killed
+                _remove(cgroup)
+        return ended
+
+    def _cgroup(self, supervisor: int) -> Path:
+        return self._parent / f"{PREFIX}{supervisor}"
+
+    def _lives(self, supervisor: int) -> bool:
+        """Whether the number is still that of a process of the pool, and not a dead one's or a later process's."""
+        try:
+            stat = Path(f"/proc/{supervisor}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        # The second field is a name in brackets, which may hold anything.
+        state, parent = stat.rpartition(")")[2].split()[:2]
+        return state not in ("Z", "X") and int(parent) == self._main_pid
+
+
+def _kill(cgroup: Path, *, spare: int = 0) -> list[str]:
+    """Kill until nobody is left: what is about to fork may do so once more."""
+    killed: dict[int, str] = {}
+    deadline = time.monotonic() + DEATH_SECONDS
+    while left := [pid for pid in _members(cgroup) if pid != spare]:
+        for pid in left:
+            killed.setdefault(pid, _name(pid))
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    return [f"{name} ({pid})" for pid, name in killed.items()]
+
+
+def _members(cgroup: Path) -> Iterator[int]:
+    """The living processes in the cgroup and in those that a task has made below it."""
+    for file in cgroup.rglob("cgroup.procs"):
+        # It may go while it is read.
+        with suppress(OSError):
+            # Zero stands for a process of another PID namespace.
+            yield from (pid for pid in map(int, file.read_text().split()) if pid)
+
+
+def _name(pid: int) -> str:
+    """Its program; the arguments may hold secrets."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return "unknown"
+
+
+def _remove(cgroup: Path) -> None:
+    for directory, _, _ in os.walk(cgroup, topdown=False):
+        with suppress(OSError):
+            Path(directory).rmdir()
+
+
+class _Pool(asynpool.AsynPool):
+    def process_flush_queues(self, proc: Any) -> None:
+        """What Celery does first about a process of the pool that has ended. Its task is reported as failed later."""
+        _end_abandoned()
+        super().process_flush_queues(proc)
+
+
+class TaskPool(prefork.TaskPool):
+    """Celery's own pool of processes, which leaves nothing behind of one that is gone."""
+
+    Pool = _Pool
+
+
+_cgroups: TaskCgroups | None = None
+_one_at_a_time = threading.Lock()
+
+
+@worker_init.connect
+def _install(sender: Any, **_: Any) -> None:
+    """Right before Celery makes its pool."""
+    global _cgroups
+    if get_implementation(sender.pool_cls) is not prefork.TaskPool:
+        return
+    try:
+        _cgroups = TaskCgroups(own_cgroup(CGROUPS))
+    except OSError as error:
+        logger.warning("What tasks leave behind is not ended: %s", error)
+        return
+    sender.pool_cls = TaskPool
+
+
+@worker_process_init.connect
+def _enter(**_: Any) -> None:
+    if _cgroups is not None:
+        try:
+            _cgroups.enter()
+        except OSError as error:
+            logger.warning("What tasks leave behind is not ended when they end: %s", error)
+
+
+@task_postrun.connect
+def _end_rest(**_: Any) -> None:
+    if _cgroups is not None and (ended := _cgroups.end_rest()):
+        logger.warning("A task has ended; killed what it left behind: %s.", ", ".join(ended))
+
+
+@worker_ready.connect
+def _watch(**_: Any) -> None:
+    """Celery's main thread may wait for the broker for long, while Airflow misses the task's heartbeat."""
+    if _cgroups is not None:
+        threading.Thread(target=_watch_for_ever, daemon=True).start()
+
+
+def _watch_for_ever() -> None:
+    while True:
+        time.sleep(PERIOD_SECONDS)
+        _end_abandoned()
+
+
+def _end_abandoned() -> None:
+    try:
+        with _one_at_a_time:
+            ended = _cgroups.end_abandoned() if _cgroups is not None else {}
+    except Exception:
+        # Whatever it was: an error here would end Celery's pool.
+        logger.exception("What tasks have left behind could not be ended.")
+        return
+    for supervisor, killed in ended.items():
+        logger.warning("The task supervisor %d is gone; killed what it left behind: %s.", supervisor, ", ".join(killed))
