@@ -34,6 +34,8 @@ _INSTEAD = {
     ): "set airflow:web.domain: the UI then uses HTTPS, and its cookies are sent over HTTPS only",
     ("logging", "remote_base_log_folder"): "leave it out: logs go to the stack's own bucket",
     ("dag_processor", "dag_bundle_config_list"): "leave it out: DAGs come from the stack's own bucket",
+    ("dag_processor", "refresh_interval"): "set dag_processor.bundle_refresh_check_interval instead: each master "
+    "fetches the DAGs that often, every 5 seconds by default",
 }
 
 _NO_CELERY_WORKER = "remove it: tasks run on the Celery workers of airflow:workerPools, and nowhere else"

@@ -178,6 +178,13 @@ def test_the_dags_come_from_the_bucket():
     assert bundle["kwargs"]["bucket_name"] == WORKER.dags_bucket
 
 
+def test_every_master_fetches_the_dags_by_its_own_clock():
+    variables = master(config={"dag_processor": {"refresh_interval": 30}}).variables()
+    assert variables["AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL"] == "0", (
+        "above zero, a master that has fetched the DAGs keeps the others from it for that time, again and again"
+    )
+
+
 def test_only_a_worker_has_queues():
     assert parse(WORKER.render())["NODE_QUEUES"] == "default,reports"
     assert "NODE_QUEUES" not in MASTER.variables()

@@ -64,8 +64,19 @@ def test_the_remedy_for_an_option_of_an_older_airflow_is_its_current_name():
     assert the_fault({"airflow:config": {"webserver": {"base_url": "x"}}}).remedy == (
         "it is now called api.base_url: set airflow:web.domain"
     )
-    fault = the_fault({"airflow:config": {"scheduler": {"dag_dir_list_interval": 30}}})
-    assert fault.remedy.startswith("write it as dag_processor.refresh_interval, its current name, and check")
+    fault = the_fault({"airflow:config": {"scheduler": {"min_file_process_interval": 60}}})
+    assert fault.remedy.startswith("write it as dag_processor.min_file_process_interval, its current name, and check")
+
+
+@pytest.mark.parametrize(
+    ("section", "option"), [("dag_processor", "refresh_interval"), ("scheduler", "dag_dir_list_interval")]
+)
+def test_the_fault_for_how_often_dags_are_fetched_names_the_option_that_works_with_several_masters(
+    section: str, option: str
+):
+    fault = the_fault({"airflow:config": {section: {option: 60}}})
+    assert "set dag_processor.bundle_refresh_check_interval" in fault.remedy
+    assert faults_of({"airflow:config": {"dag_processor": {"bundle_refresh_check_interval": 60}}}) == ()
 
 
 def test_an_option_that_became_a_connection_gets_that_remedy():
