@@ -47,8 +47,8 @@ def test_a_changed_dag_reaches_both_masters_within_seconds_and_a_deleted_one_doe
     cluster.wait(lambda: is_deleted(cluster, "changing"), "the DAG to be gone", timeout=SECONDS_TO_FETCH)
     seen = {master: refreshes(master) for master in masters}
     cluster.wait(
-        lambda: all(refreshes(master) >= seen[master] + 3 for master in masters) or not is_deleted(cluster, "changing"),
-        "both masters to fetch the DAGs three times more",
+        lambda: all(refreshes(master) >= seen[master] + 2 for master in masters) or not is_deleted(cluster, "changing"),
+        "both masters to fetch the DAGs twice more",
         timeout=90,
     )
     assert is_deleted(cluster, "changing"), "it came back"
