@@ -18,6 +18,11 @@ from settings import RetentionSettings
 NONCURRENT_DAYS = 30
 """How long an overwritten or deleted object can be brought back."""
 
+# Of a log that is rewritten all the time (docs/adr/0019): S3 counts in days, and keeps up to 100 versions.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_NoncurrentVersionExpiration.html
+SURPLUS_DAYS = 1
+NEWEST_VERSIONS = 10
+
 ABANDONED_UPLOAD_DAYS = 7
 
 
@@ -50,6 +55,8 @@ class _Purpose:
     keep_days: int | None
     """Objects expire after so many days; None keeps them."""
     versioned: bool
+    rewritten: bool = False
+    """Objects are overwritten as a matter of course: of each, only the newest versions are kept for long."""
     stateful: bool
     """Holds what nobody can make again."""
 
@@ -70,7 +77,9 @@ class Buckets(pulumi.ComponentResource):
         super().__init__("airflow:data:Buckets", name, None, opts)
         keep_task_logs, keep_access_logs = args.retention.task_logs_days, args.retention.access_logs_days
         self.task_logs = self._bucket(
-            name, args, _Purpose(suffix="task-logs", keep_days=keep_task_logs, versioned=True, stateful=True)
+            name,
+            args,
+            _Purpose(suffix="task-logs", keep_days=keep_task_logs, versioned=True, rewritten=True, stateful=True),
         )
         self.dags = self._bucket(name, args, _Purpose(suffix="dags", keep_days=None, versioned=True, stateful=True))
         self.artifacts = self._bucket(
@@ -129,7 +138,7 @@ class Buckets(pulumi.ComponentResource):
         aws.s3.BucketLifecycleConfiguration(
             f"{label}-lifecycle",
             bucket=bucket.id,
-            rules=lifecycle_rules(purpose.keep_days, versioned=purpose.versioned),
+            rules=lifecycle_rules(purpose.keep_days, versioned=purpose.versioned, rewritten=purpose.rewritten),
             # A rule on noncurrent versions needs a bucket that has versions.
             opts=self._child(depends_on=[versioning] if versioning else None),
         )
@@ -171,22 +180,38 @@ class Buckets(pulumi.ComponentResource):
         )
 
 
-def lifecycle_rules(keep_days: int | None, *, versioned: bool) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
-    """One rule for all objects; S3 takes no more than one `expiration` in it."""
+def lifecycle_rules(
+    keep_days: int | None, *, versioned: bool, rewritten: bool
+) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
+    """Rules for all objects of a bucket. Where two of them apply to a version, S3 follows the one that deletes first.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
+    """
     expiration = aws.s3.BucketLifecycleConfigurationRuleExpirationArgs
     noncurrent = aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs
     abandoned = aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs
-    return [
-        aws.s3.BucketLifecycleConfigurationRuleArgs(
-            id="expire",
-            status="Enabled",
-            filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-            # With days, S3 also clears away the delete markers that are left alone; without, it has to be told.
-            expiration=expiration(days=keep_days) if keep_days else expiration(expired_object_delete_marker=True),
+    markers = expiration(expired_object_delete_marker=True)
+    rules = [
+        _rule(
+            "expire",
+            expiration=expiration(days=keep_days) if keep_days else markers,
             noncurrent_version_expiration=noncurrent(noncurrent_days=NONCURRENT_DAYS) if versioned else None,
             abort_incomplete_multipart_upload=abandoned(days_after_initiation=ABANDONED_UPLOAD_DAYS),
         )
     ]
+    if versioned and keep_days:
+        # S3 takes one `expiration` in a rule. With days alone it would keep the delete marker of an expired object for
+        # as many days again.
+        rules.append(_rule("delete-markers", expiration=markers))
+    if rewritten:
+        surplus = noncurrent(noncurrent_days=SURPLUS_DAYS, newer_noncurrent_versions=NEWEST_VERSIONS)
+        rules.append(_rule("surplus-versions", noncurrent_version_expiration=surplus))
+    return rules
+
+
+def _rule(id_: str, **actions: Any) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
+    everything = aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
+    return aws.s3.BucketLifecycleConfigurationRuleArgs(id=id_, status="Enabled", filter=everything, **actions)
 
 
 def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:

@@ -51,9 +51,12 @@ def statements(recording: Recording, purpose: str) -> dict[str, dict]:
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
+def rules(recording: Recording, purpose: str) -> dict[str, dict]:
+    return {item["id"]: item for item in recording.named(LIFECYCLE, f"buckets-{purpose}-lifecycle").inputs["rules"]}
+
+
 def rule(recording: Recording, purpose: str) -> dict:
-    (only,) = recording.named(LIFECYCLE, f"buckets-{purpose}-lifecycle").inputs["rules"]
-    return only
+    return rules(recording, purpose)["expire"]
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
@@ -127,6 +130,25 @@ def test_logs_expire_after_the_set_days_and_dags_never():
     assert rule(recording, "access-logs")["expiration"] == {"days": 90}
     assert rule(recording, "dags")["expiration"] == {"expiredObjectDeleteMarker": True}
     assert rule(recording, "artifacts")["expiration"] == {"expiredObjectDeleteMarker": True}
+
+
+def test_a_task_log_that_is_rewritten_at_each_poke_keeps_few_versions():
+    recording = buckets()
+    surplus = rules(recording, "task-logs")["surplus-versions"]
+    assert surplus["noncurrentVersionExpiration"] == {"noncurrentDays": 1, "newerNoncurrentVersions": 10}
+    assert surplus["status"] == "Enabled"
+    assert surplus["filter"] == {"prefix": ""}, "S3 refuses a number of versions to keep in a rule without a filter"
+    for purpose in ("dags", "artifacts"):
+        assert "surplus-versions" not in rules(recording, purpose), "nobody rewrites these all the time"
+
+
+@pytest.mark.parametrize("purpose", ["task-logs", "dags", "artifacts"])
+def test_a_delete_marker_goes_with_the_last_version_below_it(purpose: str):
+    assert {"expiredObjectDeleteMarker": True} in [
+        item.get("expiration") for item in rules(buckets(), purpose).values()
+    ]
+    for item in rules(buckets(), purpose).values():
+        assert len(item.get("expiration", {})) <= 1, "S3 takes either days or the flag in one rule"
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
