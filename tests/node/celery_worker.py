@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,10 +23,10 @@ from tests.node.redis_server import Server
 PATIENCE_SECONDS = 30.0
 QUEUES = ("default", "reports")
 CONNECTION = {"visibility_timeout": 604800}
-ARGUMENTS = (
-    *("-A", "application", "worker", "-O", "fair", "--concurrency", "2", "--queues", ",".join(QUEUES)),
-    *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
-)
+UNIT = ROOTFS / "worker/etc/systemd/system/airflow-worker.service"
+COMMAND = re.compile(r"^ExecStart=\S+/airflow celery worker (?P<options>.*) --queues \$\{NODE_QUEUES\}$", re.MULTILINE)
+# The node's modules that the worker imports; a test compares them with the node's own settings.
+IMPORTS = ("worker_report", "worker_messages", "remote_control")
 
 # What Airflow's own application sets, as far as it matters here.
 APPLICATION = """
@@ -39,7 +41,7 @@ worker_report.STOPPING_FILE = folder / "run" / "stopping"
 
 app = celery.Celery("test", broker={broker!r})
 app.conf.update(
-    imports=("worker_report",),
+    imports={imports!r},
     task_acks_late=True,
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,
@@ -59,6 +61,14 @@ def execute_workload(text):
 """
 
 
+def arguments() -> tuple[str, ...]:
+    """Celery's arguments: those that `airflow celery worker` itself passes, with two slots, and the unit's options."""
+    command = COMMAND.search(UNIT.read_text())
+    assert command, f"{UNIT} starts no worker"
+    own = ("-A", "application", "worker", "-O", "fair", "--concurrency", "2", "--queues", ",".join(QUEUES))
+    return (*own, "--loglevel", "INFO", *command["options"].split())
+
+
 def until(condition: Callable[[], Any], what: str) -> Any:
     """Wait until it is true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -74,6 +84,27 @@ def workload(task: str, map_index: int = -1) -> str:
     return json.dumps({"type": "ExecuteTask", "ti": instance, "token": "secret"})
 
 
+def body(task: str) -> list[Any]:
+    """What is in the body of one of Airflow's messages."""
+    return [[workload(task)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+
+
+def message(content: Any, task_id: str = "a-message") -> dict[str, Any]:
+    """A message as it stands in a queue. kombu writes it, here with the headers of one of Airflow's."""
+    return {
+        "body": base64.b64encode(json.dumps(content).encode()).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"lang": "py", "task": "execute_workload", "id": task_id},
+        "properties": {
+            "delivery_tag": task_id,
+            "delivery_info": {"exchange": "", "routing_key": "default"},
+            "body_encoding": "base64",
+            "priority": 0,
+        },
+    }
+
+
 class CeleryWorker:
     """A running worker with two slots."""
 
@@ -82,13 +113,18 @@ class CeleryWorker:
         self._broker = broker
         self._folder = folder
         (folder / "run").mkdir(exist_ok=True)
-        settings = {"folder": str(folder), "broker": url or broker.url, "connection": dict(connection)}
+        settings = {
+            "folder": str(folder),
+            "broker": url or broker.url,
+            "connection": dict(connection),
+            "imports": IMPORTS,
+        }
         (folder / "application.py").write_text(APPLICATION.format(**settings))
         self._sender = celery.Celery("sender", broker=broker.url)
         self._sender.conf.task_default_queue = "default"
         with (folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", *ARGUMENTS],
+                [sys.executable, "-m", "celery", *arguments()],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": f"{ROOTFS}/worker{PROGRAMS}/python"},
                 stdout=log,
@@ -128,6 +164,15 @@ class CeleryWorker:
         """Send a task."""
         arguments = (workload(name, map_index),)
         self._sender.send_task("execute_workload", arguments, task_id=name, queue=queue, ignore_result=True)
+
+    def put(self, message: bytes | str, queue: str = "default") -> None:
+        """Write into a queue as any task can."""
+        with self._broker.client(0) as client:
+            client.lpush(queue, message)
+
+    def command(self, name: str, **arguments: Any) -> list[Any]:
+        """Send a command of Celery's remote control; what the workers answer."""
+        return self._sender.control.broadcast(name, arguments=arguments, reply=True, limit=1, timeout=PATIENCE_SECONDS)
 
     def finish(self, *names: str) -> None:
         """Let tasks end."""

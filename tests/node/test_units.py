@@ -213,7 +213,14 @@ def test_code_that_eats_the_memory_ends_alone(roots: dict[Role, Path], role: Rol
 
 def test_a_worker_consumes_the_queues_of_its_pool(roots: dict[Role, Path]):
     (command,) = _settings(roots, Role.WORKER, "worker")["ExecStart"]
-    assert command == "/opt/airflow/venv/bin/airflow celery worker --queues ${NODE_QUEUES}"
+    program, *options = command.split(" --")
+    assert program == "/opt/airflow/venv/bin/airflow celery worker"
+    assert options[-1] == "queues ${NODE_QUEUES}"
+
+
+def test_workers_do_not_talk_to_each_other(roots: dict[Role, Path]):
+    (command,) = _settings(roots, Role.WORKER, "worker")["ExecStart"]
+    assert {"--without-gossip", "--without-mingle"} <= set(command.split()), "it grows with their number squared"
 
 
 def test_the_api_server_believes_the_load_balancer(roots: dict[Role, Path]):

@@ -1,0 +1,136 @@
+"""Drops what is no message of Airflow's before Celery reads it.
+
+Every task can write to the broker. Where Celery does not expect what it finds in a message, the worker's main process
+ends, its tasks with it; a message whose task had not started goes back to its queue then, and ends the next worker.
+Celery imports this into the worker's main process, as one of its `imports`.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from celery.utils.log import get_logger
+from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.utils.json import loads
+
+TASK = "execute_workload"
+# Queues of Celery's remote control; no worker pool may have one of such a name.
+CONTROL_SUFFIX = ".pidbox"
+# The result database's column.
+LONGEST_ID = 155
+# Airflow's executor uses none of them. Some make the worker keep the message in its memory, others start tasks.
+UNUSED_HEADERS = ("eta", "expires", "group", "shadow", "stamped_headers", "stamps", "compression")
+TEXT_HEADERS = ("root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
+ADDRESS = ("exchange", "routing_key")
+# What reading somebody else's JSON raises: it may be nested too deeply, or name a type that its value does not fit.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+UNUSED_TIME_LIMITS = (None, [], [None, None])
+
+logger = get_logger(__name__)
+
+
+class QoS(redis.QoS):
+    """Celery's account of the messages that workers have taken."""
+
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
+        """Put a message back that was taken long ago; an entry that is none goes."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except (TypeError, ValueError, AttributeError):
+            logger.error("Dropped an entry of %s that is no message: %.100r", self.unacked_key, tag)
+            with self.channel.conn_or_acquire(client) as connection:
+                self._remove_from_indices(tag, connection.pipeline()).execute()
+
+
+class Channel(redis.Channel):
+    QoS = QoS
+
+
+class Transport(redis.Transport):
+    """Celery's, but for the messages that it does not deliver."""
+
+    Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        why = _fault_of_envelope(message)
+        if why is None and not queue.endswith(CONTROL_SUFFIX):
+            why = _fault_of_task(message)
+        if why is None:
+            super()._deliver(message, queue)
+        else:
+            logger.error("Dropped what is no message of Airflow's from %s: %s", queue, why)
+
+
+def _fault_of_envelope(message: Any) -> str | None:
+    """What is wrong with what kombu itself reads; None if nothing is."""
+    if not isinstance(message, dict):
+        return "no JSON object"
+    properties, headers = message.get("properties"), message.get("headers")
+    if not isinstance(headers, dict) or not isinstance(properties, dict):
+        return "no headers or no properties"
+    delivery = properties.get("delivery_info")
+    if not isinstance(delivery, dict) or not all(isinstance(delivery.get(key), str) for key in ADDRESS):
+        return "no delivery_info"
+    if not isinstance(properties.get("delivery_tag"), str) or not _is_number_or_none(properties.get("priority")):
+        return "no delivery_tag, or no number as priority"
+    form = (message.get("content-type"), message.get("content-encoding"), properties.get("body_encoding"))
+    if form != ("application/json", "utf-8", "base64"):
+        return "another form than JSON in UTF-8 in base64"
+    return "a body that is no base64 text" if _content(message) is None else None
+
+
+def _fault_of_task(message: Any) -> str | None:
+    """What is wrong with what Celery reads before a process of the pool does; None if nothing is."""
+    headers = message["headers"]
+    if headers.get("task") != TASK:
+        return f"another task than {TASK}"
+    task_id = headers.get("id")
+    if not (
+        isinstance(task_id, str) and task_id.isascii() and task_id.isprintable() and 0 < len(task_id) <= LONGEST_ID
+    ):
+        return f"an id that is no text of 1 to {LONGEST_ID} printable ASCII characters"
+    used = [name for name in UNUSED_HEADERS if headers.get(name)]
+    if used or headers.get("retries") or headers.get("timelimit") not in UNUSED_TIME_LIMITS:
+        return f"headers that Airflow does not use: {', '.join(used) or 'retries or timelimit'}"
+    texts = [headers.get(name) for name in TEXT_HEADERS]
+    texts += [message["properties"].get(name) for name in ("reply_to", "correlation_id")]
+    if not all(text is None or isinstance(text, str) for text in texts):
+        return "a header that is no text"
+    return None if _is_workload(_content(message)) else "a body that is no workload"
+
+
+def _is_plain(task_id: str) -> bool:
+    return task_id.isascii() and task_id.isprintable() and 0 < len(task_id) <= LONGEST_ID
+
+
+def _is_workload(content: Any) -> bool:
+    try:
+        arguments, options, more = loads(content)
+        (text,) = arguments
+        return isinstance(arguments, list) and isinstance(text, str) and options == {} and not any(more.values())
+    except UNREADABLE:
+        return False
+
+
+def _content(message: Any) -> bytes | None:
+    try:
+        return base64.b64decode(message["body"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _load(text: str) -> Any:
+    """kombu's, but for a text that it cannot read."""
+    try:
+        return loads(text)
+    except UNREADABLE:
+        return None
+
+
+redis.loads = _load  # ty: ignore[invalid-assignment]
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node import celery_worker, redis_server
+from tests.node.celery_worker import QUEUES, CeleryWorker, message, until
+
+Change = Callable[[dict[str, Any]], object]
+TEXTS = {
+    "no JSON": "what is this",
+    "no text": b"\xff\xfe\x00",
+    "a list": "[]",
+    "null": "null",
+    "a number": "7",
+    "an object": "{}",
+    "too deep": "[" * 100_000,
+    "a type that its value does not fit": '{"__type__": "uuid", "__value__": 7}',
+}
+
+
+def _headers(**headers: Any) -> Change:
+    return lambda found: found["headers"].update(headers)
+
+
+def _properties(**properties: Any) -> Change:
+    return lambda found: found["properties"].update(properties)
+
+
+def _body(content: str) -> Change:
+    return lambda found: found.update(body=base64.b64encode(content.encode()).decode())
+
+
+CHANGES: Mapping[str, Change] = {
+    "no headers": lambda found: found.pop("headers"),
+    "no properties": lambda found: found.pop("properties"),
+    "no id": lambda found: found["headers"].pop("id"),
+    "an id that is an object": _headers(id={}),
+    "an id longer than the database takes": _headers(id="x" * 156),
+    "an id that the database does not take": _headers(id="a\0b"),
+    "another task": _headers(task="celery.backend_cleanup"),
+    "an unknown task": _headers(task="nothing"),
+    "a task that is a list": _headers(task=[]),
+    "for later": _headers(eta="9999-12-31T23:59:59+00:00"),
+    "overdue": _headers(expires="2020-01-01T00:00:00+00:00"),
+    "time limits": _headers(timelimit=[1, 1]),
+    "time limits that are none": _headers(timelimit="x"),
+    "time limits that are no numbers": _headers(timelimit=["a", "b"]),
+    "stamps": _headers(stamped_headers=5, stamps=5),
+    "retries": _headers(retries="x"),
+    "arguments that are no text": _headers(argsrepr=5),
+    "compressed": _headers(compression="zlib"),
+    "no tag": lambda found: found["properties"].pop("delivery_tag"),
+    "a tag that is an object": _properties(delivery_tag={}),
+    "no address": _properties(delivery_info={}),
+    "an address that is a list": _properties(delivery_info=[]),
+    "a priority that is a text": _properties(priority="high"),
+    "another encoding of the body": _properties(body_encoding="nothing"),
+    "a pickle": lambda found: found.update({"content-type": "application/x-python-serialize"}),
+    "a body that is a number": lambda found: found.update(body=5),
+    "a body that is no base64": lambda found: found.update(body="###"),
+    "a body that is no JSON": _body("x"),
+    "a body that is a JSON number": _body("5"),
+    "a body that is too deep": _body("[" * 100_000),
+    "a body without a workload": _body('[[], {}, {"chord": null}]'),
+    "a body with a callback": _body('[["{}"], {}, {"callbacks": [{"task": "execute_workload"}]}]'),
+}
+
+
+@pytest.fixture
+def worker(broker: redis_server.Server, tmp_path: Path) -> Iterator[CeleryWorker]:
+    with broker.client(0) as client:
+        client.flushall()
+    with celery_worker.running(broker, tmp_path) as found:
+        until(lambda: found.consumes == QUEUES, "the worker consumes")
+        yield found
+
+
+def test_no_message_keeps_a_worker_from_its_work(worker: CeleryWorker, broker: redis_server.Server):
+    worker.send("long")
+    until(lambda: worker.started == ["long"], "it runs")
+    for text in TEXTS.values():
+        worker.put(text)
+    for change in CHANGES.values():
+        change(found := message(celery_worker.body("poison")))
+        worker.put(json.dumps(found))
+    worker.send("next")
+    until(lambda: worker.started == ["long", "next"], "it takes the task behind them")
+    assert worker.log.count("Dropped what is no message of Airflow's from default: ") == len(TEXTS) + len(CHANGES)
+    assert "Connection to broker lost" not in worker.log
+    worker.finish("long", "next")
+    until(lambda: not worker.state["active"], "both have finished")
+    with broker.client(0) as client:
+        until(lambda: not client.hlen("unacked"), "nothing is left for another worker")
+
+
+def test_a_message_that_comes_twice_takes_no_slot_for_good(worker: CeleryWorker):
+    worker.send("twin")
+    worker.send("twin")
+    until(lambda: worker.started == ["twin", "twin"], "both run")
+    worker.finish("twin")
+    until(lambda: not worker.state["active"], "both have finished")
+    worker.send("one")
+    worker.send("two")
+    until(lambda: worker.started[2:] == ["one", "two"], "both slots are free")
+
+
+def test_an_entry_of_taken_messages_that_is_none_stops_no_start(broker: redis_server.Server, tmp_path: Path):
+    with broker.client(0) as client:
+        client.flushall()
+        for tag, text in {"a": "no JSON", "b": "[]", "c": '[7, "", ""]', "d": '["", [], {}]', "e": "[" * 9000}.items():
+            client.hset("unacked", tag, text)
+            client.zadd("unacked_index", {tag: 1})
+        with celery_worker.running(broker, tmp_path) as worker:
+            worker.send("one")
+            until(lambda: worker.started == ["one"], "it works")
+            assert client.hlen("unacked") == 1, "its own"
+            assert worker.log.count("that is no message") >= 3
