@@ -44,7 +44,7 @@ app.conf.update(
     imports={imports!r},
     task_acks_late=True,
     worker_prefetch_multiplier=1,
-    worker_disable_prefetch=True,
+    worker_enable_prefetch_count_reduction=False,
     worker_hijack_root_logger=False,
     broker_connection_max_retries=None,
     broker_transport_options={connection!r},

@@ -86,7 +86,7 @@ def test_a_worker_imports_what_watches_over_it_and_what_the_user_wants():
 
 
 def test_a_worker_takes_no_message_that_it_cannot_start():
-    assert _workers()["worker_disable_prefetch"] is True
+    assert _workers()["worker_enable_prefetch_count_reduction"] is False, "worker_report sees to it"
 
 
 def test_a_node_is_not_deaf_for_longer_than_half_a_minute():

@@ -145,6 +145,23 @@ def test_a_recalled_worker_that_connects_anew_takes_tasks(broker: redis_server.S
     until(lambda: sorted(worker.started) == ["one", "two"], "it takes from each of its queues")
 
 
+def test_a_worker_that_connects_anew_takes_as_many_tasks_as_it_has_free_slots(
+    broker: redis_server.Server, worker: CeleryWorker
+):
+    for name in ("one", "two"):
+        worker.send(name)
+    until(lambda: sorted(worker.started) == ["one", "two"], "both slots are taken")
+    _restart(broker, worker)
+    for name in ("three", "four", "five"):
+        worker.send(name)
+    at = worker.state["at"]
+    until(lambda: worker.state["at"] > at + 2, "some time has passed")
+    assert worker.waiting() == 3, "no slot is free"
+    worker.finish("one", "two")
+    until(lambda: sorted(worker.started[2:]) == ["four", "three"], "both slots are taken again")
+    assert worker.waiting() == 1, "another worker's to take"
+
+
 def test_the_state_is_written_while_the_broker_is_away(broker: redis_server.Server, worker: CeleryWorker):
     worker.send("long")
     until(lambda: _runs(worker, "long"), "it runs")

@@ -9,6 +9,7 @@ WORKER_MODULES = ("worker_report", "worker_messages", "remote_control", "task_cg
 CONFIG = {
     **node_celery.CONFIG,
     "imports": (*node_celery.CONFIG.get("imports", ()), *WORKER_MODULES),
-    # A worker takes a message when it has a slot for it; what it cannot start at once is somebody else's.
-    "worker_disable_prefetch": True,
+    # worker_report knows which slots are free. What Celery does to take not too much after a lost connection leaves
+    # most slots of a worker whose tasks take long empty for hours: it gives back one for each task that ends.
+    "worker_enable_prefetch_count_reduction": False,
 }

@@ -46,6 +46,7 @@ class WorkerReport(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Before the first message is consumed on a new connection."""
         self._connected = True
+        _take_what_can_start(parent)
         self._turn(parent)
         self._timer = parent.timer.call_repeatedly(PERIOD_SECONDS, self._turn, (parent,))
         if self._writer is None:
@@ -104,6 +105,21 @@ class WorkerReport(bootsteps.StartStopStep):
                 for request in active.values()
             ],
         }
+
+
+def _take_what_can_start(consumer: Any) -> None:
+    """Have it take a message when it has a slot for it; what it cannot start at once is somebody else's.
+
+    Celery counts the messages of one connection, and forgets the tasks that run since before.
+    """
+    qos = consumer.task_consumer.channel.qos
+    may_consume = qos.can_consume
+
+    def can_consume() -> bool:
+        begun = worker_state.active_requests | worker_state.reserved_requests
+        return len(begun) < consumer.pool.num_processes and may_consume()
+
+    qos.can_consume = can_consume
 
 
 def task_name(arguments: Any) -> str:
