@@ -209,6 +209,18 @@ def test_workers_learn_what_their_group_may_shrink_to(master: Master, board: wor
     assert (group.minimum, group.maximum, group.desired) == (3, 8, 3), "no worker leaves that is needed"
 
 
+def test_a_worker_that_does_not_consume_is_counted_and_another_takes_its_place(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    put_workers(board, [1], state="not-consuming", instances=fake_groups.instances(aws, GROUP))
+    master.metadata.add_tasks(1, "running")
+    master.metadata.add_tasks(3, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 2
+    assert master.metric("airflow_pool_not_consuming_workers", pool="default") == 1
+
+
 def test_surplus_workers_are_retired_and_taken_back(
     aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
 ):

@@ -14,7 +14,7 @@ situation = module("lifecycle.situation")
 pool = module("scaling.pool")
 
 Kind, Outcome, Result = action.Kind, action.Outcome, action.Result
-LIMITS = situation.Limits(idle=180, drain=3600, heartbeat=300)
+LIMITS = situation.Limits(slots=4, idle=180, drain=3600, heartbeat=300)
 ROOM = pool.Group(minimum=1, maximum=8, desired=3)
 AT_MINIMUM = pool.Group(minimum=1, maximum=8, desired=1)
 REFUSED = Result(Outcome.REFUSED, "at its minimum")

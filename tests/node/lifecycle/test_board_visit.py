@@ -39,6 +39,13 @@ def test_the_masters_learn_how_a_worker_is(visits: board_visit.BoardVisit, board
     assert (report.instance, report.state, report.slots, report.active) == (INSTANCE, "working", 16, 3)
 
 
+def test_the_tasks_of_a_worker_that_says_nothing_are_counted(
+    visits: board_visit.BoardVisit, board: worker_board.WorkerBoard
+):
+    visits.visit(state="not-consuming", seen=seen(0, worker=worker(age=60.0), running=2), idle_seconds=0.0)
+    assert board.reports("default")[0].active == 2
+
+
 def test_a_worker_that_has_not_been_looked_at_yet_is_reported_without_tasks(
     visits: board_visit.BoardVisit, board: worker_board.WorkerBoard
 ):

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from tests.node.lifecycle.node_of import (
     AT_MINIMUM,
     BUSY,
@@ -24,7 +29,7 @@ def test_a_deaf_worker_is_restarted_after_a_minute():
     node = Node()
     assert node.watch(0, 58, worker=IDLE, queued=4) == []
     assert node.watch(58, 62, worker=IDLE, queued=4) == [Kind.RESTART_WORKER]
-    assert node.why[-1].startswith("4 tasks wait in its queues")
+    assert node.why[-1].startswith("tasks wait in its queues")
 
 
 def test_a_worker_that_takes_a_task_is_not_deaf():
@@ -34,8 +39,80 @@ def test_a_worker_that_takes_a_task_is_not_deaf():
     assert node.watch(54, 112, worker=IDLE, queued=4) == []
 
 
-def test_a_busy_worker_is_never_restarted_for_its_queue():
-    assert Node().watch(0, 600, worker=BUSY, queued=400) == []
+def test_a_worker_whose_slots_are_full_is_not_deaf():
+    node = Node()
+    full = worker(*(f"etl manual__{number} load try 1" for number in range(4)))
+    assert node.watch(0, 600, worker=full, queued=400) == []
+    assert node.state == "working"
+
+
+def test_a_worker_that_takes_one_task_after_the_other_is_not_deaf():
+    node = Node()
+    for number in range(10):
+        node.watch(60 * number, 60 * number + 58, worker=worker(f"etl manual__{number} load try 1"), queued=400)
+        assert node.state == "working"
+
+
+def test_a_busy_worker_that_is_deaf_says_so_and_is_restarted_when_its_last_task_has_ended():
+    node = Node()
+    assert node.watch(0, 58, queued=3) == []
+    assert node.state == "working"
+    assert node.watch(58, 62, queued=3) == []
+    assert node.state == "not-consuming"
+    assert node.life.trouble.startswith("tasks wait in its queues")
+    assert node.watch(64, 3600, queued=0) == [], "another worker has taken them"
+    assert node.state == "not-consuming"
+    assert node.watch(3602, 3604, worker=IDLE, running=1) == [], "it reports how the task ended"
+    assert node.look(3606, worker=IDLE) == [Kind.RESTART_WORKER]
+    assert node.watch(3608, 3900, worker=IDLE, group=AT_MINIMUM) == []
+    assert node.state == "working"
+
+
+def test_a_deaf_worker_that_takes_a_task_is_at_work_again():
+    node = Node()
+    node.watch(0, 62, queued=3)
+    assert node.state == "not-consuming"
+    node.look(64, worker=worker("etl manual__1 load try 1", "etl manual__2 load try 1"), queued=2)
+    assert node.state == "working"
+
+
+@pytest.mark.parametrize("busy", [worker("etl manual__1 load try 1", connected=False), worker("x", rests=True)])
+def test_a_busy_worker_without_queues_says_so_and_is_restarted_when_its_last_task_has_ended(busy: Any):
+    node = Node()
+    assert node.watch(0, 58, worker=busy, queued=3) == []
+    assert node.state == "working", "it may be about to connect anew"
+    assert node.watch(58, 800, worker=busy, queued=3) == []
+    assert node.state == "not-consuming"
+    idle = replace(busy, tasks=())
+    assert node.watch(802, 804, worker=idle, queued=3) == [Kind.RESTART_WORKER]
+    assert node.state == "working", "until it is ready, it is starting"
+
+
+def test_a_worker_that_has_its_queues_back_is_at_work_again():
+    node = Node()
+    node.watch(0, 62, worker=worker("x", connected=False))
+    assert node.state == "not-consuming"
+    node.look(64)
+    assert node.state == "working"
+
+
+def test_a_worker_that_is_not_wanted_may_be_without_queues():
+    node = Node(retired=True)
+    node.watch(0, 600, worker=worker("x", rests=True), retired=True, queued=3)
+    assert node.state == "retired"
+
+
+def test_the_broker_being_away_is_not_the_workers_fault():
+    node = Node()
+    node.watch(0, 600, worker=worker("x", connected=False), retired=None, group=None, queued=None)
+    assert node.state == "working", "nobody could read it anyway"
+
+
+def test_a_draining_worker_does_not_have_to_consume():
+    node = Node()
+    node.watch(0, 62, worker=worker("x", connected=False))
+    node.look(64, worker=worker("x", connected=False), terminating=True)
+    assert node.state == "draining"
 
 
 def test_a_retired_worker_may_let_its_queue_be():
@@ -48,7 +125,7 @@ def test_a_retired_worker_may_let_its_queue_be():
 
 def test_a_restarted_worker_gets_the_time_again():
     node = Node()
-    assert node.watch(0, 600, worker=CUT_OFF, group=AT_MINIMUM).count(Kind.RESTART_WORKER) == 4
+    assert node.watch(0, 600, worker=CUT_OFF, group=AT_MINIMUM).count(Kind.RESTART_WORKER) == 9
 
 
 def test_a_silent_worker_is_restarted_when_nothing_runs_on_it():
@@ -60,13 +137,14 @@ def test_a_silent_worker_is_restarted_when_nothing_runs_on_it():
 def test_a_silent_worker_whose_tasks_run_is_left_alone():
     node = Node()
     assert node.watch(0, 3600, worker=SILENT, running=1) == []
+    assert node.state == "not-consuming", "the masters need another one"
     assert node.watch(3602, 7200, worker=SILENT, running=None) == [], "what cannot be told counts as running"
 
 
 def test_a_worker_that_does_not_find_back_to_its_broker_is_restarted():
     node = Node()
-    assert node.watch(0, 118, worker=CUT_OFF) == []
-    assert node.watch(118, 124, worker=CUT_OFF) == [Kind.RESTART_WORKER]
+    assert node.watch(0, 58, worker=CUT_OFF) == []
+    assert node.watch(58, 64, worker=CUT_OFF) == [Kind.RESTART_WORKER]
 
 
 def test_a_node_that_loses_the_broker_is_replaced_after_a_quarter_of_an_hour():

@@ -39,6 +39,13 @@ def test_draining_workers_are_no_capacity():
     assert decision.desired == 3
 
 
+def test_a_worker_that_does_not_consume_keeps_its_place_and_another_is_launched():
+    stuck = in_state("not-consuming", "i-1", 1)
+    decision = Watch().look(stuck, desired=1, queued=3)
+    assert (decision.needed, decision.desired) == (1, 2)
+    assert Watch().look(stuck, desired=1, queued=3, maximum=1).desired == 1
+
+
 @pytest.mark.parametrize("state", ["draining", "leaving", "hibernating"])
 def test_a_worker_that_ends_with_a_last_task_does_not_stand_in_for_a_new_one(state: str):
     watch, leaver = Watch(), in_state(state, "i-1", 1)

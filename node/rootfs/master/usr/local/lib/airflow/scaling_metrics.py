@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from launch_groups import LaunchGroup
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from scaling.pool import NOT_CONSUMING
 from scaling.scaler import Decision
 from situation import PoolSituation
 
@@ -26,6 +27,9 @@ class ScalingMetrics:
         self.queued = self._pool_gauge("airflow_pool_queued_tasks", "Tasks that wait for a worker")
         self.expected = self._pool_gauge("airflow_pool_expected_tasks", "Tasks that the schedule lets expect soon")
         self.retired = self._pool_gauge("airflow_pool_retired_workers", "Workers that were told to take no more tasks")
+        self.not_consuming = self._pool_gauge(
+            "airflow_pool_not_consuming_workers", "Workers that should take tasks and do not"
+        )
         self.launch_failing = self._pool_gauge("airflow_pool_launch_failing", "1 while the group's launches fail")
         self.raises = Counter(
             "airflow_pool_raises", "Times that the desired capacity was raised", ["pool", "why"], registry=self.registry
@@ -71,6 +75,7 @@ class ScalingMetrics:
             self.queued: found.queued,
             self.expected: found.expected,
             self.retired: len(decision.retire),
+            self.not_consuming: found.count_by_state().get(NOT_CONSUMING, 0),
             self.launch_failing: int(launch_failure is not None),
         }
         for gauge, value in figures.items():

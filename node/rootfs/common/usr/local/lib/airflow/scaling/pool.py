@@ -15,6 +15,8 @@ UNAVAILABLE = "unavailable"
 # Tasks of these two end with them, or before, and they take no others. The one has to end, the other wants to.
 DRAINING = "draining"
 LEAVING = "leaving"
+# It should take tasks and does not. Its last ones finish, then it starts anew: until then its place is held.
+NOT_CONSUMING = "not-consuming"
 # The report of another release may have none.
 UNKNOWN = "unknown"
 

@@ -40,7 +40,10 @@ class BoardVisit:
 
     def visit(self, *, state: str, seen: Situation | None, idle_seconds: float) -> Bulletin:
         """Say how the worker is, and read the rest."""
-        load = seen.load if seen is not None else None
+        load = None
+        if seen is not None:
+            # Tasks go on while a worker says nothing.
+            load = seen.running if seen.load is None else seen.load
         report = Report(
             instance=self._instance,
             pool=self._pool,

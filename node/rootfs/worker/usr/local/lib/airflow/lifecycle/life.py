@@ -28,6 +28,8 @@ class State(StrEnum):
 
     STARTING = "starting"
     WORKING = "working"
+    NOT_CONSUMING = "not-consuming"
+    """Should take tasks and does not; is restarted when those that it runs have ended."""
     RETIRED = "retired"
     """Takes no more tasks, finishes those it has; may be called back."""
     UNAVAILABLE = "unavailable"
@@ -52,7 +54,7 @@ class Life:
         """Why tasks would fail here."""
         self._pressure = Pressure()
         self._asked_about_retirement = now
-        self._watchdog = Watchdog(was_ready=memory.boot_noted)
+        self._watchdog = Watchdog(was_ready=memory.boot_noted, slots=limits.slots)
         self._idle = Lasting()
         self.idle_seconds = 0.0
         self._start, self._leave = Pace(), Pace()
@@ -67,6 +69,8 @@ class Life:
             return State.ENDED if self._drain.is_over else State.DRAINING
         if self._departure is not None and self._departure.stopping is not None:
             return State.LEAVING
+        if self._watchdog.not_consuming is not None:
+            return State.NOT_CONSUMING
         if not self._ready:
             return State.STARTING
         if self.unavailable is not None:
@@ -77,6 +81,11 @@ class Life:
     def rests(self) -> bool:
         """Whether the worker has been asked to take no more tasks."""
         return self.retired or self.unavailable is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the worker does not consume, or why tasks would fail here; None if it is sound."""
+        return self._watchdog.not_consuming or self.unavailable
 
     def decide(self, seen: Situation) -> list[Action]:
         """What to do now, in this order."""

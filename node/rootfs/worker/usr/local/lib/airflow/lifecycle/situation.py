@@ -119,14 +119,16 @@ class Situation:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The pool's settings, in seconds.
+    """The pool's settings; times in seconds.
 
     Attributes:
+        slots: tasks that a worker can run at a time.
         idle: after this time without a task a worker leaves.
         drain: after this time of draining the tasks that still run are ended.
         heartbeat: for how long the terminating hook waits without a heartbeat.
     """
 
+    slots: int
     idle: float
     drain: float
     heartbeat: float
@@ -135,6 +137,7 @@ class Limits:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """The limits in airflow.env. ValueError names the variable that is no number."""
         return cls(
+            slots=int(_number(environment, "NODE_CONCURRENCY", "tasks")),
             idle=_seconds(environment, "NODE_IDLE_SECONDS"),
             drain=_seconds(environment, "NODE_DRAIN_LIMIT_SECONDS"),
             heartbeat=_seconds(environment, "NODE_HEARTBEAT_SECONDS"),
@@ -142,9 +145,11 @@ class Limits:
 
 
 def _seconds(environment: Mapping[str, str], name: str) -> float:
+    return _number(environment, name, "seconds")
+
+
+def _number(environment: Mapping[str, str], name: str, unit: str) -> float:
     text = environment.get(name, "")
     if not text.isdigit():
-        raise ValueError(
-            f"{name} is {text or 'missing'} in /etc/airflow/airflow.env; it has to be a number of seconds."
-        )
+        raise ValueError(f"{name} is {text or 'missing'} in /etc/airflow/airflow.env; it has to be a number of {unit}.")
     return float(text)

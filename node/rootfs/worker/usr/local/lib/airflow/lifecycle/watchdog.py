@@ -1,17 +1,17 @@
-"""Notices a worker that only looks as if it worked. It acts when nothing runs on the node, and never otherwise."""
+"""Notices a worker that only looks as if it worked.
+
+It acts when nothing runs on the node, and never otherwise. Until then the masters learn that it takes no tasks.
+"""
 
 from __future__ import annotations
 
 from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.situation import Situation
+from lifecycle.situation import Situation, Worker
 from lifecycle.timer import Lasting, Pace
 
-# A connected worker that takes nothing for so long, with work in its queue and every slot free, is deaf.
-DEAF_SECONDS = 60.0
-# A worker reconnects by itself; not within this time, although the broker answers this service: it has given up.
-DISCONNECTED_SECONDS = 120.0
-# No word for so long from a worker that was ready once.
-SILENT_SECONDS = 60.0
+# For so long the broker answers this service, and a worker that should consume has no queue, takes nothing from those
+# that hold work although it has free slots, or says nothing. Celery tries to reconnect every half minute or more often.
+NOT_CONSUMING_SECONDS = 60.0
 # A worker needs 20 s to become ready; installing and unpacking are over when it starts.
 NOT_READY_SECONDS = 600.0
 # Longer than any failover of the broker. A new node may stand where the network is sound.
@@ -26,12 +26,19 @@ REPORT_AGAIN_SECONDS = 300.0
 
 
 class Watchdog:
-    """Pure: it is told what is seen, and says what to do."""
+    """Pure: it is told what is seen, and says what to do.
 
-    def __init__(self, *, was_ready: bool) -> None:
+    Attributes:
+        not_consuming: why the worker is believed to take no tasks although it should; None if it is not.
+    """
+
+    def __init__(self, *, was_ready: bool, slots: int) -> None:
         """`was_ready`: whether the worker has been since the boot. Until then the boot answers for it."""
+        self.not_consuming: str | None = None
+        self._slots = slots
         self._was_ready = was_ready
-        self._deaf, self._disconnected, self._silent = Lasting(), Lasting(), Lasting()
+        self._deaf, self._without_queue, self._silent = Lasting(), Lasting(), Lasting()
+        self._tasks: frozenset[str] = frozenset()
         self._not_ready, self._broker_lost, self._unavailable = Lasting(), Lasting(), Lasting()
         self._restarted_unavailable = False
         self._report = Pace()
@@ -44,7 +51,8 @@ class Watchdog:
         """
         unavailable_for = self._unavailable.seconds(unavailable is not None, seen.now)
         self._restarted_unavailable = self._restarted_unavailable and unavailable is not None
-        restart = self._reason_to_restart(seen, rests=rests)
+        self.not_consuming = self._reason_for_not_consuming(seen, rests=rests)
+        restart = None if seen.load else self.not_consuming
         self._was_ready = self._was_ready or seen.is_ready
         report = self._reason_to_report(seen)
         if unavailable_for >= REPLACE_UNAVAILABLE_SECONDS:
@@ -60,8 +68,9 @@ class Watchdog:
         if restart:
             self._restarted_unavailable = unavailable is not None
             # The next worker gets the same time.
-            for timer in (self._deaf, self._disconnected, self._silent):
+            for timer in (self._deaf, self._without_queue, self._silent):
                 timer.reset()
+            self.not_consuming = None
             return [Action(Kind.RESTART_WORKER, restart)]
         return []
 
@@ -70,20 +79,29 @@ class Watchdog:
         if action.kind is Kind.REPORT_UNHEALTHY:
             self._reported = result.outcome is Outcome.DONE
 
-    def _reason_to_restart(self, seen: Situation, *, rests: bool) -> str | None:
-        worker = seen.worker if seen.is_ready else None
-        idle = worker is not None and worker.load == 0
-        connected = worker is not None and worker.connected
-        deaf = self._deaf.seconds(idle and connected and not rests and bool(seen.queued), seen.now)
-        cut_off = self._disconnected.seconds(idle and not connected and seen.retired is not None, seen.now)
-        silent = self._silent.seconds(seen.worker is not None and worker is None, seen.now)
-        if deaf >= DEAF_SECONDS:
-            return f"{seen.queued} tasks wait in its queues, and it has been idle and connected for {deaf:.0f} s"
-        if cut_off >= DISCONNECTED_SECONDS:
-            return f"the broker answers, and the worker has not connected to it for {cut_off:.0f} s"
-        if silent >= SILENT_SECONDS:
+    def _reason_for_not_consuming(self, seen: Situation, *, rests: bool) -> str | None:
+        wanted = seen.worker if seen.is_ready and not rests else None
+        lacks_queues = wanted is not None and not wanted.queues and seen.retired is not None
+        without = self._without_queue.seconds(lacks_queues, seen.now)
+        deaf = self._deaf.seconds(wanted is not None and self._is_deaf(wanted, seen), seen.now)
+        silent = self._silent.seconds(seen.worker is not None and not seen.is_ready, seen.now)
+        if without >= NOT_CONSUMING_SECONDS:
+            return f"the broker answers, and the worker has not consumed any queue for {without:.0f} s"
+        if deaf >= NOT_CONSUMING_SECONDS:
+            return f"tasks wait in its queues, and for {deaf:.0f} s it has taken none although it has free slots"
+        if silent >= NOT_CONSUMING_SECONDS:
             return f"the worker has not said anything for {silent:.0f} s more than it may"
         return None
+
+    def _is_deaf(self, worker: Worker, seen: Situation) -> bool:
+        """Whether it takes nothing although it could.
+
+        Another worker may have taken what waited: so, once it is believed, only a new task shows otherwise.
+        """
+        tasks = frozenset(worker.tasks)
+        takes, self._tasks = bool(tasks - self._tasks), tasks
+        could = bool(worker.queues) and worker.load < self._slots
+        return could and not takes and (bool(seen.queued) or self.not_consuming is not None)
 
     def _reason_to_report(self, seen: Situation) -> str | None:
         broker_answers = seen.retired is not None
