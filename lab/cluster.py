@@ -163,7 +163,7 @@ class Cluster:
         return self.recording.exports["adminUser"], secret
 
     def psql(self, query: str, *, database: str = "airflow") -> list[tuple[Any, ...]]:
-        """Rows of a query, asked by the database's admin."""
+        """Rows of a query, asked by the database's admin; none of a statement that has none."""
         place = self.infrastructure.database
         with psycopg.connect(
             host=place.name,
@@ -176,7 +176,8 @@ class Cluster:
             sslrootcert=str(self.infrastructure.ca_file),
             autocommit=True,
         ) as connection:
-            return connection.execute(query.encode()).fetchall()
+            done = connection.execute(query.encode())
+            return done.fetchall() if done.description else []
 
     def lifecycle_state(self, node: Node) -> str:
         """`Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating:Retained` or `gone`, at this moment.

@@ -1,7 +1,8 @@
 """Which Airflow the masters run, as they tell the workers through the artifacts bucket.
 
-A worker's Task SDK must not be newer than the api-server that it speaks to: an older server does not know a newer
-execution API. The other way round is supported: https://airflow.apache.org/docs/task-sdk/stable/
+A worker's Task SDK must not be newer than the api-server that it speaks to. The server translates for older versions of
+the execution API; of a newer one it serves what it knows, and refuses the rest:
+https://docs.cadwyn.dev/concepts/version_changes/
 """
 
 from __future__ import annotations
