@@ -20,6 +20,7 @@ from lab.preconditions import UnfitError
 from lab.progress import say
 from lab.workload import Workload
 from tests.lab.scheduled_dag import ScheduledDag
+from tests.lab.stuck_worker import StuckWorker
 
 WORKERS = {"default": 2, "heavy": 3}
 """How many of each pool the tests let work at a time."""
@@ -65,6 +66,12 @@ def work(cluster: Cluster, api: AirflowApi) -> Workload:
 def scheduled_dag(cluster: Cluster, api: AirflowApi) -> ScheduledDag:
     """Its first run begins with the first test that asks for it, and keeps workers of `heavy` busy for minutes."""
     return ScheduledDag(cluster, api)
+
+
+@pytest.fixture(scope="session")
+def stuck_worker(cluster: Cluster, work: Workload) -> StuckWorker:
+    """It gets stuck with the first test that asks for it; two minutes later another one has taken its place."""
+    return StuckWorker(cluster, work)
 
 
 def group_of(cluster: Cluster, pool: str) -> str:

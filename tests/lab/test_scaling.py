@@ -13,6 +13,7 @@ from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
 from tests.lab.conftest import set_minimum, sizes
+from tests.lab.stuck_worker import consumes
 
 HEAVY_IDLE_SECONDS = 60
 """idleSeconds of the pool in the prod stack."""
@@ -38,11 +39,6 @@ def _says(worker: Node, text: str) -> bool:
 
 def _in_service(cluster: Cluster, pool: str) -> int:
     return sum(cluster.lifecycle_state(node) == "InService" for node in cluster.nodes(pool=pool))
-
-
-def _consumes(node: Node) -> bool:
-    """Whether a worker takes tasks: what it says of itself each second."""
-    return '"queues": ["' in node.read("/run/airflow-worker/state.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +92,7 @@ def test_of_two_workers_that_leave_at_once_one_is_refused_and_goes_back_to_work(
         cluster.wait(lambda: _says(refused, "desiredSize equals minSize"), "the other to be refused", timeout=30)
     finally:
         _control(cluster, "start")
-    cluster.wait(lambda: _consumes(refused), "it to be back at work", timeout=60)
+    cluster.wait(lambda: consumes(refused), "it to be back at work", timeout=60)
     assert sizes(cluster, "heavy")["DesiredCapacity"] == 1
 
 
@@ -161,7 +157,7 @@ def test_after_a_burst_all_but_one_of_the_workers_with_few_tasks_are_retired(
     """A need that falls by one worker alone may be about to rise again; this one falls by two."""
     tasks = work.wait_ended([run for run in burst.runs if run not in burst.long])
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
-    cluster.wait(lambda: sum(map(_consumes, cluster.nodes(pool="heavy"))) == 1, "the others to retire", timeout=150)
+    cluster.wait(lambda: sum(map(consumes, cluster.nodes(pool="heavy"))) == 1, "the others to retire", timeout=150)
 
 
 def test_a_retired_worker_comes_back_when_demand_does(cluster: Cluster, work: Workload, burst: Burst) -> None:
@@ -176,7 +172,7 @@ def test_a_retired_worker_leaves_with_its_last_task(cluster: Cluster, work: Work
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     # They need not be idle for as long as others.
     cluster.wait(
-        lambda: all(map(_consumes, cluster.nodes(pool="heavy"))),
+        lambda: all(map(consumes, cluster.nodes(pool="heavy"))),
         "the retired to leave",
         timeout=HEAVY_IDLE_SECONDS - 10,
     )

@@ -13,6 +13,7 @@ from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from tests.lab.conftest import set_minimum, sizes
 from tests.lab.scheduled_dag import NAME, TASKS, ScheduledDag
+from tests.lab.stuck_worker import StuckWorker
 
 SLOTS = 4
 """What a worker of `heavy` takes at a time."""
@@ -33,8 +34,12 @@ class Scheduled:
 
 
 @pytest.fixture(scope="module")
-def scheduled(cluster: Cluster, api: AirflowApi, scheduled_dag: ScheduledDag) -> Scheduled:
-    """The second run of a DAG whose pool is at rest when the masters learn that it is due."""
+def scheduled(cluster: Cluster, api: AirflowApi, scheduled_dag: ScheduledDag, stuck_worker: StuckWorker) -> Scheduled:
+    """The second run of a DAG whose pool is at rest when the masters learn that it is due.
+
+    The other pool has nothing to do meanwhile, so what `test_stuck_worker.py` needs passes there.
+    """
+    del stuck_worker
     set_minimum(cluster, "heavy", 0)
     cluster.wait(lambda: not cluster.nodes(pool="heavy"), "the pool to be at rest", timeout=150)
     due = datetime.now(UTC).replace(microsecond=0) + LONGEST_LEAD + LONGEST_TO_PARSE

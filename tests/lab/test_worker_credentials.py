@@ -10,6 +10,7 @@ import pytest
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.workload import Workload, describe
+from tests.lab.stuck_worker import WORKER
 
 MASTERS_SECRETS = (
     "database-dsn",
@@ -40,6 +41,15 @@ with psycopg2.connect(backend) as connection, connection.cursor() as cursor:
     cursor.execute("UPDATE celery_taskmeta SET result = %s", (pickle.dumps(Bait()),))
     print(cursor.rowcount)
 """
+# What would stop every worker, if they obeyed: one command, and a message that Celery cannot read.
+SPOIL = """
+import os, celery, redis
+
+url = os.environ["AIRFLOW__CELERY__BROKER_URL"]
+redis.Redis.from_url(url).lpush("default", "no message")
+celery.Celery(broker=url).control.shutdown()
+"""
+DROPPED = "Dropped what is no message of Airflow's from default"
 AS_AIRFLOW = "set -a; . /etc/airflow/airflow.env; . /run/airflow/secrets.env; exec /opt/airflow/venv/bin/python -c"
 
 
@@ -110,3 +120,21 @@ def test_a_pickle_that_a_worker_writes_into_celerys_results_does_not_run_on_a_ma
     assert {task.state for task in tasks} == {"success"}, describe(tasks)
     took = [node.name for node in cluster.nodes() if node.exec("test ! -e /var/lib/airflow/bait-taken").returncode]
     assert took == []
+
+
+def test_a_task_can_stop_no_worker_through_the_broker(cluster: Cluster, work: Workload) -> None:
+    runs = work.start("default", 20)
+    work.wait_running(runs)
+    workers = cluster.nodes(pool="default")
+    mains = [worker.unit(WORKER, "MainPID") for worker in workers]
+    spoiled = workers[0].exec(f"{AS_AIRFLOW} {shlex.quote(SPOIL)}")
+    assert spoiled.returncode == 0, spoiled.stderr
+
+    def named() -> bool:
+        logs = [worker.journal(WORKER) for worker in workers]
+        return all("'shutdown' {} is refused" in log for log in logs) and any(DROPPED in log for log in logs)
+
+    cluster.wait(named, "the workers' logs to name both", timeout=20)
+    tasks = work.wait_ended([*runs, *work.start("default", 1)])
+    assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
+    assert [worker.unit(WORKER, "MainPID") for worker in workers] == mains

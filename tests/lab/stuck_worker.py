@@ -1,0 +1,40 @@
+"""A worker that consumes nothing any more while a task runs on it, and the tasks that wait in its queue."""
+
+from __future__ import annotations
+
+from lab import scaling_journal
+from lab.cluster import Cluster
+from lab.node import Node
+from lab.workload import Workload
+
+POOL = "default"
+WORKER = "airflow-worker.service"
+LONG = 1200
+"""Longer than it takes others to ask for the worker. Its task is released after that."""
+
+
+class StuckWorker:
+    """Gets stuck as soon as it is there: its main process is told to finish, and nobody knows of it.
+
+    Celery goes on like that after a command of its remote control, and after an error that it does not expect.
+    """
+
+    def __init__(self, cluster: Cluster, work: Workload) -> None:
+        cluster.wait(lambda: len(cluster.nodes(pool=POOL)) == 1, "one worker alone", timeout=240)
+        cluster.wait_ready()
+        [self.node] = cluster.nodes(pool=POOL)
+        self.long = work.start(POOL, LONG)
+        work.wait_running(self.long)
+        self.node.exec(f"kill -TERM $(systemctl show --property=MainPID --value {WORKER})")
+        cluster.wait(lambda: not consumes(self.node), "it to consume nothing", timeout=30, interval=0.5)
+        self.waiting = work.start(POOL, 1, number=3)
+
+    def states(self) -> list[str]:
+        """What its lifecycle service says that it is, the oldest first."""
+        told = scaling_journal.events(self.node, scaling_journal.LIFECYCLE)
+        return [event.facts["now"] for event in told if event.name == "state"]
+
+
+def consumes(node: Node) -> bool:
+    """Whether a worker takes tasks: what it says of itself each second."""
+    return '"queues": ["' in node.read("/run/airflow-worker/state.json")
