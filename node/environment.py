@@ -48,6 +48,7 @@ class NodeEnvironment:
         pool: the worker's own pool; None on a master.
         pools: every pool, which the masters scale; empty on a worker, which is told of its own alone.
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
+        metadata_days: how long a master keeps rows of the metadata database; 0 keeps them for ever.
         web_url: where browsers find the UI.
         secure_cookies: whether that is HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
@@ -61,6 +62,7 @@ class NodeEnvironment:
     pool: PoolSketch | None = None
     pools: tuple[PoolSketch, ...] = ()
     task_slots: int | None = None
+    metadata_days: int = 0
     web_url: str
     secure_cookies: bool
     vpc_cidrs: tuple[str, ...]
@@ -111,7 +113,7 @@ class NodeEnvironment:
         if self.pool is not None:
             names |= self.pool.worker_variables() | {"NODE_TERMINATING_HOOK": TERMINATING_HOOK}
         else:
-            names["NODE_POOLS"] = for_masters(self.pools)
+            names |= {"NODE_POOLS": for_masters(self.pools), "NODE_METADATA_DAYS": str(self.metadata_days)}
         return names
 
     def _secret_list(self, secrets: Mapping[str, str]) -> str:

@@ -33,9 +33,10 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
         region=region,
         group_name=masters_group_name(cluster) if pool is None else pool_group_name(cluster, pool),
         pool=None if pool is None else _sketch(settings, pool),
-        # Masters alone read the following two. On a worker they would roll every pool when one of them changes.
+        # Masters alone read the following three. On a worker they would roll every pool when one of them changes.
         pools=tuple(_sketch(settings, each) for each in settings.worker_pools) if pool is None else (),
         task_slots=task_slots.of_all_pools(settings) if pool is None else None,
+        metadata_days=settings.retention.metadata_days if pool is None else 0,
         web_url=web_url(cluster, settings.web.domain),
         secure_cookies=settings.web.domain is not None,
         vpc_cidrs=settings.network.vpc_cidrs,

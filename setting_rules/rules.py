@@ -37,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     network.existing_public_subnets,
     storage.storage_can_grow,
     storage.protected_data_has_backups,
+    storage.metadata_outlives_its_runs,
     connections.connections_suffice,
     nodes.masters_have_memory,
     nodes.there_is_a_pool,

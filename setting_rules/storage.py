@@ -1,4 +1,4 @@
-"""What the database's storage and backups have to agree on."""
+"""What the database's storage, its backups and the retention of its rows have to agree on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from setting_rules.faults import Fault
 
 if TYPE_CHECKING:
     from settings import Settings
+
+SHORTEST_METADATA_DAYS = 30
 
 
 def storage_can_grow(settings: Settings) -> Iterator[Fault]:
@@ -36,4 +38,17 @@ def protected_data_has_backups(settings: Settings) -> Iterator[Fault]:
             given="0, with airflow:cluster.protectData true",
             allowed=f"1 to {limits.DATABASE_BACKUP_RETENTION_DAYS[1]} (days) while data is protected",
             remedy="keep backups for at least one day, or set protectData to false",
+        )
+
+
+def metadata_outlives_its_runs(settings: Settings) -> Iterator[Fault]:
+    """`retention.metadataDays` is 0 or at least 30: rows go by their age, whether or not the run has ended."""
+    days = settings.retention.metadata_days
+    if 0 < days < SHORTEST_METADATA_DAYS:
+        yield Fault(
+            key="airflow:retention.metadataDays",
+            given=f"{days}",
+            allowed=f"0, which keeps them for ever, or {SHORTEST_METADATA_DAYS} to 36,500 (days): tasks that still run "
+            "or wait go with the others of their age",
+            remedy=f"write {SHORTEST_METADATA_DAYS} or more, and more than the days of your longest run",
         )

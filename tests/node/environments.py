@@ -26,6 +26,7 @@ MASTER = NodeEnvironment(
     region="eu-west-1",
     group_name="airflow-prod-masters",
     pools=(POOL,),
+    metadata_days=365,
     web_url="http://airflow-prod.internal:8080",
     secure_cookies=False,
     vpc_cidrs=("10.80.0.0/16",),
@@ -39,6 +40,7 @@ WORKER = dataclasses.replace(
     group_name=POOL.group,
     pool=POOL,
     pools=(),
+    metadata_days=0,
 )
 BOTH = (MASTER, WORKER)
 

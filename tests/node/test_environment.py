@@ -185,6 +185,11 @@ def test_every_master_fetches_the_dags_by_its_own_clock():
     )
 
 
+def test_masters_know_how_long_to_keep_the_metadata():
+    assert master(metadata_days=90).variables()["NODE_METADATA_DAYS"] == "90"
+    assert "NODE_METADATA_DAYS" not in WORKER.variables(), "a change must not replace workers"
+
+
 def test_only_a_worker_has_queues():
     assert parse(WORKER.render())["NODE_QUEUES"] == "default,reports"
     assert "NODE_QUEUES" not in MASTER.variables()

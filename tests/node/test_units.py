@@ -306,6 +306,24 @@ def test_a_node_shows_every_day_on_its_console_which_updates_it_lacks(roots: dic
     assert settings["User"] == ["airflow"]
 
 
+def test_masters_clean_the_database_every_night_when_they_have_nothing_else_to_do(roots: dict[Role, Path]):
+    units = roots[Role.MASTER] / node_root.UNITS
+    target = (units / "airflow-node.target").read_text()
+    assert re.search(r"^Wants=.*\bairflow-cleanup\.timer\b", target, re.MULTILINE)
+    timer = (units / "airflow-cleanup.timer").read_text()
+    assert "OnCalendar=*-*-* 04:00" in timer
+    assert "RandomizedDelaySec=2h" in timer
+    settings = _settings(roots, Role.MASTER, "cleanup")
+    assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
+    assert settings["User"] == ["airflow"]
+    assert settings["EnvironmentFile"] == [ENVIRONMENT_FILE, "/run/airflow/secrets.env"], "no admin's secrets"
+    assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
+    assert settings["KillSignal"] == ["SIGINT"], "Airflow tidies up after itself at no other signal"
+    assert settings["TimeoutStartSec"] == ["75min"]
+    assert load("clean-database").LIMIT_SECONDS + load("clean-database").END_SECONDS < 75 * 60, "it ends by itself"
+    assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-cleanup.service").exists()
+
+
 @pytest.mark.parametrize("role", Role)
 def test_security_updates_are_installed_every_day_and_never_reboot_a_node(roots: dict[Role, Path], role: Role):
     """By a file that comes after Debian's own, 20auto-upgrades and 50unattended-upgrades."""

@@ -21,3 +21,12 @@ def test_protected_data_has_backups():
 
 def test_a_stack_that_may_be_thrown_away_needs_no_backups():
     assert faults_of({"airflow:database.backupRetentionDays": 0, "airflow:cluster.protectData": False}) == ()
+
+
+def test_the_metadata_of_the_last_month_is_always_kept():
+    for days in (0, 30, 3650):
+        assert faults_of({"airflow:retention": {"metadataDays": days}}) == ()
+    fault = the_fault({"airflow:retention": {"metadataDays": 29}})
+    assert fault.key == "airflow:retention.metadataDays"
+    assert fault.allowed.startswith("0, which keeps them for ever, or 30 to 36,500 (days)")
+    assert "your longest run" in fault.remedy

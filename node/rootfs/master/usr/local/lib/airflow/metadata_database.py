@@ -60,10 +60,10 @@ class MetadataDatabase:
         return self._connection
 
 
-def connection_info(url: str) -> str:
+def connection_info(url: str, variable: str = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") -> str:
     """libpq's form of an SQLAlchemy URL, whose parts are percent-encoded in both.
 
-    ValueError if it is none. The message quotes nothing of it, for it holds a password.
+    ValueError if it is none. The message names the variable and quotes nothing of the URL, for it holds a password.
     """
     scheme, separator, rest = url.partition("://")
     conninfo = f"postgresql://{rest}"
@@ -73,7 +73,7 @@ def connection_info(url: str) -> str:
         found = {}
     if not (separator and scheme.startswith("postgresql") and found.get("host") and found.get("dbname")):
         raise ValueError(
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN must be a postgresql:// URL that names a host and a database;"
+            f"{variable} must be a postgresql:// URL that names a host and a database;"
             " its user and password must be percent-encoded"
         )
     return conninfo
