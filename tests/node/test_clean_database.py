@@ -114,7 +114,7 @@ def test_airflow_deletes_what_is_older_than_the_setting_in_batches_without_an_ar
     assert abs(datetime.now(UTC) - timedelta(days=90) - before) < timedelta(minutes=1)
     assert words[:2] == ["db", "clean"]
     assert {"--yes", "--skip-archive", "--error-on-cleanup-failure", "lock_timeout=30s"} < set(words)
-    assert words[words.index("--batch-size") + 1] == "10000"
+    assert words[words.index("--batch-size") + 1] == "50000"
 
 
 def test_airflows_table_of_dags_is_left_alone(metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]):
@@ -182,11 +182,22 @@ def test_what_takes_too_long_is_interrupted_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ):
     noted = airflow(SLOW.format(noted=tmp_path / "noted", pid=tmp_path / "pid"))
-    monkeypatch.setattr(clean_database, "LIMIT_SECONDS", 1)
+    monkeypatch.setattr(clean_database, "METADATA_SECONDS", 1)
     monkeypatch.setattr(clean_database, "LOOK_SECONDS", 0.2)
     with pytest.raises(clean_database.StepFailedError, match="time limit"):
         clean_database.clean(environment(metadata, results))
     assert noted.read_text().endswith("interrupted\n"), "Airflow drops its table of half-deleted rows"
+
+
+def test_results_that_take_too_long_leave_time_for_the_metadata(
+    metadata: Metadata, results: Metadata, airflow: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    noted = airflow(f"cat <<'END'\n{OUTPUT}END")
+    results.execute(RESULTS)
+    monkeypatch.setattr(clean_database, "RESULTS_SECONDS", -1)
+    with pytest.raises(clean_database.StepFailedError, match=r"Celery's results: the time limit.*; rows deleted: log"):
+        clean_database.clean(environment(metadata, results))
+    assert noted.exists(), "a task can make the one slow, for its worker may write to Celery's database"
 
 
 def test_it_stops_when_the_lock_is_lost(
@@ -202,10 +213,10 @@ def test_it_stops_when_the_lock_is_lost(
     monkeypatch.setattr(clean_database, "LOOK_SECONDS", 0.2)
     look = clean_database.in_time
 
-    def cut(deadline: float, what: str) -> None:
+    def cut(deadline: float) -> None:
         with server.superuser() as root:
             root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [metadata.name])
-        look(deadline, what)
+        look(deadline)
 
     monkeypatch.setattr(clean_database, "in_time", cut)
     with pytest.raises(clean_database.StepFailedError, match="the lock is lost"):

@@ -320,7 +320,9 @@ def test_masters_clean_the_database_every_night_when_they_have_nothing_else_to_d
     assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
     assert settings["KillSignal"] == ["SIGINT"], "Airflow tidies up after itself at no other signal"
     assert settings["TimeoutStartSec"] == ["75min"]
-    assert load("clean-database").LIMIT_SECONDS + load("clean-database").END_SECONDS < 75 * 60, "it ends by itself"
+    program = load("clean-database")
+    longest = program.RESULTS_SECONDS + 2 * 60 + program.METADATA_SECONDS + program.END_SECONDS
+    assert longest < 75 * 60, "it ends by itself"
     assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-cleanup.service").exists()
 
 
