@@ -32,6 +32,7 @@ IMPORTS = ("worker_report", "worker_messages", "remote_control")
 APPLICATION = """
 import pathlib, time
 import celery
+import task_outcomes
 import worker_report
 
 folder = pathlib.Path({folder!r})
@@ -51,13 +52,29 @@ app.conf.update(
     task_default_queue="default",
 )
 
+class Supervisor:
+    # Knows the task's state when its wait is over, as Airflow's does.
+    def __init__(self, name):
+        self._end = folder / ("end-" + name)
+
+    def wait(self):
+        while not self._end.exists():
+            time.sleep(0.02)
+        self.final_state = self._end.read_text()
+        return 0
+
+
+Supervisor.wait = task_outcomes.noting_state(Supervisor.wait)
+
 @app.task(name="execute_workload")
 def execute_workload(text):
     name = celery.current_task.request.id
     with (folder / "ledger").open("a") as ledger:
         ledger.write(name + "\\n")
-    while not (folder / ("end-" + name)).exists():
-        time.sleep(0.02)
+    supervisor = Supervisor(name)
+    supervisor.wait()
+    if supervisor.final_state == "none":
+        raise RuntimeError("the supervisor itself fails")
 """
 
 
@@ -174,10 +191,12 @@ class CeleryWorker:
         """Send a command of Celery's remote control; what the workers answer."""
         return self._sender.control.broadcast(name, arguments=arguments, reply=True, limit=1, timeout=PATIENCE_SECONDS)
 
-    def finish(self, *names: str) -> None:
-        """Let tasks end."""
+    def finish(self, *names: str, state: str = "success") -> None:
+        """Let tasks end in the state; "none" is what a task has whose supervisor fails."""
         for name in names:
-            (self._folder / f"end-{name}").touch()
+            part = self._folder / f"ends-{name}"
+            part.write_text(state)
+            part.rename(self._folder / f"end-{name}")
 
     def retire(self) -> None:
         """What the node does when it is retired."""

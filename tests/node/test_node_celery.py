@@ -19,6 +19,7 @@ from tests.node.celery_worker import QUEUES, until
 from tests.node.programs import load
 
 AIRFLOWS = "airflow.providers.celery.executors.default_celery"
+SUPERVISOR = "airflow.sdk.execution_time.supervisor"
 RESULTS = "celery.backends.database.models"
 RESULT_COLUMN = SimpleNamespace(type=SimpleNamespace(pickler=pickle))
 """Where Celery keeps a result. The real one needs SQLAlchemy, which only nodes have."""
@@ -50,8 +51,11 @@ def _workers(settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a worker tells Celery."""
     shared = ModuleType("node_celery")
     shared.CONFIG = _configuration(settings)  # ty: ignore[missing-attribute]
+    supervisor = ModuleType(SUPERVISOR)
+    supervisor.ActivitySubprocess = type("ActivitySubprocess", (), {"wait": lambda _: 0})  # ty: ignore[missing-attribute]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "node_celery", shared)
+        patch.setitem(sys.modules, SUPERVISOR, supervisor)
         return load("python/worker_celery.py").CONFIG
 
 

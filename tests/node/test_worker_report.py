@@ -68,6 +68,23 @@ def test_a_finished_task_leaves_the_state(worker: CeleryWorker):
     until(lambda: not worker.state["active"], "it is gone")
 
 
+@pytest.mark.parametrize("state", ["failed", "up_for_retry", "none"])
+def test_a_task_that_fails_at_once_is_counted(worker: CeleryWorker, state: str):
+    assert worker.state["outcomes"] == {"failed_at_once": 0, "others": 0}
+    for name in ("one", "two"):
+        worker.send(name)
+    worker.finish("one", state=state)
+    until(lambda: worker.state["outcomes"] == {"failed_at_once": 1, "others": 0}, "the failure is counted")
+    worker.finish("two", state="up_for_reschedule")
+    until(lambda: worker.state["outcomes"] == {"failed_at_once": 1, "others": 1}, "the other one is counted")
+
+
+def test_a_task_that_runs_for_long_has_not_failed_at_once():
+    now = time.time()
+    requests = [SimpleNamespace(time_start=start) for start in (now - 31, now - 29, None)]
+    assert worker_report._long(requests) == 1
+
+
 def test_the_state_is_fresh_each_second(worker: CeleryWorker):
     seen: set[float] = set()
 
@@ -220,6 +237,7 @@ def test_a_task_that_comes_as_the_queues_are_let_go_is_in_the_state(monkeypatch:
     class _LetsGo:
         def __init__(self) -> None:
             self._turned, self._connected = time.monotonic(), True
+            self._outcomes = worker_report.task_outcomes.RecentOutcomes()
 
     def let_go(_: object) -> list[str]:
         taken.append(SimpleNamespace(id="late"))

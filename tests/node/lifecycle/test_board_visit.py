@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -86,3 +88,42 @@ def test_a_broker_that_is_away_is_told_and_raises_nothing():
     assert (found.retired, found.group, found.queued) == (None, None, None)
     assert "refused" in found.problem
     assert visits.note_boot(31.7).outcome == Outcome.FAILED
+
+
+def _with_outcomes(failed_at_once: int, others: int) -> Any:
+    return seen(0, worker=dataclasses.replace(worker(), failed_at_once=failed_at_once, others=others))
+
+
+def _visit(board: worker_board.WorkerBoard, instance: str, failed_at_once: int, others: int) -> Any:
+    visits = board_visit.BoardVisit(board, instance=instance, pool="default", slots=16, queues=["default"])
+    return visits.visit(state="working", seen=_with_outcomes(failed_at_once, others), idle_seconds=0.0)
+
+
+def test_a_worker_whose_tasks_alone_fail_at_once_learns_that_it_is_at_fault(board: worker_board.WorkerBoard):
+    assert _visit(board, "i-1", 9, 1).outlier is None, "nobody else has spoken"
+    assert _visit(board, "i-2", 0, 20).outlier is None
+    assert _visit(board, "i-1", 9, 1).outlier == (
+        "9 of its last 10 tasks failed at once, and 0 of 20 on the other workers of its pool"
+    )
+
+
+def test_workers_of_another_pool_prove_nothing(board: worker_board.WorkerBoard):
+    board.report(worker_board.Report(instance="i-2", pool="heavy", state="working", others=20))
+    assert _visit(board, "i-1", 9, 1).outlier is None
+
+
+def test_whatever_the_board_says_only_one_worker_of_a_pool_is_found_at_fault(
+    board: worker_board.WorkerBoard, server: redis_server.Server
+):
+    """A task can report workers that do not exist, on which everything works."""
+    board.report(worker_board.Report(instance="i-0", pool="default", state="working", others=10**9))
+    found = [_visit(board, f"i-{number}", 9, 1).outlier for number in (1, 2, 3, 1)]
+    assert [why is not None for why in found] == [True, False, False, True]
+    assert 0 < server.client(2).ttl("outlier:default") <= 900, "the next one may follow when this one is replaced"
+
+
+def test_nonsense_on_the_board_finds_nobody_at_fault(board: worker_board.WorkerBoard, server: redis_server.Server):
+    _visit(board, "i-2", 0, 20)
+    server.client(2).lpush("outlier:default", "i-1")
+    found = _visit(board, "i-1", 9, 1)
+    assert (found.outlier, found.problem) == (None, None)

@@ -235,3 +235,14 @@ def test_a_worker_without_room_that_may_not_leave_takes_no_tasks():
     node.watch(184, 186, unit=unit("inactive"), **FULL)
     assert node.watch(188, 220, worker=IDLE, **FULL) == [Kind.RETIRE]
     assert node.state == "unavailable"
+
+
+def test_an_outlier_takes_no_more_tasks_and_is_replaced_when_its_last_one_has_ended():
+    """It fails nothing any more, and so nobody would find it at fault again."""
+    node = Node()
+    assert node.look(0, outlier="12 of its last 14 tasks failed at once") == [Kind.RETIRE]
+    assert node.state == "unavailable"
+    assert node.watch(2, 700) == [], "a task runs"
+    facts = {"worker": RESTING, "group": AT_MINIMUM}
+    assert node.watch(702, 800, **facts) == [Kind.REPORT_UNHEALTHY]
+    assert node.why[-1].endswith(": 12 of its last 14 tasks failed at once")

@@ -27,6 +27,8 @@ BOARD_DATABASE = 2
 REPORT_SECONDS = 30
 RETIREMENT_SECONDS = 60
 GROUP_SECONDS = 60
+# Time to replace a worker. Only then may the next one of its pool be taken out of work for its tasks' failures.
+EJECTION_SECONDS = 900
 # A pool's boots are worth knowing for as long as its image and environment are likely to be the same.
 BOOTS_KEPT = 20
 BOOT_SECONDS_KEPT = 30 * 24 * 3600
@@ -52,6 +54,8 @@ class Report:
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
         idle_seconds: how long it has had none.
+        failed_at_once: tasks of the last minutes that did.
+        others: all others of the last minutes, those included that have run for a while.
     """
 
     instance: str
@@ -60,6 +64,8 @@ class Report:
     slots: int = 0
     active: int = 0
     idle_seconds: float = 0.0
+    failed_at_once: int = 0
+    others: int = 0
 
 
 class WorkerBoard:
@@ -119,6 +125,16 @@ class WorkerBoard:
         keys = self._board.scan_iter(match=_retirement_key("*", "*"), count=BATCH)
         names = (key.split(":") for key in keys)
         return frozenset((name[1], name[2]) for name in names if len(name) == 3)
+
+    def eject(self, pool: str, instance: str) -> bool:
+        """Whether this worker may go out of work for its tasks' failures: one of a pool at a time."""
+        key = f"outlier:{pool}"
+        self._board.set(key, instance, nx=True, ex=EJECTION_SECONDS)
+        try:
+            return self._board.get(key) == instance
+        except redis.ResponseError:
+            # No text: what runs as a task has written it.
+            return False
 
     def publish_group(self, pool: str, group: Group) -> None:
         """Tell the workers their group's sizes: they may not ask Auto Scaling."""
@@ -185,10 +201,11 @@ def _read_report(key: str, text: str) -> Report | None:
     try:
         _, pool, instance = key.split(":")
         report = record.from_fields(Report, {"instance": instance, "pool": pool} | json.loads(text))
+        counts = (report.slots, report.active, report.failed_at_once, report.others)
         numbers_are_sound = (
-            all(isinstance(number, int) for number in (report.slots, report.active))
+            all(isinstance(number, int) for number in counts)
             and math.isfinite(report.idle_seconds)
-            and min(report.slots, report.active, report.idle_seconds) >= 0
+            and min(*counts, report.idle_seconds) >= 0
         )
         has_state = STATE.fullmatch(report.state) is not None
     except UNREADABLE:

@@ -10,8 +10,13 @@ from redis import RedisError
 from scaling.pool import Group
 from worker_board import Report, WorkerBoard
 
+from lifecycle import outlier
 from lifecycle.action import DONE, Outcome, Result
 from lifecycle.situation import Situation
+from lifecycle.timer import Pace
+
+# A look at a pool of 200 workers takes some milliseconds of the broker.
+NEIGHBOURS_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +24,14 @@ class Bulletin:
     """What the board says; None for what it does not, or what cannot be read.
 
     Attributes:
+        outlier: why this worker, of its whole pool, is at fault when tasks fail at once on it.
         problem: why nothing could be read.
     """
 
     retired: bool | None = None
     group: Group | None = None
     queued: int | None = None
+    outlier: str | None = None
     problem: str | None = None
 
 
@@ -37,6 +44,7 @@ class BoardVisit:
         self._pool = pool
         self._slots = slots
         self._queues = tuple(queues)
+        self._neighbours = Pace()
 
     def visit(self, *, state: str, seen: Situation | None, idle_seconds: float) -> Bulletin:
         """Say how the worker is, and read the rest."""
@@ -44,6 +52,7 @@ class BoardVisit:
         if seen is not None:
             # Tasks go on while a worker says nothing.
             load = seen.running if seen.load is None else seen.load
+        worker = seen.worker if seen is not None else None
         report = Report(
             instance=self._instance,
             pool=self._pool,
@@ -51,6 +60,8 @@ class BoardVisit:
             slots=self._slots,
             active=load or 0,
             idle_seconds=round(idle_seconds, 1),
+            failed_at_once=worker.failed_at_once if worker else 0,
+            others=worker.others if worker else 0,
         )
         try:
             self._board.report(report)
@@ -58,6 +69,7 @@ class BoardVisit:
                 retired=self._board.is_retired(self._pool, self._instance),
                 group=self._group(),
                 queued=sum(self._board.queue_length(queue) for queue in self._queues),
+                outlier=self._outlier(report, seen.now) if seen is not None else None,
             )
         except RedisError as error:
             return Bulletin(problem=boot_step.one_line(error))
@@ -69,6 +81,18 @@ class BoardVisit:
         except RedisError as error:
             return Result(Outcome.FAILED, boot_step.one_line(error))
         return Result(DONE.outcome, f"{seconds:.1f} s from power-on to ready")
+
+    def _outlier(self, own: Report, now: float) -> str | None:
+        """Why this worker and not its tasks is at fault for their failures.
+
+        Neighbours are read only where that may be so: where a DAG fails, all workers of a large pool would read all.
+        """
+        if not outlier.is_suspect(own) or not self._neighbours.is_due(now):
+            return None
+        self._neighbours.rest(now, NEIGHBOURS_SECONDS)
+        neighbours = [report for report in self._board.reports(self._pool) if report.instance != self._instance]
+        why = outlier.reason(own, neighbours)
+        return why if why is not None and self._board.eject(self._pool, self._instance) else None
 
     def _group(self) -> Group | None:
         try:

@@ -53,6 +53,7 @@ class Life:
         self.unavailable: str | None = None
         """Why tasks would fail here."""
         self._pressure = Pressure()
+        self._outlier: str | None = None
         self._asked_about_retirement = now
         self._watchdog = Watchdog(was_ready=memory.boot_noted, slots=limits.slots)
         self._idle = Lasting()
@@ -129,7 +130,9 @@ class Life:
     def _rest_or_work(self, seen: Situation) -> list[Action]:
         rested = self.rests
         why = self._follow_retirement(seen)
-        unavailable = self._pressure.reason(seen.resources, seen.now)
+        # With no more tasks there is nothing more to tell an outlier by: it is one until it is replaced.
+        self._outlier = self._outlier or seen.outlier
+        unavailable = self._outlier or self._pressure.reason(seen.resources, seen.now)
         if unavailable is None and self.unavailable is not None:
             why = "tasks can work here again"
         self.unavailable = unavailable

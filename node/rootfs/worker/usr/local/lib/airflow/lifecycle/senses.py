@@ -47,6 +47,7 @@ class Senses:
             retired=bulletin.retired,
             group=bulletin.group,
             queued=bulletin.queued,
+            outlier=bulletin.outlier,
             resources=pressure.look(),
         )
 

@@ -48,6 +48,8 @@ class Worker:
         queues: those that it consumes now.
         reserved: tasks that it has taken and not started.
         tasks: those that it runs, each by its name.
+        failed_at_once: tasks of the last minutes that did.
+        others: all others of the last minutes.
     """
 
     age_seconds: float
@@ -55,6 +57,8 @@ class Worker:
     queues: tuple[str, ...]
     reserved: int
     tasks: tuple[str, ...]
+    failed_at_once: int = 0
+    others: int = 0
 
     @property
     def is_fresh(self) -> bool:
@@ -80,6 +84,7 @@ class Situation:
         retired: whether the masters want the worker to take no more tasks; None if the board cannot be read.
         group: the group's sizes, as far as they are known.
         queued: messages in the worker's queues; None if the board cannot be read.
+        outlier: why the worker is at fault when tasks fail at once on it.
         resources: what is left of disk and memory; nothing where that cannot be told.
     """
 
@@ -93,6 +98,7 @@ class Situation:
     retired: bool | None = False
     group: Group | None = None
     queued: int | None = 0
+    outlier: str | None = None
     resources: tuple[Resource, ...] = ()
 
     @property

@@ -34,7 +34,7 @@ class WorkerFile:
             worker = _worker(said)
             if said["at"] != self._written:
                 self._written, self._changed = said["at"], now
-        except (OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             self._written = None
             return None
         self.said = said
@@ -53,10 +53,13 @@ def _text(path: Path) -> str:
 
 
 def _worker(said: Any) -> Worker:
+    outcomes = said.get("outcomes", {})
     return Worker(
         age_seconds=0.0,
         connected=bool(said["connected"]),
         queues=tuple(map(str, said["queues"])),
         reserved=int(said["reserved"]),
         tasks=tuple(str(task["task"]) for task in said["active"]),
+        failed_at_once=max(0, int(outcomes.get("failed_at_once", 0))),
+        others=max(0, int(outcomes.get("others", 0))),
     )

@@ -1,8 +1,14 @@
-"""What a worker tells Celery: what every node does, and the modules that watch over what it consumes and obeys."""
+"""What a worker tells Celery: what every node does, and modules that watch what it consumes, obeys and finishes."""
 
 from __future__ import annotations
 
 import node_celery
+import task_outcomes
+
+# Airflow is installed only on nodes.
+from airflow.sdk.execution_time.supervisor import ActivitySubprocess  # ty: ignore[import-not-found]
+
+ActivitySubprocess.wait = task_outcomes.noting_state(ActivitySubprocess.wait)
 
 WORKER_MODULES = ("worker_report", "worker_messages", "remote_control", "task_cgroups")
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import task_outcomes
 from celery import bootsteps
 from celery.signals import worker_init
 from celery.utils.log import get_logger
@@ -41,6 +43,7 @@ class WorkerReport(bootsteps.StartStopStep):
         self._turned = float("-inf")
         self._connected = False
         self._timer: Any = None
+        self._outcomes = task_outcomes.RecentOutcomes()
         self._writer: threading.Thread | None = None
 
     def start(self, parent: Any) -> None:
@@ -95,11 +98,13 @@ class WorkerReport(bootsteps.StartStopStep):
         queues = _consumed(consumer) if connected else []
         active = _snapshot(worker_state.active_requests)
         reserved = _snapshot(worker_state.reserved_requests)
+        failed_at_once, others = self._outcomes.count(time.monotonic())
         return {
             "at": time.time(),
             "connected": connected,
             "queues": queues,
             "reserved": len(reserved.keys() - active.keys()),
+            "outcomes": {"failed_at_once": failed_at_once, "others": others + _long(active.values())},
             "active": [
                 {"pid": request.worker_pid, "since": request.time_start, "task": task_name(request.args)}
                 for request in active.values()
@@ -138,6 +143,12 @@ def task_name(arguments: Any) -> str:
         return f"{names}{mapped} try {instance['try_number']}"
     except (TypeError, ValueError, LookupError, AttributeError):
         return "unknown"
+
+
+def _long(active: Iterable[Any]) -> int:
+    """Tasks that run and will not fail at once any more."""
+    now = time.time()
+    return sum(now - request.time_start > task_outcomes.AT_ONCE_SECONDS for request in active if request.time_start)
 
 
 def _snapshot(requests: Any) -> dict[str, Any]:
