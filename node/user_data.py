@@ -32,10 +32,21 @@ FIRST_BOOT_DEADLINE = (
 INSTANCE_FILE = "/etc/airflow/instance.env"
 NOTE_INSTANCE = f'mkdir -p /etc/airflow && echo "NODE_INSTANCE_ID=$INSTANCE_ID" >{INSTANCE_FILE}'
 
+# Debian 13 mounts a tmpfs of half of the memory at /tmp (tmp.mount). From the next boot on, /tmp is the directory that
+# lies beneath, on the disk. In this boot that directory is mounted over the tmpfs: if /tmp were only unmounted, the
+# first service with a /tmp of its own (PrivateTmp=) would have systemd mount the tmpfs again.
+TMP_ON_DISK = (
+    "systemctl --root=/ mask tmp.mount",
+    "mount --bind / /mnt",
+    "mount --bind /mnt/tmp /tmp",
+    "umount /mnt",
+)
+
 # What makes a node of the written files. systemd reads unit files that are new to it when they are asked for: a
 # daemon-reload, and an `enable` with one, would only run all generators again. Each step of the boot reports its own
 # failure, so the last command does not wait.
 STEPS = (
+    *TMP_ON_DISK,
     "systemd-sysusers /etc/sysusers.d/airflow.conf",
     "systemd-tmpfiles --create /etc/tmpfiles.d/airflow.conf",
     "systemctl --root=/ enable airflow-node.target",

@@ -62,6 +62,18 @@ def test_the_api_servers_uvicorn_trusts_load_balancers_in_every_range_of_the_vpc
     assert asked.stdout.splitlines() == [believed, believed, "100.65.0.1 http"], asked.stderr
 
 
+def test_what_a_service_writes_to_temporary_folders_goes_to_the_disk(cluster: Cluster) -> None:
+    """Tasks and DAG files run in these services. A tmpfs there would take the memory of all others."""
+    services = {"master": ("api-server", "scheduler", "dag-processor", "triggerer"), "worker": ("worker",)}
+    for node in cluster.nodes():
+        for service in services[node.instance.tags["airflow:role"]]:
+            pid = node.unit(f"airflow-{service}.service", "MainPID")["MainPID"]
+            seen = node.exec(f"nsenter --target {pid} --mount stat --file-system --format %T / /tmp /var/tmp")
+            [disk, *temporary] = seen.stdout.splitlines()
+            assert temporary == [disk, disk], f"{node.name}: {service}: {seen}"
+        assert node.exec("systemctl is-enabled tmp.mount").stdout.strip() == "masked", "nor after the next boot"
+
+
 def test_cloud_init_ends_without_an_error_on_every_node(cluster: Cluster) -> None:
     for node in cluster.nodes():
         status = json.loads(node.exec("cloud-init status --format=json").stdout)
