@@ -211,6 +211,13 @@ def test_code_that_eats_the_memory_ends_alone(roots: dict[Role, Path], role: Rol
     assert _settings(roots, role, service)["OOMPolicy"] == ["continue"], "systemd's default stops the whole service"
 
 
+def test_what_tasks_leave_in_temporary_folders_and_in_shared_memory_goes_with_the_workers_service(
+    roots: dict[Role, Path],
+):
+    worker = _settings(roots, Role.WORKER, "worker")
+    assert (worker["PrivateTmp"], worker["RemoveIPC"]) == (["yes"], ["yes"])
+
+
 def test_a_worker_consumes_the_queues_of_its_pool(roots: dict[Role, Path]):
     (command,) = _settings(roots, Role.WORKER, "worker")["ExecStart"]
     program, *options = command.split(" --")
