@@ -25,8 +25,8 @@ def build(root: Path, role: Role) -> Path:
 
 
 def units(root: Path) -> list[str]:
-    """The names of our services and targets; a template as an instance of it."""
-    names = sorted(path.name for path in (root / UNITS).iterdir() if path.suffix in (".service", ".target"))
+    """The names of our mounts, services and targets; a template as an instance of it."""
+    names = sorted(path.name for path in (root / UNITS).iterdir() if path.suffix in (".mount", ".service", ".target"))
     return [name.replace("@.", "@example.") for name in names]
 
 

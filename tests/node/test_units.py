@@ -206,6 +206,17 @@ def test_a_worker_can_say_what_it_is_doing_for_as_long_as_it_runs(roots: dict[Ro
     assert "RuntimeDirectoryMode" not in settings, "others read it"
 
 
+@needs_systemd
+def test_tasks_cannot_fill_run(roots: dict[Role, Path]):
+    """systemd mounts it before the worker, because its runtime directory is there."""
+    where = load("python/worker_report.py").STATE_FILE.parent
+    escaped = subprocess.run(["systemd-escape", "--path", "--suffix=mount", where], capture_output=True, text=True)
+    unit = (roots[Role.WORKER] / node_root.UNITS / escaped.stdout.strip()).read_text()
+    assert f"Where={where}\n" in unit
+    assert "Type=tmpfs\n" in unit
+    assert re.search(r"^Options=size=\dM,nr_inodes=\d+,", unit, re.MULTILINE)
+
+
 @pytest.mark.parametrize(("role", "service"), [(Role.WORKER, "worker"), (Role.MASTER, "dag-processor")])
 def test_code_that_eats_the_memory_ends_alone(roots: dict[Role, Path], role: Role, service: str):
     assert _settings(roots, role, service)["OOMPolicy"] == ["continue"], "systemd's default stops the whole service"

@@ -67,6 +67,11 @@ def test_a_worker_is_retired_by_a_file_and_called_back_by_its_absence(both: hand
     assert not (tmp_path / "retired").exists()
 
 
+def test_a_worker_that_cannot_be_told_to_rest_is_no_reason_to_end(both: hands.Hands, tmp_path: Path):
+    tmp_path.rmdir()
+    assert _do(both, Kind.RETIRE).outcome == action.Outcome.FAILED
+
+
 def test_the_worker_looks_for_that_file_where_the_service_puts_it():
     program = load("manage-lifecycle")
     assert program.RUN / program.RETIRED == load("python/worker_report.py").RETIRED_FILE

@@ -59,6 +59,15 @@ def test_a_retired_worker_rests_until_it_is_called_back():
     assert node.state == "working"
 
 
+def test_a_worker_that_could_not_be_told_to_rest_is_told_again():
+    node = Node(RETIRE=FAILED)
+    assert node.look(0, retired=True) == [Kind.RETIRE]
+    assert node.state == "working"
+    node.answers.clear()
+    assert node.watch(2, 10, retired=True) == [Kind.RETIRE]
+    assert node.state == "retired"
+
+
 def test_a_retired_worker_that_hears_nothing_goes_back_to_work_when_its_lease_is_over():
     node = Node()
     node.look(0, retired=True)

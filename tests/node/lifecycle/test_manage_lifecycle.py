@@ -15,7 +15,7 @@ import pytest
 
 from node.roles import Role
 from tests.node import node_root
-from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, LIMITS, action, life, memory, seen
+from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, LIMITS, Kind, action, life, memory, seen
 from tests.node.programs import load, module
 
 manage_lifecycle = load("manage-lifecycle")
@@ -112,6 +112,44 @@ def test_what_must_not_be_forgotten_is_written_down(world: _World, tmp_path: Pat
     world.now = {"terminating": True}
     agent.look(7.0)
     assert memory.Memory.read(path) == memory.Memory(boot_noted=True, draining_since=7.0, terminating=True)
+
+
+def test_room_for_what_must_not_be_forgotten_is_taken_at_the_first_look(world: _World, tmp_path: Path):
+    _agent(world, tmp_path / "memory.json").look(0.0)
+    assert (tmp_path / "memory.json").exists()
+
+
+def test_a_full_run_delays_no_end(world: _World, tmp_path: Path, lines: Callable[[], list[dict]]):
+    agent = _agent(world, tmp_path / "memory.json")
+    (tmp_path / "memory.json").symlink_to("/dev/full")
+    world.now = {"terminating": True, "worker": BUSY}
+    for now in range(0, int(LIMITS.drain) + 4, 2):
+        agent.look(float(now))
+    assert world.done[-1] == Kind.END_TASKS
+    told = [line for line in lines() if line["event"] == "memory-not-written"]
+    assert [line["why"] for line in told] == ["[Errno 28] No space left on device"], "said once"
+
+
+def test_a_look_that_fails_costs_nothing_that_the_service_remembers(
+    systemd: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[dict]]
+):
+    agents = []
+
+    def look(agent: Any, _: float) -> None:
+        agents.append(agent)
+        if len(agents) == 1:
+            raise LookupError("an odd answer")
+
+    monkeypatch.setattr(manage_lifecycle.Agent, "look", look)
+    _run(tmp_path, looks=2)
+    assert agents[0] is agents[1]
+    assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"], "one look went well"
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+    (line,) = lines()
+    assert line["event"] == "look-failed"
+    assert line["why"].endswith("LookupError: an odd answer")
 
 
 def test_the_service_begins_with_what_the_node_tells_it(tmp_path: Path):

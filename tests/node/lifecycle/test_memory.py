@@ -31,3 +31,16 @@ def test_an_end_is_never_taken_back():
 
 def test_a_new_node_remembers_nothing(tmp_path: Path):
     assert memory.Memory.read(tmp_path / "memory.json") == memory.Memory()
+
+
+def test_a_memory_never_needs_more_room_than_at_first(tmp_path: Path):
+    """/run may be full by then."""
+    path = tmp_path / "memory.json"
+    memory.Memory().write(path)
+    first = path.stat()
+    kept = memory.Memory().with_draining_since(1e9 / 3).with_stopping_since(1e9 / 7).with_boot_noted()
+    kept = kept.with_end(terminating=True, spot_end=1e9 / 11)
+    kept.write(path)
+    assert (path.stat().st_ino, path.stat().st_size) == (first.st_ino, first.st_size)
+    memory.Memory().write(path)
+    assert memory.Memory.read(path) == memory.Memory(), "nothing of the longer one is left"

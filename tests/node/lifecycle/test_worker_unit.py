@@ -58,9 +58,10 @@ def test_a_shutdown_of_the_machine_is_seen_while_it_waits_for_the_worker():
     assert worker_unit.WorkerUnit(_Systemd(_shown("deactivating", shutdown="1"))).look()[1] is True
 
 
-def test_a_systemd_that_does_not_answer_is_no_news():
-    def hangs(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        raise subprocess.TimeoutExpired(list(command), 5)
+@pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 5), BlockingIOError("no more processes")])
+def test_a_systemd_that_does_not_answer_is_no_news(error: Exception):
+    def hangs(_: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        raise error
 
     assert worker_unit.WorkerUnit(hangs).look() == (None, False)
     assert worker_unit.WorkerUnit(hangs).stop().outcome == Outcome.FAILED

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from lifecycle.action import DONE, Action, Kind, Result
+from lifecycle.action import DONE, Action, Kind, Outcome, Result
 from lifecycle.board_visit import BoardVisit
 from lifecycle.group_api import GroupApi
 from lifecycle.worker_tasks import WorkerTasks
@@ -44,7 +44,10 @@ class Hands:
         return self._ways[action.kind]()
 
     def _retire(self) -> Result:
-        self._retired.touch()
+        try:
+            self._retired.touch()
+        except OSError as error:
+            return Result(Outcome.FAILED, str(error))
         return DONE
 
     def _recall(self) -> Result:

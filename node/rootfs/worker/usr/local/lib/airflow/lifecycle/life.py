@@ -110,6 +110,9 @@ class Life:
             self._drain.learn(action, result, now)
         elif self._departure is not None:
             self._departure.learn(action, result, now)
+        if action.kind is Kind.RETIRE and result.outcome is Outcome.FAILED:
+            # It does not know, and is asked again at the next look.
+            self.retired = False
         if action.kind is Kind.NOTE_BOOT and result.outcome is Outcome.DONE:
             self.memory = self.memory.with_boot_noted()
 

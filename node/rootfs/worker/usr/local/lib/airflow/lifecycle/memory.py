@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+
+# Twice of what it may need.
+ROOM_BYTES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +49,14 @@ class Memory:
         return replace(self, boot_noted=True)
 
     def write(self, path: Path) -> None:
-        """Keep it. The file is whole at any moment."""
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(asdict(self)))
-        new.replace(path)
+        """Keep it; OSError if there is no room. One that was written before is always overwritten: it never grows.
+
+        The file is whole at any moment: the kernel writes so little at once.
+        """
+        text = json.dumps(asdict(self)).ljust(ROOM_BYTES)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb", buffering=0) as file:
+            file.write(text.encode())
+            file.truncate()
 
     @classmethod
     def read(cls, path: Path) -> Self:

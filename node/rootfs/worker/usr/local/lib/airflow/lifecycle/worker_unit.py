@@ -68,7 +68,8 @@ class WorkerUnit:
     def _systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str] | None:
         try:
             return self._run(["systemctl", *arguments])
-        except subprocess.TimeoutExpired:
+        except (OSError, subprocess.TimeoutExpired):
+            # Also where no process can be started: memory or process numbers have run out.
             return None
 
 

@@ -1,0 +1,40 @@
+"""What the lifecycle service writes down when /run is full. The lab's nodes are not touched."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import preconditions
+from tests.node.lifecycle.node_of import memory
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Path]:
+    """A small /run."""
+    try:
+        preconditions.check_root()
+    except preconditions.UnfitError as unfit:
+        pytest.skip(str(unfit))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def _fill(run: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        (run / "filler").write_bytes(bytes(1 << 20))
+    with pytest.raises(OSError, match="No space left"):
+        (run / "more").write_text("anything")
+
+
+def test_a_service_that_is_restarted_on_a_full_run_still_knows_since_when_it_drains(run: Path) -> None:
+    path = run / "memory.json"
+    memory.Memory().write(path)
+    _fill(run)
+    kept = memory.Memory().with_draining_since(1e9 / 3).with_end(terminating=True, spot_end=1e9 / 7)
+    kept.write(path)
+    assert memory.Memory.read(path) == kept
