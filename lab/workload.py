@@ -41,7 +41,7 @@ class Task:
 
     @property
     def kind(self) -> str:
-        """`python`, `bash`, `asking` or `greedy`."""
+        """`python`, `bash`, `asking`, `greedy` or `daemons`."""
         return self.dag.partition("_")[0]
 
 

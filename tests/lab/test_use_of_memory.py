@@ -22,7 +22,7 @@ def test_a_task_that_uses_more_memory_than_its_node_has_dies_alone_and_is_retrie
     cluster.wait_ready()
     before = {node: node.unit(WORKER, *SERVICE) for node in cluster.nodes(pool="default")}
     departed = len(cluster.departures)
-    neighbours = work.start("default", 30, number=4)
+    neighbours = work.start("default", 30, number=6)
     work.wait_running(neighbours)
     greedy = work.start("default", 0, kind="greedy")
     [task] = work.wait_ended(greedy)

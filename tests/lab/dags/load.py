@@ -9,6 +9,7 @@ the one place where a worker may write.
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 import uuid
 from datetime import timedelta
@@ -79,6 +80,20 @@ def greedy(ti=None) -> None:
         taken.append(b"x" * (32 << 20))
 
 
+@task(task_id="work")
+def daemons(ti=None, dag_run=None) -> None:
+    """Starts processes at its first try, in every way in which they can get away from it."""
+    _enter(ti)
+    sleep = "sleep 86399"
+    if ti.try_number == 1:
+        subprocess.Popen(sleep.split())
+        subprocess.Popen(sleep.split(), start_new_session=True)
+        subprocess.run(["sh", "-c", f"setsid {sleep} >/dev/null 2>&1 &"], check=True)
+    end = time.monotonic() + _seconds(ti, dag_run)
+    while time.monotonic() < end and not _end_file(ti).exists():
+        time.sleep(1)
+
+
 @task.bash(task_id="work")
 def bash(ti=None, dag_run=None) -> str:
     _enter(ti)
@@ -94,3 +109,4 @@ for queue in QUEUES:
     _dag("asking", queue, asking)
     _dag("bash", queue, bash)
     _dag("greedy", queue, greedy)
+    _dag("daemons", queue, daemons)
