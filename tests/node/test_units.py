@@ -296,12 +296,20 @@ def test_a_changed_password_is_taken_up_within_two_minutes(roots: dict[Role, Pat
     target = (roots[Role.MASTER] / node_root.UNITS / "airflow-node.target").read_text()
     assert re.search(r"^Wants=.*\bairflow-renew-secrets\.timer\b", target, re.MULTILINE)
     timer = (roots[Role.MASTER] / node_root.UNITS / "airflow-renew-secrets.timer").read_text()
-    assert "OnUnitInactiveSec=1min" in timer
+    assert "OnCalendar=minutely" in timer
+    assert "AccuracySec=1s" in timer, "systemd's default is a minute more"
     assert "RandomizedDelaySec=30s" in timer, "not all masters restart their services at once"
     settings = _settings(roots, Role.MASTER, "renew-secrets")
     assert not {"Requires", "BindsTo", "PartOf"} & settings.keys(), (
         "it would be stopped by the restart that it asks for"
     )
+
+
+@pytest.mark.parametrize("role", Role)
+def test_no_timer_waits_for_a_service(roots: dict[Role, Path], role: Role):
+    """Services wait for basic.target, and that for all timers: systemd would break the circle by leaving one out."""
+    for timer in (roots[role] / node_root.UNITS).glob("*.timer"):
+        assert not re.search(r"^After=.*\.service", timer.read_text(), re.MULTILINE), timer.name
 
 
 def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(roots: dict[Role, Path]):
