@@ -57,7 +57,8 @@ def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(RESULT_BACKEND_ENGINE),
         # Tokens are renewed with heartbeats; ten minutes do not outlast a failover of the database.
         ("execution_api", "jwt_expiration_time"): "3600",
-        # api-server processes grow; gunicorn replaces them twice a day, a new one before the old one goes.
+        # api-server processes grow; gunicorn replaces them twice a day, a new one before the old one goes. It forks
+        # them from one that has built the execution API (node_api_server.py); uvicorn's are slow at their first call.
         ("api", "server_type"): "gunicorn",
         ("api", "worker_refresh_interval"): "43200",
     }

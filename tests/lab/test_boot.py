@@ -39,6 +39,21 @@ def test_two_masters_come_up_on_an_empty_database_without_a_failed_unit(cluster:
             )
 
 
+def test_no_process_of_an_api_server_is_slow_at_its_first_execution_call(cluster: Cluster) -> None:
+    """One that builds the execution API at that call takes 3.5 s of computing, and answers nobody meanwhile."""
+    for node in cluster.nodes(role="master"):
+        asked = node.exec("curl --silent --output /dev/null --fail http://127.0.0.1:8080/execution/health")
+        assert asked.returncode == 0, node.name
+        read = "journalctl --boot --unit=airflow-api-server --output=json --output-fields=MESSAGE,_PID"
+        first: dict[str, float] = {}
+        for entry in map(json.loads, node.exec(read).stdout.splitlines()):
+            if "path=/execution" in entry["MESSAGE"]:
+                took = re.search(r"duration_us=(\d+)", entry["MESSAGE"])
+                first.setdefault(entry["_PID"], int(took[1]) / 1e6 if took else float("inf"))
+        assert first, node.name
+        assert max(first.values()) < 2, f"{node.name}: {first}"
+
+
 ASK_UVICORN = """
 import asyncio, os, sys
 os.environ["FORWARDED_ALLOW_IPS"] = sys.argv[1]
