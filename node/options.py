@@ -113,7 +113,7 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         # come back. Without one, each master refreshes every `bundle_refresh_check_interval`, 5 s. That takes one list
         # request for each 1,000 files, 2.60 USD a month, and of one core 1 % for 100 files and 9 % for 1,000.
         ("dag_processor", "refresh_interval"): "0",
-        ("fab", "config_file"): "/etc/airflow/webserver_config.py",
+        ("fab", "config_file"): "/usr/local/lib/airflow/python/webserver_config.py",
         ("fab", "cookie_secure"): str(environment.secure_cookies),
         # The database step does it, once and under its lock; two api-servers at a time would collide.
         ("fab", "update_fab_perms"): "False",

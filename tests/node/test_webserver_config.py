@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from node.node_file import ROOTFS
 from node.roles import SECRETS, Role
+from tests.node.programs import program_path
 
-FILE = ROOTFS / "master" / "etc" / "airflow" / "webserver_config.py"
+FILE = program_path("python/webserver_config.py")
 BROKER_URL = "rediss://:p%2Fw@broker:6379/0"
 
 
