@@ -104,7 +104,6 @@ def _dag_bundle(environment: NodeEnvironment) -> dict[str, object]:
 
 def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     return {
-        ("scheduler", "enable_health_check"): "True",
         ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
         ("database", "sql_alchemy_connect_args_async"): "node_database.ASYNC_CONNECT_ARGS",
         ("celery", "celery_config_options"): "node_celery.CONFIG",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import dataclass
+
 import pytest
 
 from lab.airflow_api import AirflowApi, wait_until
@@ -9,6 +13,16 @@ from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
 from tests.lab.conftest import FinishedRun, group_of, sizes
+
+TRIGGERER, SCHEDULER = "airflow-triggerer.service", "airflow-scheduler.service"
+BREAK = f"""
+mkdir --parents /run/systemd/system/{TRIGGERER}.d
+printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\nRestartSec=1\\n' >/run/systemd/system/{TRIGGERER}.d/90-test.conf
+systemctl daemon-reload && systemctl restart {TRIGGERER}
+"""
+MEND = f"rm -r /run/systemd/system/{TRIGGERER}.d && systemctl daemon-reload && systemctl restart {TRIGGERER}"
+HUNG_SECONDS = 120
+"""What a service may be without a heartbeat before it is restarted: see docs/running-masters.md."""
 
 LAST_WORDS = {
     "later": "",
@@ -62,6 +76,39 @@ def test_logs_outlive_the_nodes_that_wrote_them(cluster: Cluster, api: AirflowAp
         assert "s3://" in log, f"the log should come from the bucket: {log}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hung:
+    """A scheduler that hangs since `since`, on the clock of time.monotonic()."""
+
+    master: Node
+    main_pid: str
+    since: float
+
+
+@pytest.fixture(scope="module")
+def hung(cluster: Cluster) -> Hung:
+    """The scheduler of one master hangs. Time for other tests, until somebody notices."""
+    master = cluster.nodes(role="master")[0]
+    main_pid = master.unit(SCHEDULER, "MainPID")["MainPID"]
+    master.exec(f"systemctl kill --kill-whom=main --signal=STOP {SCHEDULER}")
+    return Hung(master=master, main_pid=main_pid, since=time.monotonic())
+
+
+def test_a_master_whose_triggerer_ends_over_and_over_does_not_come_into_service(cluster: Cluster, hung: Hung) -> None:
+    """Its group keeps it waiting, and the old master that it is to replace at work."""
+    [master] = [node for node in cluster.nodes(role="master") if node != hung.master]
+    master.exec(BREAK)
+    try:
+        cluster.wait(lambda: TRIGGERER in _troubles(master), "somebody to notice", timeout=30)
+        master.exec("systemctl start airflow-in-service.service")
+        cluster.wait(lambda: int(master.unit(TRIGGERER)["NRestarts"]) >= 10, "ten more ends", timeout=60)
+        assert master.unit("airflow-in-service.service")["ActiveState"] == "active", "it waits"
+    finally:
+        master.exec(MEND)
+    cluster.wait(lambda: master.unit("airflow-in-service.service")["ActiveState"] == "inactive", "service", timeout=120)
+    assert master.unit("airflow-in-service.service")["Result"] == "success"
+
+
 def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(cluster: Cluster) -> None:
     secrets = cluster.boto3("secretsmanager")
     name = cluster.recording.exports["secrets"]["result-backend"]
@@ -78,6 +125,26 @@ def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(
     [departure] = [one for one in cluster.departures if one.instance == failing.instance.id]
     assert departure.how == "continue", "a node that never worked has nothing to finish and must not be retained"
     cluster.wait_ready()
+
+
+def test_a_scheduler_that_hangs_is_restarted_in_a_stated_time(cluster: Cluster, hung: Hung) -> None:
+    def is_back() -> bool:
+        unit = hung.master.unit(SCHEDULER, "ActiveState", "MainPID")
+        return unit["ActiveState"] == "active" and unit["MainPID"] != hung.main_pid
+
+    # A stopped process takes the signal that asks it to end; one that does not is killed after another minute.
+    left = hung.since + HUNG_SECONDS + 30 - time.monotonic()
+    cluster.wait(is_back, "another scheduler", timeout=max(left, 1))
+    restarts = [line for line in hung.master.journal("airflow-health.service").splitlines() if "restarted" in line]
+    assert len(restarts) == 1, restarts
+    assert SCHEDULER in restarts[0]
+    cluster.wait(lambda: not _troubles(hung.master), "all of its services to work", timeout=60)
+
+
+def _troubles(master: Node) -> str:
+    """What is wrong with a master's services, as it says itself."""
+    state = json.loads(master.read("/run/airflow-health/state.json"))
+    return " ".join(f"airflow-{service}.service {trouble}" for service, trouble in state["troubles"].items())
 
 
 def _next_node(cluster: Cluster, pool: str) -> Node:

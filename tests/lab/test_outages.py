@@ -10,6 +10,7 @@ import pytest
 from lab import ledger
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
+from lab.node import Node
 from lab.workload import Task, Workload, describe
 from tests.lab.conftest import sizes
 
@@ -63,6 +64,8 @@ def test_a_database_that_is_away_costs_time_and_no_task(
     cluster: Cluster, api: AirflowApi, work: Workload, witnesses: list[str], seconds: int
 ) -> None:
     work.wait_running(witnesses, timeout=10)
+    masters = cluster.nodes(role="master")
+    restarts = {master: _restarts(master) for master in masters}
     cluster.database.stop()
     gone = datetime.now(UTC)
     cluster.wait(lambda: datetime.now(UTC) - gone > timedelta(seconds=seconds), "the outage to last", timeout=90)
@@ -70,8 +73,14 @@ def test_a_database_that_is_away_costs_time_and_no_task(
     cluster.wait(lambda: _serves(api), "the API to answer", timeout=60)
     [task] = work.wait_ended(work.start("default", 1))
     _all_ran_once([task])
-    for master in cluster.nodes(role="master"):
+    for master in masters:
         assert master.unit("airflow-scaling.service")["ActiveState"] == "active", master.name
+        assert _restarts(master) == restarts[master], "no service is at fault"
+
+
+def _restarts(master: Node) -> int:
+    """How many services the master has restarted because they seemed to hang."""
+    return master.journal("airflow-health.service").count("a service is restarted")
 
 
 def _serves(api: AirflowApi) -> bool:

@@ -1,4 +1,4 @@
--- The tables of Airflow 3.3.2 that the masters' scaling service reads, with their indexes, as its models define them;
+-- The tables of Airflow 3.3.2 that the masters' own services read, with their indexes, as its models define them;
 -- without the foreign keys, whose tables nobody here reads.
 CREATE TABLE task_instance (
     id UUID NOT NULL,
@@ -132,6 +132,23 @@ CREATE TABLE dag (
     CONSTRAINT dag_pkey PRIMARY KEY (dag_id)
 );
 CREATE INDEX idx_next_dagrun_create_after ON dag (next_dagrun_create_after);
+
+CREATE TABLE job (
+    id SERIAL NOT NULL,
+    dag_id VARCHAR(250),
+    state VARCHAR(20),
+    job_type VARCHAR(30),
+    start_date TIMESTAMP WITH TIME ZONE,
+    end_date TIMESTAMP WITH TIME ZONE,
+    latest_heartbeat TIMESTAMP WITH TIME ZONE,
+    executor_class VARCHAR(500),
+    hostname VARCHAR(500),
+    unixname VARCHAR(1000),
+    CONSTRAINT job_pkey PRIMARY KEY (id)
+);
+CREATE INDEX idx_job_dag_id ON job (dag_id);
+CREATE INDEX idx_job_state_heartbeat ON job (state, latest_heartbeat);
+CREATE INDEX job_type_heart ON job (job_type, latest_heartbeat);
 
 CREATE TABLE log (
     id SERIAL NOT NULL,

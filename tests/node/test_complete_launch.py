@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
 
-from tests.node.fake_server import Answer, serving
 from tests.node.programs import load
 
 complete_launch = load("complete-launch")
@@ -103,20 +103,33 @@ def test_a_worker_that_has_not_written_its_state_is_not_ready(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("web", "scheduler", "ready"), [(200, 200, True), (302, 200, True), (500, 200, False), (200, 503, False)]
+    ("told", "ready"),
+    [
+        ({"at": 100.0, "troubles": {}}, True),
+        ({"at": 100.0, "troubles": {"triggerer": "is activating, after 9 restarts"}}, False),
+        ({"at": 10.0, "troubles": {}}, False),
+        ([], False),
+        ({}, False),
+    ],
+    ids=["all work", "one does not", "long ago", "something else", "nothing"],
 )
-def test_a_master_is_ready_when_api_server_and_scheduler_answer_well(
-    web: int, scheduler: int, ready: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_master_is_ready_when_all_of_its_services_work_now(told: object, ready: bool, tmp_path: Path):
+    (tmp_path / "state.json").write_text(json.dumps(told))
+    assert complete_launch.master_is_ready(tmp_path / "state.json", lambda: 101.0) is ready
+
+
+def test_a_master_whose_services_nobody_has_looked_at_is_not_ready(tmp_path: Path):
+    assert not complete_launch.master_is_ready(tmp_path / "state.json")
+
+
+def test_a_master_that_does_not_get_to_work_says_which_services_do_not(
+    clock: Callable[[], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with serving(lambda _: Answer(web)) as one, serving(lambda _: Answer(scheduler)) as other:
-        checks = [
-            (server.server_address[1], path, statuses)
-            for server, (_, path, statuses) in zip((one, other), complete_launch.MASTER_CHECKS, strict=True)
-        ]
-        monkeypatch.setattr(complete_launch, "MASTER_CHECKS", checks)
-        assert complete_launch.master_is_ready() is ready
-
-
-def test_a_master_whose_services_do_not_listen_is_not_ready(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(complete_launch, "MASTER_CHECKS", ((1, "/", (200,)),))
-    assert not complete_launch.master_is_ready()
+    state = {"at": time.time(), "troubles": {"triggerer": "is activating, after 99 restarts"}}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    troubles = complete_launch.master_troubles
+    monkeypatch.setattr(complete_launch, "master_troubles", lambda: troubles(tmp_path / "state.json"))
+    with pytest.raises(complete_launch.StepFailedError, match="airflow-triggerer is activating, after 99 restarts"):
+        complete_launch.wait_for(
+            lambda: False, _Hook(), describe=complete_launch.describe_master, started=lambda: True, clock=clock
+        )

@@ -15,6 +15,7 @@ service_manager = module("service_manager")
 WATCHED = [
     (Role.MASTER, "airflow-scaling.service"),
     (Role.MASTER, "airflow-lost-tasks.service"),
+    (Role.MASTER, "airflow-health.service"),
     (Role.WORKER, "airflow-lifecycle.service"),
 ]
 

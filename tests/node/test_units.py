@@ -152,6 +152,14 @@ def test_nothing_of_airflow_runs_as_root(roots: dict[Role, Path], role: Role, se
     assert settings["NoNewPrivileges"] == ["yes"]
 
 
+def test_what_watches_over_the_services_may_restart_them_and_nothing_else_of_root(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.MASTER, "health")
+    assert "User" not in settings, "systemd listens to root alone"
+    assert settings["CapabilityBoundingSet"] == [""]
+    assert (settings["Type"], settings["Restart"]) == (["notify"], ["always"])
+    assert int(settings["WatchdogSec"][0]) > 0, "somebody has to watch the watchdog"
+
+
 @pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
 def test_a_service_sees_the_processes_it_supervises(roots: dict[Role, Path], role: Role, service: str):
     hidden = {"ProtectProc", "ProcSubset"} & _settings(roots, role, service).keys()

@@ -1,4 +1,4 @@
-"""The metadata database as the scaling service sees it: one connection, and turns that exclude each other."""
+"""The metadata database as a master's own services see it: a connection, and turns that exclude each other."""
 
 from __future__ import annotations
 
@@ -42,22 +42,31 @@ class MetadataDatabase:
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._conninfo,
-                autocommit=True,
-                application_name="airflow-scaling",
-                connect_timeout=CONNECT_SECONDS,
-                # A failover may leave a connection whose peer is gone: noticed within seconds.
-                tcp_user_timeout=10_000,
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=2,
-                # Compiling takes longer than these queries.
-                options=f"-c statement_timeout={STATEMENT_TIMEOUT} -c jit=off"
-                f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
-            )
-            self._connection.read_only = True
+            self._connection = connect(self._conninfo, name="airflow-scaling")
         return self._connection
+
+
+def connect(conninfo: str, *, name: str) -> psycopg.Connection:
+    """A connection that can write nothing, and that notices within seconds if its peer is gone.
+
+    `name` is what PostgreSQL shows of it.
+    """
+    connection = psycopg.connect(
+        conninfo,
+        autocommit=True,
+        application_name=name,
+        connect_timeout=CONNECT_SECONDS,
+        # A failover may leave a connection whose peer is gone.
+        tcp_user_timeout=10_000,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=2,
+        # Compiling takes longer than these queries.
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT} -c jit=off"
+        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
+    )
+    connection.read_only = True
+    return connection
 
 
 def connection_info(url: str, variable: str = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") -> str:

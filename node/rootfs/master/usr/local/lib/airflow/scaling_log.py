@@ -1,28 +1,25 @@
-"""The scaling service's journal: one JSON object per line, and nothing twice that was said already."""
+"""The scaling service's journal, in which nothing is said twice."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import boot_step
+from service_log import ServiceLog
 
 # A decision that changes nothing is told this often, and a queue without workers as long as it has tasks.
 QUIET_SECONDS = 60
 UNSERVED_SECONDS = 600
-# systemd takes the priority of a line from its beginning.
-WARNING = "<4>"
 
 
-class ScalingLog:
-    """Tells what happens. Times are seconds of a clock that only goes forward."""
+class ScalingLog(ServiceLog):
+    """Tells what the service decides, besides what every service tells."""
 
     def __init__(self, write: Callable[[str], None] = boot_step.say) -> None:
-        self._write = write
+        super().__init__(write)
         self._decisions: dict[str, tuple[float, Any]] = {}
         self._unserved: dict[str, float] = {}
-        self._failing: dict[str, float] = {}
 
     def decision(self, now: float, pool: str, facts: Mapping[str, Any], *, news: Any) -> None:
         """A pool's decision: at once when `news` is not what it was, else once a minute."""
@@ -38,22 +35,3 @@ class ScalingLog:
             if now - self._unserved.get(queue, float("-inf")) >= UNSERVED_SECONDS:
                 self._unserved[queue] = now
                 self.warning("no pool consumes this queue", queue=queue, queued=count)
-
-    def failed(self, now: float, what: str, error: object) -> None:
-        """Something failed: said when it begins."""
-        if what not in self._failing:
-            self._failing[what] = now
-            self.warning(f"{what} failed", error=boot_step.one_line(error))
-
-    def worked(self, now: float, what: str) -> None:
-        """It works: said when it had failed."""
-        if what in self._failing:
-            self.event(f"{what} works again", after_seconds=round(now - self._failing.pop(what), 1))
-
-    def event(self, event: str, **facts: Any) -> None:
-        """Say what happened."""
-        self._write(json.dumps({"event": event, **facts}, ensure_ascii=False))
-
-    def warning(self, event: str, **facts: Any) -> None:
-        """Say what somebody should look at."""
-        self._write(WARNING + json.dumps({"event": event, **facts}, ensure_ascii=False))

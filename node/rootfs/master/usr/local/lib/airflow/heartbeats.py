@@ -1,0 +1,70 @@
+"""The heartbeats that Airflow's services write to the metadata database."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import psycopg
+from metadata_database import connect
+
+JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+"""How Airflow calls the job of each service."""
+# The lock of the step that prepares the database, prepare-database.
+PREPARATION_LOCK = 3_301_017_551
+
+NEWEST = """
+    SELECT DISTINCT ON (job_type) job_type, id, latest_heartbeat FROM job
+    WHERE hostname = %(host)s AND job_type = ANY(%(types)s) AND latest_heartbeat IS NOT NULL
+    ORDER BY job_type, latest_heartbeat DESC
+"""
+# A service that ends over and over has new heartbeats, too, but none that is much younger than its start.
+OTHERS = """
+    SELECT hostname FROM job
+    WHERE hostname <> %(host)s AND job_type = ANY(%(types)s)
+      AND latest_heartbeat > now() - make_interval(secs => 60)
+      AND latest_heartbeat > start_date + make_interval(secs => 600)
+    GROUP BY hostname HAVING count(DISTINCT job_type) = %(number)s
+"""
+# PostgreSQL shows the two halves of an advisory lock's number.
+IS_BEING_PREPARED = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND (classid::bigint << 32) + objid::bigint = %(lock)s
+    )
+"""
+
+
+class Heartbeats:
+    """Those of one host. Every error is a `psycopg.Error`; the next call connects anew."""
+
+    def __init__(self, conninfo: str, host: str) -> None:
+        self._conninfo = conninfo
+        self._host = host
+        self._connection: psycopg.Connection | None = None
+
+    def read(self) -> dict[str, Hashable]:
+        """The newest heartbeat of each service, and whose it is."""
+        values = {"host": self._host, "types": list(JOB_TYPES.values())}
+        newest = {row[0]: row[1:] for row in self._connected().execute(NEWEST, values)}
+        return {service: newest[job] for service, job in JOB_TYPES.items() if job in newest}
+
+    def is_database_being_prepared(self) -> bool:
+        """Whether a master migrates the database at this moment, or looks whether it has to."""
+        row = self._connected().execute(IS_BEING_PREPARED, {"lock": PREPARATION_LOCK}).fetchone()
+        return row is not None and row[0]
+
+    def has_sound_peer(self) -> bool:
+        """Whether all of these services have been at work on another master for some minutes."""
+        values = {"host": self._host, "types": list(JOB_TYPES.values()), "number": len(JOB_TYPES)}
+        return self._connected().execute(OTHERS, values).fetchone() is not None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._conninfo, name="airflow-health")
+        return self._connection

@@ -1,0 +1,155 @@
+"""Whether the services of a master do their work. Pure: it is told what is seen.
+
+A service gives signs of life: something that changes as long as it works. Times are seconds of CLOCK_MONOTONIC, which
+systemd uses as well; the wall clock may be set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+# Airflow's thresholds tell when a service is unhealthy; at four times as much it is restarted. Airflow's Helm chart
+# does it after five checks, a minute apart: its scheduler.livenessProbe.
+THRESHOLDS_UNTIL_RESTART = 4
+# A process that has not given a sign of life yet may be starting, on a machine that has more to start.
+START_SECONDS = 600.0
+# A unit counts as running once it has for so long: after a first start, and after a restart by systemd.
+STEADY_SECONDS = 20.0
+STEADY_SECONDS_AFTER_RESTART = 40.0
+# A service that has been in trouble for so long, in spite of restarts, will not recover by itself.
+LOST_SECONDS = 1800.0
+# Between two looks. After more the whole machine has stood still, and nothing is known about its services.
+GAP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One of the master's services, and how many seconds it may be without a sign of life."""
+
+    name: str
+    threshold: float
+
+    @property
+    def unit(self) -> str:
+        """Its systemd unit."""
+        return f"airflow-{self.name}.service"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A service as systemd sees it.
+
+    Attributes:
+        since: when it became active.
+        restarts: how often systemd has started it again after it ended by itself.
+        spoke: when it last told systemd's watchdog that it lives.
+    """
+
+    active_state: str
+    since: float
+    restarts: int
+    spoke: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one look has shown.
+
+    Attributes:
+        troubles: what is wrong with a service, by its name. No entry: it does its work.
+        hung: the services that have to be restarted, and why.
+        lost: the services for which restarts have not helped.
+    """
+
+    troubles: Mapping[str, str]
+    hung: Mapping[str, str]
+    lost: Collection[str]
+
+
+@dataclass
+class _Pulse:
+    """The latest sign of life of a service, when it changed, and when nothing was wrong with the service."""
+
+    sign: Hashable = None
+    changed: float = -math.inf
+    well: float = -math.inf
+
+
+class ServiceHealth:
+    """Remembers each service's signs of life."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._services = services
+        self._pulses = {service.name: _Pulse() for service in services}
+        self._sound_since: float | None = None
+        self._last_look: float | None = None
+
+    def look(
+        self,
+        now: float,
+        *,
+        units: Mapping[str, Unit],
+        signs: Mapping[str, Hashable],
+        obstacle: str | None,
+    ) -> Verdict:
+        """Judge every service by its unit and its latest sign of life.
+
+        `obstacle`: what keeps services from their work or their signs from being seen, such as a database that does not
+        answer. Nothing is restarted for that, nor until they have had time to recover from it.
+        """
+        if self._last_look is not None and now - self._last_look > GAP_SECONDS:
+            self._sound_since = None
+        self._last_look = now
+        if obstacle is not None:
+            self._sound_since = None
+        elif self._sound_since is None:
+            self._sound_since = now
+        troubles, hung = {}, {}
+        for service in self._services:
+            unit, pulse = units[service.name], self._pulses[service.name]
+            sign = signs.get(service.name)
+            if sign is not None and sign != pulse.sign:
+                # The first one that is seen may be the last of a process that is gone.
+                pulse.changed = now if pulse.sign is not None else -math.inf
+                pulse.sign = sign
+            trouble = _trouble(now, service, unit, pulse)
+            # What an operator has stopped is no fault.
+            if trouble is None or unit.active_state == "inactive":
+                pulse.well = now
+            if trouble is not None:
+                troubles[service.name] = trouble if obstacle is None else f"{trouble}; {obstacle}"
+            if self._sound_since is not None and (why := _hung(now, service, unit, pulse, self._sound_since)):
+                hung[service.name] = why
+        return Verdict(troubles=troubles, hung=hung, lost=self._lost(now))
+
+    def _lost(self, now: float) -> list[str]:
+        if self._sound_since is None:
+            return []
+        since = self._sound_since
+        return [name for name, pulse in self._pulses.items() if now - max(pulse.well, since) >= LOST_SECONDS]
+
+
+def _trouble(now: float, service: Service, unit: Unit, pulse: _Pulse) -> str | None:
+    if unit.active_state != "active":
+        return f"is {unit.active_state}, after {unit.restarts} restarts"
+    up = now - unit.since
+    if up < (STEADY_SECONDS_AFTER_RESTART if unit.restarts else STEADY_SECONDS):
+        return f"has been running for {up:.0f} s only, after {unit.restarts} restarts"
+    if pulse.changed <= unit.since:
+        return f"has given no sign of life since its start {up:.0f} s ago"
+    silent = now - pulse.changed
+    return f"has given no sign of life for {silent:.0f} s" if silent > service.threshold else None
+
+
+def _hung(now: float, service: Service, unit: Unit, pulse: _Pulse, sound_since: float) -> str | None:
+    """Why the process has to be replaced by another one."""
+    if unit.active_state != "active":
+        return None
+    lived = pulse.changed > unit.since
+    silent = now - max(unit.since, sound_since, pulse.changed)
+    limit = service.threshold * THRESHOLDS_UNTIL_RESTART if lived else START_SECONDS
+    if silent < limit:
+        return None
+    return f"no sign of life for {silent:.0f} s{'' if lived else ', none since its start'}"

@@ -1,0 +1,52 @@
+"""The units of a master's services, through systemd."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+import boot_step
+from service_health import Service, Unit
+
+PROPERTIES = "Id,ActiveState,ActiveEnterTimestampMonotonic,NRestarts,WatchdogTimestampMonotonic"
+TIMEOUT_SECONDS = 10.0
+
+
+class SystemdError(Exception):
+    """systemd does not answer, or refuses."""
+
+
+def look(services: Sequence[Service]) -> dict[str, Unit]:
+    """Each service's unit, by the service's name. SystemdError if systemd does not show all of them."""
+    shown = _systemctl("show", f"--property={PROPERTIES}", *(service.unit for service in services))
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
+    by_id = {block.get("Id"): block for block in blocks}
+    try:
+        return {service.name: _unit(by_id[service.unit]) for service in services}
+    except (KeyError, ValueError) as error:
+        raise SystemdError(f"systemctl show does not tell everything: {error!r}") from error
+
+
+def restart(service: Service) -> None:
+    """Have it stopped, killed if that takes too long, and started again; nothing here waits for it."""
+    _systemctl("restart", "--no-block", service.unit)
+
+
+def _unit(block: dict[str, str]) -> Unit:
+    return Unit(
+        active_state=block["ActiveState"],
+        since=int(block["ActiveEnterTimestampMonotonic"]) / 1e6,
+        restarts=int(block["NRestarts"]),
+        spoke=int(block["WatchdogTimestampMonotonic"]) / 1e6,
+    )
+
+
+def _systemctl(*arguments: str) -> str:
+    command = ["systemctl", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise SystemdError("systemd does not answer") from None
+    if done.returncode != 0:
+        raise SystemdError(boot_step.one_line(done.stderr))
+    return done.stdout
