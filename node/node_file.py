@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,13 @@ FIRST_PROGRAMS = frozenset(
     }
 )
 
+# The first line of a program is none.
+_COMMENT = re.compile(rb"(?m)^[ \t]*#(?!!).*\n")
+
 
 @dataclass(frozen=True)
 class NodeFile:
-    """One file as it stands on the node."""
+    """One file as it stands on the node: byte for byte, but for the comments of what travels in the user data."""
 
     path: str
     mode: int
@@ -36,7 +40,7 @@ class NodeFile:
     @property
     def in_user_data(self) -> bool:
         """Units and the first programs travel in the user data, the other programs in an artifact."""
-        return self.path.startswith("/etc/") or self.path in FIRST_PROGRAMS
+        return _in_user_data(self.path)
 
 
 def files_for(role: Role) -> tuple[NodeFile, ...]:
@@ -50,9 +54,15 @@ def _sources(layer: Path) -> list[Path]:
 
 
 def _read(source: Path, layer: str) -> NodeFile:
-    executable = bool(source.stat().st_mode & stat.S_IXUSR)
+    path = f"/{source.relative_to(ROOTFS / layer).as_posix()}"
+    content = source.read_bytes()
     return NodeFile(
-        path=f"/{source.relative_to(ROOTFS / layer).as_posix()}",
-        mode=0o755 if executable else 0o644,
-        content=source.read_bytes(),
+        path=path,
+        mode=0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644,
+        # User data is short of space, and nobody reads comments on a machine that nobody can log in to.
+        content=_COMMENT.sub(b"", content) if _in_user_data(path) else content,
     )
+
+
+def _in_user_data(path: str) -> bool:
+    return path.startswith("/etc/") or path in FIRST_PROGRAMS

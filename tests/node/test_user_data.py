@@ -59,7 +59,7 @@ def test_cloud_init_reads_what_was_rendered(environment: NodeEnvironment):
     assert files[ENVIRONMENT_FILE] == environment.render()
     for file in files_for(environment.role):
         if file.in_user_data:
-            assert files[file.path].encode() == file.content, f"{file.path} must arrive byte for byte"
+            assert files[file.path].encode() == file.content, f"{file.path} must arrive as it is"
 
 
 def test_characters_that_yaml_refuses_reach_the_file():

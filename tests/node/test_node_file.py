@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from node.node_file import LAYERS, ROOTFS, NodeFile, files_for
+from node.roles import Role
+
+FILES = sorted({file for role in Role for file in files_for(role)}, key=lambda file: file.path)
+IN_USER_DATA = [file for file in FILES if file.in_user_data]
+
+
+def _source(file: NodeFile) -> str:
+    layers = (*LAYERS, *(role.value for role in Role))
+    texts = {path.read_text() for layer in layers if (path := ROOTFS / layer / file.path.lstrip("/")).exists()}
+    return next(text for text in texts if _lines(text) == _lines(file.content.decode()))
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that mean something in a unit and in the other settings."""
+    return [line for line in text.splitlines() if not line.lstrip().startswith("#") or line.startswith("#!")]
+
+
+@pytest.mark.parametrize("file", IN_USER_DATA, ids=lambda file: file.path)
+def test_what_travels_in_the_user_data_means_the_same_without_its_comments(file: NodeFile):
+    source, content = _source(file), file.content.decode()
+    assert _lines(content) == content.splitlines(), "comments take the space of the users' options"
+    if source.startswith("#!") or file.path.endswith(".py"):
+        assert ast.dump(ast.parse(content)) == ast.dump(ast.parse(source))
+
+
+def test_the_other_programs_keep_their_comments():
+    others = [file for file in FILES if not file.in_user_data]
+    assert any(b"\n# " in file.content for file in others)
