@@ -13,6 +13,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import module
 
 aws_request = module("aws_request")
+boot_step = module("boot_step")
 instance_metadata = module("instance_metadata")
 
 
@@ -36,6 +37,15 @@ def aws_over_http(aws: boto3.Session, aws_server: str, monkeypatch: pytest.Monke
         aws_request, "endpoint", lambda _service, bucket="": f"{aws_server}/{bucket}" if bucket else aws_server
     )
     return aws
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that a program waits, each time. No time passes, but its clock goes on by them."""
+    seconds: list[float] = []
+    monkeypatch.setattr(boot_step, "wait", seconds.append)
+    monkeypatch.setattr(boot_step, "clock", lambda: 1000.0 + sum(seconds))
+    return seconds
 
 
 @pytest.fixture(scope="session")

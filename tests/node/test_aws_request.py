@@ -81,18 +81,89 @@ def test_the_reason_of_a_refusal_is_read_from_xml(aws_over_http: boto3.Session):
 
 def test_the_reason_of_a_refusal_is_read_from_json(aws_over_http: boto3.Session):
     assert aws_over_http.region_name == "eu-west-1"
+    request = aws_request.Request(
+        service="secretsmanager",
+        url=f"{aws_request.endpoint('secretsmanager')}/",
+        method="POST",
+        headers={"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue"},
+        body=b'{"SecretId": "airflow-prod/nothing"}',
+    )
     with pytest.raises(aws_request.AwsError) as refusal:
-        aws_request.secret_value("airflow-prod/nothing")
+        aws_request.send(request)
     assert refusal.value.code == "ResourceNotFoundException"
 
 
 @pytest.fixture
-def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+def answers() -> list[Answer]:
+    """What the gateway answers, the last one for ever."""
+    return [Answer(503, b"<html>busy</html>")]
+
+
+@pytest.fixture
+def gateway(answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """Something on the way to AWS that answers in its place."""
     monkeypatch.setattr(instance_metadata, "credentials", lambda: KEYS)
-    with serving(lambda _: Answer(503, b"<html>busy</html>")) as server:
+    with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
         monkeypatch.setattr(aws_request, "endpoint", lambda *_: server.url)
         yield server
+
+
+def _get_patiently() -> bytes:
+    return aws_request.patiently(lambda: aws_request.get_object("artifacts", "0a"), what="s3://artifacts/0a")
+
+
+BROKEN_OFF = [
+    Answer(200, b"ha", {"Content-Length": "4"}),
+    Answer(500, b"<Error>", {"Content-Length": "400"}),
+    Answer(200, b"4\r\nha", {"Transfer-Encoding": "chunked"}),
+]
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("half", BROKEN_OFF, ids=["an object", "a refusal", "in chunks"])
+def test_an_answer_that_breaks_off_is_a_fault_of_the_network_and_asked_for_again(
+    answers: list[Answer], half: Answer, waits: list[float], capsys: pytest.CaptureFixture[str]
+):
+    answers[:] = [half, half, half, Answer(200, b"half", {"Content-Length": "4"})]
+    assert _get_patiently() == b"half"
+    assert len(waits) == 3
+    assert "s3://artifacts/0a: the answer is not whole: IncompleteRead(" in capsys.readouterr().out
+
+
+XML = "<Error><Code>{}</Code><Message>words</Message></Error>"
+TEN_MINUTES, TWO_MINUTES, NOT_AT_ALL = (599.9, 600.1), (120, 150), (0, 0)
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize(
+    ("status", "code", "seconds"),
+    [
+        (500, "InternalError", TEN_MINUTES),
+        (503, "SlowDown", TEN_MINUTES),
+        (429, "TooManyRequests", TEN_MINUTES),
+        (400, "ThrottlingException", TEN_MINUTES),
+        (400, "RequestTimeout", TEN_MINUTES),
+        (403, "AccessDenied", TWO_MINUTES),
+        (403, "InvalidAccessKeyId", TWO_MINUTES),
+        (404, "NoSuchKey", NOT_AT_ALL),
+        (404, "NoSuchBucket", NOT_AT_ALL),
+    ],
+)
+def test_a_refusal_is_waited_out_for_as_long_as_it_may_pass(
+    answers: list[Answer], status: int, code: str, seconds: tuple[float, float], waits: list[float]
+):
+    answers[:] = [Answer(status, XML.format(code).encode())]
+    with pytest.raises(aws_request.AwsError, match=code):
+        _get_patiently()
+    assert seconds[0] <= sum(waits) <= seconds[1]
+
+
+def test_a_fault_of_the_network_is_waited_out_for_ten_minutes(waits: list[float], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(instance_metadata, "credentials", lambda: KEYS)
+    monkeypatch.setattr(aws_request, "endpoint", lambda *_: "http://127.0.0.1:1")
+    with pytest.raises(OSError, match="Connection refused"):
+        _get_patiently()
+    assert sum(waits) == pytest.approx(600)
 
 
 def test_an_answer_that_is_not_of_aws_has_its_status(gateway: FakeServer):
@@ -134,6 +205,14 @@ def test_the_credentials_are_those_of_the_instances_role(metadata: dict[str, Ans
 def test_a_role_that_gives_no_credentials_yet_is_an_error_that_may_pass(metadata: dict[str, Answer]):
     _give(metadata, Code="AssumeRoleUnauthorizedAccess")
     with pytest.raises(OSError, match="gives no credentials: AssumeRoleUnauthorizedAccess"):
+        instance_metadata.credentials()
+
+
+@pytest.mark.parametrize("text", [b'{"Code": "Success", "AccessKeyId": "AK', b'{"Code": "Success"}'])
+def test_credentials_that_are_not_whole_are_an_error_that_may_pass(metadata: dict[str, Answer], text: bytes):
+    _give(metadata)
+    metadata["iam/security-credentials/airflow-prod-worker"] = Answer(200, text)
+    with pytest.raises(OSError, match="the credentials of the instance role airflow-prod-worker are not whole"):
         instance_metadata.credentials()
 
 

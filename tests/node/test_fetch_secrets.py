@@ -18,9 +18,8 @@ HOSTILE = "p%41@:/#?w& d'\"`$HOME\\ \\n;é"
 
 
 @pytest.fixture
-def client(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Secrets Manager, and a program that does not wait between attempts."""
-    monkeypatch.setattr(fetch_secrets.boot_step, "wait", lambda _: None)
+def client(aws_over_http: boto3.Session) -> Any:
+    """Secrets Manager."""
     return aws_over_http.client("secretsmanager")
 
 

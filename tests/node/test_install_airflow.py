@@ -17,9 +17,9 @@ LOCK = "apache-airflow==3.3.2 --hash=sha256:0\n"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Path:
     """/opt/airflow of a new node after the artifacts step; what it builds holds `built`."""
-    monkeypatch.setattr(install_airflow.boot_step, "wait", lambda _: None)
+    assert waits == []
     monkeypatch.setattr(install_airflow.environment_build, "build", _build)
     return _node(tmp_path / "new")
 
@@ -189,7 +189,6 @@ def test_a_secret_of_the_index_in_another_format_is_named_and_not_quoted(aws_ove
 
 
 @pytest.mark.usefixtures("aws_over_http")
-def test_the_error_for_a_missing_secret_of_the_index_names_the_setting(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(install_airflow.boot_step, "wait", lambda _: None)
+def test_the_error_for_a_missing_secret_of_the_index_names_the_setting():
     with pytest.raises(install_airflow.boot_step.StepFailedError, match=r"airflow:packageIndex\.credentialsSecret"):
         install_airflow.index_variables(INDEX | SECRET)

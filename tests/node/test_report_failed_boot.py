@@ -96,6 +96,7 @@ def test_where_no_launch_can_be_abandoned_the_node_is_unhealthy(scaling: Callabl
     assert group.calls == [("SetInstanceHealth", "Unhealthy")]
 
 
+@pytest.mark.usefixtures("waits")
 def test_the_group_hears_of_it_without_an_sdk(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch):
     instance = _instance_of_a_group(aws_over_http)
     report_failed_boot.aws_request.autoscaling(
@@ -108,11 +109,27 @@ def test_the_group_hears_of_it_without_an_sdk(aws_over_http: boto3.Session, monk
 
 
 def test_a_node_that_cannot_report_itself_fails_so_that_systemd_turns_it_off(
-    scaling: Callable[[_Group], _Group], capsys: pytest.CaptureFixture[str]
+    scaling: Callable[[_Group], _Group], waits: list[float], capsys: pytest.CaptureFixture[str]
 ):
     scaling(_Group(refused=["CompleteLifecycleAction", "SetInstanceHealth"]))
     assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 1
     assert "the node turns itself off" in capsys.readouterr().out
+    assert sum(waits) >= 120, "its role may be new"
+
+
+def test_a_group_that_is_busy_with_two_hundred_others_is_told_a_little_later(
+    scaling: Callable[[_Group], _Group], waits: list[float], monkeypatch: pytest.MonkeyPatch
+):
+    group = scaling(_Group("role-is-ready"))
+
+    def busy(action: str, **parameters: str) -> None:
+        if len(waits) < 3:
+            raise report_failed_boot.AwsError("Throttling", "Rate exceeded", 400)
+        group(action, **parameters)
+
+    monkeypatch.setattr(report_failed_boot.aws_request, "autoscaling", busy)
+    assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 0
+    assert group.calls == [("role-is-ready", "ABANDON")]
 
 
 def test_a_node_without_its_settings_turns_itself_off(scaling: Callable[[_Group], _Group]):

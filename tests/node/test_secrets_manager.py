@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
+from tests.node.fake_server import Answer, serving
 from tests.node.programs import module
 
 secrets_manager = module("secrets_manager")
@@ -13,9 +15,8 @@ boot_step = module("boot_step")
 
 
 @pytest.fixture
-def client(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Secrets Manager, and a program that does not wait between attempts."""
-    monkeypatch.setattr(boot_step, "wait", lambda _: None)
+def client(aws_over_http: boto3.Session) -> Any:
+    """Secrets Manager."""
     return aws_over_http.client("secretsmanager")
 
 
@@ -38,18 +39,43 @@ def test_line_ends_around_a_pasted_value_are_removed(client: Any):
     assert value == "postgresql://a:b@c/airflow", 'PostgreSQL would look for the database "airflow\\n"'
 
 
-def test_a_refusal_is_retried_because_iam_is_eventually_consistent_and_then_reported(monkeypatch: pytest.MonkeyPatch):
-    calls = []
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[list[Answer]]:
+    """What stands in for Secrets Manager: its answers, the last one for ever."""
+    assert waits == []
+    answers: list[Answer] = []
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    keys = module("instance_metadata").Credentials(key="AKID", secret="secret", token="token")
+    monkeypatch.setattr(module("instance_metadata"), "credentials", lambda: keys)
+    with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
+        monkeypatch.setattr(aws_request, "endpoint", lambda _: server.url)
+        yield answers
 
-    def refuse(secret: str) -> str:
-        calls.append(secret)
-        raise aws_request.AwsError("AccessDeniedException", "not you", 400)
 
-    monkeypatch.setattr(boot_step, "wait", lambda _: None)
-    monkeypatch.setattr(aws_request, "secret_value", refuse)
+WHOLE = Answer(200, b'{"SecretString": "hush"}', {"Content-Length": "24"})
+HALVES = {
+    "by its length": Answer(200, b'{"SecretStr', {"Content-Length": "24"}),
+    "by its text": Answer(200, b'{"SecretString": "hus'),
+    "in a refusal": Answer(503, b"<Err", {"Content-Length": "100"}),
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    service: list[Answer], half: Answer, capsys: pytest.CaptureFixture[str]
+):
+    service += [half, half, WHOLE]
+    assert secrets_manager.read("airflow-prod/broker-url") == "hush"
+    assert "The secret airflow-prod/broker-url: " in capsys.readouterr().out
+
+
+def test_a_refusal_is_waited_out_for_two_minutes_for_a_new_role_is_not_known_everywhere(
+    service: list[Answer], waits: list[float]
+):
+    service.append(Answer(400, b'{"__type": "x#AccessDeniedException", "message": "not you"}'))
     with pytest.raises(boot_step.StepFailedError, match=r"airflow-prod/broker-url cannot be read: .*not you"):
         secrets_manager.read("airflow-prod/broker-url")
-    assert len(calls) == 1 + len(boot_step.DELAYS_SECONDS)
+    assert 120 <= sum(waits) <= 150
 
 
 @pytest.mark.usefixtures("client")

@@ -12,22 +12,23 @@ from node.environment import ENVIRONMENT_FILE
 from node.roles import Role
 from node.user_data import FIRST_BOOT_DEADLINE
 from tests.node import node_root
-from tests.node.programs import load
+from tests.node.programs import load, module
+
+boot_step = module("boot_step")
 
 STEPS = {
-    Role.MASTER: ["artifacts", "ca-bundle", "install", "secrets", "database"],
-    Role.WORKER: ["artifacts", "ca-bundle", "install", "secrets", "admission"],
+    Role.MASTER: ["artifacts", "install", "secrets", "database"],
+    Role.WORKER: ["artifacts", "install", "secrets", "admission"],
 }
 NEEDS = {
     "artifacts": [],
-    "ca-bundle": ["artifacts"],
     "install": ["artifacts"],
     "secrets": ["artifacts"],
-    "database": ["ca-bundle", "install", "secrets"],
-    "admission": ["ca-bundle", "install", "secrets"],
+    "database": ["install", "secrets"],
+    "admission": ["install", "secrets"],
 }
 # What the role's services wait for: the last steps that do not wait for each other.
-LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["admission", "ca-bundle", "install", "secrets"]}
+LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["admission", "install", "secrets"]}
 SERVICES = {
     Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"],
     Role.WORKER: ["worker"],
@@ -257,6 +258,21 @@ def test_the_api_server_believes_the_load_balancer(roots: dict[Role, Path]):
 def test_airflows_user_cannot_log_in(roots: dict[Role, Path]):
     line = (roots[Role.WORKER] / "etc/sysusers.d/airflow.conf").read_text().splitlines()[-1]
     assert line == 'u airflow - "Apache Airflow" /var/lib/airflow /usr/sbin/nologin'
+
+
+@pytest.mark.parametrize(("role", "step"), [(role, step) for role in Role for step in STEPS[role]])
+def test_a_step_says_on_the_console_what_it_waits_for(roots: dict[Role, Path], role: Role, step: str):
+    assert _settings(roots, role, step)["StandardOutput"] == ["journal+console"], (
+        "nobody can log in to read its journal"
+    )
+
+
+@pytest.mark.parametrize("step", ["artifacts", "install", "secrets"])
+def test_systemd_lets_a_step_wait_for_aws_for_as_long_as_its_patience(roots: dict[Role, Path], step: str):
+    (limit,) = _settings(roots, Role.WORKER, step)["TimeoutStartSec"]
+    minutes, patience = int(limit.removesuffix("min")), boot_step.PATIENCE_SECONDS / 60
+    assert minutes >= patience + 5, "the last request needs its time as well"
+    assert minutes < 45, "the first boot's deadline"
 
 
 @pytest.mark.parametrize("role", Role)

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
+import boot_step
 import instance_metadata
 from instance_metadata import Credentials
 
+Result = TypeVar("Result")
+
 TIMEOUT_SECONDS = 30
+# Besides the statuses 429 and 5xx. S3 says the last one to a request that took too long.
+BUSY = ("TooManyRequestsException", "RequestLimitExceeded", "RequestTimeout")
+# What does not come by waiting: whoever made the node has made these before it.
+MISSING = ("NoSuchKey", "NoSuchBucket", "ResourceNotFoundException", "ValidationError")
+# All other refusals: a role and its policies are known everywhere after a while.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+REFUSAL_SECONDS = 120
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
 AUTOSCALING_VERSION = "2011-01-01"
 
@@ -40,6 +52,25 @@ class AwsError(Exception):
         self.code, self.status = code, status
         super().__init__(f"{code}: {message}" if message else code)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether AWS would do it, only not now."""
+        return self.status >= 500 or self.status == 429 or "Throttl" in self.code or self.code in BUSY
+
+
+def patiently(attempt: Callable[[], Result], *, what: str, seconds: float = boot_step.PATIENCE_SECONDS) -> Result:
+    """The result of a request, repeated for so many seconds while its error may pass: no answer, or half of one; AWS is
+    busy; it does not know the node's role yet."""
+    began = boot_step.clock()
+
+    def may_pass(error: Exception) -> bool:
+        if not isinstance(error, AwsError):
+            return isinstance(error, OSError)
+        is_new = error.code not in MISSING and boot_step.clock() - began < REFUSAL_SECONDS
+        return error.is_busy or is_new
+
+    return boot_step.patiently(attempt, what=what, may_pass=may_pass, delays=boot_step.backoff(seconds))
+
 
 def get_object(bucket: str, key: str) -> bytes:
     """An object of S3."""
@@ -51,15 +82,6 @@ def put_object(bucket: str, key: str, content: bytes, headers: Mapping[str, str]
     # Named, for urllib would name another one, after the signing.
     headers = {"Content-Type": "application/octet-stream", **headers}
     send(Request(service="s3", url=object_url(bucket, key), method="PUT", headers=headers, body=content))
-
-
-def secret_value(name: str) -> str:
-    """The text of a secret; empty if it has none."""
-    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue"}
-    body = json.dumps({"SecretId": name}).encode()
-    url = f"{endpoint('secretsmanager')}/"
-    answer = send(Request(service="secretsmanager", url=url, method="POST", headers=headers, body=body))
-    return json.loads(answer).get("SecretString", "")
 
 
 def autoscaling(action: str, **parameters: str) -> None:
@@ -82,16 +104,19 @@ def endpoint(service: str, bucket: str = "") -> str:
 
 
 def send(request: Request) -> bytes:
-    """The answer's body. AwsError if AWS refuses, OSError if there is no answer."""
+    """The answer's body. AwsError if AWS refuses, OSError if there is no whole answer."""
     headers = signed_headers(request, instance_metadata.credentials(), datetime.now(UTC))
     outgoing = urllib.request.Request(  # noqa: S310 - the address is one of `endpoint`
         request.url, data=request.body or None, headers=headers, method=request.method
     )
     try:
-        with urllib.request.urlopen(outgoing, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
-            return response.read()
-    except urllib.error.HTTPError as refusal:
-        raise _error(refusal) from None
+        try:
+            with urllib.request.urlopen(outgoing, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
+                return response.read()
+        except urllib.error.HTTPError as refusal:
+            raise _error(refusal) from None
+    except http.client.HTTPException as error:
+        raise OSError(f"the answer is not whole: {error!r}") from None
 
 
 def signed_headers(request: Request, credentials: Credentials, now: datetime) -> dict[str, str]:

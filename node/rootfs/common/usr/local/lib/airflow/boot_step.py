@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 Result = TypeVar("Result")
+clock = time.monotonic
 
-# Half a minute in all: new instance roles and fresh objects need a moment, and so does a network that has just come up.
-DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
+# A fault of a service or of the network is over by then, mostly; after that another node may have better luck.
+PATIENCE_SECONDS = 600
+LONGEST_DELAY_SECONDS = 30.0
+SAY_SECONDS = 60
 
 
 class StepFailedError(Exception):
@@ -42,9 +46,13 @@ def patiently(
     *,
     what: str,
     may_pass: Callable[[Exception], bool],
-    delays: tuple[float, ...] = DELAYS_SECONDS,
+    delays: Iterable[float],
 ) -> Result:
-    """The result of the attempt, repeated after each of the delays (seconds) while its error is one that may pass."""
+    """The result of the attempt, repeated after each of the delays (seconds) while its error is one that may pass.
+
+    The first failure is told, and from then on one each minute.
+    """
+    began, said = clock(), None
     for delay in delays:
         try:
             return attempt()
@@ -53,9 +61,22 @@ def patiently(
         except Exception as error:
             if not may_pass(error):
                 raise
-            say(f"{what}: {one_line(error)}; the next attempt is in {delay:.0f} s")
+            if said is None or clock() - said >= SAY_SECONDS:
+                said = clock()
+                say(f"{what}: {one_line(error)}; trying again, for {said - began:.0f} s so far")
             wait(delay)
     return attempt()
+
+
+def backoff(seconds: float = PATIENCE_SECONDS) -> Iterator[float]:
+    """Delays for so many seconds. They grow, and are a matter of chance: else all nodes of a launch would ask in step.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ (full jitter)
+    """
+    end, longest = clock() + seconds, 1.0
+    while (left := end - clock()) > 0:
+        yield min(left, random.uniform(0, longest))  # noqa: S311 - no secret
+        longest = min(2 * longest, LONGEST_DELAY_SECONDS)
 
 
 def wait(seconds: float) -> None:

@@ -52,7 +52,6 @@ def build(
     *,
     run: Run = run_command,
     has_pip: Callable[[], bool] = has_pip,
-    delays: tuple[float, ...] = boot_step.DELAYS_SECONDS,
 ) -> None:
     """Install `home`/artifacts/airflow.txt into the new directory `environment`; `index` has the variables by which uv
     and pip find a package index of the stack's own."""
@@ -72,7 +71,7 @@ def build(
             attempt,
             what="The installation",
             may_pass=lambda error: "hash mismatch" not in str(error).lower(),
-            delays=delays,
+            delays=boot_step.backoff(),
         )
     except (CommandFailedError, OSError) as error:
         raise StepFailedError(

@@ -43,10 +43,14 @@ def credentials() -> Credentials:
     """The instance role's credentials. OSError if there are none (yet), or no answer."""
     token = _token()
     role = _read("iam/security-credentials/", token)
-    keys = json.loads(_read(f"iam/security-credentials/{role}", token))
-    if keys.get("Code") != "Success":
-        raise OSError(f"the instance role {role} gives no credentials: {keys.get('Code')}")
-    return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
+    try:
+        keys = json.loads(_read(f"iam/security-credentials/{role}", token))
+        if keys.get("Code") != "Success":
+            raise OSError(f"the instance role {role} gives no credentials: {keys.get('Code')}")
+        return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
+    except (ValueError, KeyError):
+        # Not the parser's own words: they quote the keys.
+        raise OSError(f"the credentials of the instance role {role} are not whole") from None
 
 
 def ask(path: str, *, method: str = "GET", headers: Mapping[str, str], timeout: float = TIMEOUT_SECONDS) -> str:
