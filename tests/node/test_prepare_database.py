@@ -3,10 +3,12 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -34,6 +36,8 @@ class Cluster:
     commands: list[Sequence[str]] = field(default_factory=list)
     stdin: list[str | None] = field(default_factory=list)
     exit_codes: dict[str, int] = field(default_factory=dict)
+    losses: list[str] = field(default_factory=list)
+    """The commands while which the lock is lost, once each."""
     changed_secrets: dict[str, str] = field(default_factory=dict)
     """Their values by now, where those are no longer what this master has read."""
     package: Path = Path("/nonexistent")
@@ -63,8 +67,9 @@ class Cluster:
     def results(self) -> str:
         return f"{self.name}_results"
 
-    def airflow(self, arguments: Sequence[str], stdin: str | None = None) -> int:
+    def airflow(self, arguments: Sequence[str], stdin: str | None = None, *, commands: object = None) -> int:
         """Airflow's command line. Its migration, like the real one, fails if two run at a time."""
+        assert commands is not None, "the real one is run by them"
         if not self.busy.acquire(blocking=False):
             self.overlaps.append(" ".join(arguments))
             return 1
@@ -72,6 +77,9 @@ class Cluster:
             try:
                 self.commands.append(arguments)
                 self.stdin.append(stdin)
+                if arguments[0] in self.losses:
+                    self.losses.remove(arguments[0])
+                    assert self.lose_lock()
                 return self.exit_codes.get(arguments[0]) or self._run(database, arguments)
             finally:
                 self.busy.release()
@@ -92,6 +100,16 @@ class Cluster:
             database.execute("INSERT INTO ab_user_role VALUES (1, 1)")
         return 0
 
+    def lose_lock(self) -> int:
+        """What a failover does to the connection that holds the lock; returns how many there were."""
+        with self.server.superuser() as root:
+            ended = root.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN"
+                " (SELECT pid FROM pg_stat_activity WHERE usename = %s)",
+                [self.admin],
+            ).fetchall()
+        return len(ended)
+
     def prepare(self, **changes: str) -> str:
         """Run the step."""
         environment = self.environment(**changes)
@@ -103,6 +121,14 @@ class Cluster:
             return self.changed_secrets.get(secret, environment[variables[secret]])
 
         return prepare_database.prepare(environment, self.airflow, read, lambda: self.package)
+
+    @contextmanager
+    def lock(self) -> Generator[Any]:
+        """The lock, as a master holds it."""
+        admin = prepare_database.Account(self.admin, ADMIN_PASSWORD, "127.0.0.1", self.server.port, "postgres")
+        connection = prepare_database.connect(admin, application=prepare_database.LOCK_APPLICATION)
+        with prepare_database.locked(connection) as lock:
+            yield lock
 
     def opens(self, user: str, password: str, database: str) -> bool:
         """Whether the password opens the database."""
@@ -202,7 +228,7 @@ def test_a_master_that_waits_says_so_and_waits_on(cluster: Cluster, monkeypatch:
         assert not turn.done()
         first.close()
         turn.result(20)
-    assert lines[0].startswith("another master prepares the database; waiting for 0 s now")
+    assert lines[0].startswith("another master (127.0.0.1) prepares the database; waiting for 0 s now")
 
 
 def test_a_repetition_changes_nothing(cluster: Cluster):
@@ -314,6 +340,31 @@ def test_a_migration_that_fails_for_good_fails_the_step_and_leaves_no_mark(clust
     assert cluster.prepare() == "the database is prepared; the first admin is created"
 
 
+@pytest.mark.parametrize(
+    ("lost", "commands"),
+    [
+        ("db", "db | db sync-perm users"),
+        ("sync-perm", "db sync-perm | db sync-perm users"),
+        ("users", "db sync-perm users | db sync-perm"),
+    ],
+)
+def test_nothing_is_begun_when_the_lock_is_gone_and_the_step_starts_again(
+    cluster: Cluster, lost: str, commands: str, capsys: pytest.CaptureFixture[str]
+):
+    cluster.losses.append(lost)
+    assert cluster.prepare().startswith("the database is prepared; ")
+    assert [command[0] for command in cluster.commands] == commands.replace("| ", "").split()
+    said = capsys.readouterr().out
+    assert said.count("the connection that holds the lock on the database is lost (terminating connection due to") == 1
+    assert "This one has stopped, and starts again." in said
+
+
+def test_a_lock_that_is_lost_again_and_again_fails_the_step(cluster: Cluster):
+    cluster.losses += ["db"] * prepare_database.TURNS
+    with pytest.raises(prepare_database.StepFailedError, match="was lost 5 times"):
+        cluster.prepare()
+
+
 @pytest.mark.parametrize(("command", "words"), [("sync-perm", "airflow sync-perm"), ("users", "first admin cannot be")])
 def test_a_command_that_fails_is_named(cluster: Cluster, command: str, words: str):
     cluster.exit_codes[command] = 3
@@ -349,16 +400,37 @@ def test_a_url_is_decoded_into_role_password_and_database():
     assert found == prepare_database.Account("r", HOSTILE, "h.example", 5433, "d")
 
 
-def test_airflow_never_sees_the_secrets_of_this_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    program = tmp_path / "airflow"
+def test_airflow_never_sees_the_secrets_of_this_step(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    program = tmp_path / "program"
     program.write_text('#!/bin/sh\ncd "$OUTPUT" && env > env && cat > stdin && echo "$@" > args\nexit 4\n')
     program.chmod(0o755)
     monkeypatch.setenv("OUTPUT", str(tmp_path))
     for name in prepare_database.OWN_VARIABLES:
         monkeypatch.setenv(name, "geheim")
-    assert prepare_database.run_airflow(["users", "create"], stdin="pw\npw\n", program=str(program)) == 4
+    with cluster.lock() as lock:
+        code = prepare_database.run_airflow(
+            ["users", "create"],
+            stdin="pw\npw\n",
+            commands=prepare_database.GuardedCommands(lock),
+            program=str(program),
+        )
+    assert code == 4
     environment = (tmp_path / "env").read_text()
     assert "geheim" not in environment
     assert "AIRFLOW__FAB__UPDATE_FAB_PERMS=True" in environment, "else nobody makes the roles of the UI"
+    assert f"PGAPPNAME={prepare_database.STEP_APPLICATION}" in environment, "the next holder of the lock ends those"
     assert (tmp_path / "args").read_text() == "users create\n"
     assert (tmp_path / "stdin").read_text() == "pw\npw\n"
+
+
+def test_a_migration_leaves_a_table_that_it_cannot_have_to_the_others(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho "$PGOPTIONS" > "$OUTPUT"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("OUTPUT", str(tmp_path / "options"))
+    with cluster.lock() as lock:
+        commands = prepare_database.GuardedCommands(lock)
+        assert prepare_database.run_airflow(["db", "migrate"], commands=commands, program=str(program)) == 0
+    assert (tmp_path / "options").read_text() == "-c lock_timeout=20s\n"

@@ -1,0 +1,124 @@
+"""The lock under which one master at a time prepares the database.
+
+It is an advisory lock of PostgreSQL: it belongs to a connection and is gone with it, after a failover for example. Then
+the next master has its turn, and this one must stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import boot_step
+import psycopg
+from boot_step import StepFailedError
+
+# Advisory locks are numbers that mean something in one database only; this one stands for "prepares Airflow".
+LOCK = 3_301_017_551
+# How PostgreSQL shows the connection that holds the lock or waits for it, and all that are opened under the lock.
+LOCK_APPLICATION = "airflow-database-lock"
+STEP_APPLICATION = "airflow-database-step"
+# How often whoever waits, or runs something long, says so.
+PROGRESS_SECONDS = 60
+END_SECONDS = 60
+
+_HOLDER = """
+SELECT host(client_addr)
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s
+"""
+_SESSIONS = """
+SELECT step.query, extract(epoch FROM now() - step.query_start)::int,
+       blocker.pid, blocker.usename, blocker.application_name, host(blocker.client_addr), blocker.state,
+       extract(epoch FROM now() - blocker.state_change)::int
+FROM pg_stat_activity AS step
+LEFT JOIN LATERAL unnest(pg_blocking_pids(step.pid)) AS blocking (pid) ON true
+LEFT JOIN pg_stat_activity AS blocker ON blocker.pid = blocking.pid
+WHERE step.application_name = %s AND step.state = 'active'
+"""
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+
+
+class LockLostError(Exception):
+    """The lock is gone, and another master may hold it by now."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the server does for what runs under the lock, as text for the journal; empty where it does nothing.
+
+    Attributes:
+        statements: as far as their first value, for values may be secret.
+        blockers: the sessions whose locks they wait for.
+    """
+
+    statements: str
+    blockers: str
+
+
+class DatabaseLock:
+    """The lock, held by `connection`: what is asked over it is asked under the lock."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+
+    def check(self) -> None:
+        """Raise LockLostError if the lock is gone. A session keeps it to its end, so an answer is proof."""
+        self._ask("SELECT 1")
+
+    def activity(self) -> Activity:
+        """What the statements under the lock do, and which sessions they wait for. Raises LockLostError."""
+        rows = self._ask(_SESSIONS, STEP_APPLICATION)
+        statements = {f"{_without_values(query)} ({seconds} s)" for query, seconds, *_ in rows}
+        blockers = {
+            f"session {pid} of {user} ({name or 'no application name'}, {address or 'local'}), {state} for {seconds} s"
+            for _, _, pid, user, name, address, state, seconds in rows
+            if pid is not None
+        }
+        return Activity("; ".join(sorted(statements)), "; ".join(sorted(blockers)))
+
+    def end_sessions(self) -> None:
+        """End what was opened under the lock: by a holder that lost it, or by a program that this node has ended.
+
+        A server works on for a client that is gone, and keeps the tables locked meanwhile. Raises LockLostError.
+        """
+        end = boot_step.clock() + END_SECONDS
+        while self._ask(_END_SESSIONS, STEP_APPLICATION):
+            if boot_step.clock() > end:
+                raise StepFailedError(f"sessions named {STEP_APPLICATION} do not end on the database's server.")
+            boot_step.wait(0.1)
+
+    def _ask(self, query: str, *values: object) -> list[tuple]:
+        try:
+            return self.connection.execute(query.encode(), values).fetchall()
+        except psycopg.OperationalError as error:
+            raise LockLostError(boot_step.one_line(error)) from error
+
+
+@contextmanager
+def locked(connection: psycopg.Connection, progress_seconds: float = PROGRESS_SECONDS) -> Generator[DatabaseLock]:
+    """Hold the lock, however long another master needs until it lets go: what a holder does has a limit of its own."""
+    started = boot_step.clock()
+    connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{progress_seconds * 1000:.0f}ms"])
+    while True:
+        try:
+            connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            break
+        except psycopg.errors.LockNotAvailable:
+            waited = boot_step.clock() - started
+            boot_step.say(f"another master{_holder(connection)} prepares the database; waiting for {waited:.0f} s now")
+    connection.execute("RESET lock_timeout")
+    try:
+        yield DatabaseLock(connection)
+    finally:
+        connection.close()
+
+
+def _holder(connection: psycopg.Connection) -> str:
+    row = connection.execute(_HOLDER.encode(), [LOCK]).fetchone()
+    return f" ({row[0]})" if row else ""
+
+
+def _without_values(query: str) -> str:
+    return " ".join(query.partition("'")[0].split())[:80]

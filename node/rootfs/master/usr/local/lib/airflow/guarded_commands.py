@@ -1,0 +1,85 @@
+"""Runs programs under the lock on the database: no longer than the lock is held, and not for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import boot_step
+from boot_step import StepFailedError
+from database_lock import PROGRESS_SECONDS, Activity, DatabaseLock, LockLostError
+
+# For everything under one lock. One migration of a large table may take an hour; a launch that nobody completes is
+# given up after 48 hours: https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html
+LIMIT_SECONDS = 4 * 3600
+LOOK_SECONDS = 1
+STDERR = 2
+
+
+class GuardedCommands:
+    """Programs that run under the lock, and share one limit."""
+
+    def __init__(self, lock: DatabaseLock, limit_seconds: float = LIMIT_SECONDS) -> None:
+        self._lock = lock
+        self._limit = limit_seconds
+        self._started = boot_step.clock()
+        self._blockers = ""
+
+    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], stdin: str | None = None) -> int:
+        """Run the program to its end; returns its exit code.
+
+        It is killed where the lock is gone (LockLostError) or the time is up (StepFailedError). `name` is for people.
+        """
+        self._blockers = ""
+        begin = boot_step.clock()
+        given = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+        # What it prints is for the journal alone; standard output, with this step's own lines, is on the console too.
+        with subprocess.Popen(command, env=dict(environment), stdin=given, stdout=STDERR, text=True) as process:
+            try:
+                if process.stdin is not None and stdin is not None:
+                    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+                        pipe.write(stdin)
+                told = begin
+                while (code := _ended(process)) is None:
+                    told = self._look(name, begin, told)
+            except LockLostError:
+                process.kill()
+                raise
+            except BaseException:
+                process.kill()
+                self._lock.end_sessions()
+                raise
+        return code
+
+    def _look(self, name: str, begin: float, told: float) -> float:
+        """See what the program does and whether it may go on; returns when it was last told of."""
+        activity, now = self._lock.activity(), boot_step.clock()
+        if now - self._started > self._limit:
+            self._stop(name)
+        is_news = activity.blockers and not self._blockers
+        self._blockers = activity.blockers or self._blockers
+        if not is_news and now - told < PROGRESS_SECONDS:
+            return told
+        boot_step.say(f"{name} has been running for {now - begin:.0f} s{_described(activity)}")
+        return now
+
+    def _stop(self, name: str) -> None:
+        raise StepFailedError(
+            f"{name} has not come to its end within {self._limit / 3600:.3g} hours and is stopped"
+            f"{f'; it waited for {self._blockers}' if self._blockers else ''}. What it has not committed is undone. "
+            "docs/long-migrations.md says how to run it by hand."
+        )
+
+
+def _ended(process: subprocess.Popen[str]) -> int | None:
+    """The exit code; None if the program still runs after a moment."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(LOOK_SECONDS)
+    return None
+
+
+def _described(activity: Activity) -> str:
+    if activity.blockers:
+        return f" and waits for {activity.blockers}: {activity.statements}"
+    return f": {activity.statements}" if activity.statements else ""
