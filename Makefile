@@ -13,7 +13,7 @@ UPGRADE ?=
 PYTHON := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan node-image ca-bundle lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ plan: $(STAMP) ## What `pulumi up` would create: STACK=prod BASE=<git revision> 
 
 node-image: $(STAMP) ## Pin the newest Debian 13 image of the stack's region in its file: STACK=prod
 	@$(PYTHON) -m node_image --stack "$(STACK)"
+
+ca-bundle: $(STAMP) ## Renew the certificate authorities of RDS that the nodes trust
+	@$(PYTHON) -m ca_bundle
 
 lab: $(STAMP) ## The prod stack's cluster on this machine, until Ctrl-C (Debian 12 or 13, as root)
 	@$(PYTHON) -m lab up

@@ -31,6 +31,7 @@ from lab.aws.fleet import Fleet
 from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
 from lab.budget import share_out
+from lab.certificates import CertificateAuthority
 from lab.departures import Departure
 from lab.description import Description
 from lab.groups import Groups, Surroundings
@@ -72,7 +73,8 @@ class Cluster:
     def _look_around(self) -> None:
         """Run the program, divide the machine's memory, and raise UnfitError if the machine lacks something."""
         with step(f"running the program of Pulumi.{self._stack}.yaml"):
-            self.recording = record(self._stack)
+            self._authority = CertificateAuthority()
+            self.recording = record(self._stack, rds_authority=self._authority.certificate)
         self.budget = share_out(self.recording, cgroups.available_mib())
         preconditions.check(self.budget.shortage)
         host.install_programs()
@@ -95,7 +97,7 @@ class Cluster:
         image.build(image.SERVERS)
         cgroups.limit_nodes(self.budget.nodes)
         with step("starting the network, PostgreSQL, Valkey, the load balancer and AWS"):
-            self.infrastructure = Infrastructure(self.recording, self.budget.maximums)
+            self.infrastructure = Infrastructure(self.recording, self._authority, self.budget.maximums)
         self.url: str = self.recording.exports["url"]
         balancer = self.infrastructure.plan.load_balancers
         hosts_file.add(urlsplit(self.url).hostname or "", next(iter(balancer.values())))

@@ -41,7 +41,7 @@ urllib.request.urlopen(urllib.request.Request(url, data=b"0", headers=plain)).re
 class Infrastructure:
     """The running lab without its nodes."""
 
-    def __init__(self, recording: Recording, maximums: Mapping[str, int]) -> None:
+    def __init__(self, recording: Recording, authority: CertificateAuthority, maximums: Mapping[str, int]) -> None:
         """Start everything. `maximums` are the largest sizes of the autoscaling groups that fit on this machine."""
         self.recording = recording
         self._maximums = maximums
@@ -49,7 +49,7 @@ class Infrastructure:
         network.refuse_overlap(self.plan.vpc)
         group = recording.of_type("aws:autoscaling/group:Group")[0]
         _, _, _, self.region, self.account_id, *_ = group.outputs["arn"].split(":")
-        self.authority = CertificateAuthority()
+        self.authority = authority
         self.database = Database.from_recording(recording, self.plan.database, hostile_admin_password())
         self.broker = Broker.from_recording(recording, self.plan.broker)
         self.metadata = host.make_private(host.STATE / "metadata")
@@ -126,7 +126,6 @@ class Infrastructure:
         home = load_balancer.HOME
         names = load_balancer.aws_names(self.region)
         self.root.write(f"{home}/aws.pem", "".join(self.authority.issue(names, [self.plan.aws])))
-        self.root.write(f"{home}/ca.pem", self.authority.certificate)
         if domains := load_balancer.domains(self.recording):
             self.root.write(f"{home}/domain.pem", "".join(self.authority.issue(domains)))
         self.root.write(f"{home}/haproxy.cfg", load_balancer.configuration(self.recording, self.plan))

@@ -28,7 +28,6 @@ LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 CERTIFICATE = "aws:acm/certificate:Certificate"
 RECORD = "aws:route53/record:Record"
 
-TRUST_STORE = "truststore.pki.rds.amazonaws.com"
 HOME = "/etc/lab-haproxy"
 CONTROL = "/run/lab-haproxy.sock"
 PLACES = 12
@@ -87,7 +86,7 @@ def domains(recording: Recording) -> list[str]:
 def aws_names(region: str) -> list[str]:
     """The names in the certificate of AWS's front; a `*` stands for one label."""
     zones = ("amazonaws.com", f"{region}.amazonaws.com", f"s3.{region}.amazonaws.com", "s3.amazonaws.com")
-    return [*(f"*.{zone}" for zone in zones), TRUST_STORE]
+    return [f"*.{zone}" for zone in zones]
 
 
 def _aws_front(plan: AddressPlan) -> list[str]:
@@ -96,8 +95,6 @@ def _aws_front(plan: AddressPlan) -> list[str]:
         f"  bind {plan.aws}:443 ssl crt {HOME}/aws.pem",
         f"  bind {plan.aws}:80",  # S3 answers there too, and the bucket policies have to refuse it
         "  http-request deny if { path_beg /moto-api }",  # moto's own switches are not part of AWS
-        f"  http-request return status 200 content-type application/x-pem-file file {HOME}/ca.pem"
-        f" if {{ req.hdr(host) -i {TRUST_STORE} }}",
         "  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]",
         f"  http-request set-header {TLS_VERSION_HEADER} %[ssl_fc_protocol]",
         "  default_backend moto",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from node import artifacts
 from offline.engine import run_program
 from offline.recording import Recording, Registration
 
@@ -16,9 +20,16 @@ HOSTILE = "p%41@:/#?w& d'\"\\$HOME"
 HOSTILE_TOKEN = "t!&#$^<>-$HOME"  # noqa: S105 - the form of a token
 
 
-def record(stack: str) -> Recording:
-    """Run the program of a stack as `pulumi up` would, with passwords that break what does not quote."""
-    return run_program(stack, outputs={RANDOM_PASSWORD: hostile_password})
+def record(stack: str, *, rds_authority: str = "") -> Recording:
+    """Run the program of a stack as `pulumi up` would, with passwords that break what does not quote.
+
+    `rds_authority` (PEM) is who signs for the database here: it is added to the bundle that the program gives to nodes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / artifacts.CA_BUNDLE.name
+        bundle.write_text(artifacts.CA_BUNDLE.read_text() + rds_authority)
+        with mock.patch.object(artifacts, "CA_BUNDLE", bundle):
+            return run_program(stack, outputs={RANDOM_PASSWORD: hostile_password})
 
 
 def hostile_password(registration: Registration) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What a node fetches from the artifacts bucket: the locks, and the programs that are too large for user data.
+"""What a node fetches from the artifacts bucket: locks, certificate authorities, and what is too large for user data.
 
 An object's key starts with the hash of its content, and the hashes travel in the user data: a node uses nothing that it
 has not verified, and a changed file is a new object.
@@ -16,6 +16,8 @@ from node.node_file import NodeFile, files_for
 from node.roles import Role
 
 LOCKS = Path(__file__).parent / "locks"
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. `make ca-bundle` renews it.
+CA_BUNDLE = Path(__file__).parent / "certificates/rds-global-bundle.pem"
 AIRFLOW_LOCK = "airflow.txt"
 UV_LOCK = "uv.txt"
 
@@ -36,16 +38,20 @@ class Artifact:
 
 def artifacts() -> tuple[Artifact, ...]:
     """Every artifact, those of all roles."""
-    return (_lock(AIRFLOW_LOCK), _lock(UV_LOCK), *(_programs(role) for role in Role))
+    return (*_common(), *(_programs(role) for role in Role))
 
 
 def artifacts_for(role: Role) -> tuple[Artifact, ...]:
     """What a node of the role fetches."""
-    return (_lock(AIRFLOW_LOCK), _lock(UV_LOCK), _programs(role))
+    return (*_common(), _programs(role))
 
 
 def _artifact(name: str, content: bytes) -> Artifact:
     return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content)
+
+
+def _common() -> tuple[Artifact, ...]:
+    return (_lock(AIRFLOW_LOCK), _lock(UV_LOCK), _artifact(CA_BUNDLE.name, CA_BUNDLE.read_bytes()))
 
 
 def _lock(name: str) -> Artifact:

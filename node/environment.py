@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.artifacts import artifacts_for
+from node.artifacts import CA_BUNDLE, artifacts_for
 from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
 from node.options import Options, default_options, managed_options
 from node.pool_sketch import PoolSketch, for_masters
@@ -14,7 +14,7 @@ from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
 
 ENVIRONMENT_FILE = "/etc/airflow/airflow.env"
 VENV = "/opt/airflow/venv"
-CA_BUNDLE = "/opt/airflow/rds-ca-bundle.pem"
+ARTIFACTS = "/opt/airflow/artifacts"
 
 ConfigValue = str | int | float | bool
 
@@ -132,7 +132,7 @@ class NodeEnvironment:
             "PYTHONPATH": "/usr/local/lib/airflow/python",
             # TLS to PostgreSQL by environment: `?sslmode=` in a DSN breaks Airflow's async engine.
             "PGSSLMODE": "verify-full",
-            "PGSSLROOTCERT": CA_BUNDLE,
+            "PGSSLROOTCERT": f"{ARTIFACTS}/{CA_BUNDLE.name}",
         }
         if self.role is Role.MASTER:
             names["FORWARDED_ALLOW_IPS"] = ",".join(self.vpc_cidrs)

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "aws_facts": set(),
     "node": set(),
     "package_lock": {"offline", "settings", "node"},
+    "ca_bundle": {"node", "aws_facts"},
     "node_image": {"offline", "settings", "setting_rules", "aws_facts"},
     # node: to unpack user data for a diff; setting_rules: to read unquoted numbers as the settings do.
     "offline": {"node", "aws_facts", "setting_rules"},

@@ -19,9 +19,8 @@ BUCKET = "airflow-prod-111122223333-eu-west-1-artifacts"
 
 
 @pytest.fixture
-def s3(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """S3 with the artifacts bucket, and a program that does not wait between attempts."""
-    monkeypatch.setattr(fetch_artifacts.boot_step, "wait", lambda _: None)
+def s3(aws_over_http: boto3.Session) -> Any:
+    """S3 with the artifacts bucket."""
     client = aws_over_http.client("s3")
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     return client
@@ -40,7 +39,7 @@ def _fetch(keys: list[str], place: Path) -> str:
 @pytest.mark.parametrize("role", Role)
 def test_a_node_gets_its_locks_and_programs(s3: Any, role: Role, tmp_path: Path):
     outcome = _fetch(_upload(s3, role), tmp_path)
-    assert outcome == f"3 artifacts are here and verified; 3 of them were fetched from s3://{BUCKET}"
+    assert outcome == f"4 artifacts are here and verified; 4 of them were fetched from s3://{BUCKET}"
     assert (tmp_path / "store/airflow.txt").read_bytes().startswith(b"#")
     for file in files_for(role):
         if not file.in_user_data:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
-from node.node_file import LAYERS, ROOTFS, NodeFile, files_for
+from node.node_file import LAYERS, PROGRAMS, ROOTFS, NodeFile, files_for
 from node.roles import Role
 
 FILES = sorted({file for role in Role for file in files_for(role)}, key=lambda file: file.path)
@@ -33,3 +34,23 @@ def test_what_travels_in_the_user_data_means_the_same_without_its_comments(file:
 def test_the_other_programs_keep_their_comments():
     others = [file for file in FILES if not file.in_user_data]
     assert any(b"\n# " in file.content for file in others)
+
+
+def _places(file: NodeFile) -> set[str]:
+    """The hosts that a program names in its code, not in its comments and docstrings."""
+    tree = ast.parse(file.content)
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+    ]
+    return {place for text in texts for place in re.findall(r"\w+://([\w.-]+)", text)}
+
+
+def test_a_boot_needs_no_place_on_the_internet_but_aws():
+    """Names of AWS services are put together from the region. What is installed from the lock comes from indexes."""
+    programs = [file for file in FILES if file.path.startswith(f"{PROGRAMS}/") and b"python" in file.content[:40]]
+    programs += [file for file in FILES if file.path.endswith(".py")]
+    assert len(programs) > 30
+    assert {place for file in programs for place in _places(file)} <= {"169.254.169.254", "127.0.0.1", "localhost"}

@@ -1,0 +1,128 @@
+"""The certificate authorities of RDS: what is committed, and how it is renewed."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import ca_bundle
+from components import metadata_database
+from node.artifacts import CA_BUNDLE
+from tests.node import certificates
+from tests.node.certificates import Certificates
+from tests.node.fake_server import Answer, FakeServer, serving
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+WHOLE = CA_BUNDLE.read_bytes()
+END = b"-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates.make(tmp_path_factory.mktemp("tls") / "ca")
+
+
+@pytest.fixture
+def answers() -> list[Answer]:
+    """What AWS's trust store answers."""
+    return [Answer(200, WHOLE, {"Content-Length": str(len(WHOLE))})]
+
+
+@pytest.fixture
+def trust_store(tls: Certificates, answers: list[Answer]) -> Iterator[FakeServer]:
+    with serving(lambda _: answers[0], tls) as server:
+        yield server
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file in a repository that lacks the last authority of the real one."""
+    path = tmp_path / CA_BUNDLE.name
+    path.write_bytes(END.join(WHOLE.split(END)[:-2]) + END)
+    return path
+
+
+def _renew(server: FakeServer, file: Path, tls: Certificates, now: datetime = NOW) -> list[str]:
+    return ca_bundle.renew(server.url, file, ssl.create_default_context(cafile=str(tls.authority)), now)
+
+
+def test_the_committed_bundle_holds_every_authority_of_every_region():
+    assert ca_bundle.list_faults(ca_bundle.authorities(WHOLE), NOW) == []
+    assert metadata_database.CERTIFICATE_AUTHORITY == "rds-ca-rsa2048-g1"
+
+
+def test_the_committed_authorities_vouch_for_themselves():
+    for one in ca_bundle.authorities(WHOLE).values():
+        one.verify_directly_issued_by(one)
+
+
+def test_a_new_authority_is_taken_and_named(trust_store: FakeServer, file: Path, tls: Certificates):
+    said = _renew(trust_store, file, tls)
+    assert file.read_bytes() == WHOLE
+    (line,) = [line for line in said if line.startswith("  new: ")]
+    assert line.startswith(f"  new:     {list(ca_bundle.authorities(WHOLE))[-1]}, SHA-256 ")
+    assert "pulumi up" in said[-1]
+
+
+def test_an_authority_that_is_gone_or_has_changed_is_named():
+    found = ca_bundle.authorities(WHOLE)
+    first, second, third, *_ = found
+    before = {first: found[first], second: found[third]}
+    after = {second: found[second]}
+    assert ca_bundle.list_changes(before, after) == [
+        f"  changed: {second}, SHA-256 {found[second].fingerprint(ca_bundle.SHA256()).hex()}",
+        f"  gone:    {first}",
+    ]
+
+
+def test_what_is_up_to_date_stays(trust_store: FakeServer, file: Path, tls: Certificates):
+    file.write_bytes(WHOLE)
+    assert _renew(trust_store, file, tls) == [f"{file.name} is up to date: {WHOLE.count(END)} authorities."]
+
+
+def test_authorities_that_end_within_a_year_are_named(trust_store: FakeServer, file: Path, tls: Certificates):
+    file.write_bytes(WHOLE)
+    _, line, *_ = _renew(trust_store, file, tls, datetime(2060, 7, 1, tzinfo=UTC))
+    assert line.startswith("  ends on 2061-05-")
+
+
+def test_a_bundle_with_an_ended_authority_is_not_taken(trust_store: FakeServer, file: Path, tls: Certificates):
+    before = file.read_bytes()
+    with pytest.raises(ca_bundle.CaBundleError, match="Amazon RDS eu-west-1 Root CA RSA2048 G1 has ended on 2061-05"):
+        _renew(trust_store, file, tls, datetime(2062, 1, 1, tzinfo=UTC))
+    assert file.read_bytes() == before
+
+
+BAD = {
+    "lacks a region": (Answer(200, END.join(WHOLE.split(END)[3:])), "it lacks Amazon RDS "),
+    "breaks off": (Answer(200, WHOLE[:9000], {"Content-Length": str(len(WHOLE))}), "broke off|IncompleteRead"),
+    "breaks off without a length": (Answer(200, WHOLE[:9000]), "it lacks Amazon RDS |no bundle of PEM"),
+    "is an error page": (Answer(200, b"<html>later</html>"), "no bundle of PEM certificates"),
+    "is refused": (Answer(403), "cannot be fetched: HTTP Error 403"),
+}
+
+
+@pytest.mark.parametrize(("answer", "words"), BAD.values(), ids=BAD)
+def test_what_cannot_be_right_is_not_taken(
+    answers: list[Answer], answer: Answer, words: str, trust_store: FakeServer, file: Path, tls: Certificates
+):
+    answers[:], before = [answer], file.read_bytes()
+    with pytest.raises(ca_bundle.CaBundleError, match=words):
+        _renew(trust_store, file, tls)
+    assert file.read_bytes() == before
+
+
+def test_the_bundle_is_not_taken_from_whom_nobody_vouches_for(trust_store: FakeServer, file: Path):
+    with pytest.raises(ca_bundle.CaBundleError, match="CERTIFICATE_VERIFY_FAILED"):
+        ca_bundle.renew(trust_store.url, file, ssl.create_default_context(), NOW)
+
+
+def test_a_way_out_of_tls_is_not_taken(answers: list[Answer], trust_store: FakeServer, file: Path, tls: Certificates):
+    with serving(lambda _: Answer(200, WHOLE)) as plain:
+        answers[:] = [Answer(302, headers={"Location": f"{plain.url}/bundle.pem"})]
+        with pytest.raises(ca_bundle.CaBundleError, match="which nobody vouches for"):
+            _renew(trust_store, file, tls)
