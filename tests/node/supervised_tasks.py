@@ -111,6 +111,11 @@ class Worker:
     def finish(self) -> None:
         (self._folder / "end").touch()
 
+    def end_daemons(self) -> None:
+        """End what a task has left that nobody else has ended."""
+        for name in STARTED:
+            os.kill(self.pid(name), signal.SIGKILL)
+
     def survivors(self) -> list[str]:
         """What is still there of the first task, when the next one begins."""
         return self.sender.send_task("look").get(timeout=60)
@@ -126,9 +131,6 @@ def running(broker: redis_server.Server, folder: Path, *, cgroups: Path, own: Pa
         yield worker
     finally:
         sys.stderr.write(worker.log)
-        for name in STARTED:
-            with suppress(FileNotFoundError, ProcessLookupError):
-                os.kill(worker.pid(name), signal.SIGKILL)
         with suppress(ProcessLookupError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         worker.process.wait(10)

@@ -11,6 +11,7 @@ def test_tasks_run_also_where_no_cgroup_can_be_made(broker: redis_server.Server,
     with supervised_tasks.running(broker, tmp_path, cgroups=tmp_path) as worker:
         worker.finish()
         worker.start_task().get(timeout=60)
+        worker.end_daemons()
         assert "What tasks leave behind is not ended" in worker.log
 
 
