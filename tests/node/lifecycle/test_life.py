@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.node.lifecycle.node_of import (
@@ -59,13 +61,12 @@ def test_a_retired_worker_rests_until_it_is_called_back():
     assert node.state == "working"
 
 
-def test_a_worker_that_could_not_be_told_to_rest_is_told_again():
+@pytest.mark.parametrize("reason", [{"retired": True}, {"outlier": "nine of ten tasks failed at once"}])
+def test_a_worker_that_could_not_be_told_to_rest_is_told_again(reason: dict[str, Any]):
     node = Node(RETIRE=FAILED)
-    assert node.look(0, retired=True) == [Kind.RETIRE]
-    assert node.state == "working"
+    assert node.look(0, **reason) == [Kind.RETIRE]
     node.answers.clear()
-    assert node.watch(2, 10, retired=True) == [Kind.RETIRE]
-    assert node.state == "retired"
+    assert node.watch(2, 10, **reason) == [Kind.RETIRE], "once it knows, it is not told again"
 
 
 def test_a_retired_worker_that_hears_nothing_goes_back_to_work_when_its_lease_is_over():

@@ -52,6 +52,7 @@ class Life:
         self.retired = retired
         self.unavailable: str | None = None
         """Why tasks would fail here."""
+        self._must_ask_again = False
         self._pressure = Pressure()
         self._outlier: str | None = None
         self._asked_about_retirement = now
@@ -110,9 +111,8 @@ class Life:
             self._drain.learn(action, result, now)
         elif self._departure is not None:
             self._departure.learn(action, result, now)
-        if action.kind is Kind.RETIRE and result.outcome is Outcome.FAILED:
-            # It does not know, and is asked again at the next look.
-            self.retired = False
+        if action.kind is Kind.RETIRE:
+            self._must_ask_again = result.outcome is Outcome.FAILED
         if action.kind is Kind.NOTE_BOOT and result.outcome is Outcome.DONE:
             self.memory = self.memory.with_boot_noted()
 
@@ -139,7 +139,7 @@ class Life:
         if unavailable is None and self.unavailable is not None:
             why = "tasks can work here again"
         self.unavailable = unavailable
-        if self.rests == rested:
+        if self.rests == rested and not (self.rests and self._must_ask_again):
             return []
         return [Action(Kind.RETIRE, unavailable or why) if self.rests else Action(Kind.RECALL, why)]
 
