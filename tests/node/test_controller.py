@@ -221,6 +221,17 @@ def test_a_worker_that_does_not_consume_is_counted_and_another_takes_its_place(
     assert master.metric("airflow_pool_not_consuming_workers", pool="default") == 1
 
 
+def test_a_worker_on_which_tasks_would_fail_is_counted_and_another_takes_its_place_also_when_it_runs_none(
+    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    put_workers(board, [0], state="unavailable", instances=fake_groups.instances(aws, GROUP))
+    master.metadata.add_tasks(3, "queued")
+    master.do_passes()
+    assert fake_groups.desired(aws, GROUP) == 2
+    assert master.metric("airflow_pool_unavailable_workers", pool="default") == 1
+
+
 def test_surplus_workers_are_retired_and_taken_back(
     aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
 ):

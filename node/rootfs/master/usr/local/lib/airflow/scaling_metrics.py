@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from launch_groups import LaunchGroup
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-from scaling.pool import NOT_CONSUMING
+from scaling.pool import NOT_CONSUMING, UNAVAILABLE
 from scaling.scaler import Decision
 from situation import PoolSituation
 
@@ -29,6 +29,9 @@ class ScalingMetrics:
         self.retired = self._pool_gauge("airflow_pool_retired_workers", "Workers that were told to take no more tasks")
         self.not_consuming = self._pool_gauge(
             "airflow_pool_not_consuming_workers", "Workers that should take tasks and do not"
+        )
+        self.unavailable = self._pool_gauge(
+            "airflow_pool_unavailable_workers", "Workers that take no tasks because they would fail there"
         )
         self.launch_failing = self._pool_gauge("airflow_pool_launch_failing", "1 while the group's launches fail")
         self.raises = Counter(
@@ -76,6 +79,7 @@ class ScalingMetrics:
             self.expected: found.expected,
             self.retired: len(decision.retire),
             self.not_consuming: found.count_by_state().get(NOT_CONSUMING, 0),
+            self.unavailable: found.count_by_state().get(UNAVAILABLE, 0),
             self.launch_failing: int(launch_failure is not None),
         }
         for gauge, value in figures.items():
