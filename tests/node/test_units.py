@@ -327,6 +327,8 @@ def test_a_changed_password_is_taken_up_within_two_minutes(roots: dict[Role, Pat
     assert not {"Requires", "BindsTo", "PartOf"} & settings.keys(), (
         "it would be stopped by the restart that it asks for"
     )
+    assert settings["Environment"] == ["HOME=/opt/airflow"], "libpq may not look for a client certificate in /root"
+    assert "/opt/airflow/venv/.lock-sha256" in settings["ConditionPathExists"], "it would fail while the node boots"
 
 
 @pytest.mark.parametrize("role", Role)
