@@ -31,6 +31,12 @@ def test_a_peak_of_a_few_seconds_is_not_told():
     assert {found.reason([disk(amount)], 4.0 * step) for step, amount in enumerate(free)} == {None}
 
 
+def test_room_that_comes_back_at_once_needs_no_more_than_the_reserve():
+    found = pressure.Pressure()
+    assert found.reason([disk(1.9)], 0) is None
+    assert {found.reason([disk(2.1)], float(now)) for now in range(2, 60, 2)} == {None}
+
+
 def test_there_is_room_again_when_twice_the_reserve_has_been_free_for_half_a_minute():
     found = pressure.Pressure()
     for now in (0, 10):

@@ -49,7 +49,7 @@ class Resource:
 
 
 class Pressure:
-    """Pure. Remembers what was short: it stays so until twice the reserve is free."""
+    """Pure. Remembers what it has told to be short: that stays so until twice the reserve is free."""
 
     def __init__(self) -> None:
         self._short: dict[tuple[str, str], Resource] = {}
@@ -68,8 +68,8 @@ class Pressure:
         return self._reason
 
     def _is_short(self, resource: Resource) -> bool:
-        was_short = (resource.name, resource.unit) in self._short
-        return resource.free < resource.reserve * (2 if was_short else 1)
+        is_told = self._reason is not None and (resource.name, resource.unit) in self._short
+        return resource.free < resource.reserve * (2 if is_told else 1)
 
 
 def look(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resource, ...]:
