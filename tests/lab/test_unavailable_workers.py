@@ -49,6 +49,7 @@ def trouble(cluster: Cluster, work: Workload) -> Iterator[Trouble]:
     ):
         done = node.exec(command)
         assert done.returncode == 0, done.stderr
+    work.start("heavy", 1, number=10, kind="bash")
     yield Trouble(full=full, broken=broken, sound=sound)
     set_minimum(cluster, "heavy", 1)
     cluster.boto3("autoscaling").terminate_instance_in_auto_scaling_group(
@@ -73,12 +74,14 @@ def test_a_worker_with_a_full_disk_takes_no_tasks_and_another_is_launched_for_th
     tasks = work.wait_ended(runs)
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     assert str(trouble.full.instance.address) not in {task.address for task in tasks}
+    # For the last test: a worker waits for a while before it believes that there is room again.
+    freed = trouble.full.exec("rm /var/lib/airflow/left-behind")
+    assert freed.returncode == 0, freed.stderr
 
 
 def test_a_worker_on_which_tasks_fail_at_once_takes_no_more_and_the_others_do_the_work(
     cluster: Cluster, trouble: Trouble, work: Workload
 ) -> None:
-    work.start("heavy", 1, number=10, kind="bash")
     why = cluster.wait(lambda: _why(trouble.broken), "the worker to be found at fault", timeout=90)
     assert "tasks failed at once, and 0 of " in why
     assert _why(trouble.sound) == ""
@@ -88,8 +91,6 @@ def test_a_worker_on_which_tasks_fail_at_once_takes_no_more_and_the_others_do_th
 
 
 def test_a_worker_with_room_on_its_disk_again_goes_back_to_work(cluster: Cluster, trouble: Trouble) -> None:
-    freed = trouble.full.exec("rm /var/lib/airflow/left-behind")
-    assert freed.returncode == 0, freed.stderr
     cluster.wait(lambda: not _why(trouble.full), "the worker to notice", timeout=60)
     cluster.wait(
         lambda: '"queues": ["' in trouble.full.read("/run/airflow-worker/state.json"), "it to take tasks", timeout=20
