@@ -95,6 +95,16 @@ def test_cloud_init_ends_without_an_error_on_every_node(cluster: Cluster) -> Non
         assert (status["status"], status["errors"], status["recoverable_errors"]) == ("done", [], {}), node.name
 
 
+def test_each_step_of_the_boot_says_on_the_console_what_it_has_done(cluster: Cluster) -> None:
+    """Nobody can log in to read the journal. On the console, systemd's own lines come before each of them."""
+    for node in cluster.nodes():
+        for step in ("artifacts are here and verified", "Airflow is ", "secrets are in /run/airflow/secrets.env"):
+            assert step in node.console, f"{node.name}: {step}"
+    for master in cluster.nodes(role="master"):
+        assert "the database " in master.console, "prepared by this master or by the other"
+        assert "alembic" not in master.console, "Airflow's own messages are for the journal"
+
+
 def test_cloud_init_takes_the_user_data_for_a_valid_cloud_config(cluster: Cluster) -> None:
     for node in cluster.nodes():
         valid = node.exec("cloud-init schema --system")
