@@ -145,7 +145,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
             try:
                 said = node.exec(
                     "systemctl --failed --no-legend; journalctl --boot --no-pager --priority=warning --lines=60;"
-                    "journalctl --boot --no-pager --unit=airflow-scaling --unit=airflow-lifecycle --lines=60"
+                    "journalctl --boot --no-pager --unit=airflow-scaling --unit=airflow-lifecycle"
+                    " --unit=airflow-health --lines=60"
                 ).stdout
             except subprocess.TimeoutExpired:
                 said = "it does not answer"
