@@ -16,7 +16,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import load, module
 
 watch_services = load("watch-services")
-prepare_database = load("prepare-database")
+database_lock = module("database_lock")
 heartbeats = module("heartbeats")
 service_health = module("service_health")
 service_units = module("service_units")
@@ -89,9 +89,9 @@ def test_a_master_that_prepares_the_database_is_seen(metadata: Metadata):
     found = heartbeats.Heartbeats(watch_services.connection_info(metadata.url), HOST)
     assert not found.is_database_being_prepared()
     with metadata.server.superuser() as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [prepare_database.LOCK])
+        connection.execute("SELECT pg_advisory_lock(%s)", [database_lock.LOCK])
         assert found.is_database_being_prepared()
-        connection.execute("SELECT pg_advisory_unlock(%s)", [prepare_database.LOCK])
+        connection.execute("SELECT pg_advisory_unlock(%s)", [database_lock.LOCK])
     assert not found.is_database_being_prepared()
     found.close()
 

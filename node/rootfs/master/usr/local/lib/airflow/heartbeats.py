@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 import psycopg
+from database_lock import LOCK
 from metadata_database import connect
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 """How Airflow calls the job of each service."""
-# The lock of the step that prepares the database, prepare-database.
-PREPARATION_LOCK = 3_301_017_551
 
 NEWEST = """
     SELECT DISTINCT ON (job_type) job_type, id, latest_heartbeat FROM job
@@ -50,7 +49,7 @@ class Heartbeats:
 
     def is_database_being_prepared(self) -> bool:
         """Whether a master migrates the database at this moment, or looks whether it has to."""
-        row = self._connected().execute(IS_BEING_PREPARED, {"lock": PREPARATION_LOCK}).fetchone()
+        row = self._connected().execute(IS_BEING_PREPARED, {"lock": LOCK}).fetchone()
         return row is not None and row[0]
 
     def has_sound_peer(self) -> bool:
