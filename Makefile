@@ -61,7 +61,7 @@ format: $(STAMP) ## Put Python files into the project's format
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
 types: $(STAMP) ## Check the types
-	@.venv/bin/ty check . bench/boot bench/plan node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
+	@.venv/bin/ty check . bench/boot bench/broker-load bench/plan node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
 
 unit: $(STAMP) ## Unit and node tests
 	@.venv/bin/pytest -q -n 2 -m "not lab"
@@ -85,8 +85,8 @@ instance-types: $(STAMP) ## Update EC2's instance types from botocore, and what 
 docs: $(STAMP) ## Rebuild the pages that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
-bench: $(STAMP) ## Measure the plan and the boot (as root) against their baselines, and simulate the scaling
-	@$(PYTHON) bench/plan && $(PYTHON) bench/scaling && $(PYTHON) bench/boot
+bench: $(STAMP) ## Measure the plan, the broker and the boot (as root) against their baselines, and simulate the scaling
+	@$(PYTHON) bench/plan && $(PYTHON) bench/broker-load && $(PYTHON) bench/scaling && $(PYTHON) bench/boot
 
 $(STAMP): requirements-dev.txt
 	@echo "Setting up the virtual environment in .venv (about a minute) ..." >&2

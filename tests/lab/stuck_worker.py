@@ -14,9 +14,9 @@ LONG = 1200
 
 
 class StuckWorker:
-    """Gets stuck as soon as it is there: its main process is told to finish, and nobody knows of it.
+    """Stuck from the start: its main process gets SIGTERM, and systemd and the lifecycle service do not know of it.
 
-    Celery goes on like that after a command of its remote control, and after an error that it does not expect.
+    An error that Celery does not expect has the same effect.
     """
 
     def __init__(self, cluster: Cluster, work: Workload) -> None:
@@ -30,7 +30,7 @@ class StuckWorker:
         self.waiting = work.start(POOL, 1, number=3)
 
     def states(self) -> list[str]:
-        """What its lifecycle service says that it is, the oldest first."""
+        """The states that its lifecycle service has told, the oldest first."""
         told = scaling_journal.events(self.node, scaling_journal.LIFECYCLE)
         return [event.facts["now"] for event in told if event.name == "state"]
 

@@ -49,7 +49,7 @@ url = os.environ["AIRFLOW__CELERY__BROKER_URL"]
 redis.Redis.from_url(url).lpush("default", "no message")
 celery.Celery(broker=url).control.shutdown()
 """
-DROPPED = "Dropped what is no message of Airflow's from default"
+DROPPED = "Dropped a message from default that is not Airflow's"
 AS_AIRFLOW = "set -a; . /etc/airflow/airflow.env; . /run/airflow/secrets.env; exec /opt/airflow/venv/bin/python -c"
 
 

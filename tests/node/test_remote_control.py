@@ -92,7 +92,7 @@ def test_what_the_executor_revokes_is_allowed():
     assert remote_control._objection(str(command.pop("command")), command) is None
 
 
-def test_what_is_no_command_is_ignored(worker: CeleryWorker, broker: redis_server.Server):
+def test_a_malformed_command_is_ignored(worker: CeleryWorker, broker: redis_server.Server):
     worker.command("ping")
     with broker.client(0) as client:
         for body in (
@@ -110,7 +110,7 @@ def test_what_is_no_command_is_ignored(worker: CeleryWorker, broker: redis_serve
             assert client.publish(CHANNEL, text) == 1
     assert next(iter(worker.command("ping")[0].values())) == {"ok": "pong"}
     assert "Connection to broker lost" not in worker.log
-    assert worker.log.count("what is no command is ignored") == 8
+    assert worker.log.count("ignored a malformed command") == 8
 
 
 def test_a_long_command_makes_a_short_line():

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.node_file import PROGRAMS, ROOTFS
 from tests.node import celery_worker, redis_server
 from tests.node.celery_worker import QUEUES, CeleryWorker, message, until
 
@@ -91,12 +95,27 @@ def test_no_message_keeps_a_worker_from_its_work(worker: CeleryWorker, broker: r
         worker.put(json.dumps(found))
     worker.send("next")
     until(lambda: worker.started == ["long", "next"], "it takes the task behind them")
-    assert worker.log.count("Dropped what is no message of Airflow's from default: ") == len(TEXTS) + len(CHANGES)
+    assert worker.log.count("Dropped a message from default that is not Airflow's: ") == len(TEXTS) + len(CHANGES)
     assert "Connection to broker lost" not in worker.log
     worker.finish("long", "next")
     until(lambda: not worker.state["active"], "both have finished")
     with broker.client(0) as client:
         until(lambda: not client.hlen("unacked"), "nothing is left for another worker")
+
+
+def test_a_task_may_read_other_messages_from_a_broker_of_its_own():
+    program = [
+        "import os, worker_messages",
+        "transport = object.__new__(worker_messages.Transport)",
+        "transport._callbacks = {'queue': lambda message: print('delivered', message, flush=True)}",
+        "transport._deliver({}, 'queue')",
+        "os.fork() or transport._deliver({}, 'queue')",
+    ]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOTFS}/worker{PROGRAMS}/python"}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(program)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "delivered {}\n", "by the child alone"
 
 
 def test_a_message_that_comes_twice_takes_no_slot_for_good(worker: CeleryWorker):
@@ -120,4 +139,4 @@ def test_an_entry_of_taken_messages_that_is_none_stops_no_start(broker: redis_se
             worker.send("one")
             until(lambda: worker.started == ["one"], "it works")
             assert client.hlen("unacked") == 1, "its own"
-            assert worker.log.count("that is no message") >= 3
+            assert worker.log.count("that is not a message") >= 3

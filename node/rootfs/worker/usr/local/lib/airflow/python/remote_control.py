@@ -38,7 +38,7 @@ class RemoteControl(pidbox.Node):
         """
         del message
         if not _is_command(body):
-            logger.warning("Remote control: what is no command is ignored: %s", _shown(body))
+            logger.warning("Remote control: ignored a malformed command: %s", _shown(body))
             return None
         if body.get("destination") and self.hostname not in body["destination"]:
             return None
@@ -70,7 +70,7 @@ def _is_command(body: Any) -> bool:
 
 
 def _objection(method: str, arguments: dict[str, Any]) -> str | None:
-    """Why the command is not for anyone to send; None if it is."""
+    """Why the command is refused; None if it is allowed."""
     if method in QUESTIONS:
         return None
     if method != REVOKE:

@@ -1,4 +1,4 @@
-"""Drops what is no message of Airflow's before Celery reads it.
+"""Drops messages that are not Airflow's before Celery reads them.
 
 Every task can write to the broker. Where Celery does not expect what it finds in a message, the worker's main process
 ends, its tasks with it; a message whose task had not started goes back to its queue then, and ends the next worker.
@@ -8,6 +8,7 @@ Celery imports this into the worker's main process, as one of its `imports`.
 from __future__ import annotations
 
 import base64
+import os
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -25,6 +26,8 @@ TEXT_HEADERS = ("root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
 ADDRESS = ("exchange", "routing_key")
 # What reading somebody else's JSON raises: it may be nested too deeply, or name a type that its value does not fit.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+# Pool processes and tasks are forked from the process that imports this.
+WORKER_PID = os.getpid()
 UNUSED_TIME_LIMITS = (None, [], [None, None])
 
 logger = get_logger(__name__)
@@ -34,11 +37,11 @@ class QoS(redis.QoS):
     """Celery's account of the messages that workers have taken."""
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
-        """Put a message back that was taken long ago; an entry that is none goes."""
+        """Put a message back that was taken long ago. An entry that is not a message is deleted."""
         try:
             super().restore_by_tag(tag, client, leftmost)
         except (TypeError, ValueError, AttributeError):
-            logger.error("Dropped an entry of %s that is no message: %.100r", self.unacked_key, tag)
+            logger.error("Dropped an entry from %s that is not a message: %.100r", self.unacked_key, tag)
             with self.channel.conn_or_acquire(client) as connection:
                 self._remove_from_indices(tag, connection.pipeline()).execute()
 
@@ -48,24 +51,27 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """Celery's, but for the messages that it does not deliver."""
+    """kombu's, but it delivers only messages that Airflow may have sent."""
 
     Channel = Channel
 
     def _deliver(self, message: Any, queue: str) -> None:
+        if not _is_worker():
+            super()._deliver(message, queue)
+            return
         why = _fault_of_envelope(message)
         if why is None and not queue.endswith(CONTROL_SUFFIX):
             why = _fault_of_task(message)
         if why is None:
             super()._deliver(message, queue)
         else:
-            logger.error("Dropped what is no message of Airflow's from %s: %s", queue, why)
+            logger.error("Dropped a message from %s that is not Airflow's: it has %s", queue, why)
 
 
 def _fault_of_envelope(message: Any) -> str | None:
     """What is wrong with what kombu itself reads; None if nothing is."""
     if not isinstance(message, dict):
-        return "no JSON object"
+        return "another form than a JSON object"
     properties, headers = message.get("properties"), message.get("headers")
     if not isinstance(headers, dict) or not isinstance(properties, dict):
         return "no headers or no properties"
@@ -77,7 +83,7 @@ def _fault_of_envelope(message: Any) -> str | None:
     form = (message.get("content-type"), message.get("content-encoding"), properties.get("body_encoding"))
     if form != ("application/json", "utf-8", "base64"):
         return "another form than JSON in UTF-8 in base64"
-    return "a body that is no base64 text" if _content(message) is None else None
+    return "a body that is not base64" if _content(message) is None else None
 
 
 def _fault_of_task(message: Any) -> str | None:
@@ -89,15 +95,15 @@ def _fault_of_task(message: Any) -> str | None:
     if not (
         isinstance(task_id, str) and task_id.isascii() and task_id.isprintable() and 0 < len(task_id) <= LONGEST_ID
     ):
-        return f"an id that is no text of 1 to {LONGEST_ID} printable ASCII characters"
+        return f"an id that is not a text of 1 to {LONGEST_ID} printable ASCII characters"
     used = [name for name in UNUSED_HEADERS if headers.get(name)]
     if used or headers.get("retries") or headers.get("timelimit") not in UNUSED_TIME_LIMITS:
-        return f"headers that Airflow does not use: {', '.join(used) or 'retries or timelimit'}"
+        return f"headers that Airflow does not send: {', '.join(used) or 'retries or timelimit'}"
     texts = [headers.get(name) for name in TEXT_HEADERS]
     texts += [message["properties"].get(name) for name in ("reply_to", "correlation_id")]
     if not all(text is None or isinstance(text, str) for text in texts):
-        return "a header that is no text"
-    return None if _is_workload(_content(message)) else "a body that is no workload"
+        return "a header that is not a text"
+    return None if _is_workload(_content(message)) else "a body that is not a workload"
 
 
 def _is_plain(task_id: str) -> bool:
@@ -125,11 +131,18 @@ def _is_number_or_none(value: Any) -> bool:
 
 
 def _load(text: str) -> Any:
-    """kombu's, but for a text that it cannot read."""
+    """A message; None where kombu would raise."""
     try:
         return loads(text)
     except UNREADABLE:
+        if not _is_worker():
+            raise
         return None
+
+
+def _is_worker() -> bool:
+    """Whether this is the worker's main process, and not a task, which may talk to a broker of its own."""
+    return os.getpid() == WORKER_PID
 
 
 redis.loads = _load  # ty: ignore[invalid-assignment]
