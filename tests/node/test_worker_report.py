@@ -174,8 +174,10 @@ def test_a_worker_that_connects_anew_takes_as_many_tasks_as_it_has_free_slots(
     at = worker.state["at"]
     until(lambda: worker.state["at"] > at + 2, "some time has passed")
     assert worker.waiting() == 3, "no slot is free"
-    worker.finish("one", "two")
-    until(lambda: sorted(worker.started[2:]) == ["four", "three"], "both slots are taken again")
+    worker.finish("one")
+    until(lambda: worker.started[2:] == ["three"], "its slot is taken again, and not the other one's")
+    worker.finish("two")
+    until(lambda: worker.started[3:] == ["four"], "both slots are taken again")
     assert worker.waiting() == 1, "another worker's to take"
 
 

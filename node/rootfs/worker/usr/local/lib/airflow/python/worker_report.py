@@ -49,6 +49,7 @@ class WorkerReport(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Before the first message is consumed on a new connection."""
         self._connected = True
+        _remember_busy_processes(parent.pool)
         _take_what_can_start(parent)
         self._turn(parent)
         self._timer = parent.timer.call_repeatedly(PERIOD_SECONDS, self._turn, (parent,))
@@ -110,6 +111,16 @@ class WorkerReport(bootsteps.StartStopStep):
                 for request in active.values()
             ],
         }
+
+
+def _remember_busy_processes(pool: Any) -> None:
+    """Have Celery's pool write no task to a process that runs one: with the connection it has forgotten which do."""
+    processes = getattr(pool, "_pool", None)
+    if processes is None or not hasattr(processes, "_busy_workers"):
+        return
+    for job in tuple(processes._cache.values()):
+        if job._accepted and job._write_to is not None:
+            processes._busy_workers.add(job._write_to.inqW_fd)
 
 
 def _take_what_can_start(consumer: Any) -> None:
