@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,22 +34,23 @@ class StoredBoard:
 
     def __init__(self, texts: dict[str, str]) -> None:
         self._texts = texts
-        self._answers: list[list[str | None]] = []
-
-    def scan_iter(self, *, match: str, **_: object) -> Iterator[str]:
-        """The keys of one kind, of all pools."""
-        kind = match.split("*", maxsplit=1)[0]
-        return (key for key in self._texts if key.startswith(kind))
+        self._answers: list[object] = []
 
     def pipeline(self, **_: object) -> StoredBoard:
         """This object queues its own commands."""
         return self
 
-    def mget(self, keys: list[str]) -> None:
-        """Queue a command."""
-        self._answers.append([self._texts.get(key) for key in keys])
+    def getrange(self, key: str, _start: int, _end: int) -> None:
+        """Queue a command, as the others do."""
+        self._answers.append(self._texts.get(key, ""))
 
-    def execute(self) -> list[list[str | None]]:
+    def exists(self, key: str) -> None:
+        self._answers.append(int(key in self._texts))
+
+    def expire(self, _key: str, _seconds: int, **_: object) -> None:
+        self._answers.append(0)
+
+    def execute(self, **_: object) -> list[object]:
         """Answer what was queued."""
         answers, self._answers = self._answers, []
         return answers
@@ -63,6 +64,7 @@ def measure(sizes: Sequence[tuple[int, int]] = SIZES) -> list[Cost]:
 def _measure(pool_count: int, worker_count: int) -> Cost:
     pools = [_pool(number) for number in range(pool_count)]
     texts: dict[str, str] = {}
+    instances: dict[str, list[str]] = defaultdict(list)
     for number in range(worker_count):
         report = Report(
             instance=f"i-{number:017x}",
@@ -72,6 +74,7 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
             active=number % 16,
             idle_seconds=0.0,
         )
+        instances[report.pool].append(report.instance)
         texts[f"worker:{report.pool}:{report.instance}"] = json.dumps(asdict(report))
         if report.state == RETIRED:
             texts[f"retire:{report.pool}:{report.instance}"] = "1"
@@ -82,24 +85,32 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
     seconds = []
     for number in range(PASSES):
         start = time.perf_counter()
-        _pass(board, scalers, now=number * 30.0, size=size)
+        _pass(board, scalers, instances, now=number * 30.0, size=size)
         seconds.append(time.perf_counter() - start)
     return Cost(pools=pool_count, workers=worker_count, seconds=statistics.median(seconds))
 
 
-def _pass(board: WorkerBoard, scalers: dict[str, PoolScaler], *, now: float, size: int) -> None:
+def _pass(
+    board: WorkerBoard,
+    scalers: dict[str, PoolScaler],
+    instances: Mapping[str, Collection[str]],
+    *,
+    now: float,
+    size: int,
+) -> None:
     workers: dict[str, list[Worker]] = defaultdict(list)
-    retirements = board.retirements()
-    for report in board.reports():
-        workers[report.pool].append(
+    for pool, some in instances.items():
+        retired = board.retired(pool, some)
+        workers[pool] = [
             Worker(
                 instance=report.instance,
-                state=RETIRED if (report.pool, report.instance) in retirements else WORKING,
+                state=RETIRED if report.instance in retired else WORKING,
                 slots=report.slots,
                 active=report.active,
                 idle_seconds=report.idle_seconds,
             )
-        )
+            for report in board.reports(pool, some)
+        ]
     for name, scaler in scalers.items():
         in_service = {worker.instance for worker in workers[name]}
         scaler.decide(

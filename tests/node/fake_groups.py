@@ -36,6 +36,16 @@ def instances(aws: boto3.Session, name: str) -> list[str]:
     return [instance["InstanceId"] for instance in _group(aws, name)["Instances"]]
 
 
+def add_ending(aws: boto3.Session, name: str, count: int) -> list[str]:
+    """More instances that the group lists, but counts neither as in service nor in its desired capacity."""
+    client, before = aws.client("autoscaling"), set(instances(aws, name))
+    client.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=desired(aws, name) + count)
+    added = sorted(set(instances(aws, name)) - before)
+    # moto has no terminating hooks. What it does have is this, which looks the same in the group's description.
+    client.enter_standby(InstanceIds=added, AutoScalingGroupName=name, ShouldDecrementDesiredCapacity=True)
+    return added
+
+
 def _group(aws: boto3.Session, name: str) -> Any:
     (group,) = aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     return group

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from http.client import IncompleteRead
@@ -96,6 +97,17 @@ def test_services_that_run_and_do_no_work_are_a_failure(clock: Callable[[], floa
 def test_a_worker_is_ready_when_it_is_connected_now(told: object, ready: bool, tmp_path: Path):
     (tmp_path / "state.json").write_text(json.dumps(told))
     assert complete_launch.worker_is_ready(tmp_path / "state.json", lambda: 101.0) is ready
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "x" * 2_000_000])
+def test_a_worker_whose_file_a_task_has_replaced_is_not_ready(text: str, tmp_path: Path):
+    (tmp_path / "state.json").write_text(text)
+    assert not complete_launch.worker_is_ready(tmp_path / "state.json")
+
+
+def test_a_pipe_in_the_files_place_holds_no_boot_up(tmp_path: Path):
+    os.mkfifo(tmp_path / "state.json")
+    assert not complete_launch.worker_is_ready(tmp_path / "state.json")
 
 
 def test_a_worker_that_has_not_written_its_state_is_not_ready(tmp_path: Path):

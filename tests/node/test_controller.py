@@ -94,11 +94,10 @@ def master(aws: boto3.Session, metadata: Metadata, board: worker_board.WorkerBoa
 
 
 def put_workers(
-    board: worker_board.WorkerBoard, active: list[int], state: str = "working", instances: Sequence[str] = ()
+    board: worker_board.WorkerBoard, active: Sequence[int], state: str = "working", *, instances: Sequence[str]
 ) -> None:
     """Workers with so many tasks each."""
-    for number, tasks in enumerate(active):
-        instance = instances[number] if instances else f"i-{number}"
+    for instance, tasks in zip(instances, active, strict=False):
         board.report(
             worker_board.Report(instance=instance, pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0)
         )
@@ -136,7 +135,7 @@ def test_running_tasks_of_a_worker_that_takes_no_more_launch_no_other(
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     master.metadata.add_tasks(4, "running")
     master.metadata.add_tasks(4, "queued")
-    put_workers(board, [4], state=state)
+    put_workers(board, [4], state=state, instances=fake_groups.add_ending(aws, GROUP, 1))
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 1, "one worker for the four that wait; the others end where they are"
 
@@ -160,7 +159,7 @@ def test_a_report_takes_no_more_off_the_demand_than_a_worker_can_have(
     aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
 ):
     master.metadata.add_tasks(12, "running")
-    put_workers(board, [1_000_000], state="draining")
+    put_workers(board, [1_000_000], state="draining", instances=fake_groups.add_ending(aws, GROUP, 1))
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 2
 
@@ -248,7 +247,7 @@ def test_surplus_workers_are_retired_and_taken_back(
     put_workers(board, [1, 1], state="retired", instances=retired)
     master.metadata.add_tasks(8, "queued")
     master.do_passes()
-    assert not board.retirements()
+    assert not board.retired("default", instances)
     assert master.events("decision")[-1]["recall"] == retired
     assert fake_groups.desired(aws, GROUP) == 3
 
@@ -271,7 +270,7 @@ def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: worker_b
         one.do_passes()
     put_workers(board, [2, 1], instances=instances)
     masters[0].do_passes()
-    assert board.retirements() == {("default", instances[1])}
+    assert board.retired("default", instances) == {instances[1]}
     return instances
 
 
@@ -281,7 +280,7 @@ def test_another_master_retires_nobody_else_before_the_first_one_obeys(
     instances = retire_one_of_two(aws, [master, other], board)
     put_workers(board, [1, 2], instances=instances)
     other.do_passes()
-    assert board.retirements() == {("default", instances[1])}
+    assert board.retired("default", instances) == {instances[1]}
     assert other.events("decision")[-1]["retire"] == [instances[1]]
 
 
@@ -298,7 +297,7 @@ def test_another_master_leaves_a_recalled_worker_at_work_before_it_obeys(
     # The need may be gone before the report is a new one.
     master.metadata.execute("DELETE FROM task_instance WHERE state = 'queued'")
     other.do_passes()
-    assert not board.retirements()
+    assert not board.retired("default", instances)
     assert not any(decision["recall"] for decision in other.events("decision"))
     assert other.metric("airflow_pool_retired_workers", pool="default") == 0
 

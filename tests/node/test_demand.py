@@ -37,3 +37,10 @@ def test_a_queue_without_a_pool_is_found(metadata: Metadata):
     metadata.add_tasks(1, "queued")
     metadata.add_tasks(1, "running", queue="a pool that is gone")
     assert read(metadata).unserved({"default"}) == {"defualt": 2}
+
+
+def test_of_many_queues_without_a_pool_those_with_the_most_tasks_are_named():
+    queued = {f"q{number}": number for number in range(1, 1000)}
+    found = demand.Demand(running={}, queued=queued).unserved({"q999"})
+    assert list(found)[:2] == ["q998", "q997"]
+    assert len(found) == 20

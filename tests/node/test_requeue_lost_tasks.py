@@ -91,8 +91,8 @@ def test_a_queue_beyond_all_bounds_is_not_read(
     _publish(broker, "other", queue="reports")
     found = messages.of(["default", "reports"])
     assert (set(found.waiting), found.unread) == ({"other"}, {"default"})
-    requeue.tell_of_unread((), messages.unread)
-    assert "The queue default holds more than 10000 messages" in capsys.readouterr().err
+    requeue.tell_of_unread({}, messages.unread)
+    assert "default at the broker holds more than 2 messages: lost tasks are not" in capsys.readouterr().err
     requeue.tell_of_unread(messages.unread, messages.unread)
     assert capsys.readouterr().err == "", "once"
 

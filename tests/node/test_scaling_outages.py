@@ -74,22 +74,6 @@ def test_a_pool_grows_while_the_broker_is_away(aws: boto3.Session, master: Maste
     assert len(master.events("the worker board works again")) == 1
 
 
-def test_a_pool_grows_while_the_board_cannot_be_read(
-    aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
-):
-    def garble(*_: object) -> None:
-        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-
-    master.metadata.add_tasks(9, "queued")
-    with monkeypatch.context() as broken:
-        broken.setattr(worker_board.WorkerBoard, "boot_seconds", garble)
-        master.do_passes(3)
-    assert fake_groups.desired(aws, GROUP) == 3
-    assert len(master.events("the worker board failed")) == 1
-    master.do_passes()
-    assert len(master.events("the worker board works again")) == 1
-
-
 def test_a_broker_that_fails_in_the_middle_of_a_pass_costs_one_time_out(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ):
@@ -187,9 +171,7 @@ def test_a_group_that_cannot_launch_is_reported_and_left_alone(
 
     def describe_empty(groups: launch_groups.LaunchGroups, names: list[str]) -> dict:
         found = describe(groups, names)
-        return {
-            name: launch_groups.LaunchGroup(sizes=group.sizes, in_service=frozenset()) for name, group in found.items()
-        }
+        return {name: replace(group, in_service=frozenset()) for name, group in found.items()}
 
     monkeypatch.setattr(launch_groups.LaunchGroups, "describe", describe_empty)
     master.metadata.add_tasks(4, "queued")

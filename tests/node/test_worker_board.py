@@ -48,13 +48,13 @@ def test_the_masters_read_what_the_workers_report(board: worker_board.WorkerBoar
     for one in reversed(reports):
         board.report(one)
     board.report(report("i-3", "heavy"))
-    assert board.reports("default") == reports
-    assert [one.instance for one in board.reports()] == ["i-1", "i-2", "i-3"]
+    assert board.reports("default", {"i-1", "i-2", "i-3", "i-4"}) == reports
+    assert [one.instance for one in board.reports("heavy", ["i-3"])] == ["i-3"]
+    assert board.faults() == {}
 
 
-def test_a_pool_whose_name_begins_like_anothers_is_another(board: worker_board.WorkerBoard):
-    board.report(report("i-1", "heavy-gpu"))
-    assert board.reports("heavy") == []
+def test_nobody_is_asked_about_no_instances(board: worker_board.WorkerBoard):
+    assert (board.reports("default", ()), board.retired("default", ())) == ([], frozenset())
 
 
 def test_a_worker_that_falls_silent_is_off_the_board(board: worker_board.WorkerBoard, store: redis.Redis):
@@ -71,8 +71,9 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
         pipeline.set(f"worker:p:i-{number}", text)
         pipeline.set(f"retire:p:i-{number}", "1")
     pipeline.execute()
-    assert len({one.instance for one in board.reports("p")}) == 10_000
-    assert len(board.retirements()) == 10_000
+    instances = [f"i-{number}" for number in range(10_000)]
+    assert len(board.reports("p", instances)) == 10_000
+    assert len(board.retired("p", instances)) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,8 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
         "no JSON",
         b"\xff\xfe",
         "[" * 100_000,
+        "[" * 4_000,
+        "x" * 20_000_000,
         forged(idle_seconds=float("nan")),
         forged(active=float("nan")),
         forged(active=0.5),
@@ -101,11 +104,94 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
         ),
     ],
 )
-def test_a_forged_report_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
+def test_a_forged_report_is_left_out_and_named(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
     store.set("worker:default:i-1", text)
-    store.set("worker:default:1", text)
     board.report(report("i-2"))
-    assert [one.instance for one in board.reports()] == ["i-2"]
+    assert [one.instance for one in board.reports("default", ["i-1", "i-2"])] == ["i-2"]
+    (fault,) = board.faults().items()
+    assert fault[0] == "worker:default:i-1"
+    assert "cannot be read" in fault[1]
+    assert len(fault[1]) < 400
+    assert board.faults() == {}, "told once"
+
+
+def put_another_type(store: redis.Redis, key: str) -> None:
+    """Make the key hold neither a text nor a list."""
+    store.delete(key)
+    store.hset(key, "x", "1")
+
+
+def test_a_report_of_another_type_is_left_out_and_named(board: worker_board.WorkerBoard, store: redis.Redis):
+    put_another_type(store, "worker:default:i-1")
+    board.report(report("i-2"))
+    assert [one.instance for one in board.reports("default", ["i-1", "i-2"])] == ["i-2"]
+    assert board.faults() == {"worker:default:i-1": "has a value of another type"}
+    board.report(report("i-1"))
+    assert len(board.reports("default", ["i-1"])) == 1, "the worker's own report takes its place"
+
+
+@pytest.mark.parametrize("key", ["worker:default:i-1", "retire:default:i-1"])
+def test_what_a_task_wrote_without_an_end_gets_one(board: worker_board.WorkerBoard, store: redis.Redis, key: str):
+    store.set(key, forged())
+    assert store.ttl(key) == -1
+    assert len(board.reports("default", ["i-1"])) == (key[0] == "w")
+    assert len(board.retired("default", ["i-1"])) == (key[0] == "r")
+    assert 0 < store.ttl(key) <= 60
+
+
+def test_reading_does_not_keep_an_entry_alive(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.set("worker:default:i-1", forged(), ex=5)
+    assert len(board.reports("default", ["i-1"])) == 1
+    assert store.ttl("worker:default:i-1") <= 5
+
+
+def test_a_report_of_no_instance_of_its_pool_is_named(board: worker_board.WorkerBoard):
+    for one in (report("i-1"), report("i-made-up"), report("i-1", "a-pool-that-was-removed")):
+        board.report(one)
+    board.note_strangers({"default": {"i-1"}})
+    assert list(board.faults()) == ["worker:default:i-made-up"]
+
+
+def test_a_key_beyond_all_bounds_keeps_no_report_from_being_read(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.set("worker:default:" + "x" * 9_000_000, "x")
+    board.report(report("i-1"))
+    board.note_strangers({"default": {"i-1"}})
+    assert board.faults() == {"worker:*:*": "has more than 8 MiB"}
+    assert len(board.reports("default", ["i-1"])) == 1
+
+
+def test_a_worker_reads_its_neighbours_whatever_tasks_write_beside_them(
+    board: worker_board.WorkerBoard, store: redis.Redis
+):
+    for one in (report("i-1"), report("i-2"), report("i-3", "default-2")):
+        board.report(one)
+    store.lpush("worker:default:i-4", "x")
+    store.set("worker:default:", "x")
+    store.set("worker:default:i-5:more", forged())
+    assert [one.instance for one in board.some_reports("default")] == ["i-1", "i-2"]
+
+
+def test_a_pool_whose_outlier_a_task_has_named_for_ever_can_have_another(
+    board: worker_board.WorkerBoard, store: redis.Redis
+):
+    put_another_type(store, "outlier:default")
+    assert not board.eject("default", "i-1")
+    assert 0 < store.ttl("outlier:default") <= 900
+    assert list(board.faults()) == ["outlier:default"]
+
+
+def test_a_flood_of_reports_costs_one_step_of_a_scan(board: worker_board.WorkerBoard, store: redis.Redis):
+    pipeline = store.pipeline(transaction=False)
+    for number in range(50_000):
+        pipeline.set(f"worker:default:i-flood-{number}", "x")
+    pipeline.execute()
+    board.report(report("i-1"))
+    store.config_resetstat()
+    assert len(board.reports("default", ["i-1"])) == 1
+    board.note_strangers({"default": {"i-1"}})
+    calls = store.info("commandstats")
+    assert sum(calls[name]["calls"] for name in calls if "scan" in name or "keys" in name) == 1
+    assert 0 < len(board.faults()) < 2 * worker_board.BATCH
 
 
 def test_a_worker_is_retired_until_it_is_recalled(board: worker_board.WorkerBoard):
@@ -117,15 +203,13 @@ def test_a_worker_is_retired_until_it_is_recalled(board: worker_board.WorkerBoar
     assert board.is_retired("default", "i-2")
 
 
-def test_the_masters_read_whom_they_have_retired_before_the_workers_know(
-    board: worker_board.WorkerBoard, store: redis.Redis
-):
+def test_the_masters_read_whom_they_have_retired_before_the_workers_know(board: worker_board.WorkerBoard):
     board.report(report("i-3"))
     board.retire("default", ["i-1", "i-2"])
     board.retire("heavy", ["i-9"])
     board.recall("default", ["i-1"])
-    store.set(b"retire:default:\xff:more", "1")
-    assert board.retirements() == {("default", "i-2"), ("heavy", "i-9")}
+    assert board.retired("default", ["i-1", "i-2", "i-3", "i-9"]) == {"i-2"}
+    assert board.retired("heavy", ["i-9"]) == {"i-9"}
 
 
 def test_a_forgotten_worker_goes_back_to_work(board: worker_board.WorkerBoard, store: redis.Redis):
@@ -159,8 +243,24 @@ def test_the_boot_time_is_the_median_of_the_last_twenty(board: worker_board.Work
 def test_a_boot_that_cannot_be_read_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
     store.lpush("boots:default", text)
     assert board.boot_seconds("default") is None
+    assert board.faults() == {"boots:default": "holds what is no number of seconds"}
     board.note_boot("default", 45)
     assert board.boot_seconds("default") == 45
+
+
+def test_boots_of_another_type_are_deleted_and_named(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.set("boots:default", "x")
+    assert board.boot_seconds("default") is None
+    assert board.faults() == {"boots:default": "has a value of another type, and was deleted"}
+    board.note_boot("default", 45)
+    assert board.boot_seconds("default") == 45
+
+
+def test_boots_beyond_all_bounds_are_deleted_and_named(board: worker_board.WorkerBoard, store: redis.Redis):
+    store.lpush("boots:default", "1" * 9_000_000)
+    assert board.boot_seconds("default") is None
+    assert board.faults() == {"boots:default": "has more than 8 MiB, and was deleted"}
+    assert not store.exists("boots:default")
 
 
 @pytest.mark.parametrize(("noted", "believed"), [(1e9, 1800), (-5, 10), (0.1, 10), (1800, 1800), (10, 10)])
@@ -176,6 +276,18 @@ def test_a_boot_that_no_instance_takes_is_not_believed(board: worker_board.Worke
 def test_sizes_that_cannot_be_read_are_no_news(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
     store.set("group:default", text)
     assert board.group("default") is None
+    assert list(board.faults()) == ["group:default"]
+
+
+def test_sizes_and_queues_of_another_type_are_no_news(
+    board: worker_board.WorkerBoard, store: redis.Redis, broker: redis_server.Server
+):
+    put_another_type(store, "group:default")
+    with broker.client(0) as client:
+        client.set("default", "x")
+    assert (board.group("default"), board.queue_length("default")) == (None, 0)
+    wrong = "has a value of another type"
+    assert board.faults() == {"group:default": wrong, "default": wrong}
 
 
 def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, broker: redis_server.Server):
@@ -187,8 +299,11 @@ def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, bro
 
 def test_a_broker_that_refuses_is_an_error_that_callers_can_name(broker: redis_server.Server):
     board = worker_board.WorkerBoard.connect(broker.url.replace("p%25", "q%25"), timeout_seconds=5)
+    for ask in (board.reports, board.retired):
+        with pytest.raises(redis.RedisError):
+            ask("default", ["i-1"])
     with pytest.raises(redis.RedisError):
-        board.reports()
+        board.boot_seconds("default")
 
 
 def test_a_broker_that_does_not_answer_costs_a_time_out():
@@ -204,7 +319,7 @@ def test_a_broker_that_does_not_answer_costs_a_time_out():
 def test_a_connection_that_was_cut_is_opened_anew(board: worker_board.WorkerBoard, store: redis.Redis):
     board.report(report("i-1"))
     store.client_kill_filter(_type="normal", skipme=True)
-    assert [one.instance for one in board.reports()] == ["i-1"]
+    assert [one.instance for one in board.reports("default", ["i-1"])] == ["i-1"]
 
 
 def test_a_brokers_certificate_is_checked():

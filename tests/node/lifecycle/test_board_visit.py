@@ -37,7 +37,7 @@ def visits(board: worker_board.WorkerBoard) -> board_visit.BoardVisit:
 
 def test_the_masters_learn_how_a_worker_is(visits: board_visit.BoardVisit, board: worker_board.WorkerBoard):
     visits.visit(state="working", seen=seen(0, worker=worker("etl manual__1 load try 1", reserved=2)), idle_seconds=0.0)
-    (report,) = board.reports("default")
+    (report,) = board.reports("default", [INSTANCE])
     assert (report.instance, report.state, report.slots, report.active) == (INSTANCE, "working", 16, 3)
 
 
@@ -45,14 +45,14 @@ def test_the_tasks_of_a_worker_that_says_nothing_are_counted(
     visits: board_visit.BoardVisit, board: worker_board.WorkerBoard
 ):
     visits.visit(state="not-consuming", seen=seen(0, worker=worker(age=60.0), running=2), idle_seconds=0.0)
-    assert board.reports("default")[0].active == 2
+    assert board.reports("default", [INSTANCE])[0].active == 2
 
 
 def test_a_worker_that_has_not_been_looked_at_yet_is_reported_without_tasks(
     visits: board_visit.BoardVisit, board: worker_board.WorkerBoard
 ):
     visits.visit(state="starting", seen=None, idle_seconds=0.0)
-    assert board.reports("default")[0].active == 0
+    assert board.reports("default", [INSTANCE])[0].active == 0
 
 
 def test_a_worker_learns_what_the_masters_want(
@@ -73,7 +73,23 @@ def test_an_empty_board_wants_nothing(visits: board_visit.BoardVisit):
 
 def test_nonsense_on_the_board_is_no_news(visits: board_visit.BoardVisit, server: redis_server.Server):
     server.client(2).set("group:default", '{"minimum": 0}')
-    assert visits.visit(state="working", seen=seen(0), idle_seconds=0.0).group is None
+    found = visits.visit(state="working", seen=seen(0), idle_seconds=0.0)
+    assert found.group is None
+    assert list(found.faults) == ["group:default"]
+
+
+def test_a_worker_hears_of_its_retirement_whatever_tasks_write_elsewhere(
+    visits: board_visit.BoardVisit, board: worker_board.WorkerBoard, server: redis_server.Server
+):
+    board.retire("default", [INSTANCE])
+    server.client(2).lpush("group:default", "x")
+    server.client(2).lpush(f"worker:default:{INSTANCE}", "x")
+    server.client(0).set("default", "x")
+    server.client(0).lpush("slow", "message")
+    found = visits.visit(state="working", seen=seen(0), idle_seconds=0.0)
+    assert (found.problem, found.retired, found.group, found.queued) == (None, True, None, 1)
+    assert sorted(found.faults) == ["default", "group:default"]
+    assert len(board.reports("default", [INSTANCE])) == 1
 
 
 def test_the_length_of_a_boot_is_noted(visits: board_visit.BoardVisit, board: worker_board.WorkerBoard):

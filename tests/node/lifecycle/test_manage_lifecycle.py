@@ -43,6 +43,7 @@ class _World:
         self.now: Mapping[str, Any] = {}
         self.reports: list[str] = []
         self.done: list[str] = []
+        self.faults: Mapping[str, str] = {}
 
     def look(self, now: float, bulletin: Any) -> Any:
         del bulletin
@@ -51,7 +52,7 @@ class _World:
     def visit(self, *, state: str, seen: Any, idle_seconds: float) -> Any:
         del seen, idle_seconds
         self.reports.append(str(state))
-        return board_visit.Bulletin(retired=False)
+        return board_visit.Bulletin(retired=False, faults=self.faults)
 
     def do(self, what: Any) -> Any:
         self.done.append(str(what.kind))
@@ -101,6 +102,15 @@ def test_every_action_is_one_line_with_its_reason(world: _World, tmp_path: Path,
         "now": "draining",
         "tasks": ["etl manual__1 load try 1"],
     }
+
+
+def test_a_key_that_a_task_has_spoilt_is_named_once(world: _World, tmp_path: Path, lines: Callable[[], list[dict]]):
+    agent = _agent(world, tmp_path / "memory.json")
+    world.faults = {"group:default": "has a value of another type"}
+    for now in (0.0, 6.0, 12.0):
+        agent.look(now)
+    told = [line for line in lines() if line["event"] == "broker-key-ignored"]
+    assert told == [{"event": "broker-key-ignored", "key": "group:default", "why": "has a value of another type"}]
 
 
 def test_what_must_not_be_forgotten_is_written_down(world: _World, tmp_path: Path):

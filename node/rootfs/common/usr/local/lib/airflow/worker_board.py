@@ -2,6 +2,9 @@
 
 Everything on it expires. A worker that dies is off the board by itself, and one that was retired by a master which
 is gone goes back to work. Every method raises `redis.RedisError` when the broker cannot be reached or refuses.
+
+Tasks can write here, too. So only keys that somebody of ours has are asked for, no more is read than such a key holds,
+and what cannot be read is left out and named (docs/adr/0021-tasks-can-write-to-the-broker.md).
 """
 
 from __future__ import annotations
@@ -10,15 +13,14 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import broker_client
 import record
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from scaling.pool import UNKNOWN, Group
 
 # The broker's own database is 0; the api-servers count logins in 1.
@@ -36,9 +38,11 @@ BOOT_SECONDS_KEPT = 30 * 24 * 3600
 # A lead beyond any boot would launch workers for runs of tomorrow.
 SHORTEST_BOOT_SECONDS = 10.0
 LONGEST_BOOT_SECONDS = 1800.0
-# Keys per command, so that no command holds the broker up: it answers one at a time.
+# Commands that are sent at a time, and keys that one scan looks at: the broker answers one command at a time.
 BATCH = 1000
-# What reading an entry raises that nobody of ours has written: what runs as a task can write to the broker, too.
+# A report has 150 bytes; later releases may have more to say.
+ENTRY_BYTES = 4096
+# What reading an entry raises that nobody of ours has written.
 UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 # Later releases may have states of their own. The word goes into log lines.
@@ -68,41 +72,46 @@ class Report:
     others: int = 0
 
 
+Entry = TypeVar("Entry")
+
+
 class WorkerBoard:
     """The board as one process sees it. Instance ids and pool names hold no colon and no wildcard."""
 
-    def __init__(self, board: redis.Redis, broker: redis.Redis) -> None:
-        """Clients that decode their answers: of the board's database, and of the one with the queues."""
+    def __init__(self, board: Any, broker: Any) -> None:
+        """Clients of `broker_client`: of the board's database, and of the one with the queues."""
         self._board = board
         self._broker = broker
+        self._faults: dict[str, str] = {}
 
     @classmethod
     def connect(cls, broker_url: str, *, timeout_seconds: float) -> WorkerBoard:
-        """The board beside the broker. Connects when first used; a command waits one time-out at most.
-
-        Certificates are checked as Airflow checks them: by the system's authorities, and by name.
-        """
-        parts = urlsplit(broker_url)
+        """The board beside the broker. Connects when first used; a command waits one time-out at most."""
+        board_url = urlsplit(broker_url)._replace(path=f"/{BOARD_DATABASE}").geturl()
         return cls(
-            _client(parts._replace(path=f"/{BOARD_DATABASE}").geturl(), timeout_seconds),
-            _client(broker_url, timeout_seconds),
+            broker_client.connect(board_url, timeout_seconds=timeout_seconds),
+            broker_client.connect(broker_url, timeout_seconds=timeout_seconds),
         )
+
+    def faults(self) -> dict[str, str]:
+        """What could not be read since this was last asked: what is wrong, by key."""
+        found, self._faults = self._faults, {}
+        return found
 
     def report(self, report: Report) -> None:
         """Put a worker on the board, or renew it."""
         self._board.set(_worker_key(report.pool, report.instance), json.dumps(asdict(report)), ex=REPORT_SECONDS)
 
-    def reports(self, pool: str | None = None) -> list[Report]:
-        """The workers of one pool or of all, by instance id. A report that cannot be read is left out."""
-        pattern = _worker_key(pool or "*", "*")
-        # A scan may return a key twice.
-        keys = sorted(set(self._board.scan_iter(match=pattern, count=BATCH)))
-        pipeline = self._board.pipeline(transaction=False)
-        for start in range(0, len(keys), BATCH):
-            pipeline.mget(keys[start : start + BATCH])
-        texts = [text for some in pipeline.execute() for text in some]
-        found = [_read_report(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
-        return sorted((report for report in found if report is not None), key=lambda report: report.instance)
+    def reports(self, pool: str, instances: Collection[str]) -> list[Report]:
+        """What these instances of the pool say, by instance id. Nobody else is believed."""
+        keys = [_worker_key(pool, instance) for instance in sorted(instances)]
+        texts = self._each(keys, REPORT_SECONDS, lambda pipeline, key: pipeline.getrange(key, 0, ENTRY_BYTES))
+        read = [
+            self._read(key, text, lambda text, key=key: _read_report(key, text))
+            for key, text in zip(keys, texts, strict=True)
+            if text
+        ]
+        return [report for report in read if report is not None]
 
     def retire(self, pool: str, instances: Iterable[str]) -> None:
         """Ask workers to take no more tasks, for as long as this is renewed."""
@@ -120,21 +129,33 @@ class WorkerBoard:
         """Whether the worker shall take no more tasks."""
         return bool(self._board.exists(_retirement_key(pool, instance)))
 
-    def retirements(self) -> frozenset[tuple[str, str]]:
-        """Pool and instance of each worker that shall take no more tasks; some may not have learnt it yet."""
-        keys = self._board.scan_iter(match=_retirement_key("*", "*"), count=BATCH)
-        names = (key.split(":") for key in keys)
-        return frozenset((name[1], name[2]) for name in names if len(name) == 3)
+    def retired(self, pool: str, instances: Collection[str]) -> frozenset[str]:
+        """Those of the pool's instances that shall take no more tasks; some may not have learnt it yet."""
+        keys = [_retirement_key(pool, instance) for instance in instances]
+        exist = self._each(keys, RETIREMENT_SECONDS, lambda pipeline, key: pipeline.exists(key))
+        return frozenset(instance for instance, there in zip(instances, exist, strict=True) if there)
+
+    def note_strangers(self, known: Mapping[str, Collection[str]]) -> None:
+        """Note reports of instances that the pools (by name) do not have, as far as one step of a scan shows any."""
+        for key in self._some_keys(_worker_key("*", "*")):
+            pool, _, instance = key.removeprefix("worker:").partition(":")
+            if pool in known and instance not in known[pool]:
+                self._faults[key] = "comes from no instance of the pool's group and is not counted"
+
+    def some_reports(self, pool: str) -> list[Report]:
+        """What workers of the pool say, for one who does not know which instances it has: a task may have made it up.
+
+        One step of a scan, which is all of them but in a very large cluster, or in a flood of made-up ones.
+        """
+        prefix = _worker_key(pool, "")
+        return self.reports(pool, {key.removeprefix(prefix) for key in self._some_keys(f"{prefix}*")})
 
     def eject(self, pool: str, instance: str) -> bool:
         """Whether this worker may go out of work for its tasks' failures: one of a pool at a time."""
         key = f"outlier:{pool}"
         self._board.set(key, instance, nx=True, ex=EJECTION_SECONDS)
-        try:
-            return self._board.get(key) == instance
-        except redis.ResponseError:
-            # No text: what runs as a task has written it.
-            return False
+        self._board.expire(key, EJECTION_SECONDS, lt=True)
+        return self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES)) == instance
 
     def publish_group(self, pool: str, group: Group) -> None:
         """Tell the workers their group's sizes: they may not ask Auto Scaling."""
@@ -142,8 +163,9 @@ class WorkerBoard:
 
     def group(self, pool: str) -> Group | None:
         """The pool's group as a master saw it within the last minute; None if none did, or it cannot be read."""
-        text = self._board.get(f"group:{pool}")
-        return None if text is None else _read_group(text)
+        key = f"group:{pool}"
+        text = self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES))
+        return self._read(key, text, _read_group) if text else None
 
     def note_boot(self, pool: str, seconds: float) -> None:
         """Note how long a worker took from power-on to its first readiness."""
@@ -157,35 +179,70 @@ class WorkerBoard:
     def boot_seconds(self, pool: str) -> float | None:
         """How long the pool's workers take to boot: the median of the last ones. None before the first.
 
-        What cannot be read is left out, what no boot takes is cut.
+        What cannot be read is left out, what no boot takes is cut. A key that can never be read again is deleted: it
+        would be there for ever.
         """
-        read = [_read_boot(text) for text in self._board.lrange(f"boots:{pool}", 0, BOOTS_KEPT - 1)]
+        key = f"boots:{pool}"
+        texts = self._of_key(key, lambda: self._board.lrange(key, 0, BOOTS_KEPT - 1))
+        if texts is None:
+            self._board.unlink(key)
+            self._faults[key] += ", and was deleted"
+            return None
+        read = [_read_boot(text) for text in texts]
         boots = [seconds for seconds in read if seconds is not None]
+        if len(boots) < len(read):
+            self._faults[key] = "holds what is no number of seconds"
         return statistics.median(boots) if boots else None
 
     def queue_length(self, queue: str) -> int:
         """Messages in a Celery queue that no worker has taken."""
-        return self._broker.llen(queue)
+        return self._of_key(queue, lambda: self._broker.llen(queue)) or 0
 
     def close(self) -> None:
         """Close the connections."""
         self._board.close()
         self._broker.close()
 
+    def _some_keys(self, pattern: str) -> list[str]:
+        """The keys that one step of a scan finds."""
+        step = self._of_key(pattern, lambda: self._board.scan(match=pattern, count=BATCH))
+        return step[1] if step else []
 
-def _client(url: str, timeout_seconds: float) -> Any:
-    # Any: the client's annotations are those of its asynchronous sister as well.
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        # One entry that is no text must not keep the others from being read.
-        encoding_errors="replace",
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        # The client's own would repeat a time-out three times. A connection that was cut is opened anew without it.
-        retry=Retry(NoBackoff(), 0),
-        **({"ssl_cert_reqs": "required"} if url.startswith("rediss:") else {}),
-    )
+    def _each(self, keys: Sequence[str], seconds: int, ask: Callable[[Any, str], object]) -> list[Any]:
+        """The answers for the keys, None for one that cannot be read.
+
+        Every key is made to expire: one that a task has written without an end would speak for a worker for ever.
+        """
+        answers: list[Any] = []
+        for start in range(0, len(keys), BATCH):
+            pipeline = self._board.pipeline(transaction=False)
+            for key in keys[start : start + BATCH]:
+                ask(pipeline, key)
+                pipeline.expire(key, seconds, lt=True)
+            answers += pipeline.execute(raise_on_error=False)[::2]
+        return [self._or_fault(key, answer) for key, answer in zip(keys, answers, strict=True)]
+
+    def _of_key(self, key: str, ask: Callable[[], Entry]) -> Entry | None:
+        """The answer for one key, None if it cannot be read."""
+        try:
+            return ask()
+        except redis.RedisError as error:
+            return self._or_fault(key, error)
+
+    def _or_fault(self, key: str, answer: Any) -> Any:
+        if not isinstance(answer, redis.RedisError):
+            return answer
+        fault = broker_client.fault_of_key(answer)
+        if fault is None:
+            raise answer
+        self._faults[key] = fault
+        return None
+
+    def _read(self, key: str, text: str, read: Callable[[str], Entry | None]) -> Entry | None:
+        found = read(text)
+        if found is None:
+            self._faults[key] = f"cannot be read: {text[:60]!r}"
+        return found
 
 
 def _worker_key(pool: str, instance: str) -> str:

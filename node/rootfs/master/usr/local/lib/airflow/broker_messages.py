@@ -1,16 +1,18 @@
-"""Reads Celery's messages in Redis without taking any. Names and forms are kombu's, of its Redis transport."""
+"""Reads Celery's messages in Redis without taking any. Names and forms are kombu's, of its Redis transport.
+
+Tasks can write here, too: what is no message is left out, and what cannot be read at all is named.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import broker_client
 import redis
 from lost_tasks import Messages
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 UNACKED = "unacked"
 # A queue has a list per priority; the first, without a suffix, is Airflow's.
@@ -20,71 +22,90 @@ BATCH = 200
 # Messages in a queue. A longer one would be some 30 MB for each look of each master. Airflow itself queues no more than
 # [core] parallelism at a time, for each of its schedulers.
 LONGEST = 10_000
+# Of a message's id: Airflow's column for it, task_instance.external_executor_id.
+ID_LENGTH = 250
+
+
+class UnreadableError(Exception):
+    """A key whose messages cannot be read. The message says why."""
 
 
 class BrokerMessages:
     """The broker's messages. Every error is a `redis.RedisError`."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        """A client that decodes its answers."""
-        self._client: Any = client
-        self.unread: frozenset[str] = frozenset()
-        """The queues that were too long at the last look."""
+    def __init__(self, client: Any) -> None:
+        """A client of `broker_client`."""
+        self._client = client
+        self.unread: dict[str, str] = {}
+        """What could not be read at the last look: why, by queue or other key."""
 
     @classmethod
     def connect(cls, broker_url: str, *, timeout_seconds: float) -> BrokerMessages:
         """The messages at a broker. Connects when first used."""
-        secure = {"ssl_cert_reqs": "required"} if broker_url.startswith("rediss:") else {}
-        return cls(
-            redis.Redis.from_url(
-                broker_url,
-                decode_responses=True,
-                socket_timeout=timeout_seconds,
-                socket_connect_timeout=timeout_seconds,
-                retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-                **secure,
-            )
-        )
+        return cls(broker_client.connect(broker_url, timeout_seconds=timeout_seconds, retries=1))
 
     def of(self, queues: Collection[str]) -> Messages:
         """The messages that wait in these queues, and those that any worker has taken; too long a queue is not read.
 
         In this order: one that is taken meanwhile is seen twice and not never.
         """
-        self.unread = frozenset(queue for queue in queues if self._length(queue) > LONGEST)
-        read = [queue for queue in queues if queue not in self.unread]
-        waiting = _ids(message for queue in read for message in self._waiting(queue))
-        return Messages(waiting=waiting, taken=_ids(self._taken()), unread=self.unread)
+        self.unread = {}
+        waiting = {queue: self._ids(queue, lambda queue=queue: self._waiting(queue)) for queue in sorted(queues)}
+        taken = self._ids(UNACKED, self._taken)
+        return Messages(
+            waiting=set().union(*(ids for ids in waiting.values() if ids is not None)),
+            taken=taken,
+            unread=frozenset(queue for queue, ids in waiting.items() if ids is None),
+        )
 
-    def _length(self, queue: str) -> int:
-        return sum(self._client.llen(f"{queue}{suffix}") for suffix in PRIORITY_SUFFIXES)
+    def _ids(self, key: str, messages: Callable[[], Iterable[Any]]) -> set[str] | None:
+        """The ids of the messages; None if they cannot be read."""
+        try:
+            return set(_ids(messages()))
+        except UnreadableError as fault:
+            self.unread[key] = str(fault)
+        except redis.RedisError as error:
+            fault = broker_client.fault_of_key(error)
+            if fault is None:
+                raise
+            self.unread[key] = fault
+        return None
 
     def _waiting(self, queue: str) -> Iterator[Any]:
-        for suffix in PRIORITY_SUFFIXES:
+        lists = [f"{queue}{suffix}" for suffix in PRIORITY_SUFFIXES]
+        _refuse_more_than_longest(sum(self._client.llen(key) for key in lists))
+        for key in lists:
             start = 0
             # New messages come in at the left and move the others on to where they are still to be read.
-            while batch := self._client.lrange(f"{queue}{suffix}", start, start + BATCH - 1):
+            while start <= 2 * LONGEST and (batch := self._client.lrange(key, start, start + BATCH - 1)):
                 yield from map(_load, batch)
                 start += BATCH
 
     def _taken(self) -> Iterator[Any]:
-        for _, text in self._client.hscan_iter(UNACKED, count=BATCH):
+        _refuse_more_than_longest(self._client.hlen(UNACKED))
+        for number, (_, text) in enumerate(self._client.hscan_iter(UNACKED, count=BATCH)):
+            _refuse_more_than_longest(number // 2)
             taken = _load(text)
             # With the exchange and the routing key that it goes back to.
             yield taken[0] if isinstance(taken, list) and taken else None
 
 
+def _refuse_more_than_longest(messages: int) -> None:
+    if messages > LONGEST:
+        raise UnreadableError(f"holds more than {LONGEST} messages")
+
+
 def _load(text: str) -> Any:
-    """A message, or nothing: what runs as a task can write to the broker, too."""
+    """A message, or nothing."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
-def _ids(messages: Iterable[Any]) -> set[str]:
-    ids: set[str] = set()
+def _ids(messages: Iterable[Any]) -> Iterator[str]:
     for message in messages:
         with suppress(TypeError, LookupError):
-            ids.add(str(message["headers"]["id"]))
-    return ids
+            identity = message["headers"]["id"]
+            if isinstance(identity, str) and len(identity) <= ID_LENGTH:
+                yield identity

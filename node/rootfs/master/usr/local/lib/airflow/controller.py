@@ -74,6 +74,9 @@ class Controller:
     def _act(self, situation: Situation) -> None:
         self._note("Auto Scaling", None)
         self._has_board = situation.board is not None
+        faults = situation.board.faults if situation.board else {}
+        self._parts.log.unreadable(faults)
+        self._parts.metrics.board_faults.set(len(faults))
         for pool in self._pools:
             group = situation.groups.get(pool.group)
             self._note(f"the group {pool.group}", None if group else "Auto Scaling knows no such group")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import psycopg
 
+# Queues without a pool that are told of.
+MOST_UNSERVED = 20
 # One query for all pools. The index on `state` (ti_state) leads to the few rows that are neither done nor waiting,
 # however many millions are done. "queued" is the state of tasks that Airflow has given to Celery: the limits of its
 # own pools, of the DAG and of the run let them pass. What such a limit holds back is "scheduled", and no worker would
@@ -35,9 +37,13 @@ class Demand:
         return sum(self.queued.get(queue, 0) for queue in queues)
 
     def unserved(self, served: Iterable[str]) -> dict[str, int]:
-        """Waiting tasks by queue, of the queues that no pool consumes: they would wait for ever."""
+        """Waiting tasks by queue, of the queues that no pool consumes: they would wait for ever.
+
+        Those with the most tasks: a DAG can name any number of queues, and each is a line of the log and a metric.
+        """
         known = set(served)
-        return {queue: count for queue, count in sorted(self.queued.items()) if queue not in known}
+        found = [(queue, count) for queue, count in sorted(self.queued.items()) if queue not in known]
+        return dict(sorted(found, key=lambda one: -one[1])[:MOST_UNSERVED])
 
 
 def read_demand(connection: psycopg.Connection) -> Demand:

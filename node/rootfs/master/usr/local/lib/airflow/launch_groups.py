@@ -23,6 +23,8 @@ ACTIVITIES = 20
 PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 # Auto Scaling's answers may be some seconds old. A pass comes every ten.
 LAG_SECONDS = 30.0
+# For as long a worker that its group does not list any more, or not yet, may say something.
+LISTED_SECONDS = 120.0
 ENDED = ("Successful", "Failed", "Cancelled")
 KMS_REMEDY = " (If EBS uses a customer managed key, Auto Scaling needs a grant: docs/running-worker-pools.md)"
 
@@ -38,10 +40,12 @@ class LaunchGroup:
     Attributes:
         in_service: instances at work. The desired capacity counts them and those that boot; one that Auto Scaling ends
             is in neither.
+        instances: all that the group lists, whatever their state.
     """
 
     sizes: Group
     in_service: frozenset[str]
+    instances: frozenset[str]
 
 
 class LaunchGroups:
@@ -95,10 +99,14 @@ class LaunchGroups:
                 return _with_remedy(activity.get("StatusMessage", "no reason given")) if failed else None
         return None
 
+    def listed_lately(self, name: str) -> frozenset[str]:
+        """The instances that the group has listed within the last two minutes."""
+        return frozenset().union(*(seen.instances for _, seen in self._sights[name]))
+
     def _remember(self, name: str, group: LaunchGroup) -> None:
         sights, now = self._sights[name], self._clock()
         sights.append((now, group))
-        while sights[0][0] < now - LAG_SECONDS:
+        while sights[0][0] < now - LISTED_SECONDS:
             sights.popleft()
 
     def _lately(self, name: str, group: LaunchGroup) -> int:
@@ -106,22 +114,25 @@ class LaunchGroups:
 
         They show that it has truly become smaller: a worker that leaves takes its place along.
         """
-        return max(seen.sizes.desired - len(seen.in_service - group.in_service) for _, seen in self._sights[name])
+        since = self._clock() - LAG_SECONDS
+        return max(
+            seen.sizes.desired - len(seen.in_service - group.in_service)
+            for at, seen in self._sights[name]
+            if at >= since
+        )
 
 
 def _read(group: dict[str, Any]) -> LaunchGroup:
+    states = {instance["InstanceId"]: instance["LifecycleState"] for instance in group.get("Instances", [])}
     return LaunchGroup(
         sizes=Group(
             minimum=group["MinSize"],
             maximum=group["MaxSize"],
             desired=group["DesiredCapacity"],
-            instances=len(group.get("Instances", [])),
+            instances=len(states),
         ),
-        in_service=frozenset(
-            instance["InstanceId"]
-            for instance in group.get("Instances", [])
-            if instance["LifecycleState"] == "InService"
-        ),
+        in_service=frozenset(instance for instance, state in states.items() if state == "InService"),
+        instances=frozenset(states),
     )
 
 

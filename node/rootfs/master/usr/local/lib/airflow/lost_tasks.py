@@ -26,11 +26,12 @@ class QueuedTask:
 class Messages:
     """What the broker holds: the ids of the messages that wait for a worker, and of those that one has taken.
 
-    `unread` are queues of which that is not known: they are too long to be read.
+    `unread` are queues of which that is not known: they cannot be read, or are too long for it. `taken` is None where
+    nobody can tell which ones were taken.
     """
 
     waiting: Collection[str]
-    taken: Collection[str]
+    taken: Collection[str] | None
     unread: Collection[str] = ()
 
 
@@ -40,6 +41,7 @@ class Whereabouts(Enum):
     WAITING = "waiting"
     TAKEN = "was taken by a worker that never started it"
     GONE = "is gone from the broker"
+    UNKNOWN = "does not wait for a worker any more"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +82,10 @@ class LostTasks:
 def _place(task: QueuedTask, messages: Messages) -> Whereabouts:
     if task.message in messages.waiting:
         return Whereabouts.WAITING
+    if messages.taken is None:
+        return Whereabouts.UNKNOWN
     return Whereabouts.TAKEN if task.message in messages.taken else Whereabouts.GONE
 
 
 def _patience(place: Whereabouts) -> float:
-    return TAKEN_SECONDS if place is Whereabouts.TAKEN else GONE_SECONDS
+    return GONE_SECONDS if place is Whereabouts.GONE else TAKEN_SECONDS

@@ -11,6 +11,8 @@ from service_log import ServiceLog
 # A decision that changes nothing is told this often, and a queue without workers as long as it has tasks.
 QUIET_SECONDS = 60
 UNSERVED_SECONDS = 600
+# Tasks can write any number of entries.
+MOST_UNREADABLE = 20
 
 
 class ScalingLog(ServiceLog):
@@ -20,6 +22,7 @@ class ScalingLog(ServiceLog):
         super().__init__(write)
         self._decisions: dict[str, tuple[float, Any]] = {}
         self._unserved: dict[str, float] = {}
+        self._unreadable: set[str] = set()
 
     def decision(self, now: float, pool: str, facts: Mapping[str, Any], *, news: Any) -> None:
         """A pool's decision: at once when `news` is not what it was, else once a minute."""
@@ -35,3 +38,12 @@ class ScalingLog(ServiceLog):
             if now - self._unserved.get(queue, float("-inf")) >= UNSERVED_SECONDS:
                 self._unserved[queue] = now
                 self.warning("no pool consumes this queue", queue=queue, queued=count)
+
+    def unreadable(self, faults: Mapping[str, str]) -> None:
+        """Entries of the worker board that cannot be read, or are not believed: each once, for as long as it is so."""
+        self._unreadable &= faults.keys()
+        new = [key for key in sorted(faults) if key not in self._unreadable]
+        named = new[: max(0, MOST_UNREADABLE - len(self._unreadable))]
+        for key in named:
+            self.warning("an entry of the worker board is ignored", key=key[:200], why=faults[key], entries=len(faults))
+        self._unreadable.update(named)

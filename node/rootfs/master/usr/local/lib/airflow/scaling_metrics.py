@@ -50,6 +50,11 @@ class ScalingMetrics:
             registry=self.registry,
         )
         self.errors = Counter("airflow_scaling_errors", "Failures, by what failed", ["what"], registry=self.registry)
+        self.board_faults = Gauge(
+            "airflow_worker_board_ignored_entries",
+            "Entries of the worker board that cannot be read or are not believed",
+            registry=self.registry,
+        )
         self.pass_seconds = Gauge("airflow_scaling_pass_seconds", "How long the last pass took", registry=self.registry)
         self.last_pass = Gauge(
             "airflow_scaling_last_pass_timestamp_seconds", "When the last pass ended", registry=self.registry

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 import redis
@@ -18,10 +18,15 @@ from worker_board import Report, WorkerBoard
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """What the worker board says, by pool."""
+    """What the worker board says, by pool.
+
+    Attributes:
+        faults: what could not be read or is not believed: what is wrong, by key.
+    """
 
     workers: Mapping[str, Sequence[Worker]]
     boot_seconds: Mapping[str, float | None]
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,24 +106,27 @@ class Lookout:
     def look(self, connection: psycopg.Connection) -> Situation:
         """Raises AutoScalingError and psycopg.Error: without groups or tasks there is nothing to decide."""
         groups = self._groups.describe([pool.group for pool in self._pools])
-        board = self._read_board()
+        board = self._read_board(groups)
         demand = read_demand(connection)
         return Situation(demand=demand, due=self._read_schedule(connection, board), groups=groups, board=board)
 
-    def _read_board(self) -> Board | None:
+    def _read_board(self, groups: Mapping[str, LaunchGroup]) -> Board | None:
+        board = self._board
+        instances = {pool.name: groups[pool.group].instances for pool in self._pools if pool.group in groups}
         try:
-            reports = self._board.reports()
-            retirements = self._board.retirements()
-            boot_seconds = {pool.name: self._board.boot_seconds(pool.name) for pool in self._pools}
-        except (redis.RedisError, ValueError) as error:
-            # A ValueError: what runs as a task has written there what nobody can read.
+            workers = {pool: self._read_workers(pool, some) for pool, some in instances.items()}
+            boot_seconds = {pool.name: board.boot_seconds(pool.name) for pool in self._pools}
+            board.note_strangers({pool.name: self._groups.listed_lately(pool.group) for pool in self._pools})
+        except redis.RedisError as error:
             self._on_failure("the worker board", error)
             return None
         self._on_failure("the worker board", None)
-        workers: dict[str, list[Worker]] = defaultdict(list)
-        for report in reports:
-            workers[report.pool].append(_worker(report, (report.pool, report.instance) in retirements))
-        return Board(workers=workers, boot_seconds=boot_seconds)
+        return Board(workers=workers, boot_seconds=boot_seconds, faults=board.faults())
+
+    def _read_workers(self, pool: str, instances: frozenset[str]) -> list[Worker]:
+        """What the group's instances report. A task can write reports of others, and nobody would take them off."""
+        retired = self._board.retired(pool, instances)
+        return [_worker(report, report.instance in retired) for report in self._board.reports(pool, instances)]
 
     def _read_schedule(self, connection: psycopg.Connection, board: Board | None) -> list[DueRun]:
         measured = board.boot_seconds if board else {}

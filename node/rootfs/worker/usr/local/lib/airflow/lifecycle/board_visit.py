@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import boot_step
 from redis import RedisError
@@ -26,6 +26,7 @@ class Bulletin:
     Attributes:
         outlier: why this worker, of its whole pool, is at fault when tasks fail at once on it.
         problem: why nothing could be read.
+        faults: single entries that could not be read: what is wrong, by key.
     """
 
     retired: bool | None = None
@@ -33,6 +34,7 @@ class Bulletin:
     queued: int | None = None
     outlier: str | None = None
     problem: str | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 class BoardVisit:
@@ -67,9 +69,10 @@ class BoardVisit:
             self._board.report(report)
             return Bulletin(
                 retired=self._board.is_retired(self._pool, self._instance),
-                group=self._group(),
+                group=self._board.group(self._pool),
                 queued=sum(self._board.queue_length(queue) for queue in self._queues),
                 outlier=self._outlier(report, seen.now) if seen is not None else None,
+                faults=self._board.faults(),
             )
         except RedisError as error:
             return Bulletin(problem=boot_step.one_line(error))
@@ -90,13 +93,6 @@ class BoardVisit:
         if not outlier.is_suspect(own) or not self._neighbours.is_due(now):
             return None
         self._neighbours.rest(now, NEIGHBOURS_SECONDS)
-        neighbours = [report for report in self._board.reports(self._pool) if report.instance != self._instance]
+        neighbours = [report for report in self._board.some_reports(self._pool) if report.instance != self._instance]
         why = outlier.reason(own, neighbours)
         return why if why is not None and self._board.eject(self._pool, self._instance) else None
-
-    def _group(self) -> Group | None:
-        try:
-            return self._board.group(self._pool)
-        except (ValueError, TypeError):
-            # Whoever may publish a task can write to the broker. Nonsense is no news.
-            return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import untrusted_file
 
 from lifecycle.situation import Worker
 
@@ -30,7 +30,7 @@ class WorkerFile:
     def read(self, now: float) -> Worker | None:
         """What the worker says; None if there is no such file, or none that can be read."""
         try:
-            said = json.loads(_text(self._path))
+            said = json.loads(untrusted_file.read_text(self._path, most_bytes=MOST_BYTES))
             worker = _worker(said)
             if said["at"] != self._written:
                 self._written, self._changed = said["at"], now
@@ -39,17 +39,6 @@ class WorkerFile:
             return None
         self.said = said
         return replace(worker, age_seconds=now - self._changed)
-
-
-def _text(path: Path) -> str:
-    """The file's text. Tasks run as its owner, so it may be anything: a pipe that never ends, or too much to read."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError(f"{path} is no regular file")
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"{path} has more than {MOST_BYTES} bytes")
-    return content.decode()
 
 
 def _worker(said: Any) -> Worker:
