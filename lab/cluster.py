@@ -210,6 +210,16 @@ class Cluster:
         group = self._group_of(pool)
         account.change_template(self.boto3, group, {}, account.refresh_preferences(self.recording, group))
 
+    def launched_from(self, node: Node) -> str:
+        """The version of the launch template from which Auto Scaling says that a node was launched."""
+        found = self.boto3("autoscaling").describe_auto_scaling_instances(InstanceIds=[node.instance.id])
+        return found["AutoScalingInstances"][0]["LaunchTemplate"]["Version"]
+
+    def set_launched_from(self, node: Node, version: str) -> None:
+        """Have Auto Scaling say so of another version: a refresh without its boots."""
+        tag = {"Key": "aws:ec2launchtemplate:version", "Value": version}
+        self.boto3("ec2").create_tags(Resources=[node.instance.id], Tags=[tag])
+
     @contextlib.contextmanager
     def no_capacity(self, pool: str, message: str) -> Generator[None]:
         """Let launches of a pool fail, with this message in the group's activities."""

@@ -244,6 +244,26 @@ def test_a_changed_template_replaces_all_instances_whether_the_stack_pins_its_im
     assert version == pool.policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"]
 
 
+def test_a_group_without_a_policy_names_the_version_that_it_launches_and_each_instances_own(aws: Aws):
+    api, ec2 = aws.client("autoscaling"), aws.client("ec2")
+    groups = api.describe_auto_scaling_groups()["AutoScalingGroups"]
+    like = next(group for group in groups if "MixedInstancesPolicy" not in group)
+    template = {"LaunchTemplateId": like["LaunchTemplate"]["LaunchTemplateId"]}
+    name = f"group-{next(NUMBERS)}"
+    given = {"MinSize": 0, "MaxSize": 4, "VPCZoneIdentifier": like["VPCZoneIdentifier"]}
+    first = {**template, "Version": like["LaunchTemplate"]["Version"]}
+    api.create_auto_scaling_group(AutoScalingGroupName=name, DesiredCapacity=1, LaunchTemplate=first, **given)
+    [old] = ec2.describe_launch_template_versions(**template, Versions=[first["Version"]])["LaunchTemplateVersions"]
+    made = ec2.create_launch_template_version(**template, LaunchTemplateData=old["LaunchTemplateData"])
+    second = str(made["LaunchTemplateVersion"]["VersionNumber"])
+    api.update_auto_scaling_group(
+        AutoScalingGroupName=name, LaunchTemplate={**template, "Version": second}, DesiredCapacity=2
+    )
+    [group] = api.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    assert group["LaunchTemplate"]["Version"] == second
+    assert {member["LaunchTemplate"]["Version"] for member in group["Instances"]} == {first["Version"], second}
+
+
 def test_a_refresh_with_skip_matching_replaces_nodes_of_another_version_or_type(aws: Aws):
     pool = Pool(aws, DesiredCapacity=2)
     old, skip = pool.running(), {"SkipMatching": True}

@@ -22,6 +22,7 @@ worker_board = module("worker_board")
 Pool = module("scaling.pool").Pool
 
 GROUP = "pool-default"
+MASTERS = "masters"
 POOL = Pool(
     name="default",
     group=GROUP,
@@ -41,15 +42,19 @@ class Master:
     board: worker_board.WorkerBoard
     pools: tuple[Pool, ...] = (POOL,)
     now: float = 1000.0
+    instance: str = "i-master-1"
+    groups: Any = None
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.database = metadata_database.MetadataDatabase(metadata_database.connection_info(self.metadata.url))
-        self.groups = launch_groups.LaunchGroups(clock=lambda: self.now)
+        self.groups = self.groups or launch_groups.LaunchGroups(clock=lambda: self.now)
         self.metrics = scaling_metrics.ScalingMetrics()
         self.controller = controller.Controller(
             self.pools,
             controller.Parts(
+                instance=self.instance,
+                masters=MASTERS,
                 database=self.database,
                 groups=self.groups,
                 board=self.board,

@@ -212,3 +212,35 @@ def test_a_launch_that_fails_because_of_the_volumes_key_is_logged_with_what_to_d
     assert found is not None
     assert found.startswith(said)
     assert "Auto Scaling needs a grant: docs/running-worker-pools.md" in found
+
+
+def described(instance: str, state: str, template: dict[str, str] | None) -> dict[str, Any]:
+    """An instance in the group's description."""
+    known = {} if template is None else {"LaunchTemplate": template}
+    return {
+        "InstanceId": instance,
+        "AvailabilityZone": "eu-west-1a",
+        "LifecycleState": state,
+        "HealthStatus": "Healthy",
+        "ProtectedFromScaleIn": False,
+    } | known
+
+
+def test_what_each_instance_was_launched_from_is_read():
+    client = some_client()
+    old, new = ({"LaunchTemplateId": "lt-0123456789abcdef0", "Version": version} for version in ("4", "5"))
+    instances = [described("i-1", "InService", old), described("i-2", "Pending:Wait", new)]
+    instances += [
+        described("i-3", "Terminating:Wait", None),
+        described("i-4", "InService", {**new, "Version": "$Latest"}),
+    ]
+    group = SMALL_GROUP | {"LaunchTemplate": new, "Instances": instances}
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [group]})
+        found = launch_groups.LaunchGroups(client).describe(["pool-default"])["pool-default"]
+    template = launch_groups.Template
+    versions = {"i-1": 4, "i-2": 5}
+    known = {name: template(id="lt-0123456789abcdef0", version=version) for name, version in versions.items()}
+    assert found.templates == {**known, "i-3": None, "i-4": None}
+    assert found.template == template(id="lt-0123456789abcdef0", version=5)
+    assert (found.in_service, found.instances) == ({"i-1", "i-4"}, {"i-1", "i-2", "i-3", "i-4"})

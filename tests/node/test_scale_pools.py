@@ -36,6 +36,8 @@ SETTINGS = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://u:p@127.0.0.1:1/airflow",
     "AIRFLOW__CELERY__BROKER_URL": "redis://:p@127.0.0.1:1/0",
     "AWS_DEFAULT_REGION": "eu-west-1",
+    "NODE_GROUP": "airflow-prod-masters",
+    "NODE_INSTANCE_ID": "i-0123456789abcdef0",
 }
 
 

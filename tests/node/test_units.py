@@ -10,7 +10,7 @@ import pytest
 
 from node.environment import ENVIRONMENT_FILE
 from node.roles import Role
-from node.user_data import FIRST_BOOT_DEADLINE
+from node.user_data import FIRST_BOOT_DEADLINE, INSTANCE_FILE
 from tests.node import node_root
 from tests.node.programs import load, module
 
@@ -172,7 +172,11 @@ def test_a_service_gets_the_settings_and_its_secrets_and_nothing_else(
     roots: dict[Role, Path], role: Role, service: str
 ):
     files = _settings(roots, role, service)["EnvironmentFile"]
-    assert files == [ENVIRONMENT_FILE, "/run/airflow/secrets.env"], "the last one wins, and a missing one is an error"
+    # Scaling has to know which of the masters it is.
+    instance = [INSTANCE_FILE] if service == "scaling" else []
+    assert files == [ENVIRONMENT_FILE, *instance, "/run/airflow/secrets.env"], (
+        "the last one wins, and a missing one is an error"
+    )
 
 
 def test_only_the_database_step_gets_the_admins_secrets_and_only_while_it_runs(roots: dict[Role, Path]):

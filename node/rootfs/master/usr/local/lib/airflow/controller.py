@@ -9,9 +9,10 @@ from typing import Any
 
 import psycopg
 import redis
+from generation import Generation, Role
 from launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
 from launch_watch import LaunchWatch
-from metadata_database import MetadataDatabase
+from metadata_database import MetadataDatabase, is_scaled
 from scaling.pool import Group, Pool
 from scaling.scaler import Decision, PoolScaler
 from scaling_log import ScalingLog
@@ -27,8 +28,13 @@ TOO_SLOW = "Auto Scaling answers too slowly; the next pass tries again"
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the controller works with. The clock only goes forward, in seconds."""
+    """What the controller works with. The clock only goes forward, in seconds.
 
+    `instance` is this master's id, and `masters` the name of its group.
+    """
+
+    instance: str
+    masters: str
     database: MetadataDatabase
     groups: LaunchGroups
     board: WorkerBoard
@@ -44,6 +50,8 @@ class Controller:
         self._pools = pools
         self._parts = parts
         self._lookout = Lookout(pools, parts.groups, parts.board, self._note)
+        self._generation = Generation(parts.instance)
+        self._role = Role.SCALES
         self._scalers = {pool.name: PoolScaler(pool) for pool in pools}
         self._watches = {pool.name: LaunchWatch(pool.group) for pool in pools}
         self._started = parts.clock()
@@ -55,11 +63,7 @@ class Controller:
         outcome = "failed"
         try:
             with self._parts.database.turn() as connection:
-                if connection is None:
-                    outcome = "skipped"
-                else:
-                    self._act(self._lookout.look(connection))
-                    outcome = "done"
+                outcome = "skipped" if connection is None else self._act(connection)
             self._note("the database", None)
         except psycopg.Error as error:
             self._note("the database", error)
@@ -67,12 +71,31 @@ class Controller:
             self._note("Auto Scaling", error)
         metrics = self._parts.metrics
         metrics.passes.labels(outcome).inc()
-        if outcome == "done":
+        if outcome in ("done", "left"):
             metrics.pass_seconds.set(self._seconds())
             metrics.last_pass.set_to_current_time()
 
-    def _act(self, situation: Situation) -> None:
+    def _act(self, connection: psycopg.Connection) -> str:
+        """Look, decide and act; returns how the pass is counted."""
+        parts = self._parts
+        try:
+            groups = parts.groups.describe([parts.masters, *(pool.group for pool in self._pools)])
+        except AutoScalingError:
+            # A master that cannot raise a pool must not keep others from it.
+            parts.database.show_presence(False)
+            raise
         self._note("Auto Scaling", None)
+        role = self._generation.role(self._started, groups.get(parts.masters), lambda: is_scaled(connection))
+        if role is not self._role:
+            self._role = role
+            parts.log.event("role", why=f"this master {role.value}")
+        parts.database.show_presence(role is Role.SCALES)
+        if role is Role.LEAVES_IT:
+            return "left"
+        self._scale_all(self._lookout.look(connection, groups))
+        return "done"
+
+    def _scale_all(self, situation: Situation) -> None:
         self._has_board = situation.board is not None
         faults = situation.board.faults if situation.board else {}
         self._parts.log.unreadable(faults)
@@ -98,6 +121,7 @@ class Controller:
             in_service=group.in_service,
             boot_seconds=found.boot_seconds,
             launch_failure=failure,
+            only_raise=self._role is Role.STANDS_IN,
         )
         desired = group.sizes.desired
         if decision.desired > desired and (raised := self._raise(pool, decision.desired)):
@@ -138,9 +162,10 @@ class Controller:
     def _tell_workers(self, pool: Pool, sizes: Group, decision: Decision) -> None:
         """Renew what the board says, unless the broker has failed in this pass already.
 
-        Workers take the floor for the minimum: a worker that the next pass would launch again does not leave.
+        Workers take the floor for the minimum: a worker that the next pass would launch again does not leave. A master
+        that stands in says nothing: whom another generation has retired goes back to work, and nobody leaves.
         """
-        if not self._has_board:
+        if not self._has_board or self._role is Role.STANDS_IN:
             return
         board = self._parts.board
         try:

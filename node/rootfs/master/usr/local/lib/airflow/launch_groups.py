@@ -1,10 +1,10 @@
-"""The worker pools' groups in Auto Scaling: their sizes, raising them, and why a launch failed."""
+"""The cluster's groups in Auto Scaling: their sizes, raising those of pools, and why a launch failed."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,18 +34,34 @@ class AutoScalingError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Template:
+    """One version of a launch template. A template that is replaced by another one begins at version 1 again."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchGroup:
     """A group as it is.
 
     Attributes:
         in_service: instances at work. The desired capacity counts them and those that boot; one that Auto Scaling ends
             is in neither.
-        instances: all that the group lists, whatever their state.
+        templates: what each instance that the group lists was launched from, whatever its state. None if Auto Scaling
+            does not say so.
+        template: what the group launches now; None for a group with a mixed instances policy.
     """
 
     sizes: Group
     in_service: frozenset[str]
-    instances: frozenset[str]
+    templates: Mapping[str, Template | None]
+    template: Template | None = None
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """All that the group lists."""
+        return frozenset(self.templates)
 
 
 class LaunchGroups:
@@ -123,17 +139,26 @@ class LaunchGroups:
 
 
 def _read(group: dict[str, Any]) -> LaunchGroup:
-    states = {instance["InstanceId"]: instance["LifecycleState"] for instance in group.get("Instances", [])}
+    instances = group.get("Instances", [])
     return LaunchGroup(
         sizes=Group(
             minimum=group["MinSize"],
             maximum=group["MaxSize"],
             desired=group["DesiredCapacity"],
-            instances=len(states),
+            instances=len(instances),
         ),
-        in_service=frozenset(instance for instance, state in states.items() if state == "InService"),
-        instances=frozenset(states),
+        in_service=frozenset(one["InstanceId"] for one in instances if one["LifecycleState"] == "InService"),
+        templates={one["InstanceId"]: _template(one) for one in instances},
+        template=_template(group),
     )
+
+
+def _template(described: dict[str, Any]) -> Template | None:
+    """The template of a group or an instance. The program names versions by their number."""
+    named = described.get("LaunchTemplate")
+    if named is None or not str(named.get("Version", "")).isdigit():
+        return None
+    return Template(id=named["LaunchTemplateId"], version=int(named["Version"]))
 
 
 def _with_remedy(message: str) -> str:

@@ -11,6 +11,16 @@ from psycopg.conninfo import conninfo_to_dict
 # Advisory locks are numbers that mean something in one database only; this one stands for "scales the pools". Other
 # than the database step's, whose migration may take long.
 LOCK = 3_301_017_552
+# Held, shared, by the scaling services of the masters that scale the pools: others see whether one of them is alive.
+# Nothing that runs as a task can write to this database.
+PRESENCE = 3_301_017_553
+IS_PRESENT = """
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+"""
 CONNECT_SECONDS = 5
 # Milliseconds. The second frees the lock of a master that is gone without a word; it is longer than any pass.
 STATEMENT_TIMEOUT = 8_000
@@ -26,6 +36,7 @@ class MetadataDatabase:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._connection: psycopg.Connection | None = None
+        self._is_present = False
 
     @contextmanager
     def turn(self) -> Generator[psycopg.Connection | None]:
@@ -33,6 +44,17 @@ class MetadataDatabase:
         connection = self._connected()
         with connection.transaction():
             yield connection if _has_lock(connection) else None
+
+    def show_presence(self, present: bool) -> None:
+        """Show the other masters that this one scales the pools, until it does not any more or its connection is gone.
+
+        In a turn or outside of it. A session holds such a lock as often as it has asked for it.
+        """
+        connection = self._connected()
+        if present != self._is_present:
+            verb = "pg_advisory_lock_shared" if present else "pg_advisory_unlock_shared"
+            connection.execute(f"SELECT {verb}(%s)", [PRESENCE])
+            self._is_present = present
 
     def close(self) -> None:
         """Close the connection."""
@@ -43,6 +65,7 @@ class MetadataDatabase:
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._conninfo, name="airflow-scaling")
+            self._is_present = False
         return self._connection
 
 
@@ -86,6 +109,12 @@ def connection_info(url: str, variable: str = "AIRFLOW__DATABASE__SQL_ALCHEMY_CO
             " its user and password must be percent-encoded"
         )
     return conninfo
+
+
+def is_scaled(connection: psycopg.Connection) -> bool:
+    """Whether a scaling service shows its presence."""
+    row = connection.execute(IS_PRESENT, [PRESENCE]).fetchone()
+    return row is not None and row[0]
 
 
 def _has_lock(connection: psycopg.Connection) -> bool:

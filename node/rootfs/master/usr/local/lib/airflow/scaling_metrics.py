@@ -45,7 +45,7 @@ class ScalingMetrics:
         )
         self.passes = Counter(
             "airflow_scaling_passes",
-            "Passes; skipped: another master had its turn",
+            "Passes; skipped: another master had its turn; left: to the masters of another generation",
             ["outcome"],
             registry=self.registry,
         )

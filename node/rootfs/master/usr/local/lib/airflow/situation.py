@@ -103,9 +103,8 @@ class Lookout:
         self._due_runs = DueRuns()
         self._on_failure = on_failure
 
-    def look(self, connection: psycopg.Connection) -> Situation:
-        """Raises AutoScalingError and psycopg.Error: without groups or tasks there is nothing to decide."""
-        groups = self._groups.describe([pool.group for pool in self._pools])
+    def look(self, connection: psycopg.Connection, groups: Mapping[str, LaunchGroup]) -> Situation:
+        """Raises psycopg.Error: without tasks there is nothing to decide. `groups` is what this pass knows of them."""
         board = self._read_board(groups)
         demand = read_demand(connection)
         return Situation(demand=demand, due=self._read_schedule(connection, board), groups=groups, board=board)

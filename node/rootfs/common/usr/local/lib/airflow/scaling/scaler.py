@@ -60,6 +60,7 @@ class PoolScaler:
         in_service: Collection[str],
         boot_seconds: float | None,
         launch_failure: str | None,
+        only_raise: bool = False,
     ) -> Decision:
         """Decide from one look at the pool.
 
@@ -73,6 +74,7 @@ class PoolScaler:
                 one that has just begun to work.
             boot_seconds: what a boot takes, measured; None at first.
             launch_failure: why the group's last launch failed; None if it did not.
+            only_raise: retire and recall nobody, as somebody else chooses who works.
         """
         tasks = running + queued
         wanted = self._wanted(tasks, expected)
@@ -83,6 +85,9 @@ class PoolScaler:
         self._need.note(now, consuming)
         recall = _recalled(fleet.retired, consuming - len(fleet.working))
         surplus = _surplus(group, fleet, self._need.worth_keeping())
+        retired = tuple(sorted((*({worker.instance for worker in fleet.retired} - set(recall)), *surplus)))
+        if only_raise:
+            recall = surplus = retired = ()
         target = group.within(wanted + fleet.held_places)
         desired, wait_seconds = self._desired(now, group, target, launch_failure)
         sentences = (
@@ -98,7 +103,7 @@ class PoolScaler:
             needed=needed,
             desired=desired,
             floor=_floor(group, desired, needed=needed, staying=fleet.staying),
-            retire=tuple(sorted((*({worker.instance for worker in fleet.retired} - set(recall)), *surplus))),
+            retire=retired,
             recall=recall,
             reason="; ".join(sentence for sentence in sentences if sentence),
         )

@@ -1,0 +1,65 @@
+"""Which masters scale the pools while a refresh has masters of two generations running.
+
+Their settings may differ: what is surplus to the one is needed by the other, and both would be right. So the masters of
+one generation scale, and the others leave it to them. Auto Scaling tells who they are, in an answer that every
+pass asks for anyway and that no task can forge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from launch_groups import LaunchGroup, Template
+
+# A scaling service that ends is started again within seconds.
+PATIENCE_SECONDS = 60.0
+
+
+class Role(Enum):
+    """What a master does about the pools."""
+
+    SCALES = "scales the pools"
+    LEAVES_IT = "leaves the pools to the masters of another generation"
+    STANDS_IN = "raises pools, because no master of the generation that scales does anything"
+
+
+class Generation:
+    """One master's place among the others. Times are seconds of a clock that only goes forward."""
+
+    def __init__(self, instance: str) -> None:
+        """`instance`: this master's id."""
+        self._instance = instance
+        self._left_since: float | None = None
+
+    def role(self, now: float, masters: LaunchGroup | None, is_scaled: Callable[[], bool]) -> Role:
+        """What to do in this pass.
+
+        Args:
+            masters: their group; None if Auto Scaling does not know it.
+            is_scaled: asks whether a master of the generation that scales is at it.
+        """
+        if masters is None or self._instance in scaling_masters(masters):
+            self._left_since = None
+            return Role.SCALES
+        if self._left_since is None or is_scaled():
+            self._left_since = now
+        # Capacity is safety: nobody is retired by two generations, but somebody has to launch.
+        return Role.STANDS_IN if now - self._left_since >= PATIENCE_SECONDS else Role.LEAVES_IT
+
+
+def scaling_masters(masters: LaunchGroup) -> frozenset[str]:
+    """The instances that scale: those in service of the newest generation that is; of all, while none is in service.
+
+    The newest is the one that the group launches now. It need not have the highest version: a refresh that is rolled
+    back returns to a lower one. Without a master of that one, it is the highest version.
+    """
+    candidates = masters.in_service or masters.instances
+    newest = max((_rank(masters, instance) for instance in candidates), default=None)
+    return frozenset(instance for instance in candidates if _rank(masters, instance) == newest)
+
+
+def _rank(masters: LaunchGroup, instance: str) -> tuple[bool, bool, int]:
+    template = masters.templates[instance] or Template(id="", version=0)
+    of_group = masters.template or template
+    return template == of_group, template.id == of_group.id, template.version
