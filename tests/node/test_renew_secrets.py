@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from psycopg import sql
 
 from tests.node.metadata import PASSWORD, Metadata
-from tests.node.programs import load
+from tests.node.programs import load, module
 
+database_login = module("database_login")
+boot_step = module("boot_step")
 renew_secrets = load("renew-secrets")
 RESULTS = "postgresql+psycopg2://role:word@127.0.0.1:1/results"
 
@@ -25,6 +29,18 @@ def restarts(dsn: str, current: str) -> int:
     done: list[str] = []
     renew_secrets.renew(environment(dsn), lambda _: current, lambda: done.append("restart"))
     return len(done)
+
+
+def take_up(tmp_path: Path, systemctl: str) -> Path:
+    """Take up a changed secret with these for the programs; returns the file of the secrets."""
+    secrets, fetch, restart = tmp_path / "secrets.env", tmp_path / "fetch", tmp_path / "systemctl"
+    secrets.write_text("old")
+    fetch.write_text(f"#!/bin/sh\nprintf new >{secrets}\n")
+    restart.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\n{systemctl}\n')
+    for program in (fetch, restart):
+        program.chmod(0o700)
+    renew_secrets.take_up(secrets, fetch=(str(fetch),), restart=(str(restart), *renew_secrets.RESTART[1:]))
+    return secrets
 
 
 def change_password(metadata: Metadata, password: str) -> str:
@@ -57,3 +73,29 @@ def test_a_master_that_has_the_current_password_already_is_not_restarted(metadat
 
 def test_a_database_that_is_away_restarts_nothing():
     assert restarts("postgresql+psycopg2://role:word@127.0.0.1:1/airflow", "another") == 0
+
+
+def test_a_new_password_restarts_services_and_leaves_the_database_step_alone(tmp_path: Path):
+    """Another master may hold that step's lock for the hours of a migration: no service would start meanwhile."""
+    assert take_up(tmp_path, "exit 0").read_text() == "new"
+    verb, *asked = (tmp_path / "asked").read_text().split()
+    assert verb == "try-restart", "what is stopped, or still waits to start, reads the new password by itself"
+    assert "airflow-api-server.service" in asked
+    assert not {"airflow-database.service", "airflow-secrets.service"} & set(asked), "all services need these"
+
+
+def test_services_that_could_not_be_restarted_are_restarted_at_the_next_look(tmp_path: Path):
+    with pytest.raises(subprocess.CalledProcessError):
+        take_up(tmp_path, "exit 1")
+    assert (tmp_path / "secrets.env").read_text() == "old", "the next look has to find the refused password again"
+    assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_url_that_is_none_is_named_without_any_part_of_it():
+    with pytest.raises(boot_step.StepFailedError) as raised:
+        database_login.refusal("postgresql+psycopg2://role:pass%zzword@127.0.0.1/airflow", "THE_VARIABLE")
+    assert "THE_VARIABLE" in str(raised.value)
+    assert "must be percent-encoded" in str(raised.value)
+    assert "zz" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__

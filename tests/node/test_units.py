@@ -335,6 +335,20 @@ def test_a_changed_password_is_taken_up_within_two_minutes(roots: dict[Role, Pat
     assert "/opt/airflow/venv/.lock-sha256" in settings["ConditionPathExists"], "it would fail while the node boots"
 
 
+def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_it(roots: dict[Role, Path]):
+    """What is no service reads it at its next start, as the database step has to: see renew-secrets."""
+    root, restarted = roots[Role.MASTER], set(load("renew-secrets").SERVICES)
+    settings = {unit.name: node_root.settings(root, unit.name) for unit in (root / node_root.UNITS).glob("*.service")}
+    have = {name for name, each in settings.items() if "/run/airflow/secrets.env" in each.get("EnvironmentFile", [])}
+    assert restarted == {name for name in have if settings[name]["Type"] != ["oneshot"]}
+    for name, each in settings.items():
+        needs = {
+            unit for key in ("Requires", "BindsTo", "PartOf") for line in each.get(key, []) for unit in line.split()
+        }
+        assert not needs & restarted, f"{name} would be restarted, too"
+    assert settings["airflow-renew-secrets.service"]["ReadWritePaths"] == ["/run/airflow"]
+
+
 @pytest.mark.parametrize("role", Role)
 def test_no_timer_waits_for_a_service(roots: dict[Role, Path], role: Role):
     """Services wait for basic.target, and that for all timers: systemd would break the circle by leaving one out."""

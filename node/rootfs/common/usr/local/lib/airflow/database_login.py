@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import boot_step
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 CONNECT_SECONDS = 5
 
 
-def refusal(url: str) -> str | None:
+def refusal(url: str, variable: str) -> str | None:
     """The server's words if it refuses the password of an SQLAlchemy URL; None if it accepts it or is away.
 
-    They are the same where the role does not exist.
+    They are the same where the role does not exist. StepFailedError, which names the variable, if the URL is none.
     """
+    conninfo = f"postgresql://{url.partition('://')[2]}"
     try:
-        psycopg.connect(f"postgresql://{url.partition('://')[2]}", connect_timeout=CONNECT_SECONDS).close()
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        # Not the error's own words: they quote the URL.
+        raise boot_step.StepFailedError(
+            f"{variable} is no connection URL; its user and password must be percent-encoded."
+        ) from None
+    try:
+        psycopg.connect(conninfo, connect_timeout=CONNECT_SECONDS).close()
     except psycopg.OperationalError as error:
         # libpq gives no code for it: https://www.postgresql.org/docs/current/libpq-status.html
         return boot_step.one_line(error) if "authentication failed" in str(error) else None
