@@ -60,6 +60,20 @@ def test_a_new_master_tells_its_version_when_the_last_old_one_serves_no_more(
     assert told() == "3.4.0"
 
 
+def test_a_master_of_an_older_airflow_tells_its_version_at_once(
+    told: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
+):
+    """The way back was begun, and may be left before the last newer master has gone."""
+    masters_version.write(BUCKET, Version("3.5.0"))
+    before: list[str | None] = []
+    monkeypatch.setattr(announce_version.boot_step, "wait", lambda _: before.append(told()))
+    both = [instance("i-newer", "2"), instance("i-own", "3")]
+    group = iter([both, both, [instance("i-own", "3")]])
+    announce_version.announce(BUCKET, "i-own", lambda: next(group))
+    assert before == ["3.4.0"]
+    assert told() == "3.4.0"
+
+
 @pytest.mark.parametrize(
     ("others", "alike"),
     [

@@ -25,7 +25,8 @@ def installed() -> Version:
 def read(bucket: str) -> Version | None:
     """The oldest Airflow among the masters that serve; None before the first master has told. Raises AwsError, OSError.
 
-    Masters tell when all of them run the same. So while they are replaced, this is still the version before.
+    Masters tell when all of them run the same, and one of an older Airflow at once. So while they are replaced by newer
+    ones, this is still the version before.
     """
     try:
         return Version(aws_request.get_object(bucket, KEY).decode(errors="replace").strip())
