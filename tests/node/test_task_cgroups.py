@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import logging
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from node.roles import Role
 from tests.node import node_root, redis_server, supervised_tasks
+from tests.node.programs import load
+
+task_cgroups = load("python/task_cgroups.py")
 
 
 def test_tasks_run_also_where_no_cgroup_can_be_made(broker: redis_server.Server, tmp_path: Path):
@@ -20,3 +27,42 @@ def test_the_unit_lets_the_worker_make_cgroups(tmp_path: Path):
     (dropin,) = (root / node_root.UNITS / "airflow-worker.service.d").glob("*task-cgroups.conf")
     assert "Delegate=yes\nProtectControlGroups=no\n" in dropin.read_text()
     assert dropin.name > "10-hardening.conf", "systemd reads them in this order, and the last one decides"
+
+
+@pytest.fixture
+def gone(tmp_path: Path) -> int:
+    """The number of a supervisor that has gone, whose cgroup is still there."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    (tmp_path / f"supervisor-{process.pid}").mkdir()
+    return process.pid
+
+
+@pytest.mark.usefixtures("gone")
+@pytest.mark.parametrize("name", ["supervisor-x", "supervisor-", "supervisor-\u00b2"])
+def test_a_cgroup_that_a_task_has_named_like_a_supervisors_is_in_nobodys_way(tmp_path: Path, name: str):
+    (tmp_path / name).mkdir()
+    assert task_cgroups.TaskCgroups(tmp_path).end_abandoned() == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cgroup_that_cannot_be_ended_keeps_no_other_from_it(
+    tmp_path: Path, gone: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """A task may have started a process of root's, with sudo."""
+    (tmp_path / "supervisor-0").mkdir()
+
+    def kill(cgroup: Path) -> list[str]:
+        if cgroup.name == "supervisor-0":
+            raise PermissionError(1, "Operation not permitted")
+        return ["sleep (12)"]
+
+    monkeypatch.setattr(task_cgroups, "_kill", kill)
+    cgroups = task_cgroups.TaskCgroups(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert cgroups.end_abandoned() == {gone: ["sleep (12)"]}
+        assert cgroups.end_abandoned() == {}
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told == ("What the task supervisor 0 has left behind cannot be ended: [Errno 1] Operation not permitted"), (
+        "once, not each second"
+    )

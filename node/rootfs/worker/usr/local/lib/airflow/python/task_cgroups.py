@@ -47,6 +47,7 @@ class TaskCgroups:
     def __init__(self, parent: Path) -> None:
         self._parent = parent
         self._main_pid = os.getpid()
+        self._failed: set[Path] = set()
 
     def enter(self) -> None:
         """Move this process, a supervisor, into a cgroup of its own."""
@@ -61,13 +62,27 @@ class TaskCgroups:
     def end_abandoned(self) -> dict[int, list[str]]:
         """Kill what supervisors that are gone have left, by the number of the supervisor."""
         ended: dict[int, list[str]] = {}
-        for cgroup in self._parent.glob(f"{PREFIX}*"):
-            supervisor = int(cgroup.name.removeprefix(PREFIX))
-            if not self._lives(supervisor):
-                if killed := _kill(cgroup):
-                    ended[supervisor] = killed
+        for cgroup in sorted(self._parent.glob(f"{PREFIX}*")):
+            number = cgroup.name.removeprefix(PREFIX)
+            if not number.isdecimal():
+                # A task may make cgroups here, too.
                 _remove(cgroup)
+                continue
+            try:
+                if killed := self._end(cgroup, int(number)):
+                    ended[int(number)] = killed
+            except OSError as error:
+                if cgroup not in self._failed:
+                    logger.warning("What the task supervisor %s has left behind cannot be ended: %s", number, error)
+                self._failed.add(cgroup)
         return ended
+
+    def _end(self, cgroup: Path, supervisor: int) -> list[str]:
+        if self._lives(supervisor):
+            return []
+        killed = _kill(cgroup)
+        _remove(cgroup)
+        return killed
 
     def _cgroup(self, supervisor: int) -> Path:
         return self._parent / f"{PREFIX}{supervisor}"
