@@ -324,6 +324,14 @@ def test_a_worker_that_was_stopped_by_a_service_that_died_is_started():
     assert node.look(12, unit=DOWN) == [Kind.START_WORKER]
 
 
+def test_a_worker_that_has_not_been_ready_since_the_boot_is_left_to_the_boot():
+    """A step before it has failed, and reports that: a start of the worker would do the step again."""
+    node = Node(memory=memory.Memory())
+    assert node.watch(0, 60, unit=DOWN) == []
+    assert node.look(62) == [Kind.NOTE_BOOT]
+    assert node.look(64, unit=DOWN) == [Kind.START_WORKER]
+
+
 def test_a_worker_whose_start_is_on_its_way_is_left_alone():
     assert Node().watch(0, 60, unit=unit("inactive", has_job=True)) == []
 

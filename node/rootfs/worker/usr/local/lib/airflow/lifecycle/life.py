@@ -220,8 +220,11 @@ class Life:
         return [*actions, Action(Kind.START_WORKER, why)]
 
     def _keep_worker_up(self, seen: Situation) -> list[Action]:
-        """systemd restarts a worker that ends by itself; not one that was stopped, by a departure before a restart."""
-        if seen.unit is None or not seen.unit.is_down or not self._start.is_due(seen.now):
+        """systemd restarts a worker that ends by itself; not one that was stopped, by a departure before a restart.
+
+        One that has not been ready since the boot waits for a step before it. If that fails, it reports so itself.
+        """
+        if not self.memory.boot_noted or seen.unit is None or not seen.unit.is_down or not self._start.is_due(seen.now):
             return []
         self._start.rest(seen.now, START_AGAIN_SECONDS)
         return [Action(Kind.START_WORKER, "it is stopped, and nobody is leaving")]
