@@ -23,6 +23,13 @@ class _Recorder:
         self.calls.append(("end", {}))
         return ["etl manual__1 load try 1", "etl manual__2 load try 1"]
 
+    def admission_seconds(self) -> float:
+        return 1e6
+
+    def note_boot(self, seconds: float) -> Any:
+        self.calls.append(("note_boot", {"seconds": seconds}))
+        return action.DONE
+
     def __getattr__(self, name: str) -> Any:
         def call(*_: object, **arguments: Any) -> Any:
             self.calls.append((name, arguments))
@@ -75,6 +82,14 @@ def test_a_worker_that_cannot_be_told_to_rest_is_no_reason_to_end(both: hands.Ha
 def test_the_worker_looks_for_that_file_where_the_service_puts_it():
     program = load("manage-lifecycle")
     assert program.RUN / program.RETIRED == load("python/worker_report.py").RETIRED_FILE
+
+
+def test_a_worker_that_was_held_back_has_not_booted_for_as_long(both: hands.Hands, reached: _Recorder):
+    """Masters launch workers ahead by as much as boots take."""
+    _do(both, Kind.NOTE_BOOT)
+    [(name, arguments)] = reached.calls
+    assert name == "note_boot"
+    assert arguments["seconds"] == pytest.approx(hands.seconds_since_power_on() - 1e6, abs=5)
 
 
 def test_the_log_names_each_task_that_was_ended(both: hands.Hands):

@@ -58,6 +58,20 @@ def test_a_shutdown_of_the_machine_is_seen_while_it_waits_for_the_worker():
     assert worker_unit.WorkerUnit(_Systemd(_shown("deactivating", shutdown="1"))).look()[1] is True
 
 
+@pytest.mark.parametrize(
+    ("shown", "seconds"),
+    [
+        ("ExecMainStartTimestampMonotonic=61000000\nExecMainExitTimestampMonotonic=1861500000\n", 1800.5),
+        ("ExecMainStartTimestampMonotonic=0\nExecMainExitTimestampMonotonic=0\n", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_the_time_for_which_a_worker_was_held_back_is_known(shown: str, seconds: float):
+    systemd = _Systemd(shown)
+    assert worker_unit.WorkerUnit(systemd).admission_seconds() == seconds
+    assert systemd.commands[0][-1] == "airflow-admission.service"
+
+
 @pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 5), BlockingIOError("no more processes")])
 def test_a_systemd_that_does_not_answer_is_no_news(error: Exception):
     def hangs(_: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -78,7 +78,7 @@ class BoardVisit:
             return Bulletin(problem=boot_step.one_line(error))
 
     def note_boot(self, seconds: float) -> Result:
-        """Note how long this worker took from power-on to its first readiness."""
+        """Note how long this worker took from power-on to its first readiness, without what held it back."""
         try:
             self._board.note_boot(self._pool, seconds)
         except RedisError as error:

@@ -20,7 +20,6 @@ class Hands:
         self, *, unit: WorkerUnit, group: GroupApi, board: BoardVisit, tasks: WorkerTasks, retired: Path
     ) -> None:
         """`retired`: the file that tells the worker to take no more tasks, by being there."""
-        self._board = board
         self._tasks = tasks
         self._retired = retired
         self._ways = {
@@ -36,7 +35,8 @@ class Hands:
             Kind.LEAVE: lambda: group.terminate(decrement=True),
             Kind.REPORT_UNHEALTHY: group.report_unhealthy,
             Kind.POWER_OFF: unit.power_off,
-            Kind.NOTE_BOOT: lambda: self._board.note_boot(seconds_since_power_on()),
+            # What held the worker back, an upgrade of the masters for instance, will not hold back the next one.
+            Kind.NOTE_BOOT: lambda: board.note_boot(seconds_since_power_on() - unit.admission_seconds()),
         }
 
     def do(self, action: Action) -> Result:

@@ -11,6 +11,7 @@ from lifecycle.action import DONE, Outcome, Result
 from lifecycle.situation import Unit
 
 NAME = "airflow-worker.service"
+ADMISSION = "airflow-admission.service"
 SHUTDOWN = "shutdown.target"
 TIMEOUT_SECONDS = 5.0
 
@@ -42,6 +43,14 @@ class WorkerUnit:
             active_state=worker["ActiveState"], main_pid=int(worker.get("MainPID", 0)), has_job=bool(worker.get("Job"))
         )
         return unit, stopping
+
+    def admission_seconds(self) -> float:
+        """For how long the worker was held back before its start; 0 if systemd does not answer."""
+        names = ("ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic")
+        shown = self._systemctl("show", f"--property={','.join(names)}", ADMISSION)
+        times = _properties(shown.stdout) if shown is not None else {}
+        started, ended = (int(times.get(name, 0)) / 1e6 for name in names)
+        return max(0.0, ended - started)
 
     def start(self) -> Result:
         """Start the worker."""
