@@ -1,7 +1,7 @@
-"""`make ca-bundle`: renew the certificate authorities of RDS, by which the nodes know the metadata database.
+"""`make ca-bundle`: renew the certificate authorities of RDS, with which the nodes verify the metadata database.
 
 The nodes take them from the artifacts bucket, with the hash of the file that is committed here: a boot needs no other
-place, and what a cluster trusts changes by a commit that somebody has seen.
+source, and what a cluster trusts changes only by a reviewed commit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 SIZE_LIMIT_BYTES = 2_000_000
 """The real one has 165,408 bytes."""
 NAMES = ("RSA2048 G1", "RSA4096 G1", "ECC384 G1")
-"""The authorities that RDS has in each region; the program asks for the first kind (`rds-ca-rsa2048-g1`)."""
+"""The authorities that RDS has in each region; the program uses the first kind (`rds-ca-rsa2048-g1`)."""
 SHORT = timedelta(days=365)
 
 Authorities = Mapping[str, x509.Certificate]
@@ -49,9 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def renew(url: str, file: Path, context: ssl.SSLContext, now: datetime) -> list[str]:
-    """Replace the file by what is at `url`; returns what has changed and what to do next.
+    """Replace the file by the one at `url`; returns what has changed and what to do next.
 
-    Raises CaBundleError, and leaves the file as it is, if what is there cannot be fetched or cannot be right.
+    Raises CaBundleError, and leaves the file as it is, if the new one cannot be fetched or cannot be right.
     """
     content = download(url, context)
     new, old = authorities(content), authorities(file.read_bytes())
@@ -71,7 +71,7 @@ def renew(url: str, file: Path, context: ssl.SSLContext, now: datetime) -> list[
 
 
 def download(url: str, context: ssl.SSLContext) -> bytes:
-    """What is at `url`, over TLS alone."""
+    """The content at `url`, over TLS only."""
     try:
         with urllib.request.urlopen(url, timeout=30, context=context) as response:  # noqa: S310 - see below
             if not response.url.startswith("https://"):
@@ -94,7 +94,7 @@ def authorities(content: bytes) -> Authorities:
 
 
 def list_faults(found: Authorities, now: datetime) -> list[str]:
-    """Why nodes could not work with these."""
+    """Why nodes could not use these authorities."""
     wanted = [f"Amazon RDS {region} Root CA {kind}" for region in ZONE_LETTERS for kind in NAMES]
     missing = [f"it lacks {name}" for name in wanted if name not in found]
     expired = [

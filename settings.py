@@ -259,7 +259,7 @@ class RetentionSettings(Section):
     metadata_days: Annotated[Number, whole_number(0, 36_500, "days")] = 365
     """Days that runs, tasks, XComs and the audit log stay in the metadata database, and so in the UI; 0 keeps them for
     ever, other values must be at least 30. A master deletes older ones every night, without an archive:
-    `docs/stored-data.md`. Of each DAG the last scheduled run stays. Changing it replaces the masters."""
+    `docs/stored-data.md`. The last scheduled run of each DAG is kept. Changing it replaces the masters."""
 
     access_logs_days: Annotated[Number, whole_number(1, 36_500, "days")] = 90
     """Days that the load balancers' access logs stay in their bucket."""

@@ -18,7 +18,7 @@ from settings import RetentionSettings
 NONCURRENT_DAYS = 30
 """How long an overwritten or deleted object can be brought back."""
 
-# Of a log that is rewritten all the time (docs/adr/0021): S3 counts in days, and keeps up to 100 versions.
+# For a log that is rewritten again and again (docs/adr/0021). S3 counts in days, and keeps up to 100 versions.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_NoncurrentVersionExpiration.html
 SURPLUS_DAYS = 1
 NEWEST_VERSIONS = 10
@@ -56,7 +56,7 @@ class _Purpose:
     """Objects expire after so many days; None keeps them."""
     versioned: bool
     rewritten: bool = False
-    """Objects are overwritten as a matter of course: of each, only the newest versions are kept for long."""
+    """Objects are overwritten regularly: of each object, only the newest versions are kept for long."""
     stateful: bool
     """Holds what nobody can make again."""
 
@@ -200,8 +200,8 @@ def lifecycle_rules(
         )
     ]
     if versioned and keep_days:
-        # S3 takes one `expiration` in a rule. With days alone it would keep the delete marker of an expired object for
-        # as many days again.
+        # A rule has one `expiration`. With days alone, S3 would keep the delete marker of an expired object for as many
+        # days again.
         rules.append(_rule("delete-markers", expiration=markers))
     if rewritten:
         surplus = noncurrent(noncurrent_days=SURPLUS_DAYS, newer_noncurrent_versions=NEWEST_VERSIONS)

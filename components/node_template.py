@@ -187,7 +187,7 @@ def refresh_command(group_name: pulumi.Output[str], region: str, launch: NodeLau
 
 
 def _secret_tags(launch: NodeLaunch) -> dict[str, pulumi.Input[str]]:
-    """Not in the user data, which depends on settings alone. A version's id is no secret, and tells nothing of its
+    """Not in the user data, which depends on settings alone. A version's id is not secret and reveals nothing about the
     value."""
     return {f"airflow:secret:{key}": version for key, version in sorted(launch.secret_versions.items())}
 

@@ -73,8 +73,8 @@ class Secrets(pulumi.ComponentResource):
         self.register_outputs({})
 
     def versions_for(self, role: Role) -> Mapping[str, pulumi.Output[str]]:
-        """The versions that replace the role's nodes when they change: of the secrets that its services read. What only
-        the preparation of the database reads is read anew at each boot, and changes nothing on a node that runs."""
+        """The versions of the secrets that the role's services read; a new one replaces the role's nodes. Secrets that
+        only the preparation of the database reads are read at each boot and do not affect a running node."""
         return {key: self.versions[key] for key in SECRETS[role]}
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:

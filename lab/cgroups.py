@@ -17,8 +17,8 @@ MEMINFO, OWN = Path("/proc/meminfo"), Path("/proc/self/cgroup")
 HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "pids", "systemd", "unified")
 NODE_CONTROLLERS = ("cpu", "memory", "pids", "io")
 SHARES, WEIGHT = 16 * 1024, 1600
-"""Of processor time for all nodes together, in either version's unit: sixteen times what one other process, or one
-other cgroup, has. A machine in a region does not slow down because somebody runs unit tests beside it."""
+"""Processor time for all nodes together, in the unit of each cgroup version: sixteen times the share of one other
+process or cgroup. An EC2 instance does not slow down because somebody runs unit tests beside it."""
 
 
 def is_unified(top: Path = TOP) -> bool:
@@ -29,7 +29,7 @@ def is_unified(top: Path = TOP) -> bool:
 def limit_nodes(mib: int, top: Path = TOP) -> None:
     """Create the cgroup of all nodes with its limit: above it the kernel kills their processes, not the host's.
 
-    For processor time they come before everything else on this machine.
+    They have priority for processor time over everything else on this machine.
     """
     if not is_unified(top):
         if (top / "cpu").is_dir():

@@ -165,7 +165,7 @@ class Cluster:
         return self.recording.exports["adminUser"], secret
 
     def psql(self, query: str, *, database: str = "airflow") -> list[tuple[Any, ...]]:
-        """Rows of a query, asked by the database's admin; none of a statement that has none."""
+        """The rows of a query, as the database's admin; empty for a statement that returns no rows."""
         place = self.infrastructure.database
         with psycopg.connect(
             host=place.name,

@@ -21,9 +21,9 @@ HOSTILE_TOKEN = "t!&#$^<>-$HOME"  # noqa: S105 - the form of a token
 
 
 def record(stack: str, *, rds_authority: str = "") -> Recording:
-    """Run the program of a stack as `pulumi up` would, with passwords that break what does not quote.
+    """Run the program of a stack as `pulumi up` would, with passwords that break code that does not quote them.
 
-    `rds_authority` (PEM) is who signs for the database here: it is added to the bundle that the program gives to nodes.
+    `rds_authority` (PEM) signs the database's certificate in the lab: it is added to the bundle that nodes get.
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / artifacts.CA_BUNDLE.name

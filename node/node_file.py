@@ -25,13 +25,13 @@ FIRST_PROGRAMS = frozenset(
     }
 )
 
-# The first line of a program is none.
+# A program's first line (`#!`) is not a comment.
 _COMMENT = re.compile(rb"(?m)^[ \t]*#(?!!).*\n")
 
 
 @dataclass(frozen=True)
 class NodeFile:
-    """One file as it stands on the node: byte for byte, but for the comments of what travels in the user data."""
+    """One file as it is on the node: byte for byte, except that files in the user data have no comments."""
 
     path: str
     mode: int
@@ -59,7 +59,7 @@ def _read(source: Path, layer: str) -> NodeFile:
     return NodeFile(
         path=path,
         mode=0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644,
-        # User data is short of space, and nobody reads comments on a machine that nobody can log in to.
+        # User data has a size limit, and nobody can log in to a node to read comments.
         content=_COMMENT.sub(b"", content) if _in_user_data(path) else content,
     )
 

@@ -57,8 +57,9 @@ def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(RESULT_BACKEND_ENGINE),
         # Tokens are renewed with heartbeats; ten minutes do not outlast a failover of the database.
         ("execution_api", "jwt_expiration_time"): "3600",
-        # api-server processes grow; gunicorn replaces them twice a day, a new one before the old one goes. It forks
-        # them from one that has built the execution API (node_api_server.py); uvicorn's are slow at their first call.
+        # api-server processes grow. gunicorn replaces each of them twice a day and starts the new one before it stops
+        # the old one. It forks them from a process that has built the execution API (node_api_server.py); processes
+        # that uvicorn starts are slow at their first call.
         ("api", "server_type"): "gunicorn",
         ("api", "worker_refresh_interval"): "43200",
     }
@@ -107,10 +108,11 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
         ("database", "sql_alchemy_connect_args_async"): "node_database.ASYNC_CONNECT_ARGS",
         ("celery", "celery_config_options"): "node_celery.CONFIG",
-        # Airflow keeps one time of the last refresh for all dag-processors. With an interval, the master that refreshes
-        # first keeps the others from it, and they go on parsing the DAGs they have: changed ones flip, deleted ones
-        # come back. Without one, each master refreshes every `bundle_refresh_check_interval`, 5 s. That takes one list
-        # request for each 1,000 files, 2.60 USD a month, and of one core 1 % for 100 files and 9 % for 1,000.
+        # Airflow stores one time of the last refresh for all dag-processors. With an interval, the master that
+        # refreshes first keeps the others from it, and they keep parsing their old files: changed DAGs alternate
+        # between two versions, deleted ones come back. Without one, each master refreshes every
+        # `bundle_refresh_check_interval`, 5 s. That takes one list request for each 1,000 files, 2.60 USD a month, and
+        # 1 % of a core for 100 files, 9 % for 1,000.
         ("dag_processor", "refresh_interval"): "0",
         ("fab", "config_file"): "/usr/local/lib/airflow/python/webserver_config.py",
         ("fab", "cookie_secure"): str(environment.secure_cookies),

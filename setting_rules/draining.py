@@ -7,8 +7,8 @@ import math
 from aws_facts import limits
 
 # A worker that has to leave works on beside its successor: at worst, when a pool at its maximum size is replaced, there
-# are so many workers for each one that the stack file allows. There are never more at work: a worker of a third
-# generation takes no tasks, and so replaces no worker, before there are fewer (await-admission).
+# are this many workers for each one that the stack file allows. There are never more at work: a worker of a third
+# generation takes no tasks, and so replaces no worker, until there are fewer (await-admission).
 GENERATIONS = 2
 
 # A worker sends three signs of life in this time. Shorter ones would make many calls, and lose a node to a short fault
@@ -19,8 +19,8 @@ _MARGIN = 1.05
 
 
 def most_instances(max_size: int) -> int:
-    """How many instances a pool can have: two generations, and the tenth of a third that a refresh launches before it
-    terminates a worker (MAX_HEALTHY_PERCENT in components/node_template.py). Those wait until there is room."""
+    """How many instances a pool can have: two generations, and a tenth of a third one, which a refresh launches before
+    it terminates a worker (MAX_HEALTHY_PERCENT in components/node_template.py). Those wait until there is room."""
     return GENERATIONS * max_size + math.ceil(max_size / 10)
 
 

@@ -33,7 +33,7 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
         region=region,
         group_name=masters_group_name(cluster) if pool is None else pool_group_name(cluster, pool),
         pool=None if pool is None else _sketch(settings, pool),
-        # Masters alone read the following three. On a worker they would roll every pool when one of them changes.
+        # Only masters read the following three. In a worker's user data, a change of one would replace every pool.
         pools=tuple(_sketch(settings, each) for each in settings.worker_pools) if pool is None else (),
         task_slots=task_slots.of_all_pools(settings) if pool is None else None,
         metadata_days=settings.retention.metadata_days if pool is None else 0,

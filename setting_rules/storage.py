@@ -42,13 +42,13 @@ def protected_data_has_backups(settings: Settings) -> Iterator[Fault]:
 
 
 def metadata_outlives_its_runs(settings: Settings) -> Iterator[Fault]:
-    """`retention.metadataDays` is 0 or at least 30: rows go by their age, whether or not the run has ended."""
+    """`retention.metadataDays` is 0 or at least 30: rows are deleted by age, whether or not the run has ended."""
     days = settings.retention.metadata_days
     if 0 < days < SHORTEST_METADATA_DAYS:
         yield Fault(
             key="airflow:retention.metadataDays",
             given=f"{days}",
-            allowed=f"0, which keeps them for ever, or {SHORTEST_METADATA_DAYS} to 36,500 (days): tasks that still run "
-            "or wait go with the others of their age",
-            remedy=f"write {SHORTEST_METADATA_DAYS} or more, and more than the days of your longest run",
+            allowed=f"0, which keeps them for ever, or {SHORTEST_METADATA_DAYS} to 36,500 (days): rows are deleted "
+            "by age, also those of tasks that still run or wait",
+            remedy=f"write {SHORTEST_METADATA_DAYS} or more, and more days than your longest run takes",
         )

@@ -28,7 +28,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def answers() -> list[Answer]:
-    """What AWS's trust store answers."""
+    """The response of AWS's trust store."""
     return [Answer(200, WHOLE, {"Content-Length": str(len(WHOLE))})]
 
 

@@ -74,7 +74,7 @@ def test_an_update_that_changes_no_secret_replaces_no_node():
 
 
 def test_a_preview_of_a_first_deployment_does_not_know_the_versions_yet():
-    """AWS makes their ids up: everything else about the launch templates is known."""
+    """AWS assigns the version ids: everything else about the launch templates is known."""
     for template in recorded("prod", preview=True).of_type(TEMPLATE):
         assert template.inputs["userData"] != UNKNOWN
 

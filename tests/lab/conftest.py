@@ -64,13 +64,13 @@ def work(cluster: Cluster, api: AirflowApi) -> Workload:
 
 @pytest.fixture(scope="session")
 def scheduled_dag(cluster: Cluster, api: AirflowApi) -> ScheduledDag:
-    """Its first run begins with the first test that asks for it, and keeps workers of `heavy` busy for minutes."""
+    """Its first run starts with the first test that requests it, and keeps workers of `heavy` busy for minutes."""
     return ScheduledDag(cluster, api)
 
 
 @pytest.fixture(scope="session")
 def stuck_worker(cluster: Cluster, work: Workload) -> StuckWorker:
-    """It gets stuck with the first test that asks for it; two minutes later another one has taken its place."""
+    """It gets stuck with the first test that requests it; two minutes later another worker has replaced it."""
     return StuckWorker(cluster, work)
 
 

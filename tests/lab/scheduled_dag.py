@@ -1,4 +1,4 @@
-"""A DAG with a schedule, whose first run teaches the masters how many tasks at a time it has."""
+"""A DAG with a schedule, from whose first run the masters learn how many tasks it runs at a time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lab.cluster import Cluster
 
 NAME = "scheduled"
 TASKS = 8
-"""What it runs at a time."""
+"""How many tasks it runs at a time."""
 LONG, SHORT = 90, 20
-"""How long each task of a run takes. Those of the first one outlast a boot, so that all of them run at the same time
-though a worker has still to be launched for some."""
+"""How long each task of a run takes. Tasks of the first run outlast a boot, so that all of them run at the same time
+although a worker has to be launched for some."""
 TEXT = """
 import datetime
 import time
@@ -40,7 +40,7 @@ scheduled()
 
 
 class ScheduledDag:
-    """Runs once as soon as it is there, and a second time when it is told."""
+    """Runs once when it is created, and a second time when a test says so."""
 
     def __init__(self, cluster: Cluster, api: AirflowApi) -> None:
         self._cluster = cluster
@@ -50,7 +50,7 @@ class ScheduledDag:
         api.wait_for_dag(NAME)
 
     def wait_for_first_run(self) -> None:
-        """Until it has succeeded."""
+        """Wait until the run has succeeded."""
         [first] = self._cluster.wait(self._runs, "the first run", timeout=60)
         assert self._api.wait_for_run(NAME, first) == "success"
 
@@ -65,7 +65,7 @@ class ScheduledDag:
         )
 
     def wait_for_second_run(self) -> str:
-        """Until it has succeeded; returns its id."""
+        """Wait until the run has succeeded; returns its id."""
         self._cluster.wait(lambda: len(self._runs()) == 2, "the second run", timeout=240)
         second = self._runs()[1]
         assert self._api.wait_for_run(NAME, second) == "success"

@@ -1,4 +1,4 @@
-"""A worker that consumes nothing any more while a task runs on it, and the tasks that wait in its queue."""
+"""A worker that no longer consumes while a task runs on it, and the tasks that wait in its queue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.workload import Workload
 POOL = "default"
 WORKER = "airflow-worker.service"
 LONG = 1200
-"""Longer than it takes others to ask for the worker. Its task is released after that."""
+"""Longer than the tests need the worker to be stuck. Its task is released after that."""
 
 
 class StuckWorker:
@@ -36,5 +36,5 @@ class StuckWorker:
 
 
 def consumes(node: Node) -> bool:
-    """Whether a worker takes tasks: what it says of itself each second."""
+    """Whether a worker takes tasks, according to its state file."""
     return '"queues": ["' in node.read("/run/airflow-worker/state.json")

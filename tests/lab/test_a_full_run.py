@@ -1,4 +1,4 @@
-"""What the lifecycle service writes down when /run is full. The lab's nodes are not touched."""
+"""What the lifecycle service remembers when /run is full. Does not use the lab's nodes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _fill(run: Path) -> None:
         (run / "more").write_text("anything")
 
 
-def test_a_service_that_is_restarted_on_a_full_run_still_knows_since_when_it_drains(run: Path) -> None:
+def test_a_service_that_is_restarted_with_run_full_still_knows_when_its_drain_began(run: Path) -> None:
     path = run / "memory.json"
     memory.Memory().write(path)
     _fill(run)

@@ -40,7 +40,7 @@ def test_two_masters_come_up_on_an_empty_database_without_a_failed_unit(cluster:
 
 
 def test_no_process_of_an_api_server_is_slow_at_its_first_execution_call(cluster: Cluster) -> None:
-    """One that builds the execution API at that call takes 3.5 s of computing, and answers nobody meanwhile."""
+    """Building the execution API at that call takes 3.5 s of CPU time, in which the process answers no other call."""
     for node in cluster.nodes(role="master"):
         asked = node.exec("curl --silent --output /dev/null --fail http://127.0.0.1:8080/execution/health")
         assert asked.returncode == 0, node.name
@@ -78,7 +78,7 @@ def test_the_api_servers_uvicorn_trusts_load_balancers_in_every_range_of_the_vpc
 
 
 def test_what_a_service_writes_to_temporary_folders_goes_to_the_disk(cluster: Cluster) -> None:
-    """Tasks and DAG files run in these services. A tmpfs there would take the memory of all others."""
+    """Tasks and DAG files run in these services. A tmpfs there would use up the memory of the others."""
     services = {"master": ("api-server", "scheduler", "dag-processor", "triggerer"), "worker": ("worker",)}
     for node in cluster.nodes():
         for service in services[node.instance.tags["airflow:role"]]:

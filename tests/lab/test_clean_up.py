@@ -1,4 +1,4 @@
-"""What becomes of rows that nobody needs any more."""
+"""What the nightly clean-up deletes, and what it keeps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from lab.cluster import Cluster
 
 RESULTS = "celery_results"
-# A DAG that was deleted more than a year ago, but one of whose runs is still kept: with the table of DAGs, Airflow's
-# clean-up would fail at it.
+# A DAG that was deleted more than a year ago, with a run that is still kept: Airflow's clean-up would fail on it if it
+# included the table of DAGs.
 DAG = """
     INSERT INTO dag (dag_id, is_paused, is_stale, bundle_name, timetable_type, partition_mapper_info, max_active_tasks,
         max_consecutive_failed_dag_runs, has_task_concurrency_limits, last_parsed_time)
@@ -45,7 +45,7 @@ RESULT_ROWS = """
 
 @pytest.fixture
 def history(cluster: Cluster) -> Iterator[None]:
-    """Rows on both sides of what is kept."""
+    """Rows that are just old enough to be deleted, and rows that are not."""
     for statement in (DAG, VERSION, RUNS, TASKS, LOG):
         cluster.psql(statement)
     cluster.psql(RESULT_ROWS, database=RESULTS)

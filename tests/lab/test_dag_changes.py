@@ -55,7 +55,7 @@ def test_a_changed_dag_reaches_both_masters_within_seconds_and_a_deleted_one_doe
 
 
 def dag_file(master: Node) -> str:
-    """What a master has of the DAG; nothing if it has no such file."""
+    """The master's copy of the DAG file; empty if it has none."""
     return master.read("/var/lib/airflow/bundles/dags/changing.py")
 
 
@@ -69,5 +69,5 @@ def tasks_of(api: AirflowApi, dag_id: str) -> list[str]:
 
 
 def is_deleted(cluster: Cluster, dag_id: str) -> bool:
-    """Whether the masters take the DAG for deleted: Airflow keeps its row and its runs."""
+    """Whether the masters consider the DAG deleted: Airflow keeps its row and its runs."""
     return cluster.psql(f"SELECT is_stale FROM dag WHERE dag_id = '{dag_id}'") == [(True,)]  # noqa: S608

@@ -22,7 +22,7 @@ systemctl daemon-reload && systemctl restart {TRIGGERER}
 """
 MEND = f"rm -r /run/systemd/system/{TRIGGERER}.d && systemctl daemon-reload && systemctl restart {TRIGGERER}"
 HUNG_SECONDS = 120
-"""What a service may be without a heartbeat before it is restarted: see docs/running-masters.md."""
+"""How long a service may be without a heartbeat before it is restarted: see docs/running-masters.md."""
 
 LAST_WORDS = {
     "later": "",
@@ -78,7 +78,7 @@ def test_logs_outlive_the_nodes_that_wrote_them(cluster: Cluster, api: AirflowAp
 
 @dataclass(frozen=True, kw_only=True)
 class Hung:
-    """A scheduler that hangs since `since`, on the clock of time.monotonic()."""
+    """A scheduler that has hung since `since`, by time.monotonic()."""
 
     master: Node
     main_pid: str
@@ -87,7 +87,7 @@ class Hung:
 
 @pytest.fixture(scope="module")
 def hung(cluster: Cluster) -> Hung:
-    """The scheduler of one master hangs. Time for other tests, until somebody notices."""
+    """The scheduler of one master hangs. Until that is noticed, there is time for another test."""
     master = cluster.nodes(role="master")[0]
     main_pid = master.unit(SCHEDULER, "MainPID")["MainPID"]
     master.exec(f"systemctl kill --kill-whom=main --signal=STOP {SCHEDULER}")
@@ -95,7 +95,7 @@ def hung(cluster: Cluster) -> Hung:
 
 
 def test_a_master_whose_triggerer_ends_over_and_over_does_not_come_into_service(cluster: Cluster, hung: Hung) -> None:
-    """Its group keeps it waiting, and the old master that it is to replace at work."""
+    """Its group keeps it waiting, and keeps the old master at work that it should replace."""
     [master] = [node for node in cluster.nodes(role="master") if node != hung.master]
     master.exec(BREAK)
     try:
@@ -132,7 +132,7 @@ def test_a_scheduler_that_hangs_is_restarted_in_a_stated_time(cluster: Cluster, 
         unit = hung.master.unit(SCHEDULER, "ActiveState", "MainPID")
         return unit["ActiveState"] == "active" and unit["MainPID"] != hung.main_pid
 
-    # A stopped process takes the signal that asks it to end; one that does not is killed after another minute.
+    # A stopped process may still handle the signal to end; otherwise it is killed after another minute.
     left = hung.since + HUNG_SECONDS + 30 - time.monotonic()
     cluster.wait(is_back, "another scheduler", timeout=max(left, 1))
     restarts = [line for line in hung.master.journal("airflow-health.service").splitlines() if "restarted" in line]
@@ -142,7 +142,7 @@ def test_a_scheduler_that_hangs_is_restarted_in_a_stated_time(cluster: Cluster, 
 
 
 def _troubles(master: Node) -> str:
-    """What is wrong with a master's services, as it says itself."""
+    """What is wrong with a master's services, by its own report."""
     state = json.loads(master.read("/run/airflow-health/state.json"))
     return " ".join(f"airflow-{service}.service {trouble}" for service, trouble in state["troubles"].items())
 

@@ -19,7 +19,7 @@ SLOTS_OF_HEAVY = 4
 LONGEST_WITHOUT_MESSAGE = timedelta(seconds=150)
 LONGEST_WITH_MESSAGE = timedelta(seconds=90)
 WORK_SECONDS = 1200
-"""Longer than all outages of this file together, and what follows each, on any machine. They are released after it."""
+"""Longer than all outages of this file and their recovery, on any machine. The tasks are released after that."""
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from tests.lab.scheduled_dag import NAME, TASKS, ScheduledDag
 from tests.lab.stuck_worker import StuckWorker
 
 SLOTS = 4
-"""What a worker of `heavy` takes at a time."""
+"""How many tasks a worker of `heavy` takes at a time."""
 LONGEST_LEAD = timedelta(seconds=90)
 """A boot, and some seconds. Idle workers stay from then on."""
 LONGEST_TO_PARSE = timedelta(seconds=40)
-"""From a changed file to its new schedule."""
+"""How long a changed file takes to become a new schedule."""
 LONGEST_START = timedelta(seconds=15)
 """Of eight tasks at a time on a small machine. A boot takes longer."""
 

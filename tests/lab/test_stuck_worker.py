@@ -1,4 +1,4 @@
-"""A worker that takes no tasks, while one still runs on it, is not counted on; the task ends as if nothing were."""
+"""A worker that takes no tasks while one still runs on it does not count as capacity; its task ends normally."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.lab.stuck_worker import StuckWorker, consumes
 
 @pytest.fixture(autouse=True, scope="module")
 def released(stuck_worker: StuckWorker, work: Workload) -> None:
-    """What waited has ended; then the long task may end."""
+    """When the waiting tasks have ended, the long task may end."""
     work.wait_ended(stuck_worker.waiting)
     work.wait_running(stuck_worker.long, timeout=10)
     work.release(stuck_worker.long)

@@ -1,4 +1,4 @@
-"""What supervises tasks is killed or hangs: a task's supervisor, Celery's main process, the lifecycle service."""
+"""Supervising processes are killed or hang: a task's supervisor, Celery's main process, the lifecycle service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.workload import Workload, describe
 
 WORKER, LIFECYCLE = "airflow-worker.service", "airflow-lifecycle.service"
 DAEMONS = 3
-"""So many processes a task of this kind starts besides its own."""
+"""How many processes a task of this kind starts in addition to its own."""
 ENDLESS = 600
 
 
@@ -93,6 +93,6 @@ def test_a_killed_main_process_of_celery_leaves_nothing_behind_when_the_worker_i
     node.exec("kill", "-KILL", killed)
     cluster.wait(lambda: _main_pid(node, WORKER) not in ("0", killed), "another worker process", timeout=30)
     assert _daemons(node) == 0
-    # Nobody waits for the missing heartbeat.
+    # The retry does not wait until the heartbeat is missed.
     api.request("PATCH", f"/api/v2/dags/daemons_default/dagRuns/{run}", {"state": "failed"})
     cluster.wait_ready()

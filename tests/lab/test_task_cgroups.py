@@ -1,4 +1,4 @@
-"""Nothing that a task has started outlives it, on the kernel's own cgroups. The lab's nodes are not touched."""
+"""Nothing that a task has started outlives it, with the kernel's real cgroups. Does not use the lab's nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ task_cgroups = load("python/task_cgroups.py")
 
 
 def _hierarchies() -> dict[str, Path]:
-    """Where this machine has cgroups, by their version."""
+    """Where this machine has its cgroups, by their version."""
     top = task_cgroups.CGROUPS
     found = {}
     if (top / "systemd/cgroup.procs").exists():

@@ -17,7 +17,7 @@ from lab.node import Node
 from lab.workload import Workload, describe
 from tests.lab.conftest import set_minimum, sizes
 
-# A disk of its own for Airflow's home: the machine's is not the lab's to fill. Files that are open stay on the old one.
+# A separate disk for Airflow's home, because the lab must not fill the machine's. Open files stay on the old one.
 SMALL_DISK = (
     "mount --types tmpfs --options size=64m tmpfs /mnt && cp --archive /var/lib/airflow/. /mnt &&"
     " chown airflow: /mnt && chmod 750 /mnt && mount --bind /mnt /var/lib/airflow && umount /mnt"

@@ -20,7 +20,7 @@ PASSWORD = "an%other:/?#@"
 
 
 def _told(cluster: Cluster) -> str:
-    """The Airflow version that the masters have told the workers."""
+    """The Airflow version that the masters have published to the workers."""
     bucket = cluster.recording.exports["buckets"]["artifacts"]
     return cluster.boto3("s3").get_object(Bucket=bucket, Key=VERSION_KEY)["Body"].read().decode().strip()
 

@@ -41,7 +41,7 @@ with psycopg2.connect(backend) as connection, connection.cursor() as cursor:
     cursor.execute("UPDATE celery_taskmeta SET result = %s", (pickle.dumps(Bait()),))
     print(cursor.rowcount)
 """
-# What would stop every worker, if they obeyed: one command, and a message that Celery cannot read.
+# Two ways to stop every worker, if workers accepted them: a command, and a message that Celery cannot read.
 SPOIL = """
 import os, celery, redis
 

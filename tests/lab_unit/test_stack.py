@@ -11,7 +11,7 @@ from node.user_data import decode
 
 
 def test_nodes_get_the_authority_of_the_labs_database_beside_those_of_rds():
-    """In the same file and under its hash, so that the lab's nodes take it the way that real ones do."""
+    """In the same file and under its hash, so that the lab's nodes get it in the same way as real ones."""
     authority = CertificateAuthority().certificate
     recording = record("prod", rds_authority=authority)
     bundle = recording.named("aws:s3/bucketObjectv2:BucketObjectv2", f"buckets-artifact-{CA_BUNDLE.name}").inputs

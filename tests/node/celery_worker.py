@@ -53,7 +53,7 @@ app.conf.update(
 )
 
 class Supervisor:
-    # Knows the task's state when its wait is over, as Airflow's does.
+    # Like Airflow's, it knows the task's state when `wait` has returned.
     def __init__(self, name):
         self._end = folder / ("end-" + name)
 
@@ -102,7 +102,7 @@ def workload(task: str, map_index: int = -1) -> str:
 
 
 def body(task: str) -> list[Any]:
-    """What is in the body of one of Airflow's messages."""
+    """The body of one of Airflow's messages."""
     return [[workload(task)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
 
 
@@ -183,16 +183,16 @@ class CeleryWorker:
         self._sender.send_task("execute_workload", arguments, task_id=name, queue=queue, ignore_result=True)
 
     def put(self, message: bytes | str, queue: str = "default") -> None:
-        """Write into a queue as any task can."""
+        """Write a message to a queue, as any task can."""
         with self._broker.client(0) as client:
             client.lpush(queue, message)
 
     def command(self, name: str, **arguments: Any) -> list[Any]:
-        """Send a command of Celery's remote control; what the workers answer."""
+        """Send a command of Celery's remote control; returns the workers' replies."""
         return self._sender.control.broadcast(name, arguments=arguments, reply=True, limit=1, timeout=PATIENCE_SECONDS)
 
     def finish(self, *names: str, state: str = "success") -> None:
-        """Let tasks end in the state; "none" is what a task has whose supervisor fails."""
+        """Let tasks end in this state; "none" is the state of a task whose supervisor fails."""
         for name in names:
             part = self._folder / f"ends-{name}"
             part.write_text(state)

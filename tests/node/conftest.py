@@ -41,7 +41,7 @@ def aws_over_http(aws: boto3.Session, aws_server: str, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that a program waits, each time. No time passes, but its clock goes on by them."""
+    """The seconds of each wait of a program. No time passes, but its clock advances by them."""
     seconds: list[float] = []
     monkeypatch.setattr(boot_step, "wait", seconds.append)
     monkeypatch.setattr(boot_step, "clock", lambda: 1000.0 + sum(seconds))

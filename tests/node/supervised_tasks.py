@@ -1,4 +1,4 @@
-"""A Celery worker whose tasks are supervised as Airflow's are, and start processes that try to get away."""
+"""A Celery worker whose tasks are supervised like Airflow's, and start processes that try to escape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.node import redis_server
 from tests.node.celery_worker import until
 
 # A worker whose tasks are supervised as Airflow's are: a process of the pool forks one for the task and waits for it.
-# The task starts others in every way in which they can get away from it.
+# The task starts others in every way in which they can escape from it.
 APPLICATION = """
 import os, pathlib, signal, subprocess, time
 import celery
@@ -66,7 +66,7 @@ def work():
 
 @app.task(name="look")
 def look():
-    # What has outlived the task before it, at the moment when this one begins.
+    # Processes that have outlived the previous task when this one begins.
     return [name for name in {names!r} if alive((folder / name).read_text())]
 """
 STARTED = ("background", "session", "double-forked")
@@ -112,12 +112,12 @@ class Worker:
         (self._folder / "end").touch()
 
     def end_daemons(self) -> None:
-        """End what a task has left that nobody else has ended."""
+        """Kill processes that a task has left and that are still alive."""
         for name in STARTED:
             os.kill(self.pid(name), signal.SIGKILL)
 
     def survivors(self) -> list[str]:
-        """What is still there of the first task, when the next one begins."""
+        """Processes of the first task that are still alive when the next one begins."""
         return self.sender.send_task("look").get(timeout=60)
 
 
@@ -137,7 +137,7 @@ def running(broker: redis_server.Server, folder: Path, *, cgroups: Path, own: Pa
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process is there; a dead one whose parent has not asked yet is not."""
+    """Whether the process is alive; a zombie is not."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     return False

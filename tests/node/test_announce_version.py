@@ -24,7 +24,7 @@ def instance(name: str, version: str, state: str = "InService", template: str = 
 
 @pytest.fixture
 def told(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
-    """What the workers are told; nothing at first."""
+    """The version that is published to the workers; none at first."""
     monkeypatch.setattr(masters_version, "installed", lambda: Version("3.4.0"))
     s3 = aws_over_http.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -93,11 +93,11 @@ def test_a_master_that_its_group_does_not_list_yet_says_nothing_for_the_others()
     assert not announce_version.are_alike([instance("i-old", "1")], "i-new")
 
 
-def test_an_answer_of_aws_that_is_none_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_request_to_aws_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     def refuse(_: str) -> list[Any]:
         raise OSError("no route")
 
     monkeypatch.setattr(announce_version, "describe_group", refuse)
     names = ("NODE_ARTIFACTS_BUCKET", "NODE_GROUP", "NODE_INSTANCE_ID")
-    with pytest.raises(announce_version.StepFailedError, match="AWS does not answer as it should: no route"):
+    with pytest.raises(announce_version.StepFailedError, match="A request to AWS failed: no route"):
         announce_version.step(dict.fromkeys(names, "x"))

@@ -25,14 +25,14 @@ def own_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
-    """A clock that goes on while the program waits."""
+    """A clock that advances while the program waits."""
     now = [0.0]
     monkeypatch.setattr(await_admission.boot_step, "wait", lambda seconds: now.__setitem__(0, now[0] + seconds))
     return lambda: now[0]
 
 
 def tell(session: boto3.Session, version: str | None) -> None:
-    """What the masters have written, if they have."""
+    """The version that the masters have published, if any."""
     s3 = session.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     if version is not None:
@@ -71,7 +71,7 @@ def test_a_worker_waits_until_a_master_has_set_the_password_of_the_result_databa
 
 
 def test_a_database_that_is_away_holds_no_worker_back():
-    """Celery tries again; a failover is not what this waits for."""
+    """Celery retries by itself; this step does not wait for a failover to end."""
     away = "db+postgresql+psycopg2://role:word@127.0.0.1:1/results"
     assert await_admission.refused_password({"AIRFLOW__CELERY__RESULT_BACKEND": away}) is None
 
@@ -80,13 +80,13 @@ def test_a_database_that_is_away_holds_no_worker_back():
 def test_a_worker_waits_while_its_pool_has_more_than_twice_its_maximum_of_instances(
     broker: redis_server.Server, instances: int, waits: bool
 ):
-    """Three updates within one long drain: connections and addresses are there for two generations."""
+    """Three updates within one long drain: connections and addresses suffice for two generations."""
     board = broker.client(2)
     board.set("group:default", json.dumps({"minimum": 1, "maximum": 8, "desired": 8, "instances": instances}))
     told = await_admission.crowded_pool({"NODE_POOL": "default", "AIRFLOW__CELERY__BROKER_URL": broker.url})
     assert (told is not None) is waits
     if told:
-        assert "17 instances, with those that still finish tasks, and the database has connections for 16" in told
+        assert "17 instances, including those that still finish tasks, and the database has connections for 16" in told
 
 
 def test_a_broker_that_is_away_or_a_group_that_nobody_has_told_of_holds_no_worker_back(broker: redis_server.Server):

@@ -95,7 +95,7 @@ def test_the_reason_of_a_refusal_is_read_from_json(aws_over_http: boto3.Session)
 
 @pytest.fixture
 def answers() -> list[Answer]:
-    """What the gateway answers, the last one for ever."""
+    """The gateway's answers; the last one is repeated."""
     return [Answer(503, b"<html>busy</html>")]
 
 
@@ -127,7 +127,7 @@ def test_an_answer_that_breaks_off_is_a_fault_of_the_network_and_asked_for_again
     answers[:] = [half, half, half, Answer(200, b"half", {"Content-Length": "4"})]
     assert _get_patiently() == b"half"
     assert len(waits) == 3
-    assert "s3://artifacts/0a: the answer is not whole: IncompleteRead(" in capsys.readouterr().out
+    assert "s3://artifacts/0a: the answer is incomplete: IncompleteRead(" in capsys.readouterr().out
 
 
 XML = "<Error><Code>{}</Code><Message>words</Message></Error>"
@@ -212,7 +212,7 @@ def test_a_role_that_gives_no_credentials_yet_is_an_error_that_may_pass(metadata
 def test_credentials_that_are_not_whole_are_an_error_that_may_pass(metadata: dict[str, Answer], text: bytes):
     _give(metadata)
     metadata["iam/security-credentials/airflow-prod-worker"] = Answer(200, text)
-    with pytest.raises(OSError, match="the credentials of the instance role airflow-prod-worker are not whole"):
+    with pytest.raises(OSError, match="the credentials of the instance role airflow-prod-worker are incomplete"):
         instance_metadata.credentials()
 
 

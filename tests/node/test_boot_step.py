@@ -27,7 +27,7 @@ class _Flaky:
 
 @pytest.fixture
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that were waited for, each time; the clock goes on by them."""
+    """The seconds of each wait; the clock advances by them."""
     seconds: list[float] = []
     monkeypatch.setattr(boot_step, "wait", seconds.append)
     monkeypatch.setattr(boot_step, "clock", lambda: sum(seconds))
@@ -67,7 +67,7 @@ def test_an_error_that_cannot_pass_is_not_tried_again(waited: list[float]):
 
 
 def _pauses(waited: list[float], seconds: float) -> list[float]:
-    """The pauses of one node that waits for so long."""
+    """The pauses of one node that waits for `seconds`."""
     waited.clear()
     for delay in boot_step.backoff(seconds):
         boot_step.wait(delay)

@@ -45,7 +45,7 @@ def results(server: postgresql.Server) -> Metadata:
 
 @pytest.fixture
 def airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Puts a shell script in the place of Airflow's command, which notes its arguments and options."""
+    """Replaces Airflow's command by a shell script that records its arguments and options."""
 
     def command(script: str) -> Path:
         program = tmp_path / "airflow"
@@ -136,7 +136,7 @@ def test_without_a_limit_the_metadata_is_kept_and_results_are_cleaned(
     assert not noted.exists()
 
 
-def test_of_two_masters_one_cleans(metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]):
+def test_only_one_of_two_masters_cleans(metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]):
     noted = airflow(":")
     with metadata.connect() as other:
         other.execute("SELECT pg_advisory_lock(%s)", [clean_database.LOCK])
@@ -147,7 +147,7 @@ def test_of_two_masters_one_cleans(metadata: Metadata, results: Metadata, airflo
     assert noted.exists(), "the lock goes with its holder"
 
 
-def test_the_lock_is_no_other_programs():
+def test_the_clean_up_shares_its_lock_with_no_other_program():
     assert clean_database.LOCK not in {load("prepare-database").LOCK, module("metadata_database").LOCK}
 
 
@@ -174,7 +174,7 @@ def test_a_failure_of_airflows_command_is_told(metadata: Metadata, results: Meta
 SLOW = "trap 'echo interrupted >>{noted}; exit 130' INT\necho $$ >{pid}\nwhile :; do sleep 0.1; done"
 
 
-def test_what_takes_too_long_is_interrupted_and_told(
+def test_a_clean_up_that_takes_too_long_is_interrupted_and_reported(
     metadata: Metadata,
     results: Metadata,
     airflow: Callable[[str], Path],
@@ -200,7 +200,7 @@ def test_results_that_take_too_long_leave_time_for_the_metadata(
     assert noted.exists(), "a task can make the one slow, for its worker may write to Celery's database"
 
 
-def test_it_stops_when_the_lock_is_lost(
+def test_the_clean_up_stops_when_the_lock_is_lost(
     server: postgresql.Server,
     metadata: Metadata,
     results: Metadata,

@@ -38,7 +38,7 @@ class Masters:
     held: list[psycopg.Connection] = field(default_factory=list)
 
     def hold(self) -> database_lock.DatabaseLock:
-        """What `locked` yields; ended with the test."""
+        """What `locked` yields; released at the end of the test."""
         connection = self.server.connect(self.admin, PASSWORD, "postgres")
         connection.execute("SELECT set_config('application_name', %s, false)", [database_lock.LOCK_APPLICATION])
         connection.execute("SELECT pg_advisory_lock(%s)", [database_lock.LOCK])
@@ -54,7 +54,7 @@ class Masters:
         )
 
     def sessions(self) -> int:
-        """How many statements of a migration the server works on."""
+        """How many statements of a migration the server is running."""
         with self.server.superuser() as root:
             rows = root.execute(
                 "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND state = 'active' AND usename = %s",
@@ -63,7 +63,7 @@ class Masters:
         return len(rows)
 
     def wait(self, until: Callable[[], object], what: str) -> None:
-        """Ask until it is so."""
+        """Wait until the condition holds."""
         end = boot_step.clock() + SECONDS
         while not until():
             assert boot_step.clock() < end, f"waited {SECONDS} s for {what}"
@@ -121,7 +121,7 @@ def test_the_next_holder_ends_what_the_one_before_has_left_on_the_server(masters
 def test_a_migration_that_hangs_is_stopped_at_its_limit_and_leaves_nothing_on_the_server(masters: Masters):
     commands = guarded_commands.GuardedCommands(masters.hold(), limit_seconds=1.5)
     migration = masters.run(commands, "SELECT pg_sleep(600)")
-    with pytest.raises(boot_step.StepFailedError, match="`airflow db migrate` has not come to its end within"):
+    with pytest.raises(boot_step.StepFailedError, match="`airflow db migrate` has not finished within"):
         migration.result(SECONDS)
     assert masters.sessions() == 0
 

@@ -19,7 +19,7 @@ def _source(file: NodeFile) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines that mean something in a unit and in the other settings."""
+    """The lines of a unit or another settings file that have a meaning."""
     return [line for line in text.splitlines() if not line.lstrip().startswith("#") or line.startswith("#!")]
 
 
@@ -49,7 +49,7 @@ def _places(file: NodeFile) -> set[str]:
 
 
 def test_a_boot_needs_no_place_on_the_internet_but_aws():
-    """Names of AWS services are put together from the region. What is installed from the lock comes from indexes."""
+    """Host names of AWS services are built from the region. Packages of the lock come from package indexes."""
     programs = [file for file in FILES if file.path.startswith(f"{PROGRAMS}/") and b"python" in file.content[:40]]
     programs += [file for file in FILES if file.path.endswith(".py")]
     assert len(programs) > 30

@@ -37,9 +37,9 @@ class Cluster:
     stdin: list[str | None] = field(default_factory=list)
     exit_codes: dict[str, int] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
-    """The commands while which the lock is lost, once each."""
+    """The commands during which the lock is lost, once each."""
     changed_secrets: dict[str, str] = field(default_factory=dict)
-    """Their values by now, where those are no longer what this master has read."""
+    """The current values of secrets that have changed since this master read them."""
     package: Path = Path("/nonexistent")
     busy: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,7 +101,7 @@ class Cluster:
         return 0
 
     def lose_lock(self) -> int:
-        """What a failover does to the connection that holds the lock; returns how many there were."""
+        """End the connection that holds the lock, as a failover does; returns how many were ended."""
         with self.server.superuser() as root:
             ended = root.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN"
@@ -277,7 +277,7 @@ def test_a_master_that_has_waited_for_the_lock_does_not_set_a_password_that_has_
 def test_an_old_master_waits_while_the_tables_are_those_of_a_newer_airflow(
     cluster: Cluster, table: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """It reboots after the migration, or its stack was rolled back: a replacement would fail in the same way."""
+    """It was rebooted after the migration, or its stack was rolled back: a replacement would fail in the same way."""
     cluster.prepare()
     before = len(cluster.commands)
 

@@ -117,7 +117,7 @@ def test_a_manifest_may_lack_what_is_for_people():
 KEPT = memory.Memory(draining_since=12.5, terminating=True, boot_noted=True)
 
 
-def test_what_a_node_remembers_is_read_whatever_was_added(tmp_path: Path):
+def test_the_memory_of_a_node_is_read_also_with_unknown_fields(tmp_path: Path):
     path = tmp_path / "memory.json"
     for text in (STORED["memory.json"], added_to(STORED["memory.json"])):
         path.write_text(text)
@@ -131,7 +131,7 @@ def test_a_node_remembers_its_drain_also_where_another_field_is_missing(tmp_path
     assert memory.Memory.read(path) == KEPT
 
 
-def test_a_worker_that_says_more_is_understood(tmp_path: Path):
+def test_a_state_file_with_unknown_fields_is_read(tmp_path: Path):
     path = tmp_path / "state.json"
     task = {"pid": 77, "since": 1.0, "task": "etl r load try 1"}
     said = {"at": 1.0, "connected": True, "queues": ["default"], "reserved": 0, "active": [task | ADDED]}

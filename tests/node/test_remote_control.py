@@ -21,7 +21,7 @@ COMMANDS = {
     "time_limit": {"task_name": "execute_workload", "hard": 1, "soft": 1},
     "rate_limit": {"task_name": "execute_workload", "rate_limit": "1/h"},
 }
-"""Those that would do the most harm, with what they need for it."""
+"""The commands that would do the most harm, with their arguments."""
 
 
 @pytest.fixture

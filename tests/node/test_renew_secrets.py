@@ -25,7 +25,7 @@ def environment(dsn: str) -> dict[str, str]:
 
 
 def restarts(dsn: str, current: str) -> int:
-    """How often the services restart when the secret holds this by now."""
+    """How often the services are restarted when the secret now holds this."""
     done: list[str] = []
     renew_secrets.renew(environment(dsn), lambda _: current, lambda: done.append("restart"))
     return len(done)
@@ -61,7 +61,7 @@ def test_a_master_whose_password_was_changed_takes_up_the_new_one(
 
 
 def test_a_changed_secret_alone_restarts_nothing(metadata: Metadata):
-    """Its password is not valid before the first new master has set it."""
+    """The new password is not valid until the first new master has set it."""
     assert restarts(metadata.url, metadata.url.replace("@", "x@")) == 0
 
 

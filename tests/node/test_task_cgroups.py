@@ -14,12 +14,12 @@ task_cgroups = load("python/task_cgroups.py")
 
 
 def test_tasks_run_also_where_no_cgroup_can_be_made(broker: redis_server.Server, tmp_path: Path):
-    """Another kernel, or a unit that was changed."""
+    """As with another kernel, or a changed unit."""
     with supervised_tasks.running(broker, tmp_path, cgroups=tmp_path) as worker:
         worker.finish()
         worker.start_task().get(timeout=60)
         worker.end_daemons()
-        assert "What tasks leave behind is not ended" in worker.log
+        assert "Processes that tasks leave behind will not be killed" in worker.log
 
 
 def test_the_unit_lets_the_worker_make_cgroups(tmp_path: Path):

@@ -272,7 +272,7 @@ def test_a_step_says_on_the_console_what_it_waits_for(roots: dict[Role, Path], r
 
 
 @pytest.mark.parametrize("step", ["artifacts", "install", "secrets"])
-def test_systemd_lets_a_step_wait_for_aws_for_as_long_as_its_patience(roots: dict[Role, Path], step: str):
+def test_systemd_lets_a_step_retry_aws_until_its_time_is_up(roots: dict[Role, Path], step: str):
     (limit,) = _settings(roots, Role.WORKER, step)["TimeoutStartSec"]
     minutes, patience = int(limit.removesuffix("min")), boot_step.PATIENCE_SECONDS / 60
     assert minutes >= patience + 5, "the last request needs its time as well"
@@ -351,7 +351,7 @@ def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_i
 
 @pytest.mark.parametrize("role", Role)
 def test_no_timer_waits_for_a_service(roots: dict[Role, Path], role: Role):
-    """Services wait for basic.target, and that for all timers: systemd would break the circle by leaving one out."""
+    """Services wait for basic.target, which waits for all timers: systemd would break the cycle by dropping a job."""
     for timer in (roots[role] / node_root.UNITS).glob("*.timer"):
         assert not re.search(r"^After=.*\.service", timer.read_text(), re.MULTILINE), timer.name
 

@@ -30,7 +30,7 @@ SETTINGS = {
     "NODE_INSTANCE_ID": "i-1",
 }
 SERVICES = ("scheduler", "dag-processor", "triggerer", "api-server", "scaling", "lost-tasks")
-# `systemctl show` for each unit that it is asked for, as a test wrote it down; other commands are noted.
+# `systemctl show` prints what a test has prepared for each unit; other commands are recorded.
 SYSTEMCTL = """#!/bin/sh
 cd {folder}
 verb=$1
@@ -42,7 +42,7 @@ for unit; do cat "$unit"; echo; done
 
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what systemctl shows and was told to do."""
+    """The folder with what systemctl shows and the commands that it received."""
     program = tmp_path / "bin/systemctl"
     program.parent.mkdir()
     program.write_text(SYSTEMCTL.format(folder=tmp_path))
@@ -52,7 +52,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def show(systemd: Path, name: str, *, state: str = "active", since: float = 1.0, spoke: float = 0.0) -> None:
-    """Let systemctl show a unit."""
+    """Prepare what systemctl shows for a unit."""
     unit = f"airflow-{name}.service"
     (systemd / unit).write_text(
         f"NRestarts=0\nWatchdogTimestampMonotonic={int(spoke * 1e6)}\nId={unit}\nActiveState={state}\n"
@@ -61,7 +61,7 @@ def show(systemd: Path, name: str, *, state: str = "active", since: float = 1.0,
 
 
 def beat(metadata: Metadata, host: str = HOST, *, jobs: tuple[str, ...] = JOBS, age: float = 0) -> None:
-    """Let Airflow's services write a heartbeat, so many seconds after their start."""
+    """Let Airflow's services write a heartbeat, `seconds` after their start."""
     metadata.execute(
         "INSERT INTO job (job_type, hostname, start_date, latest_heartbeat)"
         " SELECT job, %(host)s, now() - make_interval(secs => %(age)s), now() FROM unnest(%(jobs)s::text[]) AS job",
@@ -85,7 +85,7 @@ def test_the_newest_heartbeat_of_each_service_of_this_host_is_read(metadata: Met
 
 
 def test_a_master_that_prepares_the_database_is_seen(metadata: Metadata):
-    """Its step holds a lock, in whichever database; the other masters' services may wait for its migration."""
+    """Its step holds a lock, in any database; the other masters' services may wait for its migration."""
     found = heartbeats.Heartbeats(watch_services.connection_info(metadata.url), HOST)
     assert not found.is_database_being_prepared()
     with metadata.server.superuser() as connection:
@@ -240,7 +240,7 @@ def test_airflows_own_thresholds_count():
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """What the group is told."""
+    """The reports that the group receives."""
     told: list[dict[str, str]] = []
     monkeypatch.setattr(
         watch_services.aws_request, "autoscaling", lambda action, **what: told.append({"Action": action, **what})
@@ -249,7 +249,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 
 def lose(watch: watch_services.Watch, metadata: Metadata, systemd: Path, lost: str) -> None:
-    """Let a service end over and over for half an hour, while the others work."""
+    """Let a service exit over and over for half an hour, while the others work."""
     show(systemd, lost, state="activating", since=1000)
     for now in range(2000, 2000 + int(service_health.LOST_SECONDS) + 120, 59):
         watch.clock = lambda now=now: float(now)

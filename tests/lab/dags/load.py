@@ -82,7 +82,7 @@ def greedy(ti=None) -> None:
 
 @task(task_id="work")
 def daemons(ti=None, dag_run=None) -> None:
-    """Starts processes at its first try, in every way in which they can get away from it."""
+    """On its first try, starts processes in every way in which they can escape from it."""
     _enter(ti)
     sleep = "sleep 86399"
     if ti.try_number == 1:
@@ -97,7 +97,7 @@ def daemons(ti=None, dag_run=None) -> None:
 @task.bash(task_id="work")
 def bash(ti=None, dag_run=None) -> str:
     _enter(ti)
-    # A `sleep` that somebody ends must fail the task.
+    # If something kills the `sleep`, the task must fail.
     return (
         f"for _ in $(seq {_seconds(ti, dag_run)}); do [ -e '{_end_file(ti)}' ] && break; sleep 1 || exit 1; done;"
         " echo done"

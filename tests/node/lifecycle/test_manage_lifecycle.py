@@ -129,7 +129,9 @@ def test_room_for_what_must_not_be_forgotten_is_taken_at_the_first_look(world: _
     assert (tmp_path / "memory.json").exists()
 
 
-def test_a_full_run_delays_no_end(world: _World, tmp_path: Path, lines: Callable[[], list[dict]]):
+def test_a_full_run_directory_does_not_delay_the_end_of_a_drain(
+    world: _World, tmp_path: Path, lines: Callable[[], list[dict]]
+):
     agent = _agent(world, tmp_path / "memory.json")
     (tmp_path / "memory.json").symlink_to("/dev/full")
     world.now = {"terminating": True, "worker": BUSY}
@@ -140,7 +142,7 @@ def test_a_full_run_delays_no_end(world: _World, tmp_path: Path, lines: Callable
     assert [line["why"] for line in told] == ["[Errno 28] No space left on device"], "said once"
 
 
-def test_a_look_that_fails_costs_nothing_that_the_service_remembers(
+def test_a_failed_look_loses_nothing_that_the_service_remembers(
     systemd: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[dict]]
 ):
     agents = []
@@ -184,7 +186,7 @@ def test_a_service_that_is_stopped_leaves_nobody_retired(tmp_path: Path):
 
 
 def _run(run: Path, looks: int) -> None:
-    """The service, ended by systemd when it has looked so many times."""
+    """Run the service; systemd ends it after `looks` passes."""
     left = iter(range(looks - 1))
 
     def wait(_: float) -> None:
@@ -206,7 +208,7 @@ def test_systemd_is_told_after_each_look_that_it_goes_on(systemd: socket.socket,
     with suppress(BlockingIOError):
         while True:
             heard.append(systemd.recv(100))
-    # systemctl speaks there as well; systemd listens to the main process alone.
+    # systemctl writes there as well; systemd accepts notifications from the main process only.
     assert [each for each in heard if not each.startswith(b"ERRNO=")] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
 
 

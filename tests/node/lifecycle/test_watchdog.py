@@ -212,7 +212,7 @@ def test_a_worker_that_has_room_again_goes_back_to_work():
 
 
 def test_a_worker_without_room_is_restarted_once_and_then_replaced():
-    """With its service go its temporary folders, and most of what ended tasks have left behind."""
+    """A restart of its service empties its temporary folders and removes most of what ended tasks have left."""
     node = Node()
     facts = FULL | {"worker": RESTING, "group": AT_MINIMUM}
     assert node.watch(0, 68, **facts) == [Kind.RETIRE]
@@ -238,7 +238,7 @@ def test_a_worker_without_room_that_may_not_leave_takes_no_tasks():
 
 
 def test_an_outlier_takes_no_more_tasks_and_is_replaced_when_its_last_one_has_ended():
-    """It fails nothing any more, and so nobody would find it at fault again."""
+    """No task fails on it any more, so it would not be found at fault again."""
     node = Node()
     assert node.look(0, outlier="12 of its last 14 tasks failed at once") == [Kind.RETIRE]
     assert node.state == "unavailable"

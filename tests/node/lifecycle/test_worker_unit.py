@@ -73,7 +73,7 @@ def test_the_time_for_which_a_worker_was_held_back_is_known(shown: str, seconds:
 
 
 @pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 5), BlockingIOError("no more processes")])
-def test_a_systemd_that_does_not_answer_is_no_news(error: Exception):
+def test_the_state_is_unchanged_while_systemd_does_not_answer(error: Exception):
     def hangs(_: Sequence[str]) -> subprocess.CompletedProcess[str]:
         raise error
 

@@ -23,11 +23,11 @@ from instance_metadata import Credentials
 Result = TypeVar("Result")
 
 TIMEOUT_SECONDS = 30
-# Besides the statuses 429 and 5xx. S3 says the last one to a request that took too long.
+# In addition to the statuses 429 and 5xx. RequestTimeout is S3's, for a request that took too long.
 BUSY = ("TooManyRequestsException", "RequestLimitExceeded", "RequestTimeout")
-# What does not come by waiting: whoever made the node has made these before it.
+# Not worth waiting for: these were created before the node.
 MISSING = ("NoSuchKey", "NoSuchBucket", "ResourceNotFoundException", "ValidationError")
-# All other refusals: a role and its policies are known everywhere after a while.
+# For all other refusals: a new role and its policies take a while to be known everywhere.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 REFUSAL_SECONDS = 120
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
@@ -54,13 +54,13 @@ class AwsError(Exception):
 
     @property
     def is_busy(self) -> bool:
-        """Whether AWS would do it, only not now."""
+        """Whether AWS may accept the same request later."""
         return self.status >= 500 or self.status == 429 or "Throttl" in self.code or self.code in BUSY
 
 
 def patiently(attempt: Callable[[], Result], *, what: str, seconds: float = boot_step.PATIENCE_SECONDS) -> Result:
-    """The result of a request, repeated for so many seconds while its error may pass: no answer, or half of one; AWS is
-    busy; it does not know the node's role yet."""
+    """The result of a request, retried for `seconds` while its error may pass: there is no answer, or only part of one;
+    AWS is busy; or it does not know the node's role yet."""
     began = boot_step.clock()
 
     def may_pass(error: Exception) -> bool:
@@ -104,7 +104,7 @@ def endpoint(service: str, bucket: str = "") -> str:
 
 
 def send(request: Request) -> bytes:
-    """The answer's body. AwsError if AWS refuses, OSError if there is no whole answer."""
+    """The answer's body. AwsError if AWS refuses, OSError if there is no complete answer."""
     headers = signed_headers(request, instance_metadata.credentials(), datetime.now(UTC))
     outgoing = urllib.request.Request(  # noqa: S310 - the address is one of `endpoint`
         request.url, data=request.body or None, headers=headers, method=request.method
@@ -116,7 +116,7 @@ def send(request: Request) -> bytes:
         except urllib.error.HTTPError as refusal:
             raise _error(refusal) from None
     except http.client.HTTPException as error:
-        raise OSError(f"the answer is not whole: {error!r}") from None
+        raise OSError(f"the answer is incomplete: {error!r}") from None
 
 
 def signed_headers(request: Request, credentials: Credentials, now: datetime) -> dict[str, str]:

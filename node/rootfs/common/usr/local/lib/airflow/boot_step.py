@@ -13,7 +13,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 clock = time.monotonic
 
-# A fault of a service or of the network is over by then, mostly; after that another node may have better luck.
+# Most faults of a service or of the network are over by then. If not, a replacement node may have better luck.
 PATIENCE_SECONDS = 600
 LONGEST_DELAY_SECONDS = 30.0
 SAY_SECONDS = 60
@@ -48,9 +48,9 @@ def patiently(
     may_pass: Callable[[Exception], bool],
     delays: Iterable[float],
 ) -> Result:
-    """The result of the attempt, repeated after each of the delays (seconds) while its error is one that may pass.
+    """The result of the attempt, retried after each of the delays (seconds) while its error is one that may pass.
 
-    The first failure is told, and from then on one each minute.
+    Logs the first failure, and after that at most one a minute.
     """
     began, said = clock(), None
     for delay in delays:
@@ -69,7 +69,7 @@ def patiently(
 
 
 def backoff(seconds: float = PATIENCE_SECONDS) -> Iterator[float]:
-    """Delays for so many seconds. They grow, and are a matter of chance: else all nodes of a launch would ask in step.
+    """Growing random delays, `seconds` in all: with fixed ones all nodes of a launch would retry at the same time.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ (full jitter)
     """

@@ -25,6 +25,6 @@ def refusal(url: str, variable: str) -> str | None:
     try:
         psycopg.connect(conninfo, connect_timeout=CONNECT_SECONDS).close()
     except psycopg.OperationalError as error:
-        # libpq gives no code for it: https://www.postgresql.org/docs/current/libpq-status.html
+        # libpq has no error code for this: https://www.postgresql.org/docs/current/libpq-status.html
         return boot_step.one_line(error) if "authentication failed" in str(error) else None
     return None

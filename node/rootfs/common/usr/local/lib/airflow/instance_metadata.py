@@ -49,8 +49,8 @@ def credentials() -> Credentials:
             raise OSError(f"the instance role {role} gives no credentials: {keys.get('Code')}")
         return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
     except (ValueError, KeyError):
-        # Not the parser's own words: they quote the keys.
-        raise OSError(f"the credentials of the instance role {role} are not whole") from None
+        # Not the parser's own message, which quotes the keys.
+        raise OSError(f"the credentials of the instance role {role} are incomplete") from None
 
 
 def ask(path: str, *, method: str = "GET", headers: Mapping[str, str], timeout: float = TIMEOUT_SECONDS) -> str:

@@ -1,7 +1,7 @@
-"""Which Airflow the masters run, as they tell the workers through the artifacts bucket.
+"""The Airflow version of the masters, which they publish to the workers in the artifacts bucket.
 
-A worker's Task SDK must not be newer than the api-server that it speaks to. The server translates for older versions of
-the execution API; of a newer one it serves what it knows, and refuses the rest:
+A worker's Task SDK must not be newer than the api-server that it calls. The server translates older versions of the
+execution API; of a newer version it serves the calls that it knows, and refuses the others:
 https://docs.cadwyn.dev/concepts/version_changes/
 """
 
@@ -23,7 +23,7 @@ def installed() -> Version:
 
 
 def read(bucket: str) -> Version | None:
-    """The oldest Airflow among the masters that serve; None before the first master has told. Raises AwsError, OSError.
+    """The oldest Airflow among the masters that serve; None before one has been published. Raises AwsError, OSError.
 
     Masters tell when all of them run the same, and one of an older Airflow at once. So while they are replaced by newer
     ones, this is still the version before.
@@ -39,5 +39,5 @@ def read(bucket: str) -> Version | None:
 
 
 def write(bucket: str, version: Version) -> None:
-    """Tell the workers. Raises AwsError, OSError."""
+    """Publish the version for the workers. Raises AwsError, OSError."""
     aws_request.put_object(bucket, KEY, f"{version}\n".encode(), {})

@@ -1,7 +1,7 @@
 """Records that a program of another release may have written: on the worker board, or in S3.
 
-Workers drain for up to two days beside masters of the next release. So a record may gain a field at any time, with a
-default in its dataclass, which is what the field means where it is missing. A field may not change its meaning.
+Workers drain for up to two days beside masters of the next release. So a record may gain a field at any time. The field
+needs a default in its dataclass, which says what its absence means. A field must not change its meaning.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Record = TypeVar("Record")
 
 
 def from_fields(kind: type[Record], fields: Any) -> Record:
-    """The record with those of the fields that this release knows.
+    """The record, from the fields that this release knows.
 
     Raises TypeError where the fields are no JSON object, or lack one without a default. The caller checks the values.
     """

@@ -45,8 +45,8 @@ def _ask(secret: str) -> str:
     try:
         return json.loads(answer).get("SecretString", "")
     except ValueError:
-        # Not the parser's own words: they quote the value.
-        raise OSError("the answer is not whole: it is no JSON") from None
+        # Not the parser's own message, which quotes the value.
+        raise OSError("the answer is incomplete: it is not JSON") from None
 
 
 def _is_missing(error: Exception) -> bool:

@@ -29,7 +29,7 @@ BOARD_DATABASE = 2
 REPORT_SECONDS = 30
 RETIREMENT_SECONDS = 60
 GROUP_SECONDS = 60
-# Time to replace a worker. Only then may the next one of its pool be taken out of work for its tasks' failures.
+# Long enough to replace a worker. After that the next one of its pool may be taken out of work for failing tasks.
 EJECTION_SECONDS = 900
 # A pool's boots are worth knowing for as long as its image and environment are likely to be the same.
 BOOTS_KEPT = 20
@@ -45,21 +45,21 @@ ENTRY_BYTES = 4096
 # What reading an entry raises that nobody of ours has written.
 UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
-# Later releases may have states of their own. The word goes into log lines.
+# Later releases may have states of their own. The state appears in log lines.
 STATE = re.compile(r"[a-z][a-z-]{0,31}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a worker says about itself. The defaults are what the report of another release means that lacks a field.
+    """What a worker says about itself. A default is what it means if a report of another release lacks the field.
 
     Attributes:
         state: one of those in `scaling.pool`, or of a later release.
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
         idle_seconds: how long it has had none.
-        failed_at_once: tasks of the last minutes that did.
-        others: all others of the last minutes, those included that have run for a while.
+        failed_at_once: number of tasks that failed at once in the last minutes.
+        others: number of all other tasks of the last minutes, including those that have been running for a while.
     """
 
     instance: str
@@ -151,7 +151,7 @@ class WorkerBoard:
         return self.reports(pool, {key.removeprefix(prefix) for key in self._some_keys(f"{prefix}*")})
 
     def eject(self, pool: str, instance: str) -> bool:
-        """Whether this worker may go out of work for its tasks' failures: one of a pool at a time."""
+        """Whether this worker may stop taking tasks because they fail on it: one worker of a pool at a time."""
         key = f"outlier:{pool}"
         self._board.set(key, instance, nx=True, ex=EJECTION_SECONDS)
         self._board.expire(key, EJECTION_SECONDS, lt=True)
@@ -254,7 +254,7 @@ def _retirement_key(pool: str, instance: str) -> str:
 
 
 def _read_report(key: str, text: str) -> Report | None:
-    """A report, unless it is none. Whose it is stands in the key."""
+    """The report; None if it is not a valid one. The key says which worker it belongs to."""
     try:
         _, pool, instance = key.split(":")
         report = record.from_fields(Report, {"instance": instance, "pool": pool} | json.loads(text))

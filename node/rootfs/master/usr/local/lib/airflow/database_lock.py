@@ -1,7 +1,7 @@
 """The lock under which one master at a time prepares the database.
 
-It is an advisory lock of PostgreSQL: it belongs to a connection and is gone with it, after a failover for example. Then
-the next master has its turn, and this one must stop.
+It is an advisory lock of PostgreSQL: it belongs to a connection and is lost with it, for example after a failover. Then
+the next master gets the lock, and this one must stop.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import boot_step
 import psycopg
 from boot_step import StepFailedError
 
-# Advisory locks are numbers that mean something in one database only; this one stands for "prepares Airflow".
+# An advisory lock is a number that has a meaning in one database only; this one means "prepares Airflow".
 LOCK = 3_301_017_551
-# How PostgreSQL shows the connection that holds the lock or waits for it, and all that are opened under the lock.
+# Application names in pg_stat_activity: of the connection that holds the lock or waits for it, and of all connections
+# that are opened under the lock.
 LOCK_APPLICATION = "airflow-database-lock"
 STEP_APPLICATION = "airflow-database-step"
-# How often whoever waits, or runs something long, says so.
+# How often a master that waits for the lock, or runs a long command, says so.
 PROGRESS_SECONDS = 60
 END_SECONDS = 60
 
@@ -46,10 +47,10 @@ class LockLostError(Exception):
 
 @dataclass(frozen=True)
 class Activity:
-    """What the server does for what runs under the lock, as text for the journal; empty where it does nothing.
+    """What the server does for the programs under the lock, as text for the journal; empty if it does nothing.
 
     Attributes:
-        statements: as far as their first value, for values may be secret.
+        statements: cut off before their first value, because values may be secret.
         blockers: the sessions whose locks they wait for.
     """
 
@@ -58,13 +59,13 @@ class Activity:
 
 
 class DatabaseLock:
-    """The lock, held by `connection`: what is asked over it is asked under the lock."""
+    """The lock, held by `connection`: a query over this connection is proof that the lock is still held."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
 
     def check(self) -> None:
-        """Raise LockLostError if the lock is gone. A session keeps it to its end, so an answer is proof."""
+        """Raise LockLostError if the lock is gone. A session keeps it until it ends, so any answer is proof."""
         self._ask("SELECT 1")
 
     def activity(self) -> Activity:
@@ -79,9 +80,9 @@ class DatabaseLock:
         return Activity("; ".join(sorted(statements)), "; ".join(sorted(blockers)))
 
     def end_sessions(self) -> None:
-        """End what was opened under the lock: by a holder that lost it, or by a program that this node has ended.
+        """End sessions that were opened under the lock: by a holder that lost it, or a program that this node killed.
 
-        A server works on for a client that is gone, and keeps the tables locked meanwhile. Raises LockLostError.
+        The server keeps working for a client that is gone, with its tables locked. Raises LockLostError.
         """
         end = boot_step.clock() + END_SECONDS
         while self._ask(_END_SESSIONS, STEP_APPLICATION):
@@ -98,7 +99,7 @@ class DatabaseLock:
 
 @contextmanager
 def locked(connection: psycopg.Connection, progress_seconds: float = PROGRESS_SECONDS) -> Generator[DatabaseLock]:
-    """Hold the lock, however long another master needs until it lets go: what a holder does has a limit of its own."""
+    """Hold the lock. Waits without a limit while another master holds it, because the holder has a limit."""
     started = boot_step.clock()
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{progress_seconds * 1000:.0f}ms"])
     while True:

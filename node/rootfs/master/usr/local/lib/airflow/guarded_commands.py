@@ -1,4 +1,4 @@
-"""Runs programs under the lock on the database: no longer than the lock is held, and not for ever."""
+"""Runs programs under the lock on the database: only while the lock is held, and within a time limit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import boot_step
 from boot_step import StepFailedError
 from database_lock import PROGRESS_SECONDS, Activity, DatabaseLock, LockLostError
 
-# For everything under one lock. One migration of a large table may take an hour; a launch that nobody completes is
-# given up after 48 hours: https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html
+# For everything under one lock. One migration of a large table may take an hour. Auto Scaling abandons a launch that is
+# not completed within 48 hours: https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html
 LIMIT_SECONDS = 4 * 3600
 LOOK_SECONDS = 1
 STDERR = 2
@@ -29,12 +29,12 @@ class GuardedCommands:
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], stdin: str | None = None) -> int:
         """Run the program to its end; returns its exit code.
 
-        It is killed where the lock is gone (LockLostError) or the time is up (StepFailedError). `name` is for people.
+        Kills it if the lock is lost (LockLostError) or the time is up (StepFailedError). `name` is for log lines.
         """
         self._blockers = ""
         begin = boot_step.clock()
         given = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
-        # What it prints is for the journal alone; standard output, with this step's own lines, is on the console too.
+        # Its output goes to the journal alone. This step's own output also goes to the console.
         with subprocess.Popen(command, env=dict(environment), stdin=given, stdout=STDERR, text=True) as process:
             try:
                 if process.stdin is not None and stdin is not None:
@@ -53,7 +53,7 @@ class GuardedCommands:
         return code
 
     def _look(self, name: str, begin: float, told: float) -> float:
-        """See what the program does and whether it may go on; returns when it was last told of."""
+        """Check the program, and whether it may go on; returns when it was last reported."""
         activity, now = self._lock.activity(), boot_step.clock()
         if now - self._started > self._limit:
             self._stop(name)
@@ -66,8 +66,8 @@ class GuardedCommands:
 
     def _stop(self, name: str) -> None:
         raise StepFailedError(
-            f"{name} has not come to its end within {self._limit / 3600:.3g} hours and is stopped"
-            f"{f'; it waited for {self._blockers}' if self._blockers else ''}. What it has not committed is undone. "
+            f"{name} has not finished within {self._limit / 3600:.3g} hours and is stopped"
+            f"{f'; it waited for {self._blockers}' if self._blockers else ''}. Uncommitted work is rolled back. "
             "docs/long-migrations.md says how to run it by hand."
         )
 

@@ -9,14 +9,14 @@ from database_lock import LOCK
 from metadata_database import connect
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
-"""How Airflow calls the job of each service."""
+"""Airflow's name for the job of each service."""
 
 NEWEST = """
     SELECT DISTINCT ON (job_type) job_type, id, latest_heartbeat FROM job
     WHERE hostname = %(host)s AND job_type = ANY(%(types)s) AND latest_heartbeat IS NOT NULL
     ORDER BY job_type, latest_heartbeat DESC
 """
-# A service that ends over and over has new heartbeats, too, but none that is much younger than its start.
+# A service that exits over and over has new heartbeats too, but none much later than its start.
 OTHERS = """
     SELECT hostname FROM job
     WHERE hostname <> %(host)s AND job_type = ANY(%(types)s)
@@ -24,7 +24,7 @@ OTHERS = """
       AND latest_heartbeat > start_date + make_interval(secs => 600)
     GROUP BY hostname HAVING count(DISTINCT job_type) = %(number)s
 """
-# PostgreSQL shows the two halves of an advisory lock's number.
+# PostgreSQL shows an advisory lock's number as two halves.
 IS_BEING_PREPARED = """
     SELECT EXISTS (
         SELECT FROM pg_locks
@@ -34,7 +34,7 @@ IS_BEING_PREPARED = """
 
 
 class Heartbeats:
-    """Those of one host. Every error is a `psycopg.Error`; the next call connects anew."""
+    """The heartbeats of one host. Every error is a `psycopg.Error`; the next call connects again."""
 
     def __init__(self, conninfo: str, host: str) -> None:
         self._conninfo = conninfo
@@ -42,13 +42,13 @@ class Heartbeats:
         self._connection: psycopg.Connection | None = None
 
     def read(self) -> dict[str, Hashable]:
-        """The newest heartbeat of each service, and whose it is."""
+        """The newest heartbeat of each service, with the id of its job."""
         values = {"host": self._host, "types": list(JOB_TYPES.values())}
         newest = {row[0]: row[1:] for row in self._connected().execute(NEWEST, values)}
         return {service: newest[job] for service, job in JOB_TYPES.items() if job in newest}
 
     def is_database_being_prepared(self) -> bool:
-        """Whether a master migrates the database at this moment, or looks whether it has to."""
+        """Whether a master is migrating the database, or checking whether it has to."""
         row = self._connected().execute(IS_BEING_PREPARED, {"lock": LOCK}).fetchone()
         return row is not None and row[0]
 

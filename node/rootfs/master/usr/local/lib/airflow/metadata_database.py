@@ -72,7 +72,7 @@ class MetadataDatabase:
 def connect(conninfo: str, *, name: str) -> psycopg.Connection:
     """A connection that can write nothing, and that notices within seconds if its peer is gone.
 
-    `name` is what PostgreSQL shows of it.
+    `name` is its application name in PostgreSQL.
     """
     connection = psycopg.connect(
         conninfo,
@@ -84,7 +84,7 @@ def connect(conninfo: str, *, name: str) -> psycopg.Connection:
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=2,
-        # Compiling takes longer than these queries.
+        # JIT compilation takes longer than these queries.
         options=f"-c statement_timeout={STATEMENT_TIMEOUT} -c jit=off"
         f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
     )
@@ -95,7 +95,7 @@ def connect(conninfo: str, *, name: str) -> psycopg.Connection:
 def connection_info(url: str, variable: str = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") -> str:
     """libpq's form of an SQLAlchemy URL, whose parts are percent-encoded in both.
 
-    ValueError if it is none. The message names the variable and quotes nothing of the URL, for it holds a password.
+    ValueError if it is not one. The message names the variable and quotes nothing of the URL, which holds a password.
     """
     scheme, separator, rest = url.partition("://")
     conninfo = f"postgresql://{rest}"

@@ -1,4 +1,4 @@
-"""The scaling service's journal, in which nothing is said twice."""
+"""The scaling service's journal, without repetitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_UNREADABLE = 20
 
 
 class ScalingLog(ServiceLog):
-    """Tells what the service decides, besides what every service tells."""
+    """Logs what the service decides, in addition to what every service logs."""
 
     def __init__(self, write: Callable[[str], None] = boot_step.say) -> None:
         super().__init__(write)

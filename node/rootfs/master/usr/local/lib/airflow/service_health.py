@@ -1,4 +1,4 @@
-"""Whether the services of a master do their work. Pure: it is told what is seen.
+"""Decides whether the services of a master work. Pure: observations are passed in.
 
 A service gives signs of life: something that changes as long as it works. Times are seconds of CLOCK_MONOTONIC, which
 systemd uses as well; the wall clock may be set.
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 THRESHOLDS_UNTIL_RESTART = 4
 # A process that has not given a sign of life yet may be starting, on a machine that has more to start.
 START_SECONDS = 600.0
-# A unit counts as running once it has for so long: after a first start, and after a restart by systemd.
+# How long a unit must have been running to count as such: after a first start, and after a restart by systemd.
 STEADY_SECONDS = 20.0
 STEADY_SECONDS_AFTER_RESTART = 40.0
-# A service that has been in trouble for so long, in spite of restarts, will not recover by itself.
+# A service that has not worked for this long, in spite of restarts, will not recover by itself.
 LOST_SECONDS = 1800.0
-# Between two looks. After more the whole machine has stood still, and nothing is known about its services.
+# Between two checks. If more time has passed, the whole machine stood still, and nothing is known about its services.
 GAP_SECONDS = 60.0
 
 
@@ -44,7 +44,7 @@ class Unit:
     Attributes:
         since: when it became active.
         restarts: how often systemd has started it again after it ended by itself.
-        spoke: when it last told systemd's watchdog that it lives.
+        spoke: when it last notified systemd's watchdog.
     """
 
     active_state: str
@@ -55,10 +55,10 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one look has shown.
+    """The result of one check.
 
     Attributes:
-        troubles: what is wrong with a service, by its name. No entry: it does its work.
+        troubles: what is wrong with a service, by its name. A service without an entry works.
         hung: the services that have to be restarted, and why.
         lost: the services for which restarts have not helped.
     """
@@ -70,7 +70,7 @@ class Verdict:
 
 @dataclass
 class _Pulse:
-    """The latest sign of life of a service, when it changed, and when nothing was wrong with the service."""
+    """The latest sign of life of a service, when it changed, and when the service last worked."""
 
     sign: Hashable = None
     changed: float = -math.inf
@@ -96,8 +96,8 @@ class ServiceHealth:
     ) -> Verdict:
         """Judge every service by its unit and its latest sign of life.
 
-        `obstacle`: what keeps services from their work or their signs from being seen, such as a database that does not
-        answer. Nothing is restarted for that, nor until they have had time to recover from it.
+        `obstacle`: what keeps services from working, or their signs of life from being seen, such as a database that
+        does not answer. No service is restarted meanwhile, nor before it has had time to recover.
         """
         if self._last_look is not None and now - self._last_look > GAP_SECONDS:
             self._sound_since = None
@@ -111,7 +111,7 @@ class ServiceHealth:
             unit, pulse = units[service.name], self._pulses[service.name]
             sign = signs.get(service.name)
             if sign is not None and sign != pulse.sign:
-                # The first one that is seen may be the last of a process that is gone.
+                # The first sign that is seen may be the last one of a process that is gone.
                 pulse.changed = now if pulse.sign is not None else -math.inf
                 pulse.sign = sign
             trouble = _trouble(now, service, unit, pulse)

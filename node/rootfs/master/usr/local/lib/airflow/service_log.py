@@ -1,4 +1,4 @@
-"""A service's journal: one JSON object per line, and a failure when it begins and when it ends."""
+"""A service's journal: one JSON object per line. A failure is logged when it begins and when it ends."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ WARNING = "<4>"
 
 
 class ServiceLog:
-    """Tells what happens. Times are seconds of a clock that only goes forward."""
+    """Logs what happens. Times are seconds of a monotonic clock."""
 
     def __init__(self, write: Callable[[str], None] = boot_step.say) -> None:
         self._write = write
         self._failing: dict[str, float] = {}
 
     def failed(self, now: float, what: str, error: object) -> None:
-        """Something failed: said when it begins."""
+        """Something failed: logged when the failure begins."""
         if what not in self._failing:
             self._failing[what] = now
             self.warning(f"{what} failed", error=boot_step.one_line(error))
 
     def worked(self, now: float, what: str) -> None:
-        """It works: said when it had failed."""
+        """It works: logged if it had failed before."""
         if what in self._failing:
             self.event(f"{what} works again", after_seconds=round(now - self._failing.pop(what), 1))
 
     def event(self, event: str, **facts: Any) -> None:
-        """Say what happened."""
+        """Log what happened."""
         self._write(json.dumps({"event": event, **facts}, ensure_ascii=False))
 
     def warning(self, event: str, **facts: Any) -> None:
-        """Say what somebody should look at."""
+        """Log something that a person should look at."""
         self._write(WARNING + json.dumps({"event": event, **facts}, ensure_ascii=False))

@@ -24,11 +24,11 @@ def look(services: Sequence[Service]) -> dict[str, Unit]:
     try:
         return {service.name: _unit(by_id[service.unit]) for service in services}
     except (KeyError, ValueError) as error:
-        raise SystemdError(f"systemctl show does not tell everything: {error!r}") from error
+        raise SystemdError(f"systemctl show lacks a unit or a property: {error!r}") from error
 
 
 def restart(service: Service) -> None:
-    """Have it stopped, killed if that takes too long, and started again; nothing here waits for it."""
+    """Have systemd stop it, kill it if that takes too long, and start it again; does not wait for that."""
     _systemctl("restart", "--no-block", service.unit)
 
 

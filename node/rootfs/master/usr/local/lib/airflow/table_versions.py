@@ -1,4 +1,4 @@
-"""How far the tables are migrated, and whether the Airflow of this node knows that version."""
+"""The version to which the tables are migrated, and whether the Airflow of this node knows it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 from boot_step import StepFailedError
 from psycopg import sql
 
-# Where Airflow and its auth manager note the version of their tables, and where their packages keep the migrations.
+# Tables in which Airflow and its auth manager store their versions, and the folders of their migrations.
 MIGRATIONS = {"alembic_version": "migrations/versions", "alembic_version_fab": "providers/fab/migrations/versions"}
 
 

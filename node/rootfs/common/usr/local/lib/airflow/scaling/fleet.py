@@ -19,8 +19,8 @@ class Fleet:
             already, and they tell too late to be counted on or chosen.
         retired: they can be taken back. The group counts them until they go.
         ending: they take no more tasks, cannot be taken back, and the group still counts them: they leave on their own
-            account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, or are unavailable.
-            Or they are in a state of another release.
+            account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, are unavailable, or
+            are in a state of another release.
         staying: instances in service that do not have to end.
     """
 
@@ -46,8 +46,7 @@ class Fleet:
     def held_places(self) -> int:
         """Places in the group that those hold who take no tasks any more, for as long as their last ones take.
 
-        One without a task leaves the group within seconds, or is back at work; but an unavailable one only after
-        minutes.
+        A worker without a task leaves the group or is back at work within seconds; an unavailable one takes minutes.
         """
         return sum(worker.active > 0 and worker.state != UNAVAILABLE for worker in self.ending) + len(self.unavailable)
 

@@ -10,14 +10,14 @@ STARTING = "starting"
 WORKING = "working"
 # Consumes nothing more, finishes what it has, and can be taken back until it leaves.
 RETIRED = "retired"
-# Takes no tasks, because they would fail there. Back at work when that is over, and replaced if it is not.
+# Takes no tasks, because they would fail there. Goes back to work when the reason is gone, and is replaced if it stays.
 UNAVAILABLE = "unavailable"
 # Tasks of these two end with them, or before, and they take no others. The one has to end, the other wants to.
 DRAINING = "draining"
 LEAVING = "leaving"
-# It should take tasks and does not. Its last ones finish, then it starts anew: until then its place is held.
+# Should take tasks and does not. Is restarted when its last task has ended; until then it keeps its place.
 NOT_CONSUMING = "not-consuming"
-# The report of another release may have none.
+# The report of another release may lack the state.
 UNKNOWN = "unknown"
 
 
@@ -52,7 +52,7 @@ class Group:
     """Sizes of an Auto Scaling group, in instances.
 
     Attributes:
-        instances: all that it lists, with those that boot, and those that leave and still finish their tasks.
+        instances: all that it lists, including those that boot and those that still finish tasks before they end.
     """
 
     minimum: int
@@ -86,8 +86,8 @@ class Worker:
     def takes_no_more(self) -> bool:
         """Whether it takes no more tasks and no master can take it back.
 
-        Of a state that this release does not know that is assumed: then nothing waits for such a worker, it is neither
-        retired nor recalled, and its tasks are not counted as work for others.
+        This is assumed of a state that this release does not know. So no task is expected to wait for such a worker, it
+        is neither retired nor recalled, and its tasks are not counted as work for others.
         """
         return self.state not in (STARTING, WORKING, RETIRED)
 

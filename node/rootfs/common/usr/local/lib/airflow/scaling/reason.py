@@ -28,7 +28,7 @@ def ending(count: int) -> str:
 
 
 def unavailable(instances: Sequence[str]) -> str:
-    """Which workers would fail their tasks, by their own account."""
+    """Which workers report that tasks would fail on them."""
     return f"{named(instances)} cannot take tasks" if instances else ""
 
 

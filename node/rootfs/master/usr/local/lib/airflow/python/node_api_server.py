@@ -25,8 +25,8 @@ ANY_REQUEST = {
 class Worker(AirflowUvicornWorker):
     """A process that answers the first call of a task as fast as any other.
 
-    Airflow builds the execution API at the first call, in each process: seconds of computing, in which the process
-    answers nobody else, and the callers give up and call again.
+    In each process, Airflow builds the execution API at the first call. That takes seconds, in which the process
+    answers no other call, and callers time out and retry.
     """
 
     @classmethod

@@ -15,7 +15,7 @@ from lifecycle.action import DONE, Outcome, Result
 from lifecycle.situation import Situation
 from lifecycle.timer import Pace
 
-# A look at a pool of 200 workers takes some milliseconds of the broker.
+# Reading a pool of 200 workers takes the broker some milliseconds.
 NEIGHBOURS_SECONDS = 15.0
 
 
@@ -24,7 +24,7 @@ class Bulletin:
     """What the board says; None for what it does not, or what cannot be read.
 
     Attributes:
-        outlier: why this worker, of its whole pool, is at fault when tasks fail at once on it.
+        outlier: why this worker is at fault for tasks that fail at once on it; None if it is not.
         problem: why nothing could be read.
         faults: single entries that could not be read: what is wrong, by key.
     """
@@ -52,7 +52,7 @@ class BoardVisit:
         """Say how the worker is, and read the rest."""
         load = None
         if seen is not None:
-            # Tasks go on while a worker says nothing.
+            # Tasks keep running while the worker writes no state.
             load = seen.running if seen.load is None else seen.load
         worker = seen.worker if seen is not None else None
         report = Report(
@@ -88,7 +88,8 @@ class BoardVisit:
     def _outlier(self, own: Report, now: float) -> str | None:
         """Why this worker and not its tasks is at fault for their failures.
 
-        Neighbours are read only where that may be so: where a DAG fails, all workers of a large pool would read all.
+        Reads the neighbours' reports only when this may be so, and not often: when a DAG fails everywhere, every worker
+        of a large pool would read those of all others.
         """
         if not outlier.is_suspect(own) or not self._neighbours.is_due(now):
             return None

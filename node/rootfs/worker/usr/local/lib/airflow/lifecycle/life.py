@@ -29,11 +29,11 @@ class State(StrEnum):
     STARTING = "starting"
     WORKING = "working"
     NOT_CONSUMING = "not-consuming"
-    """Should take tasks and does not; is restarted when those that it runs have ended."""
+    """Should take tasks and does not; is restarted when the tasks that it runs have ended."""
     RETIRED = "retired"
     """Takes no more tasks, finishes those it has; may be called back."""
     UNAVAILABLE = "unavailable"
-    """The same, because tasks would fail here; ends when the reason does, or the node is replaced."""
+    """Takes no tasks, because they would fail here; until the reason is gone, or the node is replaced."""
     LEAVING = "leaving"
     """Its own decision: it is stopped, with nothing left to do; may be refused."""
     DRAINING = "draining"
@@ -86,7 +86,7 @@ class Life:
 
     @property
     def trouble(self) -> str | None:
-        """Why the worker does not consume, or why tasks would fail here; None if it is sound."""
+        """Why the worker does not consume, or why tasks would fail here; None if neither is so."""
         return self._watchdog.not_consuming or self.unavailable
 
     def decide(self, seen: Situation) -> list[Action]:
@@ -133,7 +133,7 @@ class Life:
     def _rest_or_work(self, seen: Situation) -> list[Action]:
         rested = self.rests
         why = self._follow_retirement(seen)
-        # With no more tasks there is nothing more to tell an outlier by: it is one until it is replaced.
+        # Without tasks nothing shows whether an outlier has recovered: it stays one until it is replaced.
         self._outlier = self._outlier or seen.outlier
         unavailable = self._outlier or self._pressure.reason(seen.resources, seen.now)
         if unavailable is None and self.unavailable is not None:
@@ -144,7 +144,7 @@ class Life:
         return [Action(Kind.RETIRE, unavailable or why) if self.rests else Action(Kind.RECALL, why)]
 
     def _follow_retirement(self, seen: Situation) -> str:
-        """Do what the masters want; why they want it."""
+        """Retire or return to work as the masters ask; returns the reason."""
         if seen.retired is not None:
             self._asked_about_retirement = seen.now
         silence = seen.now - self._asked_about_retirement
@@ -155,7 +155,7 @@ class Life:
             self.retired = seen.retired
         elif silence >= RETIREMENT_SECONDS:
             self.retired = False
-            return f"no word from the masters for {silence:.0f} s"
+            return f"nothing has been heard from the masters for {silence:.0f} s"
         if self.retired:
             return "the masters have retired this worker: its pool has more than it needs"
         return "the masters want this worker back"

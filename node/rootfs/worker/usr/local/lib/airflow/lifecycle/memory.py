@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-# Twice of what it may need.
+# Twice as much as it can need.
 ROOM_BYTES = 512
 
 
@@ -49,9 +49,9 @@ class Memory:
         return replace(self, boot_noted=True)
 
     def write(self, path: Path) -> None:
-        """Keep it; OSError if there is no room. One that was written before is always overwritten: it never grows.
+        """Write it; OSError if there is no space. A file that exists can always be overwritten, because it never grows.
 
-        The file is whole at any moment: the kernel writes so little at once.
+        The file is complete at any moment: the kernel writes so little in one step.
         """
         text = json.dumps(asdict(self)).ljust(ROOM_BYTES)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb", buffering=0) as file:
@@ -60,7 +60,7 @@ class Memory:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What was kept; an empty memory where there is none that can be read. A field that is missing was not so."""
+        """What was written; an empty memory if nothing can be read. A missing field means that it was not set."""
         try:
             kept = json.loads(path.read_text())
             return cls(

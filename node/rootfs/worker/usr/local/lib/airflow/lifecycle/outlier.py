@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-# Fewer may be chance.
+# With fewer tasks it may be chance.
 LEAST_TASKS = 5
 OUTLIERS_SHARE = 0.5
-# Of the neighbours' tasks together. More means that the tasks are at fault, or what all workers need.
+# Of all neighbours' tasks together. If more fail, the cause is in the tasks, or in something that all workers use.
 NEIGHBOURS_SHARE = 0.1
 
 
@@ -26,7 +26,7 @@ class Outcomes(Protocol):
 
 
 def is_suspect(own: Outcomes) -> bool:
-    """Whether most of its tasks have failed at once; the reason may be theirs."""
+    """Whether most of its tasks have failed at once; the tasks themselves may be at fault."""
     return own.failed_at_once >= LEAST_TASKS and _share(own.failed_at_once, own.others) >= OUTLIERS_SHARE
 
 

@@ -1,6 +1,7 @@
 """Whether the node has room for another task, on its disk and in its memory.
 
-The word is Kubernetes': https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+Kubernetes calls the lack of it pressure:
+https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lifecycle.timer import Lasting
 DISKS = (Path("/"), Path("/var/lib/airflow"))
 MEMINFO = Path("/proc/meminfo")
 GIB = 1 << 30
-# This share has to be left, or this much, whichever is less: five percent of a large disk is room enough.
+# This share has to be free, or this many bytes, whichever is less: five percent of a large disk is more than needed.
 RESERVED_SHARE = 0.05
 RESERVED_DISK_BYTES, RESERVED_MEMORY_BYTES = 2 * GIB, 1 * GIB
 # A short peak is no reason to launch another worker, and a worker that goes back to work needs room that lasts.
@@ -30,8 +31,8 @@ class Resource:
 
     Attributes:
         name: what it is, for a sentence.
-        unit: of the other three, "bytes" or "inodes".
-        reserve: with less than this left a task is likely to fail.
+        unit: the unit of the following three, "bytes" or "inodes".
+        reserve: with less than this free, a task is likely to fail.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Resource:
 
 
 class Pressure:
-    """Pure. Remembers what it has told to be short: that stays so until twice the reserve is free."""
+    """Pure. Remembers which resources it has reported as short: each stays so until twice its reserve is free."""
 
     def __init__(self) -> None:
         self._short: dict[tuple[str, str], Resource] = {}
@@ -57,7 +58,7 @@ class Pressure:
         self._reason: str | None = None
 
     def reason(self, resources: Sequence[Resource], now: float) -> str | None:
-        """Why the node has no room for another task; None if it has, or while that may be a matter of seconds."""
+        """Why the node has no room for another task; None if it has, or if the lack may last only seconds."""
         self._short = {(each.name, each.unit): each for each in resources if self._is_short(each)}
         lasting = self._lasting.seconds(bool(self._short), now)
         over = self._over.seconds(not self._short, now)
@@ -73,7 +74,7 @@ class Pressure:
 
 
 def look(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resource, ...]:
-    """What the node has now. A directory that is not there is left out."""
+    """The node's resources now. A directory that does not exist is left out."""
     found: dict[int, Path] = {}
     for path in filter(Path.exists, disks):
         found.setdefault(path.stat().st_dev, path)
@@ -82,11 +83,11 @@ def look(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resour
 
 def _disk(path: Path) -> Iterator[Resource]:
     seen = os.statvfs(path)
-    # What only root may use (f_bfree, f_ffree) does not count: tasks are another user's.
+    # Space that only root may use (in f_bfree, f_ffree) does not count: tasks run as another user.
     size = seen.f_blocks * seen.f_frsize
     reserve = min(RESERVED_SHARE * size, RESERVED_DISK_BYTES)
     yield Resource(name=f"the disk at {path}", free=seen.f_bavail * seen.f_frsize, size=size, reserve=reserve)
-    # 0 is what a file system says that has no fixed number of them.
+    # A file system without a fixed number of inodes reports 0.
     if inodes := seen.f_files:
         reserve = RESERVED_SHARE * inodes
         yield Resource(name=f"the disk at {path}", unit="inodes", free=seen.f_favail, size=inodes, reserve=reserve)

@@ -48,8 +48,8 @@ class Worker:
         queues: those that it consumes now.
         reserved: tasks that it has taken and not started.
         tasks: those that it runs, each by its name.
-        failed_at_once: tasks of the last minutes that did.
-        others: all others of the last minutes.
+        failed_at_once: number of tasks that failed at once in the last minutes.
+        others: number of all other tasks of the last minutes.
     """
 
     age_seconds: float
@@ -84,8 +84,8 @@ class Situation:
         retired: whether the masters want the worker to take no more tasks; None if the board cannot be read.
         group: the group's sizes, as far as they are known.
         queued: messages in the worker's queues; None if the board cannot be read.
-        outlier: why the worker is at fault when tasks fail at once on it.
-        resources: what is left of disk and memory; nothing where that cannot be told.
+        outlier: why the worker is at fault for tasks that fail at once on it; None if it is not.
+        resources: free disk and memory; empty if they cannot be read.
     """
 
     now: float

@@ -1,6 +1,6 @@
-"""Notices a worker that only looks as if it worked.
+"""Notices a worker that runs but does not work.
 
-It acts when nothing runs on the node, and never otherwise. Until then the masters learn that it takes no tasks.
+It acts only when no task runs on the node. Until then the masters learn from the worker's state that it takes no tasks.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.situation import Situation, Worker
 from lifecycle.timer import Lasting, Pace
 
-# For so long the broker answers this service, and a worker that should consume has no queue, takes nothing from those
-# that hold work although it has free slots, or says nothing. Celery tries to reconnect every half minute or more often.
+# How long the broker answers this service while a worker that should consume has no queue, takes nothing from queues
+# that hold work although it has free slots, or writes no state. Celery tries to reconnect at least every half minute.
 NOT_CONSUMING_SECONDS = 60.0
 # A worker needs 20 s to become ready; installing and unpacking are over when it starts.
 NOT_READY_SECONDS = 600.0
 # Longer than any failover of the broker. A new node may stand where the network is sound.
 BROKER_LOST_SECONDS = 900.0
-# A restart empties the temporary folders of a worker's service, and may mend more; once is enough.
+# A restart empties the temporary folders of the worker's service, and may solve other problems; once is enough.
 UNAVAILABLE_SECONDS = 60.0
-# Room for tasks that has not come back by then does not come back by itself.
+# A lack of disk or memory that has lasted this long does not end by itself.
 REPLACE_UNAVAILABLE_SECONDS = 600.0
 # After a report that failed. One that the group has taken is not repeated: it may have reasons to wait, and where a
 # whole region has lost its broker, every idle worker reports.
@@ -26,7 +26,7 @@ REPORT_AGAIN_SECONDS = 300.0
 
 
 class Watchdog:
-    """Pure: it is told what is seen, and says what to do.
+    """Pure: takes observations and returns actions.
 
     Attributes:
         not_consuming: why the worker is believed to take no tasks although it should; None if it is not.
@@ -58,7 +58,7 @@ class Watchdog:
         if unavailable_for >= REPLACE_UNAVAILABLE_SECONDS:
             report = f"it has taken no tasks for {unavailable_for:.0f} s: {unavailable}"
         elif unavailable_for >= UNAVAILABLE_SECONDS and not self._restarted_unavailable:
-            restart = f"a restart may mend what keeps it from taking tasks: {unavailable}"
+            restart = f"a restart may remove what keeps it from taking tasks: {unavailable}"
         self._reported = self._reported and report is not None
         if seen.running != 0 or seen.unit is None:
             return []
@@ -96,7 +96,8 @@ class Watchdog:
     def _is_deaf(self, worker: Worker, seen: Situation) -> bool:
         """Whether it takes nothing although it could.
 
-        Another worker may have taken what waited: so, once it is believed, only a new task shows otherwise.
+        The waiting tasks may have been taken by another worker. So once a worker counts as deaf, only a new task on it
+        shows that it is not.
         """
         tasks = frozenset(worker.tasks)
         takes, self._tasks = bool(tasks - self._tasks), tasks

@@ -78,7 +78,7 @@ class WorkerUnit:
         try:
             return self._run(["systemctl", *arguments])
         except (OSError, subprocess.TimeoutExpired):
-            # Also where no process can be started: memory or process numbers have run out.
+            # Also if no process can be started because memory or process ids have run out.
             return None
 
 

@@ -1,4 +1,4 @@
-"""Limits Celery's remote control to what the executor needs and to questions.
+"""Limits Celery's remote control to inspections and to what the executor needs.
 
 Every task can reach the broker, and a command sent there reaches all workers: one `shutdown` would stop them all, one
 `revoke` with `terminate` would end somebody else's task. Celery imports this into the worker's main process, as one of
@@ -17,11 +17,11 @@ from kombu import pidbox
 QUESTIONS = frozenset(
     ("active", "active_queues", "ping", "query_task", "registered", "reserved", "revoked", "scheduled", "stats")
 )
-# The executor sends it for each task that it gives up, with the signal's name even where nothing is to be ended.
+# The executor sends it for each task that it gives up, always with a signal's name, although no process is to be ended.
 REVOKE = "revoke"
 # Ids per revoke: while the worker writes them into the result database, it does nothing else.
 MOST_REVOKED = 100
-# Of what a sender may write, in a log line.
+# How much of a sender's text a log line shows.
 SHOWN_CHARACTERS = 200
 
 logger = get_logger(__name__)
@@ -33,8 +33,8 @@ class RemoteControl(pidbox.Node):
     def handle_message(self, body: Any, message: Any = None) -> Any:
         """Answer a command that is for this worker.
 
-        Celery's own way adopts the sender's clock, which may be no number, and compares the worker's name with the
-        sender's pattern, which may take for ever.
+        Celery's own method adopts the sender's clock, which may not be a number, and matches the worker's name against
+        the sender's pattern, which may take for ever.
         """
         del message
         if not _is_command(body):
@@ -47,7 +47,7 @@ class RemoteControl(pidbox.Node):
         )
 
     def handle(self, method: str, arguments: Any = None) -> Any:
-        """Do what is allowed; otherwise say why not, in the log and to the sender."""
+        """Do what is allowed; otherwise tell the log and the sender why not."""
         arguments = arguments or {}
         why = _objection(method, arguments)
         if why is None:

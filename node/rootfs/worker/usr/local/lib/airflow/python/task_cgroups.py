@@ -1,8 +1,8 @@
-"""Ends what tasks leave behind: processes in the background, in sessions of their own, or whose supervisor was killed.
+"""Kills processes that tasks leave behind: in the background, in sessions of their own, or of a killed supervisor.
 
 Each process of Celery's pool supervises one task at a time, in a cgroup of its own. Whatever the task starts belongs to
-that cgroup, wherever its parents have gone. When the task has ended, the supervisor kills what is left there. When the
-supervisor itself has gone, to the kernel for lack of memory as a rule, Celery's main process kills all that it has
+that cgroup, whatever became of its parents. When the task has ended, the supervisor kills what is left there. When the
+supervisor itself is gone, usually killed by the kernel for lack of memory, Celery's main process kills all that it has
 left, before Celery reports the task as failed and Airflow may run it again.
 """
 
@@ -24,7 +24,7 @@ from celery.utils.log import get_logger
 CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "supervisor-"
 PERIOD_SECONDS = 1.0
-# A process in the midst of a disk's or a network file system's answer dies when that has come.
+# A process that waits for a disk or a network file system dies only when that answers.
 DEATH_SECONDS = 5.0
 LOOK_SECONDS = 0.01
 
@@ -88,7 +88,7 @@ class TaskCgroups:
         return self._parent / f"{PREFIX}{supervisor}"
 
     def _lives(self, supervisor: int) -> bool:
-        """Whether the number is still that of a process of the pool, and not a dead one's or a later process's."""
+        """Whether the id still belongs to a living process of the pool, not to a dead one or to a later process."""
         try:
             stat = Path(f"/proc/{supervisor}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
@@ -99,7 +99,7 @@ class TaskCgroups:
 
 
 def _kill(cgroup: Path, *, spare: int = 0) -> list[str]:
-    """Kill until nobody is left: what is about to fork may do so once more."""
+    """Kill until no process is left: one that is about to fork may still do so once."""
     killed: dict[int, str] = {}
     deadline = time.monotonic() + DEATH_SECONDS
     while left := [pid for pid in _members(cgroup) if pid != spare]:
@@ -114,9 +114,9 @@ def _kill(cgroup: Path, *, spare: int = 0) -> list[str]:
 
 
 def _members(cgroup: Path) -> Iterator[int]:
-    """The living processes in the cgroup and in those that a task has made below it."""
+    """The living processes in the cgroup and in those that a task has created below it."""
     for file in cgroup.rglob("cgroup.procs"):
-        # It may go while it is read.
+        # The cgroup may be removed while it is read.
         with suppress(OSError):
             # Zero stands for a process of another PID namespace.
             yield from (pid for pid in map(int, file.read_text().split()) if pid)
@@ -138,13 +138,13 @@ def _remove(cgroup: Path) -> None:
 
 class _Pool(asynpool.AsynPool):
     def process_flush_queues(self, proc: Any) -> None:
-        """What Celery does first about a process of the pool that has ended. Its task is reported as failed later."""
+        """Celery's first step after a process of the pool has ended. It reports the task as failed later."""
         _end_abandoned()
         super().process_flush_queues(proc)
 
 
 class TaskPool(prefork.TaskPool):
-    """Celery's own pool of processes, which leaves nothing behind of one that is gone."""
+    """Celery's own pool of processes, which also kills what a process that is gone has left behind."""
 
     Pool = _Pool
 
@@ -162,7 +162,7 @@ def _install(sender: Any, **_: Any) -> None:
     try:
         _cgroups = TaskCgroups(own_cgroup(CGROUPS))
     except OSError as error:
-        logger.warning("What tasks leave behind is not ended: %s", error)
+        logger.warning("Processes that tasks leave behind will not be killed: %s", error)
         return
     sender.pool_cls = TaskPool
 
@@ -173,7 +173,7 @@ def _enter(**_: Any) -> None:
         try:
             _cgroups.enter()
         except OSError as error:
-            logger.warning("What tasks leave behind is not ended when they end: %s", error)
+            logger.warning("Processes that tasks leave behind will not be killed when the tasks end: %s", error)
 
 
 @task_postrun.connect
@@ -184,7 +184,7 @@ def _end_rest(**_: Any) -> None:
 
 @worker_ready.connect
 def _watch(**_: Any) -> None:
-    """Celery's main thread may wait for the broker for long, while Airflow misses the task's heartbeat."""
+    """In a thread: Celery's main thread may wait long for the broker, until Airflow misses the task's heartbeat."""
     if _cgroups is not None:
         threading.Thread(target=_watch_for_ever, daemon=True).start()
 
@@ -201,7 +201,7 @@ def _end_abandoned() -> None:
             ended = _cgroups.end_abandoned() if _cgroups is not None else {}
     except Exception:
         # Whatever it was: an error here would end Celery's pool.
-        logger.exception("What tasks have left behind could not be ended.")
+        logger.exception("Processes that tasks have left behind could not be killed.")
         return
     for supervisor, killed in ended.items():
         logger.warning("The task supervisor %d is gone; killed what it left behind: %s.", supervisor, ", ".join(killed))

@@ -1,7 +1,7 @@
 """Counts how this worker's tasks end: how many have failed at once lately, and how many have not.
 
-A task ends in a process of Celery's pool, which supervises it, and is counted in Celery's main process. Between them is
-a pipe, one byte to a task: nothing in it is ever half written, and whoever is killed leaves nothing locked.
+A task ends in the process of Celery's pool that supervises it, and is counted in Celery's main process. A pipe connects
+them, with one byte for each task: no entry can be half written, and a killed process leaves no lock behind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from celery.signals import task_postrun, task_prerun
 
 # Airflow needs some seconds to start a task, on a busy machine twenty. What fails within this time has hardly begun.
 AT_ONCE_SECONDS = 30.0
-# What is older says nothing about the worker as it is now.
+# Older outcomes say nothing about the worker's present condition.
 WINDOW_SECONDS = 600.0
 FAILED_AT_ONCE, OTHER = b"f", b"o"
 # As many as the pipe holds.
@@ -35,9 +35,9 @@ class _Supervised:
 
 
 def noting_state(wait: Callable[..., int]) -> Callable[..., int]:
-    """Airflow's own wait for the end of a task's process, after which it knows the task's state.
+    """Wraps Airflow's wait for the end of a task's process, after which the supervisor knows the task's state.
 
-    Celery is not told: to it a task has succeeded when its supervisor has done its work.
+    Celery does not learn it: for Celery a task has succeeded when its supervisor has done its work.
     """
 
     @wraps(wait)
@@ -56,7 +56,7 @@ def _begin(**_: Any) -> None:
 
 @task_postrun.connect
 def _end(state: str, **_: Any) -> None:
-    # Ignored is what another worker runs already.
+    # Celery ignores a message whose task another worker runs already.
     if state == "IGNORED":
         return
     failed = _Supervised.failed or state == "FAILURE"
@@ -73,7 +73,7 @@ class RecentOutcomes:
         self._ended: deque[tuple[float, bool]] = deque()
 
     def count(self, now: float) -> tuple[int, int]:
-        """How many have failed at once, and how many others there were. `now` is of a clock that only goes forward."""
+        """How many have failed at once, and how many others there were. `now` is of a monotonic clock."""
         with suppress(BlockingIOError):
             self._ended.extend((now, byte == FAILED_AT_ONCE[0]) for byte in os.read(self._reader, MOST_BYTES))
         while self._ended and self._ended[0][0] < now - WINDOW_SECONDS:

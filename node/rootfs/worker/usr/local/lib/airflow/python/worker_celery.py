@@ -1,4 +1,4 @@
-"""What a worker tells Celery: what every node does, and modules that watch what it consumes, obeys and finishes."""
+"""Celery's settings on a worker: those of every node, and modules for its messages, commands, tasks and state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORKER_MODULES = ("worker_report", "worker_messages", "remote_control", "task_cg
 CONFIG = {
     **node_celery.CONFIG,
     "imports": (*node_celery.CONFIG.get("imports", ()), *WORKER_MODULES),
-    # worker_report knows which slots are free. What Celery does to take not too much after a lost connection leaves
-    # most slots of a worker whose tasks take long empty for hours: it gives back one for each task that ends.
+    # worker_report knows which slots are free. Celery's own limit after a lost connection would leave most slots of a
+    # worker with long tasks empty for hours: it returns one slot for each task that ends.
     "worker_enable_prefetch_count_reduction": False,
 }

@@ -1,7 +1,7 @@
 """Drops messages that are not Airflow's before Celery reads them.
 
-Every task can write to the broker. Where Celery does not expect what it finds in a message, the worker's main process
-ends, its tasks with it; a message whose task had not started goes back to its queue then, and ends the next worker.
+Every task can write to the broker. Unexpected contents of a message can make the worker's main process exit, and its
+tasks with it. A message whose task had not started then goes back to its queue and stops the next worker.
 Celery imports this into the worker's main process, as one of its `imports`.
 """
 
@@ -16,15 +16,15 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.json import loads
 
 TASK = "execute_workload"
-# Queues of Celery's remote control; no worker pool may have one of such a name.
+# Queues of Celery's remote control; no queue of a worker pool may have such a name.
 CONTROL_SUFFIX = ".pidbox"
-# The result database's column.
+# The length of the column in the result database.
 LONGEST_ID = 155
 # Airflow's executor uses none of them. Some make the worker keep the message in its memory, others start tasks.
 UNUSED_HEADERS = ("eta", "expires", "group", "shadow", "stamped_headers", "stamps", "compression")
 TEXT_HEADERS = ("root_id", "parent_id", "argsrepr", "kwargsrepr", "origin")
 ADDRESS = ("exchange", "routing_key")
-# What reading somebody else's JSON raises: it may be nested too deeply, or name a type that its value does not fit.
+# Raised by reading untrusted JSON: it may be nested too deeply, or name a type that does not fit its value.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 # Pool processes and tasks are forked from the process that imports this.
 WORKER_PID = os.getpid()

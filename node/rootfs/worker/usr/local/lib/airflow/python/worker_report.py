@@ -124,9 +124,9 @@ def _remember_busy_processes(pool: Any) -> None:
 
 
 def _take_what_can_start(consumer: Any) -> None:
-    """Have it take a message when it has a slot for it; what it cannot start at once is somebody else's.
+    """Take a message only if a slot is free; what cannot start here at once is left to other workers.
 
-    Celery counts the messages of one connection, and forgets the tasks that run since before.
+    Celery counts the messages of one connection only, and forgets tasks that have been running since an earlier one.
     """
     qos = consumer.task_consumer.channel.qos
     may_consume = qos.can_consume
@@ -157,7 +157,7 @@ def task_name(arguments: Any) -> str:
 
 
 def _long(active: Iterable[Any]) -> int:
-    """Tasks that run and will not fail at once any more."""
+    """How many tasks have been running for too long to fail at once."""
     now = time.time()
     return sum(now - request.time_start > task_outcomes.AT_ONCE_SECONDS for request in active if request.time_start)
 
