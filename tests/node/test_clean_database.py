@@ -148,7 +148,7 @@ def test_only_one_of_two_masters_cleans(metadata: Metadata, results: Metadata, a
 
 
 def test_the_clean_up_shares_its_lock_with_no_other_program():
-    assert clean_database.LOCK not in {load("prepare-database").LOCK, module("metadata_database").LOCK}
+    assert clean_database.LOCK not in {module("database_lock").LOCK, module("metadata_database").LOCK}
 
 
 def test_one_part_that_fails_does_not_keep_the_other_from_its_work(
@@ -219,7 +219,7 @@ def test_the_clean_up_stops_when_the_lock_is_lost(
         look(deadline)
 
     monkeypatch.setattr(clean_database, "in_time", cut)
-    with pytest.raises(clean_database.StepFailedError, match="the lock is lost"):
+    with pytest.raises(clean_database.StepFailedError, match="the lock was lost"):
         clean_database.clean(environment(metadata, results))
 
 
