@@ -18,7 +18,7 @@ from settings import RetentionSettings
 NONCURRENT_DAYS = 30
 """How long an overwritten or deleted object can be brought back."""
 
-# For a log that is rewritten again and again (docs/adr/0021). S3 counts in days, and keeps up to 100 versions.
+# For a log that is rewritten again and again (docs/adr/0026). S3 counts in days, and keeps up to 100 versions.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_NoncurrentVersionExpiration.html
 SURPLUS_DAYS = 1
 NEWEST_VERSIONS = 10
