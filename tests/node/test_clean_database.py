@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import load, module
 
 clean_database = load("clean-database")
+database_lock, table_versions = module("database_lock"), module("table_versions")
 
 # As Celery 5.6 creates them in PostgreSQL.
 RESULTS = """
@@ -53,6 +58,7 @@ def airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         program.write_text(f'#!/bin/sh\necho "$@ with $PGOPTIONS" >>{noted}\n{script}\n')
         program.chmod(0o755)
         monkeypatch.setattr(clean_database, "AIRFLOW", str(program))
+        monkeypatch.setattr(table_versions, "airflow_package", lambda: tmp_path / "package")
         return noted
 
     return command
@@ -145,6 +151,82 @@ def test_only_one_of_two_masters_cleans(metadata: Metadata, results: Metadata, a
     assert not noted.exists()
     clean_database.clean(environment(metadata, results))
     assert noted.exists(), "the lock goes with its holder"
+
+
+@contextmanager
+def preparation(server: postgresql.Server) -> Generator[None]:
+    """What the database step of a booting master holds, in the server's own database."""
+    with server.superuser() as root:
+        root.execute("SELECT pg_advisory_lock(%s)", [database_lock.LOCK])
+        yield
+
+
+def test_nothing_is_cleaned_while_a_master_prepares_the_database(
+    server: postgresql.Server, metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]
+):
+    noted = airflow(":")
+    results.execute(RESULTS)
+    add_results(results, 3, days_ago=8)
+    with preparation(server):
+        assert "nothing is cleaned: a master prepares" in clean_database.clean(environment(metadata, results))
+        assert count(results, "celery_taskmeta") == 3
+    assert not noted.exists()
+
+
+def test_nothing_is_cleaned_where_a_newer_airflow_has_migrated_the_tables(
+    metadata: Metadata, results: Metadata, airflow: Callable[[str], Path], tmp_path: Path
+):
+    noted = airflow(":")
+    folder = tmp_path / "package" / table_versions.MIGRATIONS["alembic_version"]
+    folder.mkdir(parents=True)
+    (folder / "0001_old.py").write_text('revision = "old"\n')
+    metadata.execute("CREATE TABLE alembic_version (version_num text)")
+    metadata.execute("INSERT INTO alembic_version VALUES ('new')")
+    assert "nothing is cleaned: a newer Airflow" in clean_database.clean(environment(metadata, results))
+    assert not noted.exists()
+    metadata.execute("UPDATE alembic_version SET version_num = 'old'")
+    clean_database.clean(environment(metadata, results))
+    assert noted.exists()
+
+
+# As Airflow's database driver does, it notices no signal before the server has answered.
+STATEMENT = """
+import pathlib, signal, psycopg
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+with psycopg.connect({conninfo!r}) as connection:
+    connection.execute("LOCK TABLE job")
+    pathlib.Path({locked!r}).touch()
+    connection.execute("SELECT pg_sleep(600)")
+"""
+
+
+def test_a_migration_gets_the_tables_within_seconds(
+    server: postgresql.Server,
+    metadata: Metadata,
+    results: Metadata,
+    airflow: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    locked, program = tmp_path / "locked", tmp_path / "statement.py"
+    conninfo = clean_database.connection_info(metadata.url, "")
+    program.write_text(STATEMENT.format(conninfo=conninfo, locked=str(locked)))
+    airflow(f"exec {shlex.join([sys.executable, str(program)])}")
+    monkeypatch.setattr(clean_database, "LOOK_SECONDS", 0.2)
+    look = clean_database.in_time
+    with server.superuser() as root:
+
+        def prepare(deadline: float) -> None:
+            if locked.exists():
+                root.execute("SELECT pg_try_advisory_lock(%s)", [database_lock.LOCK])
+            look(deadline)
+
+        monkeypatch.setattr(clean_database, "in_time", prepare)
+        began = time.monotonic()
+        with pytest.raises(clean_database.StepFailedError, match="the metadata database: a master prepares"):
+            clean_database.clean(environment(metadata, results))
+    assert time.monotonic() - began < clean_database.END_SECONDS / 2
+    metadata.execute("SET lock_timeout = '1s'; ALTER TABLE job ADD COLUMN migrated int")
 
 
 def test_the_clean_up_shares_its_lock_with_no_other_program():

@@ -29,6 +29,7 @@ SELECT host(client_addr)
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s
 """
+_IS_HELD = f"SELECT EXISTS ({_HOLDER})"
 _SESSIONS = """
 SELECT step.query, extract(epoch FROM now() - step.query_start)::int,
        blocker.pid, blocker.usename, blocker.application_name, host(blocker.client_addr), blocker.state,
@@ -114,6 +115,12 @@ def locked(connection: psycopg.Connection, progress_seconds: float = PROGRESS_SE
         yield DatabaseLock(connection)
     finally:
         connection.close()
+
+
+def is_held(connection: psycopg.Connection) -> bool:
+    """Whether a master holds the lock; the connection may be to any database of the server."""
+    row = connection.execute(_IS_HELD.encode(), [LOCK]).fetchone()
+    return row is not None and row[0]
 
 
 def _holder(connection: psycopg.Connection) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import database_lock
 import psycopg
-from database_lock import LOCK
 from metadata_database import connect
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -23,13 +23,6 @@ OTHERS = """
       AND latest_heartbeat > now() - make_interval(secs => 60)
       AND latest_heartbeat > start_date + make_interval(secs => 600)
     GROUP BY hostname HAVING count(DISTINCT job_type) = %(number)s
-"""
-# PostgreSQL shows an advisory lock's number as two halves.
-IS_BEING_PREPARED = """
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND (classid::bigint << 32) + objid::bigint = %(lock)s
-    )
 """
 
 
@@ -49,8 +42,7 @@ class Heartbeats:
 
     def is_database_being_prepared(self) -> bool:
         """Whether a master is migrating the database, or checking whether it has to."""
-        row = self._connected().execute(IS_BEING_PREPARED, {"lock": LOCK}).fetchone()
-        return row is not None and row[0]
+        return database_lock.is_held(self._connected())
 
     def has_sound_peer(self) -> bool:
         """Whether all of these services have been at work on another master for some minutes."""
