@@ -291,7 +291,7 @@ def test_the_clean_up_stops_when_the_lock_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ):
     pid = tmp_path / "pid"
-    airflow(SLOW.format(noted=tmp_path / "noted", pid=pid) + " & wait")
+    airflow(SLOW.format(noted=tmp_path / "noted", pid=pid))
     monkeypatch.setattr(clean_database, "LOOK_SECONDS", 0.2)
     look = clean_database.in_time
 

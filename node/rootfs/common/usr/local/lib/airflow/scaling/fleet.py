@@ -18,9 +18,9 @@ class Fleet:
         established: those of them that are in service. The others Auto Scaling is about to put there, or is ending
             already, and they tell too late to be counted on or chosen.
         retired: they can be taken back. The group counts them until they go.
-        ending: they take no more tasks, cannot be taken back, and the group still counts them: they leave on their own
-            account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, are unavailable, or
-            are in a state of another release.
+        ending: they take no more tasks, no master can take them back, and the group still counts them: they leave on
+            their own account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, are
+            unavailable, do not consume, or are in a state of another release.
         staying: instances in service that do not have to end.
     """
 

@@ -23,8 +23,8 @@ def need(pool: Pool, group: Group, *, running: int, queued: int, expected: int, 
 
 
 def ending(count: int) -> str:
-    """Which workers of the group do not count."""
-    return f"{workers(count)} in service {'is' if count == 1 else 'are'} ending" if count else ""
+    """How many workers of the group finish their last tasks and take no others."""
+    return f"{workers(count)} in service {'takes' if count == 1 else 'take'} no more tasks" if count else ""
 
 
 def unavailable(instances: Sequence[str]) -> str:

@@ -92,9 +92,7 @@ def _fault_of_task(message: Any) -> str | None:
     if headers.get("task") != TASK:
         return f"another task than {TASK}"
     task_id = headers.get("id")
-    if not (
-        isinstance(task_id, str) and task_id.isascii() and task_id.isprintable() and 0 < len(task_id) <= LONGEST_ID
-    ):
+    if not isinstance(task_id, str) or not _is_plain(task_id):
         return f"an id that is not a text of 1 to {LONGEST_ID} printable ASCII characters"
     used = [name for name in UNUSED_HEADERS if headers.get(name)]
     if used or headers.get("retries") or headers.get("timelimit") not in UNUSED_TIME_LIMITS:
