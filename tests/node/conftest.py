@@ -8,13 +8,20 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.node import postgresql, redis_server
+from node.roles import Role
+from tests.node import node_root, postgresql, redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import module
 
 aws_request = module("aws_request")
 boot_step = module("boot_step")
 instance_metadata = module("instance_metadata")
+
+
+@pytest.fixture(scope="session")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[Role, Path]:
+    """A root file system for each role, as systemd finds it on a node. No test changes one."""
+    return {role: node_root.build(tmp_path_factory.mktemp(role), role) for role in Role}
 
 
 @pytest.fixture(scope="session")

@@ -1,152 +1,24 @@
 from __future__ import annotations
 
-import itertools
 import json
 import threading
-from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import psycopg
 import pytest
 from psycopg import sql
 
 from tests.node import postgresql
-from tests.node.programs import load
-
-prepare_database = load("prepare-database")
-
-HOSTILE = "p%41@:/#?w& d'\"`$HOME\\é"
-ADMIN_PASSWORD = "adm%'\"\\ $x"
-_numbers = itertools.count(1)
-
-
-@dataclass
-class Cluster:
-    """One Airflow cluster on the server: names of its own, and an admin that is no superuser, as on RDS."""
-
-    server: postgresql.Server
-    name: str
-    password: str = HOSTILE
-    overlaps: list[str] = field(default_factory=list)
-    commands: list[Sequence[str]] = field(default_factory=list)
-    stdin: list[str | None] = field(default_factory=list)
-    exit_codes: dict[str, int] = field(default_factory=dict)
-    losses: list[str] = field(default_factory=list)
-    """The commands during which the lock is lost, once each."""
-    changed_secrets: dict[str, str] = field(default_factory=dict)
-    """The current values of secrets that have changed since this master read them."""
-    package: Path = Path("/nonexistent")
-    busy: threading.Lock = field(default_factory=threading.Lock)
-
-    def environment(self, **changes: str) -> dict[str, str]:
-        """The variables of the unit."""
-        place = f"127.0.0.1:{self.server.port}"
-        secret = quote(self.password, safe="")
-        admin = {"host": "127.0.0.1", "port": self.server.port, "username": self.admin, "password": ADMIN_PASSWORD}
-        return {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self.name}:{secret}@{place}/{self.name}",
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{self.results}:{secret}2@{place}/{self.results}",
-            "NODE_DATABASE_ADMIN": json.dumps(admin),
-            "NODE_ADMIN_PASSWORD": "first admin's",
-            "NODE_CLUSTER": "airflow-prod",
-            "NODE_ARTIFACTS": "0000/airflow.txt",
-            "NODE_SECRETS": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=airflow-prod/database-dsn"
-            " AIRFLOW__CELERY__RESULT_BACKEND=airflow-prod/result-backend",
-        } | changes
-
-    @property
-    def admin(self) -> str:
-        return f"{self.name}_admin"
-
-    @property
-    def results(self) -> str:
-        return f"{self.name}_results"
-
-    def airflow(self, arguments: Sequence[str], stdin: str | None = None, *, commands: object = None) -> int:
-        """Airflow's command line. Its migration, like the real one, fails if two run at a time."""
-        assert commands is not None, "the real one is run by them"
-        if not self.busy.acquire(blocking=False):
-            self.overlaps.append(" ".join(arguments))
-            return 1
-        with self.server.superuser(self.name) as database:
-            try:
-                self.commands.append(arguments)
-                self.stdin.append(stdin)
-                if arguments[0] in self.losses:
-                    self.losses.remove(arguments[0])
-                    assert self.lose_lock()
-                return self.exit_codes.get(arguments[0]) or self._run(database, arguments)
-            finally:
-                self.busy.release()
-
-    def _run(self, database: psycopg.Connection, arguments: Sequence[str]) -> int:
-        if arguments[0] == "db":
-            for table in ("alembic_version", "alembic_version_fab"):
-                database.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} (version_num text)").format(_name(table)))
-                database.execute(sql.SQL("GRANT ALL ON {} TO {}").format(_name(table), _name(self.name)))
-                if not database.execute(sql.SQL("SELECT 1 FROM {}").format(_name(table))).fetchone():
-                    database.execute(sql.SQL("INSERT INTO {} VALUES ('abc')").format(_name(table)))
-            database.execute("CREATE TABLE IF NOT EXISTS ab_role (id int, name text)")
-            database.execute("CREATE TABLE IF NOT EXISTS ab_user_role (user_id int, role_id int)")
-            database.execute(sql.SQL("GRANT ALL ON ab_role, ab_user_role TO {}").format(_name(self.name)))
-        elif arguments[0] == "sync-perm":
-            database.execute("INSERT INTO ab_role VALUES (1, 'Admin')")
-        elif arguments[0] == "users":
-            database.execute("INSERT INTO ab_user_role VALUES (1, 1)")
-        return 0
-
-    def lose_lock(self) -> int:
-        """End the connection that holds the lock, as a failover does; returns how many were ended."""
-        with self.server.superuser() as root:
-            ended = root.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN"
-                " (SELECT pid FROM pg_stat_activity WHERE usename = %s)",
-                [self.admin],
-            ).fetchall()
-        return len(ended)
-
-    def prepare(self, **changes: str) -> str:
-        """Run the step."""
-        environment = self.environment(**changes)
-        variables = {
-            secret: name for name, _, secret in (i.partition("=") for i in environment["NODE_SECRETS"].split())
-        }
-
-        def read(secret: str) -> str:
-            return self.changed_secrets.get(secret, environment[variables[secret]])
-
-        return prepare_database.prepare(environment, self.airflow, read, lambda: self.package)
-
-    @contextmanager
-    def lock(self) -> Generator[Any]:
-        """The lock, as a master holds it."""
-        admin = prepare_database.Account(self.admin, ADMIN_PASSWORD, "127.0.0.1", self.server.port, "postgres")
-        connection = prepare_database.connect(admin, application=prepare_database.LOCK_APPLICATION)
-        with prepare_database.locked(connection) as lock:
-            yield lock
-
-    def opens(self, user: str, password: str, database: str) -> bool:
-        """Whether the password opens the database."""
-        try:
-            self.server.connect(user, password, database).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-
-def _name(text: str) -> sql.Identifier:
-    return sql.Identifier(text)
-
-
-def _migration(package: Path, revision: str, folder: str = "migrations/versions") -> None:
-    """A migration of the installed Airflow."""
-    (package / folder).mkdir(parents=True, exist_ok=True)
-    (package / folder / f"0001_{revision}.py").write_text(f'# It\'s a revision.\nrevision = "{revision}"\n')
+from tests.node.prepared_database import (
+    ADMIN_PASSWORD,
+    HOSTILE,
+    Cluster,
+    add_migration,
+    identifier,
+    numbers,
+    prepare_database,
+)
 
 
 @pytest.fixture
@@ -155,15 +27,15 @@ def cluster(server: postgresql.Server, tmp_path: Path, monkeypatch: pytest.Monke
     # The tests' server speaks no TLS.
     for variable in ("PGSSLMODE", "PGSSLROOTCERT"):
         monkeypatch.delenv(variable, raising=False)
-    found = Cluster(server, f"c{next(_numbers)}", package=tmp_path / "airflow")
+    found = Cluster(server, f"c{next(numbers)}", package=tmp_path / "airflow")
     for folder in ("migrations/versions", "providers/fab/migrations/versions"):
-        _migration(found.package, "abc", folder)
+        add_migration(found.package, "abc", folder)
     with server.superuser() as root:
         statement = sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}")
-        root.execute(statement.format(_name(found.admin), sql.Literal(ADMIN_PASSWORD)))
+        root.execute(statement.format(identifier(found.admin), sql.Literal(ADMIN_PASSWORD)))
         # RDS's admin owns these, too.
         for database in ("postgres", "template1"):
-            root.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(_name(database), _name(found.admin)))
+            root.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(identifier(database), identifier(found.admin)))
     return found
 
 
@@ -193,7 +65,7 @@ def test_the_role_of_the_workers_opens_its_own_database_only(cluster: Cluster):
 
 def test_a_database_that_stays_open_is_named(cluster: Cluster, capsys: pytest.CaptureFixture[str]):
     with cluster.server.superuser() as root:
-        root.execute(sql.SQL("CREATE DATABASE {}").format(_name(f"{cluster.name}_foreign")))
+        root.execute(sql.SQL("CREATE DATABASE {}").format(identifier(f"{cluster.name}_foreign")))
     cluster.prepare()
     assert f"{cluster.results} may also connect to {cluster.name}_foreign" in capsys.readouterr().out
 
@@ -252,7 +124,7 @@ def test_tables_that_were_downgraded_by_hand_are_brought_up_to_date(cluster: Clu
     cluster.prepare()
     with cluster.server.superuser(cluster.name) as database:
         database.execute("UPDATE alembic_version SET version_num = 'older'")
-    _migration(cluster.package, "older")
+    add_migration(cluster.package, "older")
     assert cluster.prepare() != "the database was prepared already"
 
 
@@ -283,7 +155,7 @@ def test_an_old_master_waits_while_the_tables_are_those_of_a_newer_airflow(
 
     def version(number: str) -> None:
         with cluster.server.superuser(cluster.name) as database:
-            database.execute(sql.SQL("UPDATE {} SET version_num = %s").format(_name(table)), [number])
+            database.execute(sql.SQL("UPDATE {} SET version_num = %s").format(identifier(table)), [number])
 
     waits: list[float] = []
 
@@ -374,7 +246,7 @@ def test_a_command_that_fails_is_named(cluster: Cluster, command: str, words: st
 
 def test_an_admin_that_may_not_make_roles_gets_a_sentence(cluster: Cluster):
     with cluster.server.superuser() as root:
-        root.execute(sql.SQL("ALTER ROLE {} NOCREATEROLE").format(_name(cluster.admin)))
+        root.execute(sql.SQL("ALTER ROLE {} NOCREATEROLE").format(identifier(cluster.admin)))
     with pytest.raises(prepare_database.StepFailedError, match="the server refuses a statement: permission denied"):
         cluster.prepare()
 

@@ -42,11 +42,6 @@ WORST_EXPOSURE_OF_OTHERS = 23
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed here")
 
 
-@pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[Role, Path]:
-    return {role: node_root.build(tmp_path_factory.mktemp(role), role) for role in Role}
-
-
 def _analyze(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["systemd-analyze", arguments[0], f"--root={root}", *arguments[1:]]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -320,21 +315,6 @@ def test_masters_tell_the_workers_their_version_when_they_are_in_service(roots: 
     assert settings["User"] == ["airflow"]
 
 
-def test_a_changed_password_is_taken_up_within_two_minutes(roots: dict[Role, Path]):
-    target = (roots[Role.MASTER] / node_root.UNITS / "airflow-node.target").read_text()
-    assert re.search(r"^Wants=.*\bairflow-renew-secrets\.timer\b", target, re.MULTILINE)
-    timer = (roots[Role.MASTER] / node_root.UNITS / "airflow-renew-secrets.timer").read_text()
-    assert "OnCalendar=minutely" in timer
-    assert "AccuracySec=1s" in timer, "systemd's default is a minute more"
-    assert "RandomizedDelaySec=30s" in timer, "not all masters restart their services at once"
-    settings = _settings(roots, Role.MASTER, "renew-secrets")
-    assert not {"Requires", "BindsTo", "PartOf"} & settings.keys(), (
-        "it would be stopped by the restart that it asks for"
-    )
-    assert settings["Environment"] == ["HOME=/opt/airflow"], "libpq may not look for a client certificate in /root"
-    assert "/opt/airflow/venv/.lock-sha256" in settings["ConditionPathExists"], "it would fail while the node boots"
-
-
 def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_it(roots: dict[Role, Path]):
     """What is no service reads it at its next start, as the database step has to: see renew-secrets."""
     root, restarted = roots[Role.MASTER], set(load("renew-secrets").SERVICES)
@@ -349,13 +329,6 @@ def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_i
     assert settings["airflow-renew-secrets.service"]["ReadWritePaths"] == ["/run/airflow"]
 
 
-@pytest.mark.parametrize("role", Role)
-def test_no_timer_waits_for_a_service(roots: dict[Role, Path], role: Role):
-    """Services wait for basic.target, which waits for all timers: systemd would break the cycle by dropping a job."""
-    for timer in (roots[role] / node_root.UNITS).glob("*.timer"):
-        assert not re.search(r"^After=.*\.service", timer.read_text(), re.MULTILINE), timer.name
-
-
 def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(roots: dict[Role, Path]):
     drop_in = roots[Role.MASTER] / node_root.UNITS / "airflow-in-service.service.d/10-publish.conf"
     assert re.search(r"^OnSuccess=.*\bairflow-publish\.service\b", drop_in.read_text(), re.MULTILINE)
@@ -363,43 +336,3 @@ def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(ro
     assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
     assert "OnFailure" not in settings, "other nodes can do without"
     assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-publish.service").exists()
-
-
-@pytest.mark.parametrize("role", Role)
-def test_a_node_shows_every_day_on_its_console_which_updates_it_lacks(roots: dict[Role, Path], role: Role):
-    target = (roots[role] / node_root.UNITS / "airflow-node.target").read_text()
-    assert re.search(r"^Wants=.*\bairflow-updates\.timer\b", target, re.MULTILINE)
-    timer = (roots[role] / node_root.UNITS / "airflow-updates.timer").read_text()
-    assert "OnCalendar=*-*-* 08:00" in timer
-    settings = _settings(roots, role, "updates")
-    assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
-    assert settings["User"] == ["airflow"]
-
-
-def test_masters_clean_the_database_every_night_when_they_have_nothing_else_to_do(roots: dict[Role, Path]):
-    units = roots[Role.MASTER] / node_root.UNITS
-    target = (units / "airflow-node.target").read_text()
-    assert re.search(r"^Wants=.*\bairflow-cleanup\.timer\b", target, re.MULTILINE)
-    timer = (units / "airflow-cleanup.timer").read_text()
-    assert "OnCalendar=*-*-* 04:00" in timer
-    assert "RandomizedDelaySec=2h" in timer
-    settings = _settings(roots, Role.MASTER, "cleanup")
-    assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
-    assert settings["User"] == ["airflow"]
-    assert settings["EnvironmentFile"] == [ENVIRONMENT_FILE, "/run/airflow/secrets.env"], "no admin's secrets"
-    assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
-    assert settings["KillSignal"] == ["SIGINT"], "Airflow tidies up after itself at no other signal"
-    assert settings["TimeoutStartSec"] == ["75min"]
-    program = load("clean-database")
-    longest = program.RESULTS_SECONDS + 2 * 60 + program.METADATA_SECONDS + program.END_SECONDS
-    assert longest < 75 * 60, "it ends by itself"
-    assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-cleanup.service").exists()
-
-
-@pytest.mark.parametrize("role", Role)
-def test_security_updates_are_installed_every_day_and_never_reboot_a_node(roots: dict[Role, Path], role: Role):
-    """By a file that comes after Debian's own, 20auto-upgrades and 50unattended-upgrades."""
-    given = (roots[role] / "etc/apt/apt.conf.d/60airflow").read_text()
-    assert 'APT::Periodic::Update-Package-Lists "1";' in given
-    assert 'APT::Periodic::Unattended-Upgrade "1";' in given
-    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in given

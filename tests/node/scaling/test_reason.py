@@ -31,8 +31,8 @@ def test_many_workers_are_counted():
 def test_workers_that_end_are_said_to_be_no_capacity():
     reason = Watch().look(in_state("leaving", "i-1", 1), working("i-2", 4), running=4, queued=4).reason
     assert reason == (
-        "4 running and 4 queued tasks fill 2 workers; 1 worker in service takes no more tasks; asking for 3 instead of 2; "
-        "1 worker not ready"
+        "4 running and 4 queued tasks fill 2 workers; 1 worker in service takes no more tasks; "
+        "asking for 3 instead of 2; 1 worker not ready"
     )
 
 
