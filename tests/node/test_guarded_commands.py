@@ -107,7 +107,11 @@ def test_a_migration_ends_when_the_lock_is_gone(masters: Masters):
         migration.result(SECONDS)
 
 
-def test_the_next_holder_ends_what_the_one_before_has_left_on_the_server(masters: Masters):
+@pytest.mark.parametrize("look_seconds", [0.05, SECONDS], ids=["seen at once", "not seen before it has ended"])
+def test_the_next_holder_ends_what_the_one_before_has_left_on_the_server(
+    masters: Masters, look_seconds: float, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(guarded_commands, "LOOK_SECONDS", look_seconds)
     lock = masters.hold()
     migration = masters.run(guarded_commands.GuardedCommands(lock), "SELECT pg_sleep(600)")
     masters.wait(masters.sessions, "the migration")

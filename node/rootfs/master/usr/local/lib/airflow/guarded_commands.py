@@ -43,6 +43,8 @@ class GuardedCommands:
                 told = begin
                 while (code := _ended(process)) is None:
                     told = self._look(name, begin, told)
+                # The next holder of the lock ends this program's sessions. The program has not failed then.
+                self._lock.check()
             except LockLostError:
                 process.kill()
                 raise
