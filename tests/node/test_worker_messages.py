@@ -140,3 +140,39 @@ def test_an_entry_of_taken_messages_that_is_none_stops_no_start(broker: redis_se
             until(lambda: worker.started == ["one"], "it works")
             assert client.hlen("unacked") == 1, "its own"
             assert worker.log.count("that is not a message") >= 3
+
+
+# Reads broadcasts three times: the confirmation of the subscription, nothing, and one that is sent afterwards.
+LISTENER = """
+import sys
+import worker_messages
+from kombu import Connection
+
+connection = Connection(sys.argv[1])
+channel = connection.channel()
+channel._fanout_queues["commands"] = ("all.workers", "")
+channel._fanout_to_queue["all.workers"] = "commands"
+channel.active_fanout_queues.add("commands")
+channel.connection.cycle._register_LISTEN(channel)
+heard = []
+channel.connection._deliver = lambda message, queue: heard.append(queue)
+channel._receive()
+channel._receive()
+channel._put_fanout("all.workers", {"body": ""}, "")
+channel._receive()
+print(heard)
+"""
+
+
+def test_a_worker_whose_socket_is_readable_without_a_broadcast_does_not_wait_for_one(broker: redis_server.Server):
+    """Until the next broadcast, it would consume nothing and notice no end of a task."""
+    paths = {"PYTHONPATH": f"{ROOTFS}/worker{PROGRAMS}/python"}
+    heard = subprocess.run(
+        [sys.executable, "-c", LISTENER, broker.url],
+        env=os.environ | paths,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert heard.stdout.strip() == "['commands']"

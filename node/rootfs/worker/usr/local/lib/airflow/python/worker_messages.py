@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import os
+from functools import partial
 from typing import Any
 
 from celery.utils.log import get_logger
 from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.json import loads
+from kombu.utils.objects import cached_property
 
 TASK = "execute_workload"
 # Queues of Celery's remote control; no queue of a worker pool may have such a name.
@@ -29,6 +31,9 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 # Pool processes and tasks are forked from the process that imports this.
 WORKER_PID = os.getpid()
 UNUSED_TIME_LIMITS = (None, [], [None, None])
+
+# A broadcast of which the first bytes are there is complete within this time.
+BROADCAST_SECONDS = 1.0
 
 logger = get_logger(__name__)
 
@@ -47,7 +52,21 @@ class QoS(redis.QoS):
 
 
 class Channel(redis.Channel):
+    """kombu's, but it never waits for a broadcast."""
+
     QoS = QoS
+
+    @cached_property
+    def subclient(self) -> Any:
+        """The connection on which broadcasts arrive, such as those of the remote control.
+
+        kombu reads from it without a time limit as soon as its socket is readable. But a record of TLS itself makes it
+        readable as well, above all after a reconnect. Then the worker's main process would wait, consuming nothing and
+        noticing no end of a task, until somebody sends the next broadcast.
+        """
+        found = self._create_client(asynchronous=True).pubsub()
+        found.parse_response = partial(found.parse_response, block=False, timeout=BROADCAST_SECONDS)
+        return found
 
 
 class Transport(redis.Transport):
