@@ -48,6 +48,13 @@ class AirflowApi:
     def get(self, path: str) -> Any:
         return self.request("GET", path)
 
+    def answers(self) -> bool:
+        """Whether a master answers, with the database behind it."""
+        try:
+            return bool(self.get("/api/v2/dags?limit=1"))
+        except OSError:
+            return False
+
     def wait_for_dag(self, dag_id: str, timeout: float = 120) -> None:
         """Until the DAG has been parsed and stored, which a run of it needs; then it is unpaused."""
 

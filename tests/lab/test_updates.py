@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from lab.aws.lifecycle import IN_SERVICE
+from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
@@ -49,7 +50,9 @@ def test_the_masters_have_told_the_workers_which_airflow_they_run(cluster: Clust
 
 
 @pytest.mark.usefixtures("held_back")
-def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: Cluster, work: Workload) -> None:
+def test_masters_take_up_a_database_password_that_another_one_has_set(
+    cluster: Cluster, api: AirflowApi, work: Workload
+) -> None:
     name = cluster.recording.exports["secrets"]["database-dsn"]
     secrets = cluster.boto3("secretsmanager")
     scheme, _, rest = secrets.get_secret_value(SecretId=name)["SecretString"].partition("://")
@@ -68,6 +71,7 @@ def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: C
         )
     [task] = work.wait_ended(running)
     assert (task.state, task.tries) == ("success", 1), describe([task])
+    cluster.wait(api.answers, "the restarted services to answer", timeout=60)
     [task] = work.wait_ended(work.start("default", 1))
     assert task.state == "success", describe([task])
 
