@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from psycopg import sql
 
-from lab.aws.lifecycle import IN_SERVICE
 from lab.airflow_api import AirflowApi
+from lab.aws.lifecycle import IN_SERVICE
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
