@@ -51,3 +51,8 @@ def _ask(secret: str) -> str:
 
 def _is_missing(error: Exception) -> bool:
     return isinstance(error, AwsError) and error.code == "ResourceNotFoundException"
+
+
+def by_variable(listed: str) -> dict[str, str]:
+    """The secret for each variable, from `VARIABLE=secret ...` as airflow.env lists them."""
+    return dict(item.split("=", 1) for item in listed.split())
