@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import boot_step
 import psycopg
+from advisory_locks import PREPARE as LOCK
 from boot_step import StepFailedError
 
-# An advisory lock is a number that has a meaning in one database only; this one means "prepares Airflow".
-LOCK = 3_301_017_551
 # Application names in pg_stat_activity: of the connection that holds the lock or waits for it, and of all connections
 # that are opened under the lock.
 LOCK_APPLICATION = "airflow-database-lock"

@@ -6,14 +6,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import psycopg
+from advisory_locks import PRESENCE
+from advisory_locks import SCALE as LOCK
 from psycopg.conninfo import conninfo_to_dict
 
-# Advisory locks are numbers that mean something in one database only; this one stands for "scales the pools". Other
-# than the database step's, whose migration may take long.
-LOCK = 3_301_017_552
-# Held, shared, by the scaling services of the masters that scale the pools: others see whether one of them is alive.
-# Nothing that runs as a task can write to this database.
-PRESENCE = 3_301_017_553
 IS_PRESENT = """
 SELECT EXISTS (
     SELECT FROM pg_locks
