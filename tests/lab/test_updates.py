@@ -7,7 +7,6 @@ from urllib.parse import quote
 import pytest
 from psycopg import sql
 
-from lab.airflow_api import AirflowApi
 from lab.aws.lifecycle import IN_SERVICE
 from lab.cluster import Cluster
 from lab.node import Node
@@ -16,6 +15,7 @@ from tests.lab.conftest import set_minimum, sizes
 
 VERSION_KEY = "environments/masters-airflow-version"
 OLDER = "3.0.0"
+API = "airflow-api-server.service"
 PASSWORD = "an%other:/?#@"
 """Of the metadata database; the next test files work with it."""
 
@@ -29,6 +29,19 @@ def _told(cluster: Cluster) -> str:
 def _tell(cluster: Cluster, version: str) -> None:
     bucket = cluster.recording.exports["buckets"]["artifacts"]
     cluster.boto3("s3").put_object(Bucket=bucket, Key=VERSION_KEY, Body=f"{version}\n".encode())
+
+
+def _all_apis_use(cluster: Cluster, password: str) -> bool:
+    """Whether the api-server of every master was started with this password of the database."""
+    return all(
+        quote(password, safe="") in master.exec(f"cat /proc/$(systemctl show --value -p MainPID {API})/environ").stdout
+        for master in cluster.nodes(role="master")
+    )
+
+
+def _all_pass_the_check(cluster: Cluster) -> bool:
+    healthy = {target.address for target in cluster.infrastructure.targets.listing() if target.healthy}
+    return healthy == {master.instance.address for master in cluster.nodes(role="master")}
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +63,7 @@ def test_the_masters_have_told_the_workers_which_airflow_they_run(cluster: Clust
 
 
 @pytest.mark.usefixtures("held_back")
-def test_masters_take_up_a_database_password_that_another_one_has_set(
-    cluster: Cluster, api: AirflowApi, work: Workload
-) -> None:
+def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: Cluster, work: Workload) -> None:
     name = cluster.recording.exports["secrets"]["database-dsn"]
     secrets = cluster.boto3("secretsmanager")
     scheme, _, rest = secrets.get_secret_value(SecretId=name)["SecretString"].partition("://")
@@ -71,7 +82,8 @@ def test_masters_take_up_a_database_password_that_another_one_has_set(
         )
     [task] = work.wait_ended(running)
     assert (task.state, task.tries) == ("success", 1), describe([task])
-    cluster.wait(api.answers, "the restarted services to answer", timeout=60)
+    cluster.wait(lambda: _all_apis_use(cluster, PASSWORD), "the api-servers to log in with it", timeout=60)
+    cluster.wait(lambda: _all_pass_the_check(cluster), "both masters to pass the load balancer's check", timeout=60)
     [task] = work.wait_ended(work.start("default", 1))
     assert task.state == "success", describe([task])
 
