@@ -67,7 +67,7 @@ unit: $(STAMP) ## Unit and node tests
 	@.venv/bin/pytest -q -n 2 -m "not lab"
 
 lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
-	@.venv/bin/pytest -v -s -p no:randomly -m lab --durations=10 tests/lab
+	@.venv/bin/pytest -v -s -p no:randomly -m lab --durations=10 tests/cluster
 
 lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes: STACK=prod UPGRADE=1
 	@$(PYTHON) -m package_lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)
@@ -79,8 +79,8 @@ requirements: $(STAMP) ## Lock the program's own requirements
 	    --custom-compile-command 'make requirements' $$name.in -o $$name.txt; done
 
 instance-types: $(STAMP) ## Update EC2's instance types from botocore, and what each region offers from cfn-lint
-	@$(PYTHON) -m aws_facts.instance_types > instance_types.new && mv instance_types.new aws_facts/instance_types.txt
-	@$(PYTHON) -m aws_facts.region_families > region_families.new && mv region_families.new aws_facts/region_families.txt
+	@$(PYTHON) -m aws_catalog.instance_types > instance_types.new && mv instance_types.new aws_catalog/instance_types.txt
+	@$(PYTHON) -m aws_catalog.region_families > region_families.new && mv region_families.new aws_catalog/region_families.txt
 
 docs: $(STAMP) ## Rebuild the pages that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md

@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from aws_facts.regions import ZONE_LETTERS
+from aws_catalog.regions import ZONE_LETTERS
 from node.artifacts import CA_BUNDLE
 
 URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"

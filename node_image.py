@@ -20,8 +20,8 @@ import pulumi
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_facts.debian_images import IMAGE_OWNER, latest_image_parameter
-from aws_facts.instance_types import Architecture
+from aws_catalog.debian_images import IMAGE_OWNER, latest_image_parameter
+from aws_catalog.instance_types import Architecture
 from offline.stack_config import StackFileError, read_stack_config, stack_name
 from setting_rules.faults import SettingsError
 from settings import Settings, load_settings

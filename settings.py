@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 import pulumi
 from pydantic import Field
 
-from aws_facts import database_classes, instance_types, limits
-from aws_facts.debian_images import latest_image_parameter
-from aws_facts.instance_types import Architecture
+from aws_catalog import database_classes, instance_types, limits
+from aws_catalog.debian_images import latest_image_parameter
+from aws_catalog.instance_types import Architecture
 from node.environment import NodeEnvironment, PackageIndex
 from setting_rules import node_environments, stack_file
 from setting_rules.acceptance import accept
@@ -177,7 +177,7 @@ class DatabaseSettings(Section):
     @property
     def max_connections(self) -> int:
         """What the parameter group sets: `LEAST(DBInstanceClassMemory/9531392, 5000)`, RDS's own formula, with a
-        cautious guess of the memory that RDS keeps for itself (aws_facts/database_classes.py)."""
+        cautious guess of the memory that RDS keeps for itself (aws_catalog/database_classes.py)."""
         return database_classes.max_connections(self.instance_class)
 
 

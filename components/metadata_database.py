@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from aws_facts import database_storage
+from aws_catalog import database_storage
 from components.trust import assumed_by, on_behalf_of
 from settings import DatabaseSettings
 

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from aws_facts import limits
+from aws_catalog import limits
 from components.trust import assumed_by
 from node.cluster_names import masters_group_name, pool_group_name
 from node.roles import SECRET_KEYS_BY_ROLE, Role

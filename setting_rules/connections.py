@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_facts import database_classes
+from aws_catalog import database_classes
 from setting_rules.draining import GENERATIONS
 from setting_rules.faults import Fault, FaultyValue, counted, shown
 from setting_rules.option_values import POOL_OPTIONS, whole_number

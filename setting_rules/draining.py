@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from aws_facts import limits
+from aws_catalog import limits
 
 # A worker that has to leave works on beside its successor: at worst, when a pool at its maximum size is replaced, there
 # are this many workers for each one that the stack file allows. There are never more at work: a worker of a third

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from aws_facts import limits
+from aws_catalog import limits
 
 # Python also accepts a bare address or a netmask as a network; AWS does not.
 _CIDR = re.compile(r"[\d.]+/\d{1,2}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aws_facts import limits
+from aws_catalog import limits
 from setting_rules.faults import Fault, shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aws_facts import limits, regions
+from aws_catalog import limits, regions
 from setting_rules.draining import most_instances
 from setting_rules.faults import Fault, counted, shown
 

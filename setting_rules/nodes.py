@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from aws_facts import instance_types
+from aws_catalog import instance_types
 from setting_rules import task_slots
 from setting_rules.faults import Fault, FaultyValue, counted, shown
 

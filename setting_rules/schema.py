@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from aws_facts.provider_options import PROVIDER_OPTIONS
+from aws_catalog.provider_options import PROVIDER_OPTIONS
 from setting_rules.values import Allowed, nearest
 
 # Keys that belong to Pulumi's AWS provider: the program reads them too, so that both agree.

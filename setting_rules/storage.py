@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aws_facts import limits
+from aws_catalog import limits
 from setting_rules.faults import Fault
 
 if TYPE_CHECKING:

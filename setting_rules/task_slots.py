@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from aws_facts import instance_types
+from aws_catalog import instance_types
 from setting_rules.faults import FaultyValue
 
 if TYPE_CHECKING:

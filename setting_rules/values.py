@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, Strict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from aws_facts import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
+from aws_catalog import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
 from setting_rules import ipv4
 
 
@@ -155,7 +155,7 @@ def _instance_type_remedy(text: str) -> str:
         alike = nearest(text, [f"{family}.{size}" for size in sizes])
         return f"did you mean {alike}? {family} has {', '.join(sizes)}"
     alike = nearest(text, sorted(instance_types.all_types()))
-    newer = "if it is new in AWS, add it to aws_facts/instance_types.txt"
+    newer = "if it is new in AWS, add it to aws_catalog/instance_types.txt"
     return f"did you mean {alike}? {newer}" if alike else newer
 
 
@@ -201,7 +201,7 @@ def _domain_remedy(text: str) -> str:
     return f"write {bare}" if _is_public_name(bare) else "give a full host name, for example airflow.example.com"
 
 
-_BY_NAME = "the list is in aws_facts/{}.py; if it is new in AWS, add it there"
+_BY_NAME = "the list is in aws_catalog/{}.py; if it is new in AWS, add it there"
 
 Number = Annotated[int, Strict()]
 Amount = Annotated[float, Strict()]

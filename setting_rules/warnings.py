@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from aws_facts import endpoint_services, instance_types, region_families
+from aws_catalog import endpoint_services, instance_types, region_families
 from node import lock_inputs
 from setting_rules import airflow_config, option_values, task_slots
 
@@ -63,7 +63,7 @@ def _types_of_other_regions(settings: Settings) -> Iterator[str]:
         if elsewhere:
             yield (
                 f"{key}: {', '.join(elsewhere)}. Not offered in {settings.region} when "
-                "aws_facts/region_families.txt was generated, and an Auto Scaling group cannot launch types that its "
+                "aws_catalog/region_families.txt was generated, and an Auto Scaling group cannot launch types that its "
                 "region does not offer. To check: aws ec2 describe-instance-type-offerings "
                 f"--region {settings.region} --filters Name=instance-type,Values={','.join(elsewhere)}"
             )

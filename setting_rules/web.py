@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from aws_facts import limits
+from aws_catalog import limits
 from setting_rules import ipv4
 from setting_rules.faults import Fault, shown
 

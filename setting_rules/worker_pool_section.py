@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aws_facts import instance_types, limits
-from aws_facts.instance_types import Architecture
+from aws_catalog import instance_types, limits
+from aws_catalog.instance_types import Architecture
 from setting_rules import draining, task_slots
 from setting_rules.section import Section
 from setting_rules.task_slots import GIB_PER_TASK, MOST_SLOTS

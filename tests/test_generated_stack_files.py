@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws_facts import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
+from aws_catalog import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS
 from offline.engine import DEFAULT_CONFIG, deploy

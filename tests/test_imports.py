@@ -14,19 +14,19 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"components", "settings", "node", "virtual_environment"},
     "virtual_environment": set(),
-    "components": {"settings", "node", "aws_facts"},
-    "settings": {"aws_facts", "setting_rules", "node"},
-    "setting_rules": {"aws_facts", "settings", "node"},
-    "aws_facts": set(),
+    "components": {"settings", "node", "aws_catalog"},
+    "settings": {"aws_catalog", "setting_rules", "node"},
+    "setting_rules": {"aws_catalog", "settings", "node"},
+    "aws_catalog": set(),
     "node": set(),
     "package_lock": {"offline", "settings", "node"},
-    "ca_bundle": {"node", "aws_facts"},
-    "node_image": {"offline", "settings", "setting_rules", "aws_facts"},
+    "ca_bundle": {"node", "aws_catalog"},
+    "node_image": {"offline", "settings", "setting_rules", "aws_catalog"},
     # node: to unpack user data for a diff; setting_rules: to read unquoted numbers as the settings do.
-    "offline": {"node", "aws_facts", "setting_rules"},
+    "offline": {"node", "aws_catalog", "setting_rules"},
     "lab": {"offline", "node"},
     "bench": {"offline", "lab", "node"},
-    "docs": {"settings", "setting_rules", "aws_facts"},
+    "docs": {"settings", "setting_rules", "aws_catalog"},
 }
 
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.

@@ -17,8 +17,8 @@ from moto.ec2.models import ec2_backends
 from moto.ssm.models import ssm_backends
 
 import node_image
-from aws_facts.debian_images import IMAGE_OWNER, latest_image_parameter
-from aws_facts.instance_types import Architecture
+from aws_catalog.debian_images import IMAGE_OWNER, latest_image_parameter
+from aws_catalog.instance_types import Architecture
 from tests.stack_file import ROOT
 
 REGION = "eu-west-1"

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 from pydantic import ValidationError
 
-from aws_facts.provider_options import PROVIDER_OPTIONS
+from aws_catalog.provider_options import PROVIDER_OPTIONS
 from setting_rules.faults import SettingsError
 from settings import NodeImageSettings, PublicWeb
 from tests.stack_file import REMOVED, changed, content, faults_of, load, the_fault

@@ -8,7 +8,7 @@ import runpy
 
 import pytest
 
-from aws_facts import iam_actions
+from aws_catalog import iam_actions
 from lab.aws.policy import Request, is_allowed
 from offline.engine import deploy
 from tests.stack_file import ROOT, changed

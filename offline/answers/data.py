@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 
-from aws_facts import database_storage
+from aws_catalog import database_storage
 from offline import identifiers
 from offline.answers.answer import Answer, answers, arn, name, text
 from offline.answers.network import short_region

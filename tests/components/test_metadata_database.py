@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aws_facts import database_storage
+from aws_catalog import database_storage
 from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from offline.engine import deploy
 from offline.recording import Recording, Resource

@@ -1,117 +1,82 @@
-"""Broker and database go away and come back. Tasks at work do not notice; those that wait run in a stated time."""
+"""The broker's outages, with a server of this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from lab import ledger
-from lab.airflow_api import AirflowApi
-from lab.cluster import Cluster
-from lab.node import Node
-from lab.workload import Task, Workload, describe
-from tests.lab.conftest import sizes
+from lab import outages
+from lab.outages import BrokerSwitch
+from lab.progress import LabError
+from lab.servers import Broker, ServerRoot
 
-SLOTS_OF_HEAVY = 4
-# From the broker's return to the start of the last task whose message it lost: see docs/running-worker-pools.md.
-LONGEST_WITHOUT_MESSAGE = timedelta(seconds=150)
-LONGEST_WITH_MESSAGE = timedelta(seconds=90)
-WORK_SECONDS = 1200
-"""Longer than all outages of this file and their recovery, on any machine. The tasks are released after that."""
+TOKEN = 'a"b\\c'
 
 
-@pytest.fixture(scope="module")
-def witnesses(cluster: Cluster, work: Workload) -> list[str]:
-    """Tasks that are at work as long as the outages last. One of them asks Airflow for something all the time."""
-    cluster.wait_ready()
-    runs = [run for kind in ("bash", "python", "asking") for run in work.start("default", WORK_SECONDS, kind=kind)]
-    s3, bucket = cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]
-    cluster.wait(
-        lambda: set(runs) <= {entry.run_id for entry in ledger.read(s3, bucket)}, "them to be at work", timeout=180
-    )
-    return runs
+class ThisMachine:
+    """Runs the servers' programs right here, Redis in the place of Valkey."""
+
+    def run(self, _: str, *command: str | Path, text: str = "") -> str:
+        program = ["redis-cli" if word == "valkey-cli" else str(word) for word in command]
+        done = subprocess.run(program, input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LabError(done.stderr)
+        return done.stdout
 
 
 @pytest.fixture
-def waiting(cluster: Cluster, work: Workload, witnesses: list[str]) -> tuple[list[Task], list[Task]]:
-    """Tasks of `heavy` on every slot there is, and three more whose messages lie in the broker."""
-    del witnesses
-    slots = SLOTS_OF_HEAVY * sizes(cluster, "heavy")["DesiredCapacity"]
-    runs = work.start("heavy", 30, number=slots + 3)
-    work.wait(runs, lambda task: task.state in ("queued", "running") and task.sent, "to be sent", timeout=90)
-    cluster.wait(lambda: _running(work, runs), "some of them to run", timeout=90)
-    running = _running(work, runs)
-    return running, [task for task in work.tasks(runs) if task.run not in {other.run for other in running}]
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerRoot]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server on this machine")
+    monkeypatch.setattr(outages, "BROKER_HOME", str(tmp_path))
+    monkeypatch.setattr(outages, "BROKER_PID", f"{tmp_path}/pid")
+    monkeypatch.setattr(outages, "BROKER_SOCKET", f"{tmp_path}/s")
+    configuration = tmp_path / "redis.conf"
+    token = TOKEN.replace("\\", "\\\\").replace('"', '\\"')
+    lines = ["port 0", f"unixsocket {tmp_path}/s", f'requirepass "{token}"', f"dir {tmp_path}", 'save ""']
+    configuration.write_text("\n".join([*lines, f"pidfile {tmp_path}/pid"]) + "\n")
+    servers = []
+
+    def run_broker(_: ServerRoot) -> None:
+        servers.append(subprocess.Popen(["redis-server", configuration], stdout=subprocess.DEVNULL))
+        threading.Thread(target=servers[-1].wait, daemon=True).start()  # it is not gone before somebody has asked
+
+    monkeypatch.setattr(outages, "run_broker", run_broker)
+    yield cast(ServerRoot, ThisMachine())
+    for server in servers:
+        server.kill()
 
 
-def _running(work: Workload, runs: Sequence[str]) -> list[Task]:
-    return [task for task in work.tasks(runs) if task.state == "running"]
+@pytest.fixture
+def switch(root: ServerRoot) -> BrokerSwitch:
+    broker = Broker(name="b", address=IPv4Address("127.0.0.1"), port=6379, token=TOKEN, parameters={})
+    switch = BrokerSwitch(root, broker)
+    switch.start(empty=True)
+    return switch
 
 
-def _all_ran_once(tasks: Sequence[Task]) -> None:
-    assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
+def ask(root: ServerRoot, command: str) -> str:
+    words = f"AUTH {outages._quoted(TOKEN)}\n{command}\n"
+    return root.run("valkey", "valkey-cli", "-s", outages.BROKER_SOCKET, text=words).split("\n")[1]
 
 
-def _started_within(tasks: Sequence[Task], limit: timedelta, since: datetime) -> None:
-    late = [task for task in tasks if task.started is None or task.started - since > limit]
-    assert not late, describe(late)
+@pytest.mark.parametrize(("empty", "left"), [(False, "1"), (True, "0")])
+def test_a_broker_comes_back_as_it_was_or_as_a_new_one(root: ServerRoot, switch: BrokerSwitch, empty: bool, left: str):
+    ask(root, "LPUSH default message")
+    switch.stop()
+    assert "1" not in root.run("root", "redis-cli", "-s", outages.BROKER_SOCKET, text="PING\n"), "it is off"
+    switch.start(empty=empty)
+    assert ask(root, "LLEN default") == left
 
 
-@pytest.mark.parametrize("seconds", [60, 10])
-def test_a_database_that_is_away_costs_time_and_no_task(
-    cluster: Cluster, api: AirflowApi, work: Workload, witnesses: list[str], seconds: int
-) -> None:
-    work.wait_running(witnesses, timeout=10)
-    masters = cluster.nodes(role="master")
-    restarts = {master: _restarts(master) for master in masters}
-    cluster.database.stop()
-    gone = datetime.now(UTC)
-    cluster.wait(lambda: datetime.now(UTC) - gone > timedelta(seconds=seconds), "the outage to last", timeout=90)
-    cluster.database.start()
-    cluster.wait(api.answers, "the API to answer", timeout=60)
-    [task] = work.wait_ended(work.start("default", 1))
-    _all_ran_once([task])
-    for master in masters:
-        assert master.unit("airflow-scaling.service")["ActiveState"] == "active", master.name
-        assert _restarts(master) == restarts[master], "no service is at fault"
-
-
-def _restarts(master: Node) -> int:
-    """How many services the master has restarted because they seemed to hang."""
-    return master.journal("airflow-health.service").count("a service is restarted")
-
-
-def test_tasks_run_on_when_the_broker_restarts_with_its_data(
-    cluster: Cluster, work: Workload, waiting: tuple[list[Task], list[Task]]
-) -> None:
-    running, queued = waiting
-    cluster.broker.stop()
-    cluster.broker.start(empty=False)
-    back = datetime.now(UTC)
-    tasks = work.wait_ended([task.run for task in [*running, *queued]])
-    _all_ran_once(tasks)
-    _started_within(tasks, LONGEST_WITH_MESSAGE, back)
-
-
-def test_tasks_whose_messages_the_broker_lost_run_in_a_stated_time(
-    cluster: Cluster, work: Workload, witnesses: list[str], waiting: tuple[list[Task], list[Task]]
-) -> None:
-    running, queued = waiting
-    cluster.broker.stop()
-    cluster.broker.start(empty=True)
-    work.wait_running(witnesses, timeout=10)
-    back = datetime.now(UTC)
-    _all_ran_once(work.wait_ended([task.run for task in running]))
-    lost = work.wait_ended([task.run for task in queued])
-    assert {task.state for task in lost} == {"success"}, describe(lost)
-    _started_within(lost, LONGEST_WITHOUT_MESSAGE, back)
-
-
-def test_tasks_that_were_at_work_during_every_outage_succeed_on_their_first_try(
-    work: Workload, witnesses: list[str]
-) -> None:
-    work.wait_running(witnesses, timeout=10)
-    work.release(witnesses)
-    _all_ran_once(work.wait_ended(witnesses, timeout=60))
+def test_a_broker_that_does_not_answer_is_named(switch: BrokerSwitch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outages, "_quoted", lambda _: "wrong")
+    with pytest.raises(LabError, match="The broker answers PING with"):
+        switch._ask("PING", "PONG", timeout=0.2)

@@ -150,7 +150,7 @@ def test_forwarding_headers_are_believed_from_the_vpc_only():
 
 
 def test_forwarding_headers_are_trusted_from_every_range_of_the_vpc():
-    """As uvicorn reads it: tests/lab/test_boot.py asks the real one."""
+    """As uvicorn reads it: tests/cluster/test_boot.py asks the real one."""
     ranges = ("10.80.0.0/16", "100.64.0.0/16")
     assert master(vpc_cidrs=ranges).variables()["FORWARDED_ALLOW_IPS"] == "10.80.0.0/16,100.64.0.0/16"
 

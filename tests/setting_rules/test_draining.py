@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from aws_facts import limits
+from aws_catalog import limits
 from components.node_template import MAX_HEALTHY_PERCENT
 from setting_rules.draining import GENERATIONS, heartbeat_seconds, most_instances
 from tests.node.programs import load

@@ -18,7 +18,7 @@ _EXISTING = {
     ("path", "value", "allowed", "remedy"),
     [
         ("aws:region", "eu-west-11", "a region of the commercial partition", "did you mean eu-west-1?"),
-        ("aws:region", "eu-moon-7", "a region of the commercial partition", "aws_facts/regions.py"),
+        ("aws:region", "eu-moon-7", "a region of the commercial partition", "aws_catalog/regions.py"),
         (
             "aws:region",
             "us-gov-west-1",
@@ -74,7 +74,7 @@ _EXISTING = {
             "aws secretsmanager list-secrets",
         ),
         ("airflow:database.instanceClass", "db.m7g.larg", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
-        ("airflow:database.instanceClass", "db.z1d.large", "runs PostgreSQL 17", "aws_facts/database_classes.py"),
+        ("airflow:database.instanceClass", "db.z1d.large", "runs PostgreSQL 17", "aws_catalog/database_classes.py"),
         ("airflow:database.instanceClass", "m7g.large", "runs PostgreSQL 17", "did you mean db.m7g.large?"),
         ("airflow:database.engineVersion", "16.4", "PostgreSQL 17, in quotes", "tested with 17"),
         ("airflow:database.allocatedStorageGib", 10, "from 20 to 65,536 (GiB, gp3)", "raise it to at least 20"),
@@ -97,7 +97,7 @@ _EXISTING = {
             "write m7i.large, a single string without brackets",
         ),
         ("airflow:masters.instanceType", "mac2.metal", "that runs Linux", "Mac instances do not run Linux"),
-        ("airflow:masters.instanceType", "zz9.huge", "that runs Linux", "add it to aws_facts/instance_types.txt"),
+        ("airflow:masters.instanceType", "zz9.huge", "that runs Linux", "add it to aws_catalog/instance_types.txt"),
         (
             "airflow:masters.instanceType",
             "g5.large",

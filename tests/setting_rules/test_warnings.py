@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aws_facts.regions import ZONE_LETTERS
+from aws_catalog.regions import ZONE_LETTERS
 from offline.engine import deploy
 from setting_rules.warnings import warnings
 from settings import load_settings

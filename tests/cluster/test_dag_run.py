@@ -1,0 +1,58 @@
+"""What a DAG author expects of a cluster."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from lab.airflow_api import AirflowApi, wait_until
+from lab.cluster import Cluster
+from tests.cluster.conftest import FinishedRun
+
+# The masters look every ten seconds, and what they ask for is powered on within two.
+LONGEST_TO_LAUNCH = timedelta(seconds=20)
+
+
+def test_a_run_with_mapped_and_deferred_tasks_a_connection_a_variable_and_xcom_succeeds(
+    everything: FinishedRun,
+) -> None:
+    assert everything.state == "success"
+    assert {task["state"] for task in everything.tasks} == {"success"}
+    assert sum(task["task_id"] == "square" for task in everything.tasks) == 12
+
+
+def test_a_pool_without_a_worker_gets_one_as_soon_as_a_task_is_queued_for_it(everything: FinishedRun) -> None:
+    [total] = [task for task in everything.tasks if task["task_id"] == "total"]
+    asked = everything.launches[total["hostname"]] - datetime.fromisoformat(total["queued_when"])
+    assert timedelta(0) < asked < LONGEST_TO_LAUNCH
+
+
+def test_a_later_node_unpacks_what_the_first_ones_had_to_install(cluster: Cluster, everything: FinishedRun) -> None:
+    assert everything.workers
+    first, later = cluster.nodes(pool="default")[0], cluster.nodes(pool="heavy")[0]
+    told = {node: node.journal("airflow-install.service") for node in (first, later)}
+    assert "is installed from the lock" in told[first], "nothing was published then"
+    assert "is unpacked from s3://" in told[later], told[later]
+
+
+def test_every_worker_has_its_share_of_the_tasks(everything: FinishedRun) -> None:
+    shared = {task["hostname"] for task in everything.tasks if task["task_id"] in {"square", "total"}}
+    assert shared == set(everything.workers)
+
+
+def test_a_queue_is_served_by_its_pool_alone(everything: FinishedRun) -> None:
+    for pool, tasks in {"heavy": {"total"}, "default": {"square", "settings"}}.items():
+        addresses = {task["hostname"] for task in everything.tasks if task["task_id"] in tasks}
+        assert {everything.workers[address] for address in addresses} == {pool}
+
+
+def test_the_log_of_a_running_task_is_readable_while_it_runs(api: AirflowApi) -> None:
+    api.wait_for_dag("steady")
+    run_id = api.trigger("steady")
+
+    def a_step_speaks() -> bool:
+        running = [task for task in api.task_instances("steady", run_id) if task["state"] == "running"]
+        return any(re.search(r"step \d+ is at work", api.log("steady", run_id, task)) for task in running)
+
+    wait_until(a_step_speaks, 60, "the log of a running task", lambda: api.summary("steady", run_id))
+    api.request("PATCH", f"/api/v2/dags/steady/dagRuns/{run_id}", {"state": "success"})

@@ -1,0 +1,101 @@
+"""Nodes of two releases side by side: while masters and pools are replaced, and after a change of a password."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from psycopg import sql
+
+from lab.aws.lifecycle import IN_SERVICE
+from lab.cluster import Cluster
+from lab.node import Node
+from lab.workload import Workload, describe
+from tests.cluster.conftest import set_minimum, sizes
+
+VERSION_KEY = "environments/masters-airflow-version"
+OLDER = "3.0.0"
+API = "airflow-api-server.service"
+PASSWORD = "an%other:/?#@"
+"""Of the metadata database; the next test files work with it."""
+
+
+def _told(cluster: Cluster) -> str:
+    """The Airflow version that the masters have published to the workers."""
+    bucket = cluster.recording.exports["buckets"]["artifacts"]
+    return cluster.boto3("s3").get_object(Bucket=bucket, Key=VERSION_KEY)["Body"].read().decode().strip()
+
+
+def _tell(cluster: Cluster, version: str) -> None:
+    bucket = cluster.recording.exports["buckets"]["artifacts"]
+    cluster.boto3("s3").put_object(Bucket=bucket, Key=VERSION_KEY, Body=f"{version}\n".encode())
+
+
+def _all_apis_use(cluster: Cluster, password: str) -> bool:
+    """Whether the api-server of every master was started with this password of the database."""
+    return all(
+        quote(password, safe="") in master.exec(f"cat /proc/$(systemctl show --value -p MainPID {API})/environ").stdout
+        for master in cluster.nodes(role="master")
+    )
+
+
+def _all_pass_the_check(cluster: Cluster) -> bool:
+    healthy = {target.address for target in cluster.infrastructure.targets.listing() if target.healthy}
+    return healthy == {master.instance.address for master in cluster.nodes(role="master")}
+
+
+@pytest.fixture(scope="module")
+def held_back(cluster: Cluster) -> Node:
+    """A worker that was launched while masters of an older Airflow serve. It boots while the next test runs."""
+    there, minimum = cluster.nodes(pool="heavy"), sizes(cluster, "heavy")["MinSize"]
+    _tell(cluster, OLDER)
+    set_minimum(cluster, "heavy", len(there) + 1)
+    [node] = cluster.wait(
+        lambda: [node for node in cluster.nodes(pool="heavy") if node not in there], "a new worker", timeout=30
+    )
+    set_minimum(cluster, "heavy", minimum)
+    return node
+
+
+def test_the_masters_have_told_the_workers_which_airflow_they_run(cluster: Cluster) -> None:
+    [master, *_] = cluster.nodes(role="master")
+    assert _told(cluster) == master.exec("/opt/airflow/venv/bin/airflow", "version").stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.usefixtures("held_back")
+def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: Cluster, work: Workload) -> None:
+    name = cluster.recording.exports["secrets"]["database-dsn"]
+    secrets = cluster.boto3("secretsmanager")
+    scheme, _, rest = secrets.get_secret_value(SecretId=name)["SecretString"].partition("://")
+    role, place = rest.split(":")[0], rest.rpartition("@")[2]
+    dsn = f"{scheme}://{role}:{quote(PASSWORD, safe='')}@{place}"
+    running = work.start("default", 60)
+    work.wait_running(running)
+    secrets.put_secret_value(SecretId=name, SecretString=dsn)
+    # As the next master that boots does.
+    cluster.psql(sql.SQL("ALTER ROLE airflow PASSWORD {}").format(sql.Literal(PASSWORD)).as_string())
+    for master in cluster.nodes(role="master"):
+        cluster.wait(
+            lambda master=master: quote(PASSWORD, safe="") in master.read("/run/airflow/secrets.env"),
+            f"{master.name} to fetch the new password",
+            timeout=120,
+        )
+    [task] = work.wait_ended(running)
+    assert (task.state, task.tries) == ("success", 1), describe([task])
+    cluster.wait(lambda: _all_apis_use(cluster, PASSWORD), "the api-servers to log in with it", timeout=60)
+    cluster.wait(lambda: _all_pass_the_check(cluster), "both masters to pass the load balancer's check", timeout=60)
+    [task] = work.wait_ended(work.start("default", 1))
+    assert task.state == "success", describe([task])
+
+
+def test_a_worker_takes_no_tasks_before_the_last_master_with_an_older_airflow_has_gone(
+    cluster: Cluster, held_back: Node
+) -> None:
+    reason = f"masters with Airflow {OLDER} still serve"
+    cluster.wait(lambda: reason in held_back.journal("airflow-admission.service"), "the worker to say why", timeout=60)
+    assert cluster.lifecycle_state(held_back) == "Pending:Wait"
+    assert held_back.unit("airflow-worker.service")["ActiveState"] == "inactive"
+    # As the last master of a refresh does.
+    [master, *_] = cluster.nodes(role="master")
+    master.exec("systemctl restart airflow-announce.service")
+    cluster.wait(lambda: cluster.lifecycle_state(held_back) == IN_SERVICE, "the worker to be in service", timeout=60)
