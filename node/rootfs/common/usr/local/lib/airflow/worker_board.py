@@ -4,7 +4,7 @@ Everything on it expires. A worker that dies is off the board by itself, and one
 is gone goes back to work. Every method raises `redis.RedisError` when the broker cannot be reached or refuses.
 
 Tasks can write here, too. So only keys that somebody of ours has are asked for, no more is read than such a key holds,
-and what cannot be read is left out and named (docs/adr/0021-tasks-can-write-to-the-broker.md).
+and what cannot be read is left out and named (docs/adr/0021-tolerate-what-tasks-write-to-the-broker.md).
 """
 
 from __future__ import annotations
