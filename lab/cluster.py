@@ -17,13 +17,13 @@ from lab import (
     boot_times,
     cgroups,
     description,
-    firewall,
     forwarding,
     host,
     hosts_file,
     image,
     namespace,
     preconditions,
+    security_groups,
 )
 from lab.aws import account
 from lab.aws.account import AccessKey
@@ -32,7 +32,6 @@ from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
 from lab.budget import share_out
 from lab.certificates import CertificateAuthority
-from lab.departures import Departure
 from lab.description import Description
 from lab.groups import Groups, Surroundings
 from lab.infrastructure import Infrastructure
@@ -40,6 +39,7 @@ from lab.node import Node
 from lab.outages import BrokerSwitch, DatabaseSwitch
 from lab.progress import LabError, say, step
 from lab.stack import record
+from lab.terminations import Termination
 
 Found = TypeVar("Found")
 LOCK = "lock"
@@ -184,7 +184,7 @@ class Cluster:
     def lifecycle_state(self, node: Node) -> str:
         """`Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating:Retained` or `gone`, at this moment.
 
-        Whoever is gone is a departure as well.
+        Whoever is gone is a termination as well.
         """
         state = self._fleet.lifecycle_state(node.instance.id)
         if state == GONE:
@@ -192,9 +192,9 @@ class Cluster:
         return state
 
     @property
-    def departures(self) -> list[Departure]:
+    def terminations(self) -> list[Termination]:
         """The nodes that went, in that order, and how."""
-        return self.groups.departures()
+        return self.groups.terminations()
 
     def interrupt(self, node: Node, seconds: float = 120) -> None:
         """Let EC2 reclaim a node: it is told at once, and loses its power after `seconds`. Returns at once."""
@@ -266,10 +266,10 @@ class Cluster:
             storage=parts.storage,
             plan=parts.plan,
             fleet=self._fleet,
-            firewall=parts.firewall,
+            packet_filter=parts.packet_filter,
             targets=parts.targets,
             metadata=parts.metadata,
-            security_groups=firewall.worn_by_nodes(self.recording),
+            security_groups=security_groups.groups_of_nodes(self.recording),
             memory={group: share.limit for group, share in self.budget.shares.items()},
         )
 

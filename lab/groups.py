@@ -16,14 +16,14 @@ from lab.aws.fleet import Fleet, Group
 from lab.aws.lifecycle import IN_SERVICE, PENDING, target_of
 from lab.boot_times import Boot
 from lab.boot_watch import BootWatch, passes_checks
-from lab.departures import Departure, depart
-from lab.firewall import Firewall
 from lab.instance import Instance, Notices
 from lab.load_balancer import Targets
 from lab.metadata_files import MetadataFiles
 from lab.namespace import Namespace
 from lab.node import Node, NodeStorage
 from lab.progress import LabError, say
+from lab.security_groups import PacketFilter
+from lab.terminations import Termination, termination_of
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -42,7 +42,7 @@ class Surroundings:
     storage: NodeStorage
     plan: AddressPlan
     fleet: Fleet
-    firewall: Firewall
+    packet_filter: PacketFilter
     targets: Targets
     metadata: Path
     security_groups: Mapping[str, Sequence[str]]
@@ -62,7 +62,7 @@ class Groups:
         self._on_change = on_change
         self._nodes: dict[str, Node] = {}
         self._leaving: set[Node] = set()
-        self._departures: list[Departure] = []
+        self._terminations: list[Termination] = []
         self._risks: dict[str, Notices] = {}
         self._cuts: dict[str, float] = {}
         self._in_service: dict[str, float] = {}
@@ -93,9 +93,9 @@ class Groups:
         """The boots of all nodes that became ready, also of those that are gone."""
         return self._boots.boots()
 
-    def departures(self) -> list[Departure]:
+    def terminations(self) -> list[Termination]:
         """The nodes that went, in that order."""
-        return list(self._departures)
+        return list(self._terminations)
 
     def interrupt(self, node: Node, seconds: float) -> None:
         """Let EC2 take a node away: it is told now, and loses its power after `seconds`."""
@@ -135,7 +135,7 @@ class Groups:
         self._behind_load_balancer = {group.name for group in groups.values() if group.grace is not None}
         for node in self.nodes():
             if node.instance.id not in instances:
-                self._remove(node, depart(node, self._lab.fleet.ending(node.instance)))
+                self._remove(node, termination_of(node, self._lab.fleet.ending(node.instance)))
             elif time.monotonic() >= self._cuts.get(node.instance.id, float("inf")):
                 node.kill()
                 self._lose(node, "EC2 reclaimed the spot instance")
@@ -194,12 +194,12 @@ class Groups:
         how = "power cut" if node.was_cut else "powered off"
         say(f"{node.name}: {how}; its group replaces it")
         self._lab.fleet.terminate(node.instance.id)
-        self._remove(node, depart(node, None, cause=cause, how=how))
+        self._remove(node, termination_of(node, None, cause=cause, how=how))
 
-    def _remove(self, node: Node, departure: Departure) -> None:
+    def _remove(self, node: Node, termination: Termination) -> None:
         """The instance is terminated: tell the node, press its power button, and forget it."""
         id_ = node.instance.id
-        self._departures.append(departure)
+        self._terminations.append(termination)
         self._leaving.add(node)
         del self._nodes[id_]
         risks = self._risks.pop(id_, Notices())
@@ -239,6 +239,6 @@ class Groups:
         for node in [*nodes, *leaving]:  # who shuts down still has its network
             for group in self._lab.security_groups[node.instance.group]:
                 wearers.setdefault(group, []).append(node.instance.address)
-        self._lab.firewall.set_nodes(wearers)
+        self._lab.packet_filter.set_nodes(wearers)
         self._announced = states, leaving
         self._on_change(nodes, states)

@@ -19,11 +19,11 @@ from lab import forwarding, host, image, load_balancer, network
 from lab.addresses import plan_addresses
 from lab.aws import account
 from lab.certificates import CertificateAuthority
-from lab.firewall import Firewall
 from lab.load_balancer import Targets
 from lab.namespace import Namespace
 from lab.node import NodeStorage
 from lab.progress import LabError
+from lab.security_groups import PacketFilter
 from lab.servers import Broker, Database, ServerRoot, start_broker, start_database
 from lab.stack import hostile_admin_password
 from offline.recording import Recording
@@ -96,7 +96,7 @@ class Infrastructure:
         network.connect_to_host(self.namespace, self.plan.vpc)
         forwarding.admit()
         network.make_router(self.namespace, self.plan)
-        self.firewall = Firewall(self.namespace, self.recording, self.plan)
+        self.packet_filter = PacketFilter(self.namespace, self.recording, self.plan)
 
     def _start_name_server(self) -> None:
         self._dhcp_hosts = host.STATE / "dhcp" / "hosts"

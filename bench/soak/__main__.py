@@ -1,7 +1,7 @@
 """Scale-ins of every cause under constant load in the lab: is any task lost, killed or executed twice?
 
 Workers go because they are idle, surplus, terminated, refreshed, unhealthy or reclaimed, while both pools have tasks.
-At the end every task is looked up in the metadata database, and every execution in the ledger that the tasks wrote.
+At the end every task is looked up in the metadata database, and every execution in the log that the tasks wrote.
 
     .venv/bin/python bench/soak [--number N]        as root, about 45 minutes for 100; Ctrl-C ends it early
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from bench.soak.accounts import Accounts, percentile, reckon  # noqa: E402 - found by the line above
 from bench.soak.load import Load  # noqa: E402
 from bench.soak.scale_ins import FULL, Cause, ScaleIn, ScaleIns  # noqa: E402
-from lab import ledger  # noqa: E402
+from lab import execution_log  # noqa: E402
 from lab.airflow_api import AirflowApi  # noqa: E402
 from lab.cluster import Cluster  # noqa: E402
 from lab.progress import LabError, say  # noqa: E402
@@ -64,7 +64,7 @@ def soak(cluster: Cluster, number: int) -> int:
         load.started,
         tasks,
         work.earlier_tries(load.started),
-        ledger.read(cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]),
+        execution_log.read(cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]),
         scale_ins.reclaims,
     )
     report(scale_ins, accounts, minutes)

@@ -1,4 +1,4 @@
-"""The reckoning: what became of every task, by the metadata database and by the ledger that the tasks wrote."""
+"""The reckoning: what became of every task, by the metadata database and the log of the executions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lab.ledger import Execution
+from lab.execution_log import Execution
 from lab.workload import Task, Try
 
 
@@ -49,17 +49,17 @@ def reckon(
     started: Collection[str],
     tasks: Iterable[Task],
     earlier: Sequence[Try],
-    ledger: Mapping[Execution, int],
+    log: Mapping[Execution, int],
     reclaims: Sequence[Reclaim],
 ) -> Accounts:
-    """Compare what was started with what the database and the ledger know.
+    """Compare what was started with what the database and the log know.
 
     `earlier` are the tries before the last one of each task.
     """
     known = {task.run: task for task in tasks}
     executed = Counter[str]()
     last_tries = set[tuple[str, int]]()
-    for entry, times in ledger.items():
+    for entry, times in log.items():
         executed[entry.run_id] += times
         last_tries.add((entry.run_id, entry.try_number))
     ended_well = {run for run, task in known.items() if task.state == "success"}
@@ -71,7 +71,7 @@ def reckon(
         retried=sum(known[run].tries > 1 for run in started if run in known),
         failed=tuple(sorted(failed)),
         lost=tuple(sorted((set(started) - ended_well - failed) | without_trace)),
-        doubled=tuple(sorted({entry.run_id for entry, times in ledger.items() if times > 1} & set(started))),
+        doubled=tuple(sorted({entry.run_id for entry, times in log.items() if times > 1} & set(started))),
         disturbed=tuple(sorted({one.run for one in earlier if not _was_reclaimed(one, reclaims)})),
     )
 

@@ -12,11 +12,11 @@ from enum import StrEnum
 
 from bench.soak.accounts import Reclaim
 from bench.soak.load import Load
-from lab import scaling_journal
+from lab import service_log
 from lab.aws.lifecycle import IN_SERVICE
 from lab.cluster import Cluster
-from lab.departures import Departure
 from lab.node import Node
+from lab.terminations import Termination
 
 MOST_WORKERS, MOST_BOOTING, MOST_LEAVING = 5, 2, 3
 """What a machine with two cores and 16 GB carries beside two masters."""
@@ -75,33 +75,33 @@ class ScaleIns:
     def __init__(self, cluster: Cluster, load: Load, number: int) -> None:
         self._cluster, self._load, self._number = cluster, load, number
         self._signs: dict[str, Sign] = {}
-        self._seen = len(cluster.departures)
+        self._seen = len(cluster.terminations)
         self._phase_began = time.monotonic()
         self._next_look = 0.0
         self.done: list[ScaleIn] = []
-        self.others: list[Departure] = []
+        self.others: list[Termination] = []
         self.reclaims: list[Reclaim] = []
 
     def step(self) -> list[ScaleIn]:
         """Note who has gone since the last step, and give the next one its cause; returns the newly gone."""
-        gone = self._note_departures()
+        gone = self._note_terminations()
         self._turn_the_tide()
         self._act()
         return gone
 
-    def _note_departures(self) -> list[ScaleIn]:
-        departures = self._cluster.departures
-        new, self._seen = departures[self._seen :], len(departures)
+    def _note_terminations(self) -> list[ScaleIn]:
+        terminations = self._cluster.terminations
+        new, self._seen = terminations[self._seen :], len(terminations)
         if new or time.monotonic() > self._next_look:
             self._note_retirements()
         gone = []
-        for departure in new:
-            sign = self._signs.get(departure.instance) or _own_decision(departure)
+        for termination in new:
+            sign = self._signs.get(termination.instance) or _own_decision(termination)
             if sign is None:
-                self.others.append(departure)
+                self.others.append(termination)
                 continue
-            seconds = max(departure.waited_seconds, (datetime.now(UTC) - sign.at).total_seconds())
-            gone.append(ScaleIn(cause=sign.cause, node=departure.node_name, seconds=seconds, tasks=sign.tasks))
+            seconds = max(termination.waited_seconds, (datetime.now(UTC) - sign.at).total_seconds())
+            gone.append(ScaleIn(cause=sign.cause, node=termination.node_name, seconds=seconds, tasks=sign.tasks))
         self.done += gone
         return gone
 
@@ -110,10 +110,10 @@ class ScaleIns:
         self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS_AT_JOURNALS
         retired: dict[str, datetime] = {}
         for pool in self._load.levels:
-            for event in scaling_journal.decisions(self._cluster, pool):
-                for instance in event.facts["recall"]:
+            for event in service_log.decisions(self._cluster, pool):
+                for instance in event.fields["recall"]:
                     retired.pop(instance, None)
-                for instance in event.facts["retire"]:
+                for instance in event.fields["retire"]:
                     retired.setdefault(instance, event.at)
         nodes = {node.instance.id: node for node in self._cluster.nodes(role="worker")}
         for instance, at in retired.items():
@@ -212,9 +212,9 @@ class ScaleIns:
         return self._cluster.recording.exports["autoscalingGroups"]["workerPools"][pool]
 
 
-def _own_decision(departure: Departure) -> Sign | None:
+def _own_decision(termination: Termination) -> Sign | None:
     """A worker that nobody told to go and whose group became smaller at its request was idle."""
-    if "shrinking the capacity" not in departure.cause:
+    if "shrinking the capacity" not in termination.cause:
         return None
-    at = datetime.now(UTC) - timedelta(seconds=departure.waited_seconds)
+    at = datetime.now(UTC) - timedelta(seconds=termination.waited_seconds)
     return Sign(cause=Cause.IDLE, at=at, tasks=0)

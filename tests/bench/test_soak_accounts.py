@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bench.soak.accounts import Accounts, Reclaim, percentile, reckon
-from lab.ledger import Execution
+from lab.execution_log import Execution
 from lab.workload import Task, Try
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -36,8 +36,8 @@ def executions(*tries: int) -> Counter[Execution]:
     )
 
 
-def reckoned(tasks: list[Task], ledger: Counter[Execution], *, earlier: tuple[Try, ...] = ()) -> Accounts:
-    return reckon(["soak-1"], tasks, earlier, ledger, [RECLAIM])
+def reckoned(tasks: list[Task], log: Counter[Execution], *, earlier: tuple[Try, ...] = ()) -> Accounts:
+    return reckon(["soak-1"], tasks, earlier, log, [RECLAIM])
 
 
 def first_try(*, address: str = RECLAIM.address, minutes: float = 1) -> Try:
@@ -55,7 +55,7 @@ def test_a_task_that_a_reclaimed_instance_could_not_finish_may_be_tried_again():
 
 
 @pytest.mark.parametrize(
-    ("tasks", "ledger", "fault"),
+    ("tasks", "log", "fault"),
     [
         pytest.param([task(state="failed")], executions(1), "failed", id="a failed task"),
         pytest.param([task(state="queued")], executions(), "lost", id="a task that never ran"),
@@ -65,8 +65,8 @@ def test_a_task_that_a_reclaimed_instance_could_not_finish_may_be_tried_again():
         pytest.param([task()], executions(1, 1), "doubled", id="a try that was executed twice"),
     ],
 )
-def test_a_fault_is_found(tasks: list[Task], ledger: Counter[Execution], fault: str):
-    accounts = reckoned(tasks, ledger)
+def test_a_fault_is_found(tasks: list[Task], log: Counter[Execution], fault: str):
+    accounts = reckoned(tasks, log)
     faults = {name: getattr(accounts, name) for name in ("failed", "lost", "doubled", "disturbed")}
     assert faults == {"failed": (), "lost": (), "doubled": (), "disturbed": ()} | {fault: ("soak-1",)}
     assert not accounts.clean

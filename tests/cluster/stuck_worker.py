@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import scaling_journal
+from lab import service_log
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload
@@ -31,8 +31,8 @@ class StuckWorker:
 
     def states(self) -> list[str]:
         """The states that its lifecycle service has told, the oldest first."""
-        told = scaling_journal.events(self.node, scaling_journal.LIFECYCLE)
-        return [event.facts["now"] for event in told if event.name == "state"]
+        told = service_log.events(self.node, service_log.LIFECYCLE)
+        return [event.fields["now"] for event in told if event.name == "state"]
 
 
 def consumes(node: Node) -> bool:

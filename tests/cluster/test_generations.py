@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab import scaling_journal
+from lab import service_log
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
@@ -35,11 +35,11 @@ def masters(cluster: Cluster) -> Iterator[Masters]:
     edit = r"/^NODE_POOLS=/s/(concurrency[^0-9]+)[0-9]+/\11/g"
     cluster.set_launched_from(old, "0")
     old.exec(f"cp -p {ENVIRONMENT} {ENVIRONMENT}.before && sed -Ei '{edit}' {ENVIRONMENT}")
-    assert old.exec("systemctl", "restart", scaling_journal.SCALING).returncode == 0
+    assert old.exec("systemctl", "restart", service_log.SCALING).returncode == 0
     yield Masters(old=old, new=new)
     cluster.set_launched_from(old, version)
     old.exec("mv", f"{ENVIRONMENT}.before", ENVIRONMENT)
-    assert old.exec("systemctl", "restart", scaling_journal.SCALING).returncode == 0
+    assert old.exec("systemctl", "restart", service_log.SCALING).returncode == 0
 
 
 def test_while_a_refresh_has_masters_of_two_settings_the_new_one_scales_alone(
@@ -47,7 +47,7 @@ def test_while_a_refresh_has_masters_of_two_settings_the_new_one_scales_alone(
 ) -> None:
     assert "concurrency" in masters.old.exec(f"diff {ENVIRONMENT}.before {ENVIRONMENT}").stdout
     cluster.wait(
-        lambda: "leaves the pools to the masters of another" in masters.old.journal(scaling_journal.SCALING),
+        lambda: "leaves the pools to the masters of another" in masters.old.journal(service_log.SCALING),
         "the old master to leave the pools to the new one",
         timeout=40,
     )
@@ -59,11 +59,9 @@ def test_while_a_refresh_has_masters_of_two_settings_the_new_one_scales_alone(
     assert sizes(cluster, "default")["DesiredCapacity"] == before, "the old one would have asked for a worker per task"
     decisions = [
         event
-        for event in scaling_journal.events(masters.old, scaling_journal.SCALING)
+        for event in service_log.events(masters.old, service_log.SCALING)
         if event.name == "decision" and event.at.timestamp() > left_at
     ]
     assert decisions == []
-    [new, *_] = [
-        event.facts for event in scaling_journal.decisions(cluster, "default") if event.at.timestamp() > left_at
-    ]
+    [new, *_] = [event.fields for event in service_log.decisions(cluster, "default") if event.at.timestamp() > left_at]
     assert new["workers"] == {"working": before}, "the reports of the instances that the group lists"

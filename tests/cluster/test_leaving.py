@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab import ledger, scaling_journal
+from lab import execution_log, service_log
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Task, Workload, describe
@@ -107,8 +107,8 @@ def test_a_leaving_worker_keeps_its_hook_waiting(cluster: Cluster, story: Story)
     """Read while its tasks last: its journal goes with it. A hook waits for longer than these tasks without a word."""
 
     def heartbeats() -> list[object]:
-        told = scaling_journal.events(story.asked, scaling_journal.LIFECYCLE)
-        return [event.facts.get("result") or "accepted" for event in told if event.name == "heartbeat"]
+        told = service_log.events(story.asked, service_log.LIFECYCLE)
+        return [event.fields.get("result") or "accepted" for event in told if event.name == "heartbeat"]
 
     assert set(cluster.wait(heartbeats, "a heartbeat", timeout=60)) == {"accepted"}
 
@@ -117,8 +117,8 @@ def test_the_log_of_a_warned_worker_names_the_tasks_that_cannot_finish(cluster: 
     """Read before EC2 takes the worker, and its journal with it."""
 
     def said() -> str:
-        told = scaling_journal.events(story.warned, scaling_journal.LIFECYCLE)
-        return next((event.facts["result"] for event in told if event.name == "end-tasks"), "")
+        told = service_log.events(story.warned, service_log.LIFECYCLE)
+        return next((event.fields["result"] for event in told if event.name == "end-tasks"), "")
 
     ended = cluster.wait(said, "tasks to be ended", timeout=SPOT_NOTICE.total_seconds())
     assert {run for run in story.runs(story.warned) if run in ended} == set(story.runs(story.warned)) - story.short
@@ -160,8 +160,8 @@ def test_a_worker_that_has_finished_leaves(cluster: Cluster, story: Story, work:
     work.wait_ended(story.runs(story.asked, story.retained))
     for node, how in {story.asked: "continue", story.retained: "retained"}.items():
         cluster.wait(lambda node=node: cluster.lifecycle_state(node) == "gone", f"{node.name} to leave", timeout=60)
-        [departure] = [one for one in cluster.departures if one.instance == node.instance.id]
-        assert departure.how == how
+        [termination] = [one for one in cluster.terminations if one.instance == node.instance.id]
+        assert termination.how == how
 
 
 def test_a_leaving_worker_takes_no_new_task(story: Story, work: Workload) -> None:
@@ -174,7 +174,7 @@ def test_a_leaving_worker_takes_no_new_task(story: Story, work: Workload) -> Non
 
 def test_no_try_was_executed_twice(cluster: Cluster, story: Story, work: Workload) -> None:
     tasks = work.wait_ended(story.runs(*story.tasks))
-    entries = ledger.read(cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"])
+    entries = execution_log.read(cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"])
     found = {entry: times for entry, times in entries.items() if entry.run_id in {task.run for task in tasks}}
-    assert len(found) == sum(task.tries for task in tasks), "the ledger should have each try"
+    assert len(found) == sum(task.tries for task in tasks), "the execution log should have each try"
     assert set(found.values()) == {1}, found

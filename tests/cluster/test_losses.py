@@ -122,8 +122,8 @@ def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(
         cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go", timeout=180)
     finally:
         secrets.create_secret(Name=name, SecretString=value)
-    [departure] = [one for one in cluster.departures if one.instance == failing.instance.id]
-    assert departure.how == "continue", "a node that never worked has nothing to finish and must not be retained"
+    [termination] = [one for one in cluster.terminations if one.instance == failing.instance.id]
+    assert termination.how == "continue", "a node that never worked has nothing to finish and must not be retained"
     cluster.wait_ready()
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab import ledger
+from lab import execution_log
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
@@ -29,7 +29,9 @@ def witnesses(cluster: Cluster, work: Workload) -> list[str]:
     runs = [run for kind in ("bash", "python", "asking") for run in work.start("default", WORK_SECONDS, kind=kind)]
     s3, bucket = cluster.boto3("s3"), cluster.recording.exports["buckets"]["taskLogs"]
     cluster.wait(
-        lambda: set(runs) <= {entry.run_id for entry in ledger.read(s3, bucket)}, "them to be at work", timeout=180
+        lambda: set(runs) <= {entry.run_id for entry in execution_log.read(s3, bucket)},
+        "them to be at work",
+        timeout=180,
     )
     return runs
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab import scaling_journal
+from lab import service_log
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
@@ -24,17 +24,17 @@ LONG, SHORT, AGAIN = 240, 45, 40
 
 
 def _masters_say(cluster: Cluster, text: str) -> bool:
-    return any(text in master.journal(scaling_journal.SCALING) for master in cluster.nodes(role="master"))
+    return any(text in master.journal(service_log.SCALING) for master in cluster.nodes(role="master"))
 
 
 def _control(cluster: Cluster, command: str) -> None:
     """Stop or start the masters' scaling."""
     for master in cluster.nodes(role="master"):
-        assert master.exec("systemctl", command, scaling_journal.SCALING).returncode == 0
+        assert master.exec("systemctl", command, service_log.SCALING).returncode == 0
 
 
 def _says(worker: Node, text: str) -> bool:
-    return text in worker.journal(scaling_journal.LIFECYCLE)
+    return text in worker.journal(service_log.LIFECYCLE)
 
 
 def _in_service(cluster: Cluster, pool: str) -> int:
@@ -139,15 +139,15 @@ def test_a_group_that_cannot_launch_is_reported_in_ec2s_words_and_not_asked_for_
     cluster: Cluster, burst: Burst
 ) -> None:
     del burst
-    decided = [event.facts for event in scaling_journal.decisions(cluster, "heavy")]
-    told = [facts for facts in decided if NO_CAPACITY in facts.get("launch_failure", "")]
+    decided = [event.fields for event in service_log.decisions(cluster, "heavy")]
+    told = [fields for fields in decided if NO_CAPACITY in fields.get("launch_failure", "")]
     assert told
-    assert all(facts["from"] == facts["to"] for facts in told), "it has been asked for already"
+    assert all(fields["from"] == fields["to"] for fields in told), "it has been asked for already"
 
 
 def test_a_burst_over_both_pools_gets_the_workers_that_it_needs(cluster: Cluster, burst: Burst) -> None:
     assert len(burst.workers) == 3, "twelve tasks, four to a worker"
-    decided = [event.facts["to"] for event in scaling_journal.decisions(cluster, "default") if event.at > burst.at]
+    decided = [event.fields["to"] for event in service_log.decisions(cluster, "default") if event.at > burst.at]
     assert max(decided) == 2, "twenty tasks, sixteen to a worker"
 
 

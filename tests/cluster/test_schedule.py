@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import scaling_journal
+from lab import service_log
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from tests.cluster.conftest import set_minimum, sizes
@@ -52,10 +52,10 @@ def scheduled(cluster: Cluster, api: AirflowApi, scheduled_dag: ScheduledDag, st
 def test_the_workers_are_launched_before_the_run_is_due(cluster: Cluster, scheduled: Scheduled) -> None:
     raised = [
         event
-        for event in scaling_journal.decisions(cluster, "heavy")
-        if event.facts["to"] > event.facts["from"] and scheduled.due - LONGEST_LEAD < event.at < scheduled.due
+        for event in service_log.decisions(cluster, "heavy")
+        if event.fields["to"] > event.fields["from"] and scheduled.due - LONGEST_LEAD < event.at < scheduled.due
     ]
-    assert [(event.facts["from"], event.facts["to"], event.facts["expected"]) for event in raised] == [
+    assert [(event.fields["from"], event.fields["to"], event.fields["expected"]) for event in raised] == [
         (0, TASKS // SLOTS, TASKS)
     ]
     assert sizes(cluster, "heavy")["DesiredCapacity"] <= TASKS // SLOTS, "nothing was launched a second time"

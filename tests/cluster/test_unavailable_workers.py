@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab import scaling_journal
+from lab import service_log
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
@@ -60,8 +60,8 @@ def trouble(cluster: Cluster, work: Workload) -> Iterator[Trouble]:
 
 def _why(node: Node) -> str:
     """Why a worker is unavailable; empty if it is not."""
-    states = [event for event in scaling_journal.events(node, scaling_journal.LIFECYCLE) if event.name == "state"]
-    return states[-1].facts["why"] if states and states[-1].facts["now"] == "unavailable" else ""
+    states = [event for event in service_log.events(node, service_log.LIFECYCLE) if event.name == "state"]
+    return states[-1].fields["why"] if states and states[-1].fields["now"] == "unavailable" else ""
 
 
 def test_a_worker_with_a_full_disk_takes_no_tasks_and_another_is_launched_for_them(

@@ -19,11 +19,11 @@ import pytest
 from lab import boot_watch, groups
 from lab.addresses import AddressPlan
 from lab.aws.fleet import Ending, Group
-from lab.departures import Departure
 from lab.groups import Groups, Surroundings
 from lab.instance import Instance, RoleCredentials
 from lab.load_balancer import Target
 from lab.node import Node
+from lab.terminations import Termination
 
 MASTERS, POOL = "airflow-prod-masters", "airflow-prod-pool-heavy"
 
@@ -132,7 +132,7 @@ class FakeTargets:
 
 
 @dataclass
-class FakeFirewall:
+class FakePacketFilter:
     wearers: Mapping[str, Sequence[IPv4Address]] = field(default_factory=dict)
 
     def set_nodes(self, nodes: Mapping[str, Sequence[IPv4Address]]) -> None:
@@ -143,14 +143,14 @@ class Lab:
     """The groups under test, one look at a time."""
 
     def __init__(self, plan: AddressPlan, folder: Path) -> None:
-        self.fleet, self.targets, self.firewall = FakeFleet(), FakeTargets(), FakeFirewall()
+        self.fleet, self.targets, self.packet_filter = FakeFleet(), FakeTargets(), FakePacketFilter()
         self.metadata = folder
         parts = SimpleNamespace(
             namespace=None,
             storage=None,
             plan=plan,
             fleet=self.fleet,
-            firewall=self.firewall,
+            packet_filter=self.packet_filter,
             targets=self.targets,
             metadata=folder,
             security_groups={MASTERS: ["sg-masters"], POOL: ["sg-workers"]},
@@ -184,7 +184,7 @@ def test_load_balancer_and_packet_filter_know_who_is_there(lab: Lab):
     master, worker = instance(1), instance(2, POOL)
     lab.look(master, worker)
     assert lab.targets.members == [master.address], "nothing listens on a worker"
-    assert lab.firewall.wearers == {"sg-masters": [master.address], "sg-workers": [worker.address]}
+    assert lab.packet_filter.wearers == {"sg-masters": [master.address], "sg-workers": [worker.address]}
 
 
 def test_a_node_that_is_powered_off_is_replaced(lab: Lab):
@@ -258,8 +258,8 @@ def test_a_load_balancers_targets_are_in_service(lab: Lab):
 def test_a_departure_tells_what_auto_scaling_knows(lab: Lab):
     lab.look(instance(1, POOL), instance(2, POOL))
     lab.look(instance(2, POOL))
-    [gone] = lab.groups.departures()
-    assert gone == Departure(
+    [gone] = lab.groups.terminations()
+    assert gone == Termination(
         node_name="heavy-1", instance="i-1", pool="heavy", cause="a user request", how="continue", waited_seconds=3.0
     )
 
@@ -269,7 +269,7 @@ def test_a_departure_tells_a_power_cut_from_a_shutdown(lab: Lab):
     killed.kill()
     off.running = False
     lab.look()
-    assert [gone.how for gone in lab.groups.departures()] == ["power cut", "powered off"]
+    assert [gone.how for gone in lab.groups.terminations()] == ["power cut", "powered off"]
 
 
 def test_an_interrupted_node_is_told_and_loses_its_power_when_it_is_time(lab: Lab, monkeypatch: pytest.MonkeyPatch):
@@ -286,7 +286,7 @@ def test_an_interrupted_node_is_told_and_loses_its_power_when_it_is_time(lab: La
     later = time.monotonic() + 120
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert node not in lab.look()
-    [gone] = lab.groups.departures()
+    [gone] = lab.groups.terminations()
     assert (gone.how, node.was_cut) == ("power cut", True)
 
 
@@ -303,12 +303,12 @@ def test_a_node_that_shuts_down_keeps_its_network_until_it_is_off(lab: Lab):
     node, other = lab.look(instance(1, POOL), instance(2, POOL))
     node.shut_down.clear()
     lab.look(other.instance)
-    assert set(lab.firewall.wearers["sg-workers"]) == {node.instance.address, other.instance.address}
+    assert set(lab.packet_filter.wearers["sg-workers"]) == {node.instance.address, other.instance.address}
     node.shut_down.set()
     assert node.destroyed.wait(10)
-    while len(lab.firewall.wearers["sg-workers"]) > 1:  # the very end of it is not to be seen from here
+    while len(lab.packet_filter.wearers["sg-workers"]) > 1:  # the very end of it is not to be seen from here
         lab.look()
-    assert lab.firewall.wearers["sg-workers"] == [other.instance.address]
+    assert lab.packet_filter.wearers["sg-workers"] == [other.instance.address]
 
 
 def test_a_node_without_an_instance_is_told_stopped_and_destroyed(lab: Lab):

@@ -2,8 +2,8 @@
 
 Run conf: `seconds`, how long the task takes; `again`, how long its later tries take (default: as long as the first).
 A file `released-<run>` in the worker's home ends it sooner.
-Each execution puts an object `ledger/<dag>/<run>/<task>/<map index>/<try>/<unique>` into the bucket of the task logs,
-the one place where a worker may write.
+Each execution puts an object `executions/<dag>/<run>/<task>/<map index>/<try>/<unique>`
+into the bucket of the task logs, the one place where a worker may write.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ QUEUES = ("default", "heavy", "nowhere")
 
 
 def _enter(ti) -> None:
-    """Write this execution into the ledger."""
+    """Write this execution into the execution log."""
     import boto3
 
     bucket = os.environ["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"].removeprefix("s3://").split("/")[0]
     execution = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.try_number}"
-    boto3.client("s3").put_object(Bucket=bucket, Key=f"ledger/{execution}/{uuid.uuid4()}", Body=b"")
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"executions/{execution}/{uuid.uuid4()}", Body=b"")
 
 
 def _seconds(ti, dag_run) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-PREFIX = "ledger/"
+PREFIX = "executions/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def read(s3: Any, bucket: str) -> Counter[Execution]:
 
 
 def parse(keys: Iterable[str]) -> Counter[Execution]:
-    """Count the executions that the objects' keys tell of: `ledger/<dag>/<run>/<task>/<map index>/<try>/<unique>`."""
+    """Count the executions by the objects' keys, `executions/<dag>/<run>/<task>/<map index>/<try>/<unique>`."""
     return Counter(_execution(key) for key in keys)
 
 

@@ -16,17 +16,17 @@ SCALING, LIFECYCLE = "airflow-scaling.service", "airflow-lifecycle.service"
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line. `facts` is all of it."""
+    """One line. `fields` is all of it."""
 
     at: datetime
     name: str
-    facts: dict[str, Any]
+    fields: dict[str, Any]
 
 
 def decisions(cluster: Cluster, pool: str) -> list[Event]:
     """What was decided for a pool, by either master, in the order of time."""
     found = [event for master in cluster.nodes(role="master") for event in events(master, SCALING)]
-    of_pool = [event for event in found if event.name == "decision" and event.facts["pool"] == pool]
+    of_pool = [event for event in found if event.name == "decision" and event.fields["pool"] == pool]
     return sorted(of_pool, key=lambda event: event.at)
 
 
@@ -41,9 +41,9 @@ def parse(journal: str) -> Iterator[Event]:
     for line in journal.splitlines():
         entry = json.loads(line)
         try:
-            facts = json.loads(entry["MESSAGE"])
+            fields = json.loads(entry["MESSAGE"])
         except (TypeError, ValueError):  # another program's line, or one that is no text
             continue
-        if isinstance(facts, dict) and "event" in facts:
+        if isinstance(fields, dict) and "event" in fields:
             at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, UTC)
-            yield Event(at=at, name=facts["event"], facts=facts)
+            yield Event(at=at, name=fields["event"], fields=fields)

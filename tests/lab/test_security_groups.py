@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv4Address
 
 from lab.addresses import AddressPlan
-from lab.firewall import ruleset, servers, worn_by_nodes
+from lab.security_groups import groups_of_nodes, ruleset, servers
 from offline.recording import Recording
 
 
@@ -65,7 +65,7 @@ def test_servers_wear_the_groups_the_program_gave_them(recording: Recording, pla
 
 
 def test_nodes_wear_the_groups_of_their_launch_template(recording: Recording):
-    worn = worn_by_nodes(recording)
+    worn = groups_of_nodes(recording)
     assert worn["airflow-prod-masters"] == [group(recording, "masters")]
     assert worn["airflow-prod-pool-heavy"] == [group(recording, "workers")]
 

@@ -9,7 +9,7 @@ from lab.node import Node
 
 
 @dataclass(frozen=True, kw_only=True)
-class Departure:
+class Termination:
     """The end of one node.
 
     Attributes:
@@ -29,10 +29,10 @@ class Departure:
     waited_seconds: float = 0.0
 
 
-def depart(node: Node, ending: Ending | None, *, cause: str = "", how: str = "") -> Departure:
+def termination_of(node: Node, ending: Ending | None, *, cause: str = "", how: str = "") -> Termination:
     """Put together what the lab saw (`cause`, `how`) and what Auto Scaling tells; the lab was closer."""
     told = ending or Ending(cause="", how="", waited=0.0)
-    return Departure(
+    return Termination(
         node_name=node.name,
         instance=node.instance.id,
         pool=node.instance.tags.get("airflow:pool", ""),

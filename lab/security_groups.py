@@ -71,7 +71,7 @@ def servers(recording: Recording, plan: AddressPlan) -> dict[str, list[IPv4Addre
     return members
 
 
-def worn_by_nodes(recording: Recording) -> dict[str, list[str]]:
+def groups_of_nodes(recording: Recording) -> dict[str, list[str]]:
     """The security groups that the nodes of each autoscaling group wear, by the group's name."""
     templates = {template.id: template for template in recording.of_type(TEMPLATE)}
     worn = {}
@@ -87,7 +87,7 @@ def worn_by_nodes(recording: Recording) -> dict[str, list[str]]:
     return worn
 
 
-class Firewall:
+class PacketFilter:
     """The packet filter of the running lab."""
 
     def __init__(self, namespace: Namespace, recording: Recording, plan: AddressPlan) -> None:
