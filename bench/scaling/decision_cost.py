@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker_board import Report, WorkerBoard
+from worker_registry import Report, WorkerRegistry
 
 from scaling.pool import RETIRED, WORKING, Group, Pool, Worker
 from scaling.scaler import PoolScaler
@@ -79,7 +79,7 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
         if report.state == RETIRED:
             texts[f"retire:{report.pool}:{report.instance}"] = "1"
     stored: Any = StoredBoard(texts)
-    board = WorkerBoard(stored, stored)
+    board = WorkerRegistry(stored, stored)
     scalers = {pool.name: PoolScaler(pool) for pool in pools}
     size = worker_count // pool_count
     seconds = []
@@ -91,7 +91,7 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
 
 
 def _pass(
-    board: WorkerBoard,
+    board: WorkerRegistry,
     scalers: dict[str, PoolScaler],
     instances: Mapping[str, Collection[str]],
     *,

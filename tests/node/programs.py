@@ -19,7 +19,7 @@ def program_path(name: str) -> Path:
 
 
 def module(name: str) -> ModuleType:
-    """A module of the programs, the very one that they import: `worker_board`, `scaling.pool`."""
+    """A module of the programs, the very one that they import: `worker_registry`, `scaling.pool`."""
     for library in ROOTFS.glob(f"*{PROGRAMS}"):
         _make_importable(library)
     return importlib.import_module(name)

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from worker_registry import WorkerRegistry
 
 from tests.node import fake_groups, redis_server
 from tests.node.metadata import Metadata, Task
@@ -18,7 +19,7 @@ launch_groups = module("launch_groups")
 metadata_database = module("metadata_database")
 scaling_log = module("scaling_log")
 scaling_metrics = module("scaling_metrics")
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 Pool = module("scaling.pool").Pool
 
 GROUP = "pool-default"
@@ -39,7 +40,7 @@ class Master:
     """A master's controller, with a clock that the test moves."""
 
     metadata: Metadata
-    board: worker_board.WorkerBoard
+    board: WorkerRegistry
     pools: tuple[Pool, ...] = (POOL,)
     now: float = 1000.0
     instance: str = "i-master-1"
@@ -81,16 +82,16 @@ class Master:
 
 
 @pytest.fixture
-def board(broker: redis_server.Server) -> Iterator[worker_board.WorkerBoard]:
-    with broker.client(worker_board.BOARD_DATABASE) as client:
+def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
+    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.flushdb()
-    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
     yield found
     found.close()
 
 
 @pytest.fixture
-def master(aws: boto3.Session, metadata: Metadata, board: worker_board.WorkerBoard) -> Iterator[Master]:
+def master(aws: boto3.Session, metadata: Metadata, board: WorkerRegistry) -> Iterator[Master]:
     """A master of a cluster with one pool, which has no worker and may have eight."""
     fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
     found = Master(metadata, board)
@@ -99,12 +100,14 @@ def master(aws: boto3.Session, metadata: Metadata, board: worker_board.WorkerBoa
 
 
 def put_workers(
-    board: worker_board.WorkerBoard, active: Sequence[int], state: str = "working", *, instances: Sequence[str]
+    board: WorkerRegistry, active: Sequence[int], state: str = "working", *, instances: Sequence[str]
 ) -> None:
     """Workers with so many tasks each."""
     for instance, tasks in zip(instances, active, strict=False):
         board.report(
-            worker_board.Report(instance=instance, pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0)
+            worker_registry.Report(
+                instance=instance, pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0
+            )
         )
 
 
@@ -135,7 +138,7 @@ def test_a_pool_is_never_made_smaller(aws: boto3.Session, master: Master):
 
 @pytest.mark.parametrize("state", ["draining", "hibernating"])
 def test_running_tasks_of_a_worker_that_takes_no_more_launch_no_other(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard, state: str
+    aws: boto3.Session, master: Master, board: WorkerRegistry, state: str
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     master.metadata.add_tasks(4, "running")
@@ -146,12 +149,12 @@ def test_running_tasks_of_a_worker_that_takes_no_more_launch_no_other(
 
 
 def test_a_worker_that_leaves_with_a_last_task_does_not_hold_its_pool_up(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+    aws: boto3.Session, master: Master, board: WorkerRegistry
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     (instance,) = fake_groups.instances(aws, GROUP)
     board.report(
-        worker_board.Report(instance=instance, pool="default", state="leaving", slots=4, active=1, idle_seconds=0)
+        worker_registry.Report(instance=instance, pool="default", state="leaving", slots=4, active=1, idle_seconds=0)
     )
     master.metadata.add_tasks(1, "running")
     master.metadata.add_tasks(4, "queued")
@@ -161,7 +164,7 @@ def test_a_worker_that_leaves_with_a_last_task_does_not_hold_its_pool_up(
 
 
 def test_a_report_takes_no_more_off_the_demand_than_a_worker_can_have(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+    aws: boto3.Session, master: Master, board: WorkerRegistry
 ):
     master.metadata.add_tasks(12, "running")
     put_workers(board, [1_000_000], state="draining", instances=fake_groups.add_ending(aws, GROUP, 1))
@@ -177,9 +180,7 @@ def test_a_run_that_is_due_has_its_workers_ready(aws: boto3.Session, master: Mas
     assert master.metric("airflow_pool_raises_total", pool="default", why="schedule") == 1
 
 
-def test_a_measured_boot_time_decides_how_far_ahead_that_is(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
-):
+def test_a_measured_boot_time_decides_how_far_ahead_that_is(aws: boto3.Session, master: Master, board: WorkerRegistry):
     master.metadata.add_dag("hourly", 100)
     master.metadata.add_run("hourly", 1, [Task(1, 60) for _ in range(10)])
     board.note_boot("default", 20)
@@ -205,7 +206,7 @@ def test_a_schedule_that_cannot_be_read_keeps_nothing_from_growing(aws: boto3.Se
     assert len(master.events("the schedule failed")) == 1
 
 
-def test_workers_learn_what_their_group_may_shrink_to(master: Master, board: worker_board.WorkerBoard):
+def test_workers_learn_what_their_group_may_shrink_to(master: Master, board: WorkerRegistry):
     master.metadata.add_tasks(9, "queued")
     master.do_passes()
     group = board.group("default")
@@ -214,7 +215,7 @@ def test_workers_learn_what_their_group_may_shrink_to(master: Master, board: wor
 
 
 def test_a_worker_that_does_not_consume_is_counted_and_another_takes_its_place(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+    aws: boto3.Session, master: Master, board: WorkerRegistry
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     put_workers(board, [1], state="not-consuming", instances=fake_groups.instances(aws, GROUP))
@@ -226,7 +227,7 @@ def test_a_worker_that_does_not_consume_is_counted_and_another_takes_its_place(
 
 
 def test_a_worker_on_which_tasks_would_fail_is_counted_and_another_takes_its_place_also_when_it_runs_none(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
+    aws: boto3.Session, master: Master, board: WorkerRegistry
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     put_workers(board, [0], state="unavailable", instances=fake_groups.instances(aws, GROUP))
@@ -236,9 +237,7 @@ def test_a_worker_on_which_tasks_would_fail_is_counted_and_another_takes_its_pla
     assert master.metric("airflow_pool_unavailable_workers", pool="default") == 1
 
 
-def test_surplus_workers_are_retired_and_taken_back(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
-):
+def test_surplus_workers_are_retired_and_taken_back(aws: boto3.Session, master: Master, board: WorkerRegistry):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
     instances = sorted(fake_groups.instances(aws, GROUP))
     master.metadata.add_tasks(4, "running")
@@ -265,7 +264,7 @@ def other(master: Master) -> Iterator[Master]:
     found.database.close()
 
 
-def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: worker_board.WorkerBoard) -> list[str]:
+def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: WorkerRegistry) -> list[str]:
     """Two workers share what one could do, until the first of the masters retires the second one."""
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=2)
     instances = sorted(fake_groups.instances(aws, GROUP))
@@ -280,7 +279,7 @@ def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: worker_b
 
 
 def test_another_master_retires_nobody_else_before_the_first_one_obeys(
-    aws: boto3.Session, master: Master, other: Master, board: worker_board.WorkerBoard
+    aws: boto3.Session, master: Master, other: Master, board: WorkerRegistry
 ):
     instances = retire_one_of_two(aws, [master, other], board)
     put_workers(board, [1, 2], instances=instances)
@@ -290,7 +289,7 @@ def test_another_master_retires_nobody_else_before_the_first_one_obeys(
 
 
 def test_another_master_leaves_a_recalled_worker_at_work_before_it_obeys(
-    aws: boto3.Session, master: Master, other: Master, board: worker_board.WorkerBoard
+    aws: boto3.Session, master: Master, other: Master, board: WorkerRegistry
 ):
     instances = retire_one_of_two(aws, [master, other], board)
     put_workers(board, [2], instances=instances)
@@ -312,7 +311,7 @@ def test_what_a_task_writes_among_the_boots_stops_no_pool(
     aws: boto3.Session, master: Master, broker: redis_server.Server, text: str | bytes
 ):
     master.metadata.add_tasks(9, "queued")
-    with broker.client(worker_board.BOARD_DATABASE) as client:
+    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.lpush("boots:default", text)
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 3

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from scaling.leaving import may_leave
 from scaling.pool import Group
+from worker_registry import WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.metadata import Metadata
@@ -19,7 +20,7 @@ from tests.node.test_controller import GROUP, MASTERS, POOL, Master
 generation = module("generation")
 launch_groups = module("launch_groups")
 metadata_database = module("metadata_database")
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 LaunchGroup, Template, Role = launch_groups.LaunchGroup, launch_groups.Template, generation.Role
 
 OLD, NEW, OTHER = Template(id="lt-1", version=4), Template(id="lt-1", version=5), Template(id="lt-0", version=9)
@@ -124,7 +125,7 @@ class SimulatedWorker:
 class Simulation:
     """A pool whose workers do what the board says, in the place of Auto Scaling as well."""
 
-    def __init__(self, board: worker_board.WorkerBoard, masters_group: launch_groups.LaunchGroup) -> None:
+    def __init__(self, board: WorkerRegistry, masters_group: launch_groups.LaunchGroup) -> None:
         self.board = board
         self.desired = 5
         self.step = 0
@@ -186,7 +187,7 @@ class Simulation:
         idle_seconds = (self.step - worker.idle_since) * STEP_SECONDS
         state, active = ("retired" if worker.retired else "working"), len(worker.tasks)
         self.board.report(
-            worker_board.Report(
+            worker_registry.Report(
                 instance=worker.instance,
                 pool="default",
                 state=state,
@@ -210,10 +211,10 @@ class Simulation:
 
 
 @pytest.fixture
-def board(broker: redis_server.Server) -> Iterator[worker_board.WorkerBoard]:
-    with broker.client(worker_board.BOARD_DATABASE) as client:
+def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
+    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.flushdb()
-    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
     yield found
     found.close()
 
@@ -242,7 +243,7 @@ class Pair:
 
 
 @pytest.fixture
-def pair(metadata: Metadata, board: worker_board.WorkerBoard) -> Iterator[Callable[[launch_groups.LaunchGroup], Pair]]:
+def pair(metadata: Metadata, board: WorkerRegistry) -> Iterator[Callable[[launch_groups.LaunchGroup], Pair]]:
     made: list[Pair] = []
 
     def make(group: launch_groups.LaunchGroup) -> Pair:
@@ -312,12 +313,12 @@ def test_an_old_master_raises_nothing_while_a_new_one_is_at_it(old: Master):
     assert old.groups.desired == 10, "forty tasks for workers of four, as the old settings say"
 
 
-def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Master, board: worker_board.WorkerBoard):
+def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Master, board: WorkerRegistry):
     instances = [worker.instance for worker in old.groups.workers]
     old.do_passes(5)
     board.retire("default", instances[:1])
     for worker in instances:
-        board.report(worker_board.Report(instance=worker, pool="default", state="working", slots=4))
+        board.report(worker_registry.Report(instance=worker, pool="default", state="working", slots=4))
     old.do_passes(3)
     assert old.groups.desired == 10
     assert [(told["retire"], told["recall"]) for told in old.events("decision")] == [([], []), ([], [])]

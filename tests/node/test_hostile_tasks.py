@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 import redis
+from worker_registry import WorkerRegistry
 
 from tests.node import fake_groups, redis_server
 from tests.node.metadata import Metadata
@@ -16,23 +17,23 @@ from tests.node.test_controller import GROUP, Master, put_workers
 
 broker_messages = module("broker_messages")
 requeue = load("requeue-lost-tasks")
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 LostTasks = module("lost_tasks").LostTasks
 MADE_UP = [f"i-made-up-{number}" for number in range(5)]
 IGNORED = "an entry of the worker board is ignored"
 
 
 @pytest.fixture
-def board(broker: redis_server.Server) -> Iterator[worker_board.WorkerBoard]:
+def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
     with broker.client(0) as client:
         client.flushall()
-    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
     yield found
     found.close()
 
 
 @pytest.fixture
-def master(aws: boto3.Session, metadata: Metadata, board: worker_board.WorkerBoard) -> Iterator[Master]:
+def master(aws: boto3.Session, metadata: Metadata, board: WorkerRegistry) -> Iterator[Master]:
     fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=3)
     found = Master(metadata, board)
     yield found
@@ -47,10 +48,10 @@ def instances(aws: boto3.Session, master: Master) -> list[str]:
 
 
 @pytest.fixture
-def store(broker: redis_server.Server, board: worker_board.WorkerBoard) -> Iterator[redis.Redis]:
+def store(broker: redis_server.Server, board: WorkerRegistry) -> Iterator[redis.Redis]:
     """The board's database, as a task opens it."""
     assert board
-    with broker.client(worker_board.BOARD_DATABASE) as client:
+    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         yield client
 
 
@@ -58,9 +59,7 @@ def decision(master: Master) -> dict:
     return master.events("decision")[-1]
 
 
-def test_workers_that_a_task_made_up_hide_no_running_task(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard
-):
+def test_workers_that_a_task_made_up_hide_no_running_task(aws: boto3.Session, master: Master, board: WorkerRegistry):
     master.metadata.add_tasks(20, "running")
     put_workers(board, [4] * 5, state="draining", instances=MADE_UP)
     master.do_passes()
@@ -68,9 +67,7 @@ def test_workers_that_a_task_made_up_hide_no_running_task(
     assert fake_groups.desired(aws, GROUP) == 5
 
 
-def test_workers_that_a_task_made_up_stop_no_retirement(
-    master: Master, board: worker_board.WorkerBoard, instances: list[str]
-):
+def test_workers_that_a_task_made_up_stop_no_retirement(master: Master, board: WorkerRegistry, instances: list[str]):
     for _ in range(12):
         put_workers(board, [1, 0, 0], instances=instances)
         put_workers(board, [0] * 5, state="retired", instances=MADE_UP)
@@ -81,9 +78,7 @@ def test_workers_that_a_task_made_up_stop_no_retirement(
     assert decision(master)["retire"] == instances[1:]
 
 
-def test_workers_that_a_task_made_up_prevent_no_recall(
-    master: Master, board: worker_board.WorkerBoard, instances: list[str]
-):
+def test_workers_that_a_task_made_up_prevent_no_recall(master: Master, board: WorkerRegistry, instances: list[str]):
     put_workers(board, [4, 4], instances=instances)
     put_workers(board, [0], state="retired", instances=instances[2:])
     board.retire("default", instances[2:])
@@ -94,9 +89,7 @@ def test_workers_that_a_task_made_up_prevent_no_recall(
     assert decision(master)["recall"] == instances[2:]
 
 
-def test_workers_that_a_task_made_up_are_named_once(
-    master: Master, board: worker_board.WorkerBoard, instances: list[str]
-):
+def test_workers_that_a_task_made_up_are_named_once(master: Master, board: WorkerRegistry, instances: list[str]):
     for _ in range(3):
         put_workers(board, [1] * 3, instances=instances)
         put_workers(board, [1], instances=MADE_UP)
@@ -108,7 +101,7 @@ def test_workers_that_a_task_made_up_are_named_once(
 
 
 def test_a_worker_that_its_group_has_just_ended_is_not_called_made_up(
-    aws: boto3.Session, master: Master, board: worker_board.WorkerBoard, instances: list[str]
+    aws: boto3.Session, master: Master, board: WorkerRegistry, instances: list[str]
 ):
     put_workers(board, [1] * 3, instances=instances)
     master.do_passes()
@@ -132,7 +125,7 @@ def test_a_flood_of_made_up_workers_fills_no_journal(master: Master, store: redi
 def test_an_entry_of_another_type_switches_nothing_off(
     aws: boto3.Session,
     master: Master,
-    board: worker_board.WorkerBoard,
+    board: WorkerRegistry,
     store: redis.Redis,
     instances: list[str],
     key: str,
@@ -159,7 +152,7 @@ def test_an_entry_of_another_type_switches_nothing_off(
     ids=["no text", "deep", "deep and short", "huge", "a long number"],
 )
 def test_one_unreadable_report_hides_no_other_worker(
-    master: Master, board: worker_board.WorkerBoard, store: redis.Redis, instances: list[str], text: str | bytes
+    master: Master, board: WorkerRegistry, store: redis.Redis, instances: list[str], text: str | bytes
 ):
     put_workers(board, [4, 4], instances=instances[1:])
     store.set(f"worker:default:{instances[0]}", text)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from scaling.pool import Group
+from worker_registry import WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.lifecycle.node_of import memory
@@ -17,7 +18,7 @@ from tests.node.programs import module
 from tests.support.records import INSTANCE, RECORDS
 
 environment_archive = module("environment_archive")
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 worker_file = module("lifecycle.worker_file")
 
 STORED: dict[str, Any] = json.loads(RECORDS.read_text(encoding="utf-8"))
@@ -38,24 +39,24 @@ def without(text: str, field: str) -> str:
 
 @pytest.fixture
 def store(broker: redis_server.Server) -> Iterator[redis.Redis]:
-    with broker.client(worker_board.BOARD_DATABASE) as client:
+    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
-def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[worker_board.WorkerBoard]:
+def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[WorkerRegistry]:
     for key, value in STORED.items():
         if isinstance(value, list):
             store.rpush(key, *value)
         elif ":" in key:
             store.set(key, value)
-    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
     yield found
     found.close()
 
 
-def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: worker_board.WorkerBoard):
+def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: WorkerRegistry):
     (report,) = board.reports("default", [INSTANCE])
     assert (report.instance, report.pool, report.state) == (INSTANCE, "default", "retired")
     assert (report.slots, report.active, report.idle_seconds) == (16, 3, 0.0)
@@ -65,7 +66,7 @@ def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: worker_b
     assert board.boot_seconds("default") == 41.5
 
 
-def test_a_worker_whose_report_has_more_fields_does_not_vanish(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_worker_whose_report_has_more_fields_does_not_vanish(board: WorkerRegistry, store: redis.Redis):
     before = board.reports("default", [INSTANCE])
     store.set(REPORT, added_to(STORED[REPORT]))
     assert board.reports("default", [INSTANCE]) == before
@@ -75,25 +76,25 @@ def test_a_worker_whose_report_has_more_fields_does_not_vanish(board: worker_boa
     ("field", "read_as"), [("state", "unknown"), ("slots", 0), ("active", 0), ("idle_seconds", 0.0)]
 )
 def test_a_worker_whose_report_lacks_a_field_does_not_vanish(
-    board: worker_board.WorkerBoard, store: redis.Redis, field: str, read_as: object
+    board: WorkerRegistry, store: redis.Redis, field: str, read_as: object
 ):
     store.set(REPORT, without(STORED[REPORT], field))
     (report,) = board.reports("default", [INSTANCE])
     assert getattr(report, field) == read_as
 
 
-def test_a_report_is_known_by_its_key(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_report_is_known_by_its_key(board: WorkerRegistry, store: redis.Redis):
     store.set(REPORT, without(without(STORED[REPORT], "instance"), "pool"))
     (report,) = board.reports("default", [INSTANCE])
     assert (report.instance, report.pool) == (INSTANCE, "default")
 
 
-def test_a_worker_in_a_state_of_a_later_release_does_not_vanish(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_worker_in_a_state_of_a_later_release_does_not_vanish(board: WorkerRegistry, store: redis.Redis):
     store.set(REPORT, json.dumps(json.loads(STORED[REPORT]) | {"state": "hibernating"}))
     assert [report.state for report in board.reports("default", [INSTANCE])] == ["hibernating"]
 
 
-def test_group_sizes_with_more_fields_are_read(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_group_sizes_with_more_fields_are_read(board: WorkerRegistry, store: redis.Redis):
     store.set("group:default", added_to(STORED["group:default"]))
     assert board.group("default") == Group(minimum=1, maximum=8, desired=3)
 

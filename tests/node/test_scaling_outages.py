@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from psycopg import sql
+from worker_registry import WorkerRegistry
 
 from tests.node import fake_groups, redis_server
 from tests.node.metadata import Metadata
@@ -16,7 +17,7 @@ from tests.node.programs import module
 from tests.node.test_controller import GROUP, Master
 
 launch_groups = module("launch_groups")
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def own_broker() -> Iterator[redis_server.Server]:
 @pytest.fixture
 def master(aws: boto3.Session, metadata: Metadata, own_broker: redis_server.Server) -> Iterator[Master]:
     fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
-    board = worker_board.WorkerBoard.connect(own_broker.url, timeout_seconds=2)
+    board = WorkerRegistry.connect(own_broker.url, timeout_seconds=2)
     found = Master(metadata, board)
     yield found
     found.database.close()
@@ -81,9 +82,9 @@ def test_a_broker_that_fails_in_the_middle_of_a_pass_costs_one_time_out(
 
     def refuse(*_: object) -> None:
         calls.append(1)
-        raise worker_board.redis.TimeoutError("Timeout reading from socket")
+        raise worker_registry.redis.TimeoutError("Timeout reading from socket")
 
-    monkeypatch.setattr(worker_board.WorkerBoard, "publish_group", refuse)
+    monkeypatch.setattr(WorkerRegistry, "publish_group", refuse)
     pools = (*master.pools, replace(master.pools[0], name="another"))
     two_pools = Master(master.metadata, master.board, pools=pools)
     two_pools.do_passes()

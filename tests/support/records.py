@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from worker_registry import WorkerRegistry
+
 from tests.node import redis_server
 from tests.node.programs import module
 from tests.support.state_keys import GOLDEN
@@ -20,22 +22,22 @@ RECORDS = GOLDEN / "records.json"
 INSTANCE = "i-0123456789abcdef0"
 
 environment_archive = module("environment_archive")
-memory = module("lifecycle.memory")
+memory = module("lifecycle.persisted_state")
 pool = module("scaling.pool")
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 
 
 def written(server: redis_server.Server) -> dict[str, str | list[str]]:
     """One record of each kind: by its key on the worker board, its name in S3 or its file's name."""
-    board = worker_board.WorkerBoard.connect(server.url, timeout_seconds=5)
+    board = WorkerRegistry.connect(server.url, timeout_seconds=5)
     board.report(
-        worker_board.Report(instance=INSTANCE, pool="default", state="retired", slots=16, active=3, idle_seconds=0.0)
+        worker_registry.Report(instance=INSTANCE, pool="default", state="retired", slots=16, active=3, idle_seconds=0.0)
     )
     board.publish_group("default", pool.Group(minimum=1, maximum=8, desired=3))
     board.retire("default", [INSTANCE])
     board.note_boot("default", 41.52)
     board.close()
-    with server.client(worker_board.BOARD_DATABASE) as client:
+    with server.client(worker_registry.REGISTRY_DATABASE) as client:
         found = {str(key): _value(client, str(key)) for key in sorted(client.keys())}
     return found | {"manifest": _manifest(), "memory.json": _memory()}
 

@@ -7,10 +7,10 @@ from typing import Any
 from tests.node.programs import module
 
 action = module("lifecycle.action")
-life = module("lifecycle.life")
-memory = module("lifecycle.memory")
+life = module("lifecycle.state_machine")
+memory = module("lifecycle.persisted_state")
 pressure = module("lifecycle.pressure")
-situation = module("lifecycle.situation")
+situation = module("lifecycle.observation")
 pool = module("scaling.pool")
 
 Kind, Outcome, Result = action.Kind, action.Outcome, action.Result

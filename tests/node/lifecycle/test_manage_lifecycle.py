@@ -19,7 +19,7 @@ from tests.node.lifecycle.node_of import AT_MINIMUM, BUSY, IDLE, LIMITS, Kind, a
 from tests.node.programs import load, module
 
 manage_lifecycle = load("manage-lifecycle")
-board_visit = module("lifecycle.board_visit")
+board_visit = module("lifecycle.registry_client")
 LONGEST_NOTICE_SECONDS = module("lifecycle.metadata_service").LONGEST_NOTICE_SECONDS
 
 ENVIRONMENT = {

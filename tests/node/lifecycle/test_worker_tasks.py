@@ -10,7 +10,7 @@ from tests.node.programs import module
 
 worker_tasks = module("lifecycle.worker_tasks")
 worker_file = module("lifecycle.worker_file")
-situation = module("lifecycle.situation")
+situation = module("lifecycle.observation")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from scaling.scaler import Decision, PoolScaler
 from scaling_log import ScalingLog
 from scaling_metrics import ScalingMetrics
 from situation import Lookout, PoolSituation, Situation
-from worker_board import WorkerBoard
+from worker_registry import WorkerRegistry
 
 PERIOD_SECONDS = 10.0
 # A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.
@@ -37,7 +37,7 @@ class Parts:
     masters: str
     database: MetadataDatabase
     groups: LaunchGroups
-    board: WorkerBoard
+    board: WorkerRegistry
     log: ScalingLog = field(default_factory=ScalingLog)
     metrics: ScalingMetrics = field(default_factory=ScalingMetrics)
     clock: Callable[[], float] = time.monotonic

@@ -13,7 +13,7 @@ from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
 from scaling.pool import RETIRED, WORKING, Pool, Worker
-from worker_board import Report, WorkerBoard
+from worker_registry import Report, WorkerRegistry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Lookout:
         self,
         pools: Sequence[Pool],
         groups: LaunchGroups,
-        board: WorkerBoard,
+        board: WorkerRegistry,
         on_failure: Callable[[str, Exception | None], None],
     ) -> None:
         """`on_failure` is told of each part that scaling can do without: what it is, and its error or None."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.situation import Limits, Situation
+from lifecycle.observation import Limits, Situation
 from lifecycle.stopping import Stopping
-from lifecycle.timer import Lasting, Pace
+from lifecycle.stopwatch import Lasting, Pace
 
 RETRY_SECONDS = 15.0
 # The first attempt after the worker has stopped is the one that matters; the ones after it wait out a throttled API.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle.timer import Lasting
+from lifecycle.stopwatch import Lasting
 
 # Where tasks write. Their temporary folders are on the root file system, too.
 DISKS = (Path("/"), Path("/var/lib/airflow"))

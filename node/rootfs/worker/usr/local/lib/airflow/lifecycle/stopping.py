@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lifecycle.action import Action, Kind
-from lifecycle.situation import Situation
-from lifecycle.timer import Lasting, Pace
+from lifecycle.observation import Situation
+from lifecycle.stopwatch import Lasting, Pace
 
 STOP_AGAIN_SECONDS = 10.0
 # Tasks that are ended this long before a spot instance goes still get their last words out: Airflow tries them again

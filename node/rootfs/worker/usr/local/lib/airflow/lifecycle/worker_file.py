@@ -10,7 +10,7 @@ from typing import Any
 
 import untrusted_file
 
-from lifecycle.situation import Worker
+from lifecycle.observation import Worker
 
 PATH = Path("/run/airflow-worker/state.json")
 # A thousand tasks with the longest names that Airflow allows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import task_processes
 
-from lifecycle.situation import Unit
+from lifecycle.observation import Unit
 from lifecycle.worker_file import WorkerFile
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import boot_step
 
 from lifecycle.action import DONE, Outcome, Result
-from lifecycle.situation import Unit
+from lifecycle.observation import Unit
 
 NAME = "airflow-worker.service"
 ADMISSION = "airflow-admission.service"

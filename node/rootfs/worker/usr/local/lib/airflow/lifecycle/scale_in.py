@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.situation import Situation
+from lifecycle.observation import Situation
 from lifecycle.stopping import Stopping
-from lifecycle.timer import Pace
+from lifecycle.stopwatch import Pace
 
 # A worker obeys within a second or two; one that does not is a case for the watchdog.
 REST_SECONDS = 30.0

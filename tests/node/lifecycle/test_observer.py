@@ -9,8 +9,8 @@ import pytest
 from tests.node.lifecycle.node_of import ROOM, unit, worker
 from tests.node.programs import module
 
-senses = module("lifecycle.senses")
-board_visit = module("lifecycle.board_visit")
+senses = module("lifecycle.observer")
+board_visit = module("lifecycle.registry_client")
 metadata_service = module("lifecycle.metadata_service")
 
 QUIET = metadata_service.Outlook()

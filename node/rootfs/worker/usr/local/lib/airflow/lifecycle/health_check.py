@@ -6,8 +6,8 @@ It acts only when no task runs on the node. Until then the masters learn from th
 from __future__ import annotations
 
 from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.situation import Situation, Worker
-from lifecycle.timer import Lasting, Pace
+from lifecycle.observation import Situation, Worker
+from lifecycle.stopwatch import Lasting, Pace
 
 # How long the broker answers this service while a worker that should consume has no queue, takes nothing from queues
 # that hold work although it has free slots, or writes no state. Celery tries to reconnect at least every half minute.

@@ -8,34 +8,35 @@ from dataclasses import asdict
 
 import pytest
 import redis
+from worker_registry import WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.programs import module
 
-worker_board = module("worker_board")
+worker_registry = module("worker_registry")
 Group = module("scaling.pool").Group
 
 
 @pytest.fixture
 def store(broker: redis_server.Server) -> Iterator[redis.Redis]:
     """The board's database, empty."""
-    with broker.client(worker_board.BOARD_DATABASE) as client:
+    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
-def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[worker_board.WorkerBoard]:
+def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[WorkerRegistry]:
     assert store.dbsize() == 0
-    found = worker_board.WorkerBoard.connect(broker.url, timeout_seconds=5)
+    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
     yield found
     found.close()
 
 
-def report(instance: str = "i-1", pool: str = "default", **changes: object) -> worker_board.Report:
+def report(instance: str = "i-1", pool: str = "default", **changes: object) -> worker_registry.Report:
     """A worker at work."""
     values = {"state": "working", "slots": 4, "active": 1, "idle_seconds": 0.0}
-    return worker_board.Report(instance=instance, pool=pool, **values | changes)
+    return worker_registry.Report(instance=instance, pool=pool, **values | changes)
 
 
 def forged(**changes: object) -> str:
@@ -43,7 +44,7 @@ def forged(**changes: object) -> str:
     return json.dumps(asdict(report()) | changes)
 
 
-def test_the_masters_read_what_the_workers_report(board: worker_board.WorkerBoard):
+def test_the_masters_read_what_the_workers_report(board: WorkerRegistry):
     reports = [report("i-1"), report("i-2", state="retired", active=0, idle_seconds=7.5)]
     for one in reversed(reports):
         board.report(one)
@@ -53,16 +54,16 @@ def test_the_masters_read_what_the_workers_report(board: worker_board.WorkerBoar
     assert board.faults() == {}
 
 
-def test_nobody_is_asked_about_no_instances(board: worker_board.WorkerBoard):
+def test_nobody_is_asked_about_no_instances(board: WorkerRegistry):
     assert (board.reports("default", ()), board.retired("default", ())) == ([], frozenset())
 
 
-def test_a_worker_that_falls_silent_is_off_the_board(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_worker_that_falls_silent_is_off_the_board(board: WorkerRegistry, store: redis.Redis):
     board.report(report("i-1"))
     assert 0 < store.ttl("worker:default:i-1") <= 30
 
 
-def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_the_board_reads_ten_thousand_workers(board: WorkerRegistry, store: redis.Redis):
     pipeline = store.pipeline(transaction=False)
     for number in range(10_000):
         text = json.dumps(
@@ -104,7 +105,7 @@ def test_the_board_reads_ten_thousand_workers(board: worker_board.WorkerBoard, s
         ),
     ],
 )
-def test_a_forged_report_is_left_out_and_named(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
+def test_a_forged_report_is_left_out_and_named(board: WorkerRegistry, store: redis.Redis, text: str | bytes):
     store.set("worker:default:i-1", text)
     board.report(report("i-2"))
     assert [one.instance for one in board.reports("default", ["i-1", "i-2"])] == ["i-2"]
@@ -121,7 +122,7 @@ def put_another_type(store: redis.Redis, key: str) -> None:
     store.hset(key, "x", "1")
 
 
-def test_a_report_of_another_type_is_left_out_and_named(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_report_of_another_type_is_left_out_and_named(board: WorkerRegistry, store: redis.Redis):
     put_another_type(store, "worker:default:i-1")
     board.report(report("i-2"))
     assert [one.instance for one in board.reports("default", ["i-1", "i-2"])] == ["i-2"]
@@ -131,7 +132,7 @@ def test_a_report_of_another_type_is_left_out_and_named(board: worker_board.Work
 
 
 @pytest.mark.parametrize("key", ["worker:default:i-1", "retire:default:i-1"])
-def test_what_a_task_wrote_without_an_end_gets_one(board: worker_board.WorkerBoard, store: redis.Redis, key: str):
+def test_what_a_task_wrote_without_an_end_gets_one(board: WorkerRegistry, store: redis.Redis, key: str):
     store.set(key, forged())
     assert store.ttl(key) == -1
     assert len(board.reports("default", ["i-1"])) == (key[0] == "w")
@@ -139,20 +140,20 @@ def test_what_a_task_wrote_without_an_end_gets_one(board: worker_board.WorkerBoa
     assert 0 < store.ttl(key) <= 60
 
 
-def test_reading_does_not_keep_an_entry_alive(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_reading_does_not_keep_an_entry_alive(board: WorkerRegistry, store: redis.Redis):
     store.set("worker:default:i-1", forged(), ex=5)
     assert len(board.reports("default", ["i-1"])) == 1
     assert store.ttl("worker:default:i-1") <= 5
 
 
-def test_a_report_of_no_instance_of_its_pool_is_named(board: worker_board.WorkerBoard):
+def test_a_report_of_no_instance_of_its_pool_is_named(board: WorkerRegistry):
     for one in (report("i-1"), report("i-made-up"), report("i-1", "a-pool-that-was-removed")):
         board.report(one)
     board.note_strangers({"default": {"i-1"}})
     assert list(board.faults()) == ["worker:default:i-made-up"]
 
 
-def test_a_key_beyond_all_bounds_keeps_no_report_from_being_read(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_key_beyond_all_bounds_keeps_no_report_from_being_read(board: WorkerRegistry, store: redis.Redis):
     store.set("worker:default:" + "x" * 9_000_000, "x")
     board.report(report("i-1"))
     board.note_strangers({"default": {"i-1"}})
@@ -160,9 +161,7 @@ def test_a_key_beyond_all_bounds_keeps_no_report_from_being_read(board: worker_b
     assert len(board.reports("default", ["i-1"])) == 1
 
 
-def test_a_worker_reads_its_neighbours_whatever_tasks_write_beside_them(
-    board: worker_board.WorkerBoard, store: redis.Redis
-):
+def test_a_worker_reads_its_neighbours_whatever_tasks_write_beside_them(board: WorkerRegistry, store: redis.Redis):
     for one in (report("i-1"), report("i-2"), report("i-3", "default-2")):
         board.report(one)
     store.lpush("worker:default:i-4", "x")
@@ -171,16 +170,14 @@ def test_a_worker_reads_its_neighbours_whatever_tasks_write_beside_them(
     assert [one.instance for one in board.some_reports("default")] == ["i-1", "i-2"]
 
 
-def test_a_pool_whose_outlier_a_task_has_named_for_ever_can_have_another(
-    board: worker_board.WorkerBoard, store: redis.Redis
-):
+def test_a_pool_whose_outlier_a_task_has_named_for_ever_can_have_another(board: WorkerRegistry, store: redis.Redis):
     put_another_type(store, "outlier:default")
     assert not board.eject("default", "i-1")
     assert 0 < store.ttl("outlier:default") <= 900
     assert list(board.faults()) == ["outlier:default"]
 
 
-def test_a_flood_of_reports_costs_one_step_of_a_scan(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_flood_of_reports_costs_one_step_of_a_scan(board: WorkerRegistry, store: redis.Redis):
     pipeline = store.pipeline(transaction=False)
     for number in range(50_000):
         pipeline.set(f"worker:default:i-flood-{number}", "x")
@@ -191,10 +188,10 @@ def test_a_flood_of_reports_costs_one_step_of_a_scan(board: worker_board.WorkerB
     board.note_strangers({"default": {"i-1"}})
     calls = store.info("commandstats")
     assert sum(calls[name]["calls"] for name in calls if "scan" in name or "keys" in name) == 1
-    assert 0 < len(board.faults()) < 2 * worker_board.BATCH
+    assert 0 < len(board.faults()) < 2 * worker_registry.BATCH
 
 
-def test_a_worker_is_retired_until_it_is_recalled(board: worker_board.WorkerBoard):
+def test_a_worker_is_retired_until_it_is_recalled(board: WorkerRegistry):
     board.retire("default", ["i-1", "i-2"])
     assert board.is_retired("default", "i-1")
     assert not board.is_retired("heavy", "i-1")
@@ -203,7 +200,7 @@ def test_a_worker_is_retired_until_it_is_recalled(board: worker_board.WorkerBoar
     assert board.is_retired("default", "i-2")
 
 
-def test_the_masters_read_whom_they_have_retired_before_the_workers_know(board: worker_board.WorkerBoard):
+def test_the_masters_read_whom_they_have_retired_before_the_workers_know(board: WorkerRegistry):
     board.report(report("i-3"))
     board.retire("default", ["i-1", "i-2"])
     board.retire("heavy", ["i-9"])
@@ -212,17 +209,17 @@ def test_the_masters_read_whom_they_have_retired_before_the_workers_know(board: 
     assert board.retired("heavy", ["i-9"]) == {"i-9"}
 
 
-def test_a_forgotten_worker_goes_back_to_work(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_forgotten_worker_goes_back_to_work(board: WorkerRegistry, store: redis.Redis):
     board.retire("default", ["i-1"])
     assert 30 < store.ttl("retire:default:i-1") <= 60, "several passes of the masters, and not for ever"
 
 
-def test_nobody_to_retire_or_recall_is_no_fault(board: worker_board.WorkerBoard):
+def test_nobody_to_retire_or_recall_is_no_fault(board: WorkerRegistry):
     board.retire("default", [])
     board.recall("default", [])
 
 
-def test_the_workers_learn_their_groups_sizes(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_the_workers_learn_their_groups_sizes(board: WorkerRegistry, store: redis.Redis):
     assert board.group("default") is None
     group = Group(minimum=1, maximum=8, desired=3)
     board.publish_group("default", group)
@@ -230,7 +227,7 @@ def test_the_workers_learn_their_groups_sizes(board: worker_board.WorkerBoard, s
     assert 0 < store.ttl("group:default") <= 60, "old sizes must not let a worker leave"
 
 
-def test_the_boot_time_is_the_median_of_the_last_twenty(board: worker_board.WorkerBoard):
+def test_the_boot_time_is_the_median_of_the_last_twenty(board: WorkerRegistry):
     assert board.boot_seconds("default") is None
     for _ in range(20):
         board.note_boot("default", 500)
@@ -240,7 +237,7 @@ def test_the_boot_time_is_the_median_of_the_last_twenty(board: worker_board.Work
 
 
 @pytest.mark.parametrize("text", ["soon", "nan", "inf", "", b"\xff"])
-def test_a_boot_that_cannot_be_read_is_left_out(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
+def test_a_boot_that_cannot_be_read_is_left_out(board: WorkerRegistry, store: redis.Redis, text: str | bytes):
     store.lpush("boots:default", text)
     assert board.boot_seconds("default") is None
     assert board.faults() == {"boots:default": "holds what is no number of seconds"}
@@ -248,7 +245,7 @@ def test_a_boot_that_cannot_be_read_is_left_out(board: worker_board.WorkerBoard,
     assert board.boot_seconds("default") == 45
 
 
-def test_boots_of_another_type_are_deleted_and_named(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_boots_of_another_type_are_deleted_and_named(board: WorkerRegistry, store: redis.Redis):
     store.set("boots:default", "x")
     assert board.boot_seconds("default") is None
     assert board.faults() == {"boots:default": "has a value of another type, and was deleted"}
@@ -256,7 +253,7 @@ def test_boots_of_another_type_are_deleted_and_named(board: worker_board.WorkerB
     assert board.boot_seconds("default") == 45
 
 
-def test_boots_beyond_all_bounds_are_deleted_and_named(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_boots_beyond_all_bounds_are_deleted_and_named(board: WorkerRegistry, store: redis.Redis):
     store.lpush("boots:default", "1" * 9_000_000)
     assert board.boot_seconds("default") is None
     assert board.faults() == {"boots:default": "has more than 8 MiB, and was deleted"}
@@ -264,7 +261,7 @@ def test_boots_beyond_all_bounds_are_deleted_and_named(board: worker_board.Worke
 
 
 @pytest.mark.parametrize(("noted", "believed"), [(1e9, 1800), (-5, 10), (0.1, 10), (1800, 1800), (10, 10)])
-def test_a_boot_that_no_instance_takes_is_not_believed(board: worker_board.WorkerBoard, noted: float, believed: float):
+def test_a_boot_that_no_instance_takes_is_not_believed(board: WorkerRegistry, noted: float, believed: float):
     board.note_boot("default", noted)
     assert board.boot_seconds("default") == believed
 
@@ -273,14 +270,14 @@ def test_a_boot_that_no_instance_takes_is_not_believed(board: worker_board.Worke
     "text",
     ["no JSON", "[]", "{}", b"\xff", "[" * 100_000, '{"minimum": "a", "maximum": 1, "desired": 1}'],
 )
-def test_sizes_that_cannot_be_read_are_no_news(board: worker_board.WorkerBoard, store: redis.Redis, text: str | bytes):
+def test_sizes_that_cannot_be_read_are_no_news(board: WorkerRegistry, store: redis.Redis, text: str | bytes):
     store.set("group:default", text)
     assert board.group("default") is None
     assert list(board.faults()) == ["group:default"]
 
 
 def test_sizes_and_queues_of_another_type_are_no_news(
-    board: worker_board.WorkerBoard, store: redis.Redis, broker: redis_server.Server
+    board: WorkerRegistry, store: redis.Redis, broker: redis_server.Server
 ):
     put_another_type(store, "group:default")
     with broker.client(0) as client:
@@ -290,7 +287,7 @@ def test_sizes_and_queues_of_another_type_are_no_news(
     assert board.faults() == {"group:default": wrong, "default": wrong}
 
 
-def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, broker: redis_server.Server):
+def test_a_queue_is_as_long_as_its_messages(board: WorkerRegistry, broker: redis_server.Server):
     with broker.client(0) as client:
         client.lpush("default", "a message", "another")
     assert board.queue_length("default") == 2
@@ -298,7 +295,7 @@ def test_a_queue_is_as_long_as_its_messages(board: worker_board.WorkerBoard, bro
 
 
 def test_a_broker_that_refuses_is_an_error_that_callers_can_name(broker: redis_server.Server):
-    board = worker_board.WorkerBoard.connect(broker.url.replace("p%25", "q%25"), timeout_seconds=5)
+    board = WorkerRegistry.connect(broker.url.replace("p%25", "q%25"), timeout_seconds=5)
     for ask in (board.reports, board.retired):
         with pytest.raises(redis.RedisError):
             ask("default", ["i-1"])
@@ -309,21 +306,21 @@ def test_a_broker_that_refuses_is_an_error_that_callers_can_name(broker: redis_s
 def test_a_broker_that_does_not_answer_costs_a_time_out():
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"redis://:x@127.0.0.1:{mute.getsockname()[1]}/0"
-        board = worker_board.WorkerBoard.connect(url, timeout_seconds=0.2)
+        board = WorkerRegistry.connect(url, timeout_seconds=0.2)
         started = time.monotonic()
         with pytest.raises(redis.RedisError):
             board.is_retired("default", "i-1")
     assert time.monotonic() - started < 2
 
 
-def test_a_connection_that_was_cut_is_opened_anew(board: worker_board.WorkerBoard, store: redis.Redis):
+def test_a_connection_that_was_cut_is_opened_anew(board: WorkerRegistry, store: redis.Redis):
     board.report(report("i-1"))
     store.client_kill_filter(_type="normal", skipme=True)
     assert [one.instance for one in board.reports("default", ["i-1"])] == ["i-1"]
 
 
 def test_a_brokers_certificate_is_checked():
-    board = worker_board.WorkerBoard.connect("rediss://:x@broker.example:6379/0", timeout_seconds=1)
+    board = WorkerRegistry.connect("rediss://:x@broker.example:6379/0", timeout_seconds=1)
     options = board._board.connection_pool.connection_kwargs
     assert options["ssl_cert_reqs"] == "required"
-    assert options["db"] == worker_board.BOARD_DATABASE
+    assert options["db"] == worker_registry.REGISTRY_DATABASE

@@ -8,14 +8,14 @@ from enum import StrEnum
 from scaling.leaving import may_leave
 
 from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.departure import Departure
 from lifecycle.drain import Drain
-from lifecycle.memory import Memory
+from lifecycle.health_check import Watchdog
+from lifecycle.observation import Limits, Situation
+from lifecycle.persisted_state import Memory
 from lifecycle.pressure import Pressure
-from lifecycle.situation import Limits, Situation
+from lifecycle.scale_in import Departure
 from lifecycle.stopping import Stopping
-from lifecycle.timer import Lasting, Pace
-from lifecycle.watchdog import Watchdog
+from lifecycle.stopwatch import Lasting, Pace
 
 # The masters renew a retirement every ten seconds. For as long as the board cannot be read, the last word holds this
 # long; then the worker goes back to work, as it would if the masters were gone.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lifecycle import journal, pressure
-from lifecycle.board_visit import Bulletin
 from lifecycle.metadata_service import MetadataService, Outlook
-from lifecycle.situation import Situation
-from lifecycle.timer import Pace
+from lifecycle.observation import Situation
+from lifecycle.registry_client import Bulletin
+from lifecycle.stopwatch import Pace
 from lifecycle.worker_file import WorkerFile
 from lifecycle.worker_tasks import WorkerTasks
 from lifecycle.worker_unit import WorkerUnit

@@ -24,7 +24,7 @@ import redis
 from scaling.pool import UNKNOWN, Group
 
 # The broker's own database is 0; the api-servers count logins in 1.
-BOARD_DATABASE = 2
+REGISTRY_DATABASE = 2
 # Workers report every few seconds, masters renew what they said every ten.
 REPORT_SECONDS = 30
 RETIREMENT_SECONDS = 60
@@ -75,7 +75,7 @@ class Report:
 Entry = TypeVar("Entry")
 
 
-class WorkerBoard:
+class WorkerRegistry:
     """The board as one process sees it. Instance ids and pool names hold no colon and no wildcard."""
 
     def __init__(self, board: Any, broker: Any) -> None:
@@ -85,9 +85,9 @@ class WorkerBoard:
         self._faults: dict[str, str] = {}
 
     @classmethod
-    def connect(cls, broker_url: str, *, timeout_seconds: float) -> WorkerBoard:
+    def connect(cls, broker_url: str, *, timeout_seconds: float) -> WorkerRegistry:
         """The board beside the broker. Connects when first used; a command waits one time-out at most."""
-        board_url = urlsplit(broker_url)._replace(path=f"/{BOARD_DATABASE}").geturl()
+        board_url = urlsplit(broker_url)._replace(path=f"/{REGISTRY_DATABASE}").geturl()
         return cls(
             broker_client.connect(board_url, timeout_seconds=timeout_seconds),
             broker_client.connect(broker_url, timeout_seconds=timeout_seconds),

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import boot_step
 from redis import RedisError
 from scaling.pool import Group
-from worker_board import Report, WorkerBoard
+from worker_registry import Report, WorkerRegistry
 
 from lifecycle import outlier
 from lifecycle.action import DONE, Outcome, Result
-from lifecycle.situation import Situation
-from lifecycle.timer import Pace
+from lifecycle.observation import Situation
+from lifecycle.stopwatch import Pace
 
 # Reading a pool of 200 workers takes the broker some milliseconds.
 NEIGHBOURS_SECONDS = 15.0
@@ -40,7 +40,7 @@ class Bulletin:
 class BoardVisit:
     """One worker's visits. None of them raises."""
 
-    def __init__(self, board: WorkerBoard, *, instance: str, pool: str, slots: int, queues: Sequence[str]) -> None:
+    def __init__(self, board: WorkerRegistry, *, instance: str, pool: str, slots: int, queues: Sequence[str]) -> None:
         self._board = board
         self._instance = instance
         self._pool = pool

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from lifecycle.action import DONE, Action, Kind, Outcome, Result
-from lifecycle.board_visit import BoardVisit
 from lifecycle.group_api import GroupApi
+from lifecycle.registry_client import BoardVisit
 from lifecycle.worker_tasks import WorkerTasks
 from lifecycle.worker_unit import WorkerUnit
 

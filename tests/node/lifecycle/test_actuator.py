@@ -10,7 +10,7 @@ import pytest
 from tests.node.lifecycle.node_of import Kind, action
 from tests.node.programs import load, module
 
-hands = module("lifecycle.hands")
+hands = module("lifecycle.actuator")
 
 
 class _Recorder:
