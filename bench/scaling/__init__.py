@@ -8,4 +8,4 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # The decisions are imported from where a node has them, so that what is measured here is what runs there.
-sys.path.append(str(REPOSITORY / "node/rootfs/common/usr/local/lib/airflow"))
+sys.path += [str(REPOSITORY / f"node/rootfs/{role}/usr/local/lib/airflow") for role in ("common", "worker")]

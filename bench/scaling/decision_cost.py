@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker_registry import Report, WorkerRegistry
+from worker_registry import GroupSizes, Report, WorkerRegistry, WorkerState
 
-from scaling.pool import RETIRED, WORKING, Group, Pool, Worker
+from scaling.pool import Pool, Worker
 from scaling.scaler import PoolScaler
 
 SIZES = ((1, 10), (10, 100), (10, 1_000), (100, 1_000), (100, 10_000))
@@ -76,7 +76,7 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
         )
         instances[report.pool].append(report.instance)
         texts[f"worker:{report.pool}:{report.instance}"] = json.dumps(asdict(report))
-        if report.state == RETIRED:
+        if report.state == WorkerState.CORDONED:
             texts[f"retire:{report.pool}:{report.instance}"] = "1"
     stored: Any = StoredBoard(texts)
     board = WorkerRegistry(stored, stored)
@@ -100,11 +100,11 @@ def _pass(
 ) -> None:
     workers: dict[str, list[Worker]] = defaultdict(list)
     for pool, some in instances.items():
-        retired = board.retired(pool, some)
+        retired = board.cordoned(pool, some)
         workers[pool] = [
             Worker(
                 instance=report.instance,
-                state=RETIRED if report.instance in retired else WORKING,
+                state=WorkerState.CORDONED if report.instance in retired else WorkerState.WORKING,
                 slots=report.slots,
                 active=report.active,
                 idle_seconds=report.idle_seconds,
@@ -115,7 +115,7 @@ def _pass(
         in_service = {worker.instance for worker in workers[name]}
         scaler.decide(
             now,
-            group=Group(minimum=0, maximum=2 * size, desired=size),
+            group=GroupSizes(minimum=0, maximum=2 * size, desired=size),
             running=7 * size,
             queued=size,
             expected=size,

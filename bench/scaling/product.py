@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict, deque
 
+from lifecycle.scale_in import may_leave
+from worker_registry import GroupSizes
+
 from bench.scaling.cluster import BOOT_SECONDS, Cluster, Worker
 from scaling.forecast import DueRun, expected_tasks, lead_seconds, peak_concurrency
-from scaling.leaving import may_leave
-from scaling.pool import Group, Pool
+from scaling.pool import Pool
 from scaling.pool import Worker as Reported
 from scaling.scaler import PoolScaler
 
@@ -59,7 +61,7 @@ class Product:
         staying = [worker for worker in cluster.workers if worker.state != "leaving"]
         decision = scaler.decide(
             cluster.now,
-            group=Group(minimum=0, maximum=cluster.trace.maximum, desired=self._desired),
+            group=GroupSizes(minimum=0, maximum=cluster.trace.maximum, desired=self._desired),
             running=sum(len(worker.active) for worker in staying),
             queued=len(cluster.queue),
             expected=self._expected(),
@@ -91,7 +93,7 @@ class Product:
         self._cluster.deal()
 
     def _services(self) -> None:
-        group = Group(minimum=self._floor, maximum=self._cluster.trace.maximum, desired=self._desired)
+        group = GroupSizes(minimum=self._floor, maximum=self._cluster.trace.maximum, desired=self._desired)
         for worker in list(self._cluster.workers):
             report = self._report(worker)
             leaves = may_leave(

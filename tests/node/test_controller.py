@@ -244,14 +244,14 @@ def test_surplus_workers_are_retired_and_taken_back(aws: boto3.Session, master: 
     for _ in range(12):
         put_workers(board, [2, 1, 1], instances=instances)
         master.do_passes()
-    retired = [instance for instance in instances if board.is_retired("default", instance)]
+    retired = [instance for instance in instances if board.is_cordoned("default", instance)]
     assert retired == instances[1:]
     assert master.metric("airflow_pool_retired_workers", pool="default") == 2
     put_workers(board, [2], instances=instances)
     put_workers(board, [1, 1], state="retired", instances=retired)
     master.metadata.add_tasks(8, "queued")
     master.do_passes()
-    assert not board.retired("default", instances)
+    assert not board.cordoned("default", instances)
     assert master.events("decision")[-1]["recall"] == retired
     assert fake_groups.desired(aws, GROUP) == 3
 
@@ -274,7 +274,7 @@ def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: WorkerRe
         one.do_passes()
     put_workers(board, [2, 1], instances=instances)
     masters[0].do_passes()
-    assert board.retired("default", instances) == {instances[1]}
+    assert board.cordoned("default", instances) == {instances[1]}
     return instances
 
 
@@ -284,7 +284,7 @@ def test_another_master_retires_nobody_else_before_the_first_one_obeys(
     instances = retire_one_of_two(aws, [master, other], board)
     put_workers(board, [1, 2], instances=instances)
     other.do_passes()
-    assert board.retired("default", instances) == {instances[1]}
+    assert board.cordoned("default", instances) == {instances[1]}
     assert other.events("decision")[-1]["retire"] == [instances[1]]
 
 
@@ -301,7 +301,7 @@ def test_another_master_leaves_a_recalled_worker_at_work_before_it_obeys(
     # The need may be gone before the report is a new one.
     master.metadata.execute("DELETE FROM task_instance WHERE state = 'queued'")
     other.do_passes()
-    assert not board.retired("default", instances)
+    assert not board.cordoned("default", instances)
     assert not any(decision["recall"] for decision in other.events("decision"))
     assert other.metric("airflow_pool_retired_workers", pool="default") == 0
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from scaling.leaving import may_leave
-from scaling.pool import Group
-from worker_registry import WorkerRegistry
+from lifecycle.scale_in import may_leave
+from worker_registry import GroupSizes, WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.metadata import Metadata
@@ -34,7 +33,7 @@ def masters(
 ) -> launch_groups.LaunchGroup:
     """The masters' group."""
     return LaunchGroup(
-        sizes=Group(minimum=2, maximum=2, desired=2),
+        sizes=GroupSizes(minimum=2, maximum=2, desired=2),
         in_service=frozenset(templates if in_service is None else in_service),
         templates=templates,
         template=launches,
@@ -143,7 +142,7 @@ class Simulation:
     def describe(self, names: Sequence[str]) -> dict[str, launch_groups.LaunchGroup]:
         ready = {worker.instance for worker in self.workers if worker.ready_at <= self.step}
         pool = LaunchGroup(
-            sizes=Group(minimum=1, maximum=10, desired=self.desired),
+            sizes=GroupSizes(minimum=1, maximum=10, desired=self.desired),
             in_service=frozenset(ready),
             templates={worker.instance: NEW for worker in self.workers},
         )
@@ -182,8 +181,8 @@ class Simulation:
             if worker.tasks:
                 worker.idle_since = self.step
 
-    def _live(self, worker: SimulatedWorker, group: Group | None) -> None:
-        worker.retired = self.board.is_retired("default", worker.instance)
+    def _live(self, worker: SimulatedWorker, group: GroupSizes | None) -> None:
+        worker.retired = self.board.is_cordoned("default", worker.instance)
         idle_seconds = (self.step - worker.idle_since) * STEP_SECONDS
         state, active = ("retired" if worker.retired else "working"), len(worker.tasks)
         self.board.report(
@@ -316,14 +315,14 @@ def test_an_old_master_raises_nothing_while_a_new_one_is_at_it(old: Master):
 def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Master, board: WorkerRegistry):
     instances = [worker.instance for worker in old.groups.workers]
     old.do_passes(5)
-    board.retire("default", instances[:1])
+    board.cordon("default", instances[:1])
     for worker in instances:
         board.report(worker_registry.Report(instance=worker, pool="default", state="working", slots=4))
     old.do_passes(3)
     assert old.groups.desired == 10
     assert [(told["retire"], told["recall"]) for told in old.events("decision")] == [([], []), ([], [])]
     assert "back into work" not in old.lines[-1]
-    assert board.retired("default", instances) == set(instances[:1]), "until it expires"
+    assert board.cordoned("default", instances) == set(instances[:1]), "until it expires"
     assert board.group("default") is None
 
 

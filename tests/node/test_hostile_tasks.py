@@ -71,7 +71,7 @@ def test_workers_that_a_task_made_up_stop_no_retirement(master: Master, board: W
     for _ in range(12):
         put_workers(board, [1, 0, 0], instances=instances)
         put_workers(board, [0] * 5, state="retired", instances=MADE_UP)
-        board.retire("default", MADE_UP)
+        board.cordon("default", MADE_UP)
         master.metadata.execute("DELETE FROM task_instance")
         master.metadata.add_tasks(1, "running")
         master.do_passes()
@@ -81,7 +81,7 @@ def test_workers_that_a_task_made_up_stop_no_retirement(master: Master, board: W
 def test_workers_that_a_task_made_up_prevent_no_recall(master: Master, board: WorkerRegistry, instances: list[str]):
     put_workers(board, [4, 4], instances=instances)
     put_workers(board, [0], state="retired", instances=instances[2:])
-    board.retire("default", instances[2:])
+    board.cordon("default", instances[2:])
     put_workers(board, [0] * 5, instances=MADE_UP)
     master.metadata.add_tasks(8, "running")
     master.metadata.add_tasks(4, "queued")

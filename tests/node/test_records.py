@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from scaling.pool import Group
-from worker_registry import WorkerRegistry
+from worker_registry import GroupSizes, WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.lifecycle.node_of import memory
@@ -60,9 +59,9 @@ def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: WorkerRe
     (report,) = board.reports("default", [INSTANCE])
     assert (report.instance, report.pool, report.state) == (INSTANCE, "default", "retired")
     assert (report.slots, report.active, report.idle_seconds) == (16, 3, 0.0)
-    assert board.group("default") == Group(minimum=1, maximum=8, desired=3)
-    assert board.is_retired("default", INSTANCE)
-    assert board.retired("default", [INSTANCE]) == {INSTANCE}
+    assert board.group("default") == GroupSizes(minimum=1, maximum=8, desired=3)
+    assert board.is_cordoned("default", INSTANCE)
+    assert board.cordoned("default", [INSTANCE]) == {INSTANCE}
     assert board.boot_seconds("default") == 41.5
 
 
@@ -96,7 +95,7 @@ def test_a_worker_in_a_state_of_a_later_release_does_not_vanish(board: WorkerReg
 
 def test_group_sizes_with_more_fields_are_read(board: WorkerRegistry, store: redis.Redis):
     store.set("group:default", added_to(STORED["group:default"]))
-    assert board.group("default") == Group(minimum=1, maximum=8, desired=3)
+    assert board.group("default") == GroupSizes(minimum=1, maximum=8, desired=3)
 
 
 @pytest.mark.parametrize("add", [False, True])

@@ -14,7 +14,7 @@ from tests.node import redis_server
 from tests.node.programs import module
 
 worker_registry = module("worker_registry")
-Group = module("scaling.pool").Group
+GroupSizes = worker_registry.GroupSizes
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_masters_read_what_the_workers_report(board: WorkerRegistry):
 
 
 def test_nobody_is_asked_about_no_instances(board: WorkerRegistry):
-    assert (board.reports("default", ()), board.retired("default", ())) == ([], frozenset())
+    assert (board.reports("default", ()), board.cordoned("default", ())) == ([], frozenset())
 
 
 def test_a_worker_that_falls_silent_is_off_the_board(board: WorkerRegistry, store: redis.Redis):
@@ -74,7 +74,7 @@ def test_the_board_reads_ten_thousand_workers(board: WorkerRegistry, store: redi
     pipeline.execute()
     instances = [f"i-{number}" for number in range(10_000)]
     assert len(board.reports("p", instances)) == 10_000
-    assert len(board.retired("p", instances)) == 10_000
+    assert len(board.cordoned("p", instances)) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_a_task_wrote_without_an_end_gets_one(board: WorkerRegistry, store:
     store.set(key, forged())
     assert store.ttl(key) == -1
     assert len(board.reports("default", ["i-1"])) == (key[0] == "w")
-    assert len(board.retired("default", ["i-1"])) == (key[0] == "r")
+    assert len(board.cordoned("default", ["i-1"])) == (key[0] == "r")
     assert 0 < store.ttl(key) <= 60
 
 
@@ -149,14 +149,14 @@ def test_reading_does_not_keep_an_entry_alive(board: WorkerRegistry, store: redi
 def test_a_report_of_no_instance_of_its_pool_is_named(board: WorkerRegistry):
     for one in (report("i-1"), report("i-made-up"), report("i-1", "a-pool-that-was-removed")):
         board.report(one)
-    board.note_strangers({"default": {"i-1"}})
+    board.note_unknown_instances({"default": {"i-1"}})
     assert list(board.faults()) == ["worker:default:i-made-up"]
 
 
 def test_a_key_beyond_all_bounds_keeps_no_report_from_being_read(board: WorkerRegistry, store: redis.Redis):
     store.set("worker:default:" + "x" * 9_000_000, "x")
     board.report(report("i-1"))
-    board.note_strangers({"default": {"i-1"}})
+    board.note_unknown_instances({"default": {"i-1"}})
     assert board.faults() == {"worker:*:*": "has more than 8 MiB"}
     assert len(board.reports("default", ["i-1"])) == 1
 
@@ -185,43 +185,43 @@ def test_a_flood_of_reports_costs_one_step_of_a_scan(board: WorkerRegistry, stor
     board.report(report("i-1"))
     store.config_resetstat()
     assert len(board.reports("default", ["i-1"])) == 1
-    board.note_strangers({"default": {"i-1"}})
+    board.note_unknown_instances({"default": {"i-1"}})
     calls = store.info("commandstats")
     assert sum(calls[name]["calls"] for name in calls if "scan" in name or "keys" in name) == 1
     assert 0 < len(board.faults()) < 2 * worker_registry.BATCH
 
 
 def test_a_worker_is_retired_until_it_is_recalled(board: WorkerRegistry):
-    board.retire("default", ["i-1", "i-2"])
-    assert board.is_retired("default", "i-1")
-    assert not board.is_retired("heavy", "i-1")
-    board.recall("default", ["i-1"])
-    assert not board.is_retired("default", "i-1")
-    assert board.is_retired("default", "i-2")
+    board.cordon("default", ["i-1", "i-2"])
+    assert board.is_cordoned("default", "i-1")
+    assert not board.is_cordoned("heavy", "i-1")
+    board.uncordon("default", ["i-1"])
+    assert not board.is_cordoned("default", "i-1")
+    assert board.is_cordoned("default", "i-2")
 
 
 def test_the_masters_read_whom_they_have_retired_before_the_workers_know(board: WorkerRegistry):
     board.report(report("i-3"))
-    board.retire("default", ["i-1", "i-2"])
-    board.retire("heavy", ["i-9"])
-    board.recall("default", ["i-1"])
-    assert board.retired("default", ["i-1", "i-2", "i-3", "i-9"]) == {"i-2"}
-    assert board.retired("heavy", ["i-9"]) == {"i-9"}
+    board.cordon("default", ["i-1", "i-2"])
+    board.cordon("heavy", ["i-9"])
+    board.uncordon("default", ["i-1"])
+    assert board.cordoned("default", ["i-1", "i-2", "i-3", "i-9"]) == {"i-2"}
+    assert board.cordoned("heavy", ["i-9"]) == {"i-9"}
 
 
 def test_a_forgotten_worker_goes_back_to_work(board: WorkerRegistry, store: redis.Redis):
-    board.retire("default", ["i-1"])
+    board.cordon("default", ["i-1"])
     assert 30 < store.ttl("retire:default:i-1") <= 60, "several passes of the masters, and not for ever"
 
 
 def test_nobody_to_retire_or_recall_is_no_fault(board: WorkerRegistry):
-    board.retire("default", [])
-    board.recall("default", [])
+    board.cordon("default", [])
+    board.uncordon("default", [])
 
 
 def test_the_workers_learn_their_groups_sizes(board: WorkerRegistry, store: redis.Redis):
     assert board.group("default") is None
-    group = Group(minimum=1, maximum=8, desired=3)
+    group = GroupSizes(minimum=1, maximum=8, desired=3)
     board.publish_group("default", group)
     assert board.group("default") == group
     assert 0 < store.ttl("group:default") <= 60, "old sizes must not let a worker leave"
@@ -296,7 +296,7 @@ def test_a_queue_is_as_long_as_its_messages(board: WorkerRegistry, broker: redis
 
 def test_a_broker_that_refuses_is_an_error_that_callers_can_name(broker: redis_server.Server):
     board = WorkerRegistry.connect(broker.url.replace("p%25", "q%25"), timeout_seconds=5)
-    for ask in (board.reports, board.retired):
+    for ask in (board.reports, board.cordoned):
         with pytest.raises(redis.RedisError):
             ask("default", ["i-1"])
     with pytest.raises(redis.RedisError):
@@ -309,7 +309,7 @@ def test_a_broker_that_does_not_answer_costs_a_time_out():
         board = WorkerRegistry.connect(url, timeout_seconds=0.2)
         started = time.monotonic()
         with pytest.raises(redis.RedisError):
-            board.is_retired("default", "i-1")
+            board.is_cordoned("default", "i-1")
     assert time.monotonic() - started < 2
 
 

@@ -33,8 +33,8 @@ def written(server: redis_server.Server) -> dict[str, str | list[str]]:
     board.report(
         worker_registry.Report(instance=INSTANCE, pool="default", state="retired", slots=16, active=3, idle_seconds=0.0)
     )
-    board.publish_group("default", pool.Group(minimum=1, maximum=8, desired=3))
-    board.retire("default", [INSTANCE])
+    board.publish_group("default", worker_registry.GroupSizes(minimum=1, maximum=8, desired=3))
+    board.cordon("default", [INSTANCE])
     board.note_boot("default", 41.52)
     board.close()
     with server.client(worker_registry.REGISTRY_DATABASE) as client:

@@ -8,7 +8,7 @@ import pytest
 from worker_registry import WorkerRegistry
 
 from tests.node import redis_server
-from tests.node.lifecycle.node_of import BUSY, Outcome, pool, seen, worker
+from tests.node.lifecycle.node_of import BUSY, Outcome, seen, worker
 from tests.node.programs import module
 
 board_visit = module("lifecycle.registry_client")
@@ -57,9 +57,9 @@ def test_a_worker_that_has_not_been_looked_at_yet_is_reported_without_tasks(
 def test_a_worker_learns_what_the_masters_want(
     visits: board_visit.BoardVisit, board: WorkerRegistry, server: redis_server.Server
 ):
-    group = pool.Group(minimum=1, maximum=8, desired=3)
+    group = worker_registry.GroupSizes(minimum=1, maximum=8, desired=3)
     board.publish_group("default", group)
-    board.retire("default", [INSTANCE])
+    board.cordon("default", [INSTANCE])
     server.client(0).lpush("slow", "message", "message")
     found = visits.visit(state="working", seen=seen(0), idle_seconds=0.0)
     assert found == board_visit.Bulletin(retired=True, group=group, queued=2)
@@ -80,7 +80,7 @@ def test_nonsense_on_the_board_is_no_news(visits: board_visit.BoardVisit, server
 def test_a_worker_hears_of_its_retirement_whatever_tasks_write_elsewhere(
     visits: board_visit.BoardVisit, board: WorkerRegistry, server: redis_server.Server
 ):
-    board.retire("default", [INSTANCE])
+    board.cordon("default", [INSTANCE])
     server.client(2).lpush("group:default", "x")
     server.client(2).lpush(f"worker:default:{INSTANCE}", "x")
     server.client(0).set("default", "x")

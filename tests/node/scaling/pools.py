@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from scaling.pool import Group, Pool, Worker
+from scaling.pool import Pool, Worker
 from scaling.scaler import Decision, PoolScaler
+from worker_registry import GroupSizes
 
 POOL = Pool(
     name="default",
@@ -51,7 +52,7 @@ class Watch:
         size = len(workers) if desired is None else desired
         return self.scaler.decide(
             self.now,
-            group=Group(minimum=minimum, maximum=maximum, desired=size),
+            group=GroupSizes(minimum=minimum, maximum=maximum, desired=size),
             running=running,
             queued=queued,
             expected=expected,

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from scaling.pool import Group, Pool, parse_pools
+from scaling.pool import Pool, parse_pools
+from worker_registry import GroupSizes
 
 HEAVY = {
     "group": "airflow-prod-pool-heavy",
@@ -52,5 +53,5 @@ def test_a_worker_that_is_begun_counts_as_one(tasks: int, workers: int):
 
 
 def test_a_size_stays_within_the_groups_limits():
-    group = Group(minimum=2, maximum=5, desired=3)
+    group = GroupSizes(minimum=2, maximum=5, desired=3)
     assert [group.within(size) for size in (0, 2, 4, 9)] == [2, 2, 4, 5]

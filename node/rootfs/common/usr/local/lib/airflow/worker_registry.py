@@ -15,13 +15,13 @@ import re
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import broker_client
 import record
 import redis
-from scaling.pool import UNKNOWN, Group
 
 # The broker's own database is 0; the api-servers count logins in 1.
 REGISTRY_DATABASE = 2
@@ -49,12 +49,54 @@ UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
 STATE = re.compile(r"[a-z][a-z-]{0,31}")
 
 
+class WorkerState(StrEnum):
+    """The states of a worker. `lifecycle/state_machine.py` says what leads from one to the next."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    # The word that reports of earlier releases have.
+    CORDONED = "retired"
+    """Takes no more tasks, finishes those it has, and can be uncordoned until it leaves."""
+    UNAVAILABLE = "unavailable"
+    """Takes no tasks, because they would fail on it. Works again when the reason is gone; is replaced if it stays."""
+    NOT_CONSUMING = "not-consuming"
+    """Should take tasks and does not. It is restarted when its last task has ended; until then it keeps its place."""
+    LEAVING = "leaving"
+    """Scales in by its own decision: it is stopped, and has nothing left to do."""
+    DRAINING = "draining"
+    """Has to end: it finishes its tasks, and takes no others."""
+    ENDED = "ended"
+    """Auto Scaling has been informed that nothing runs on it any more. Reported as draining."""
+
+
+# The state of a report that lacks one, as a report of another release may.
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSizes:
+    """Sizes of an Auto Scaling group, in instances.
+
+    Attributes:
+        instances: all that it lists, including those that boot and those that still finish tasks before they end.
+    """
+
+    minimum: int
+    maximum: int
+    desired: int
+    instances: int = 0
+
+    def within(self, size: int) -> int:
+        """The size, or the nearest one that the group may have."""
+        return max(self.minimum, min(self.maximum, size))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What a worker says about itself. A default is what it means if a report of another release lacks the field.
 
     Attributes:
-        state: one of those in `scaling.pool`, or of a later release.
+        state: a `WorkerState`, or a state of a later release.
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
         idle_seconds: how long it has had none.
@@ -113,29 +155,29 @@ class WorkerRegistry:
         ]
         return [report for report in read if report is not None]
 
-    def retire(self, pool: str, instances: Iterable[str]) -> None:
+    def cordon(self, pool: str, instances: Iterable[str]) -> None:
         """Ask workers to take no more tasks, for as long as this is renewed."""
         pipeline = self._board.pipeline(transaction=False)
         for instance in instances:
             pipeline.set(_retirement_key(pool, instance), "1", ex=RETIREMENT_SECONDS)
         pipeline.execute()
 
-    def recall(self, pool: str, instances: Sequence[str]) -> None:
+    def uncordon(self, pool: str, instances: Sequence[str]) -> None:
         """Take workers back into work."""
         if instances:
             self._board.delete(*(_retirement_key(pool, instance) for instance in instances))
 
-    def is_retired(self, pool: str, instance: str) -> bool:
+    def is_cordoned(self, pool: str, instance: str) -> bool:
         """Whether the worker shall take no more tasks."""
         return bool(self._board.exists(_retirement_key(pool, instance)))
 
-    def retired(self, pool: str, instances: Collection[str]) -> frozenset[str]:
+    def cordoned(self, pool: str, instances: Collection[str]) -> frozenset[str]:
         """Those of the pool's instances that shall take no more tasks; some may not have learnt it yet."""
         keys = [_retirement_key(pool, instance) for instance in instances]
         exist = self._each(keys, RETIREMENT_SECONDS, lambda pipeline, key: pipeline.exists(key))
         return frozenset(instance for instance, there in zip(instances, exist, strict=True) if there)
 
-    def note_strangers(self, known: Mapping[str, Collection[str]]) -> None:
+    def note_unknown_instances(self, known: Mapping[str, Collection[str]]) -> None:
         """Note reports of instances that the pools (by name) do not have, as far as one step of a scan shows any."""
         for key in self._some_keys(_worker_key("*", "*")):
             pool, _, instance = key.removeprefix("worker:").partition(":")
@@ -157,11 +199,11 @@ class WorkerRegistry:
         self._board.expire(key, EJECTION_SECONDS, lt=True)
         return self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES)) == instance
 
-    def publish_group(self, pool: str, group: Group) -> None:
+    def publish_group(self, pool: str, group: GroupSizes) -> None:
         """Tell the workers their group's sizes: they may not ask Auto Scaling."""
         self._board.set(f"group:{pool}", json.dumps(asdict(group)), ex=GROUP_SECONDS)
 
-    def group(self, pool: str) -> Group | None:
+    def group(self, pool: str) -> GroupSizes | None:
         """The pool's group as a master saw it within the last minute; None if none did, or it cannot be read."""
         key = f"group:{pool}"
         text = self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES))
@@ -271,10 +313,10 @@ def _read_report(key: str, text: str) -> Report | None:
     return report if numbers_are_sound and has_state and is_its_own else None
 
 
-def _read_group(text: str | bytes) -> Group | None:
+def _read_group(text: str | bytes) -> GroupSizes | None:
     """A group, unless it is none."""
     try:
-        group = record.from_fields(Group, json.loads(text))
+        group = record.from_fields(GroupSizes, json.loads(text))
     except UNREADABLE:
         return None
     sizes = (group.minimum, group.maximum, group.desired, group.instances)

@@ -13,12 +13,12 @@ from generation import Generation, Role
 from launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
 from launch_watch import LaunchWatch
 from metadata_database import MetadataDatabase, is_scaled
-from scaling.pool import Group, Pool
+from scaling.pool import Pool
 from scaling.scaler import Decision, PoolScaler
 from scaling_log import ScalingLog
 from scaling_metrics import ScalingMetrics
 from situation import Lookout, PoolSituation, Situation
-from worker_registry import WorkerRegistry
+from worker_registry import GroupSizes, WorkerRegistry
 
 PERIOD_SECONDS = 10.0
 # A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.
@@ -159,7 +159,7 @@ class Controller:
         self._note(what, None)
         return raised
 
-    def _tell_workers(self, pool: Pool, sizes: Group, decision: Decision) -> None:
+    def _tell_workers(self, pool: Pool, sizes: GroupSizes, decision: Decision) -> None:
         """Renew what the board says, unless the broker has failed in this pass already.
 
         Workers take the floor for the minimum: a worker that the next pass would launch again does not leave. A master
@@ -170,8 +170,8 @@ class Controller:
         board = self._parts.board
         try:
             board.publish_group(pool.name, sizes)
-            board.retire(pool.name, decision.retire)
-            board.recall(pool.name, decision.recall)
+            board.cordon(pool.name, decision.retire)
+            board.uncordon(pool.name, decision.recall)
         except redis.RedisError as error:
             self._has_board = False
             self._note("the worker board", error)

@@ -14,7 +14,7 @@ import boot_step
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from scaling.pool import Group
+from worker_registry import GroupSizes
 
 # What one call asks for: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html
 NAMES_PER_CALL = 50
@@ -53,7 +53,7 @@ class LaunchGroup:
         template: what the group launches now; None for a group with a mixed instances policy.
     """
 
-    sizes: Group
+    sizes: GroupSizes
     in_service: frozenset[str]
     templates: Mapping[str, Template | None]
     template: Template | None = None
@@ -141,7 +141,7 @@ class LaunchGroups:
 def _read(group: dict[str, Any]) -> LaunchGroup:
     instances = group.get("Instances", [])
     return LaunchGroup(
-        sizes=Group(
+        sizes=GroupSizes(
             minimum=group["MinSize"],
             maximum=group["MaxSize"],
             desired=group["DesiredCapacity"],

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from launch_groups import LaunchGroup
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-from scaling.pool import NOT_CONSUMING, UNAVAILABLE
 from scaling.scaler import Decision
 from situation import PoolSituation
+from worker_registry import WorkerState
 
 ADDRESS = "127.0.0.1"
 PORT = 9105
@@ -83,8 +83,8 @@ class ScalingMetrics:
             self.queued: found.queued,
             self.expected: found.expected,
             self.retired: len(decision.retire),
-            self.not_consuming: found.count_by_state().get(NOT_CONSUMING, 0),
-            self.unavailable: found.count_by_state().get(UNAVAILABLE, 0),
+            self.not_consuming: found.count_by_state().get(WorkerState.NOT_CONSUMING, 0),
+            self.unavailable: found.count_by_state().get(WorkerState.UNAVAILABLE, 0),
             self.launch_failing: int(launch_failure is not None),
         }
         for gauge, value in figures.items():

@@ -12,8 +12,8 @@ from demand import Demand, read_demand
 from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
-from scaling.pool import RETIRED, WORKING, Pool, Worker
-from worker_registry import Report, WorkerRegistry
+from scaling.pool import Pool, Worker
+from worker_registry import Report, WorkerRegistry, WorkerState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Lookout:
         try:
             workers = {pool: self._read_workers(pool, some) for pool, some in instances.items()}
             boot_seconds = {pool.name: board.boot_seconds(pool.name) for pool in self._pools}
-            board.note_strangers({pool.name: self._groups.listed_lately(pool.group) for pool in self._pools})
+            board.note_unknown_instances({pool.name: self._groups.listed_lately(pool.group) for pool in self._pools})
         except redis.RedisError as error:
             self._on_failure("the worker board", error)
             return None
@@ -124,7 +124,7 @@ class Lookout:
 
     def _read_workers(self, pool: str, instances: frozenset[str]) -> list[Worker]:
         """What the group's instances report. A task can write reports of others, and nobody would take them off."""
-        retired = self._board.retired(pool, instances)
+        retired = self._board.cordoned(pool, instances)
         return [_worker(report, report.instance in retired) for report in self._board.reports(pool, instances)]
 
     def _read_schedule(self, connection: psycopg.Connection, board: Board | None) -> list[DueRun]:
@@ -150,10 +150,10 @@ def _worker(report: Report, is_retired: bool) -> Worker:
     It obeys some seconds after it was retired or recalled. In between another master must neither choose one more nor
     take it for what it no longer is.
     """
-    obeys = report.state in (WORKING, RETIRED)
+    obeys = report.state in (WorkerState.WORKING, WorkerState.CORDONED)
     return Worker(
         instance=report.instance,
-        state=(RETIRED if is_retired else WORKING) if obeys else report.state,
+        state=(WorkerState.CORDONED if is_retired else WorkerState.WORKING) if obeys else report.state,
         slots=report.slots,
         active=report.active,
         idle_seconds=report.idle_seconds,

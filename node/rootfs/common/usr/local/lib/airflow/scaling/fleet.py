@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from scaling.pool import LEAVING, RETIRED, UNAVAILABLE, WORKING, Worker
+from worker_registry import WorkerState
+
+from scaling.pool import Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +37,11 @@ class Fleet:
         """Sort them. Auto Scaling has an instance that it is ending in its desired capacity no more, nor in service."""
         counted = [worker for worker in workers if worker.instance in in_service]
         return cls(
-            working=[worker for worker in workers if worker.state == WORKING],
-            established=[worker for worker in counted if worker.state == WORKING],
-            retired=[worker for worker in workers if worker.state == RETIRED],
+            working=[worker for worker in workers if worker.state == WorkerState.WORKING],
+            established=[worker for worker in counted if worker.state == WorkerState.WORKING],
+            retired=[worker for worker in workers if worker.state == WorkerState.CORDONED],
             ending=[worker for worker in counted if worker.takes_no_more],
-            staying=len(in_service) - sum(worker.takes_no_more and worker.state != LEAVING for worker in counted),
+            staying=len(in_service) - sum(one.takes_no_more and one.state != WorkerState.LEAVING for one in counted),
         )
 
     @property
@@ -48,12 +50,13 @@ class Fleet:
 
         A worker without a task leaves the group or is back at work within seconds; an unavailable one takes minutes.
         """
-        return sum(worker.active > 0 and worker.state != UNAVAILABLE for worker in self.ending) + len(self.unavailable)
+        finishing = [one for one in self.ending if one.active > 0 and one.state != WorkerState.UNAVAILABLE]
+        return len(finishing) + len(self.unavailable)
 
     @property
     def unavailable(self) -> Sequence[str]:
         """Instances on which tasks would fail."""
-        return [worker.instance for worker in self.ending if worker.state == UNAVAILABLE]
+        return [worker.instance for worker in self.ending if worker.state == WorkerState.UNAVAILABLE]
 
     @property
     def reporting(self) -> int:

@@ -6,19 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-STARTING = "starting"
-WORKING = "working"
-# Consumes nothing more, finishes what it has, and can be taken back until it leaves.
-RETIRED = "retired"
-# Takes no tasks, because they would fail there. Goes back to work when the reason is gone, and is replaced if it stays.
-UNAVAILABLE = "unavailable"
-# Tasks of these two end with them, or before, and they take no others. The one has to end, the other wants to.
-DRAINING = "draining"
-LEAVING = "leaving"
-# Should take tasks and does not. Is restarted when its last task has ended; until then it keeps its place.
-NOT_CONSUMING = "not-consuming"
-# The report of another release may lack the state.
-UNKNOWN = "unknown"
+from worker_registry import WorkerState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,29 +36,11 @@ class Pool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
-    """Sizes of an Auto Scaling group, in instances.
-
-    Attributes:
-        instances: all that it lists, including those that boot and those that still finish tasks before they end.
-    """
-
-    minimum: int
-    maximum: int
-    desired: int
-    instances: int = 0
-
-    def within(self, size: int) -> int:
-        """The size, or the nearest one that the group may have."""
-        return max(self.minimum, min(self.maximum, size))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Worker:
     """A worker that has reported within the last half minute.
 
     Attributes:
-        state: one of those above, or of a later release.
+        state: a `WorkerState`, or a state of a later release.
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
         idle_seconds: how long it has had none.
@@ -89,7 +59,7 @@ class Worker:
         This is assumed of a state that this release does not know. So no task is expected to wait for such a worker, it
         is neither retired nor recalled, and its tasks are not counted as work for others.
         """
-        return self.state not in (STARTING, WORKING, RETIRED)
+        return self.state not in (WorkerState.STARTING, WorkerState.WORKING, WorkerState.CORDONED)
 
 
 def parse_pools(text: str) -> tuple[Pool, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scaling.pool import Group, Pool
+from worker_registry import GroupSizes
+
+from scaling.pool import Pool
 
 # A long list of instances tells nobody anything; the log line has them in a field of their own.
 NAMED_AT_MOST = 3
 
 
-def need(pool: Pool, group: Group, *, running: int, queued: int, expected: int, wanted: int) -> str:
+def need(pool: Pool, group: GroupSizes, *, running: int, queued: int, expected: int, wanted: int) -> str:
     """Why so many workers are wanted, and what limits them."""
     text = f"{running} running and {queued} queued tasks fill {workers(pool.workers_for(running + queued))}"
     ahead = pool.workers_for(running + queued + expected) - pool.workers_for(running + queued)
@@ -32,7 +34,7 @@ def unavailable(instances: Sequence[str]) -> str:
     return f"{named(instances)} cannot take tasks" if instances else ""
 
 
-def launch(group: Group, desired: int, *, target: int, failure: str | None, wait_seconds: float) -> str:
+def launch(group: GroupSizes, desired: int, *, target: int, failure: str | None, wait_seconds: float) -> str:
     """What the group is asked for."""
     refused = f"launches fail ({failure})" if failure else ""
     if desired > group.desired:

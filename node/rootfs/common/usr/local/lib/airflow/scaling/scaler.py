@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from worker_registry import GroupSizes
+
 from scaling import reason
 from scaling.fleet import Fleet
 from scaling.launch_patience import LaunchPatience
 from scaling.need import RecentNeed
-from scaling.pool import Group, Pool, Worker
+from scaling.pool import Pool, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class PoolScaler:
         self,
         now: float,
         *,
-        group: Group,
+        group: GroupSizes,
         running: int,
         queued: int,
         expected: int,
@@ -113,7 +115,7 @@ class PoolScaler:
         now = self._pool.workers_for(tasks)
         return now + min(self._pool.workers_for(tasks + expected) - now, self._pool.workers_ahead)
 
-    def _desired(self, now: float, group: Group, target: int, launch_failure: str | None) -> tuple[int, float]:
+    def _desired(self, now: float, group: GroupSizes, target: int, launch_failure: str | None) -> tuple[int, float]:
         """The desired capacity, and the seconds until a group that cannot launch may be asked again.
 
         Instances that boot are in the group's desired capacity already, as are retired workers. So are those that end
@@ -127,7 +129,7 @@ class PoolScaler:
         return target, 0.0
 
 
-def _floor(group: Group, desired: int, *, needed: int, staying: int) -> int:
+def _floor(group: GroupSizes, desired: int, *, needed: int, staying: int) -> int:
     """See Decision. Auto Scaling compares its minimum with the desired capacity, however few instances there are.
 
     So it would let the last one go that works, while it cannot launch the others.
@@ -141,7 +143,7 @@ def _recalled(retired: Sequence[Worker], short: int) -> tuple[str, ...]:
     return tuple(worker.instance for worker in by_room[: max(0, short)])
 
 
-def _surplus(group: Group, fleet: Fleet, keep: int | None) -> tuple[str, ...]:
+def _surplus(group: GroupSizes, fleet: Fleet, keep: int | None) -> tuple[str, ...]:
     """Workers beyond those worth keeping: those with the fewest tasks, of the idle ones those that are it longest.
 
     Never more than the group has places for: who leaves takes a place along. While Auto Scaling replaces an instance,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from scaling.pool import Group
+from worker_registry import GroupSizes
 
 from lifecycle.pressure import Resource
 
@@ -96,7 +96,7 @@ class Situation:
     terminating: bool = False
     spot_end: float | None = None
     retired: bool | None = False
-    group: Group | None = None
+    group: GroupSizes | None = None
     queued: int | None = 0
     outlier: str | None = None
     resources: tuple[Resource, ...] = ()

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import boot_step
 from redis import RedisError
-from scaling.pool import Group
-from worker_registry import Report, WorkerRegistry
+from worker_registry import GroupSizes, Report, WorkerRegistry
 
 from lifecycle import outlier
 from lifecycle.action import DONE, Outcome, Result
@@ -30,7 +29,7 @@ class Bulletin:
     """
 
     retired: bool | None = None
-    group: Group | None = None
+    group: GroupSizes | None = None
     queued: int | None = None
     outlier: str | None = None
     problem: str | None = None
@@ -68,7 +67,7 @@ class BoardVisit:
         try:
             self._board.report(report)
             return Bulletin(
-                retired=self._board.is_retired(self._pool, self._instance),
+                retired=self._board.is_cordoned(self._pool, self._instance),
                 group=self._board.group(self._pool),
                 queued=sum(self._board.queue_length(queue) for queue in self._queues),
                 outlier=self._outlier(report, seen.now) if seen is not None else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from worker_registry import GroupSizes, WorkerState
+
 from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.observation import Situation
 from lifecycle.stopping import Stopping
@@ -16,6 +18,27 @@ PATIENCE_SECONDS = 60.0
 AGREED_SECONDS = 600.0
 # What refused a worker's leaving, a minimum as a rule, is not likely to change sooner.
 LEAVE_AGAIN_SECONDS = 300.0
+
+
+def may_leave(*, state: str, active: int, idle_seconds: float, limit_seconds: float, group: GroupSizes | None) -> bool:
+    """Whether a worker may stop its service and terminate itself.
+
+    A retired worker goes once its last task is finished: the masters have chosen it, and never too many. A working one
+    goes after `limit_seconds` without a task, unless the group is at its minimum. `group` is None while no master has
+    published it: then nobody would bring back what leaves, so a working one stays. Whatever this says, Auto Scaling has
+    the last word: it refuses a termination below the minimum, also when two workers leave at once, and who is refused
+    goes back to work.
+    """
+    if active:
+        return False
+    if state == WorkerState.CORDONED:
+        return True
+    return (
+        state == WorkerState.WORKING
+        and idle_seconds >= limit_seconds
+        and group is not None
+        and group.desired > group.minimum
+    )
 
 
 class Departure:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
 
-from scaling.leaving import may_leave
+from worker_registry import WorkerState
 
 from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.drain import Drain
@@ -13,7 +12,7 @@ from lifecycle.health_check import Watchdog
 from lifecycle.observation import Limits, Situation
 from lifecycle.persisted_state import Memory
 from lifecycle.pressure import Pressure
-from lifecycle.scale_in import Departure
+from lifecycle.scale_in import Departure, may_leave
 from lifecycle.stopping import Stopping
 from lifecycle.stopwatch import Lasting, Pace
 
@@ -21,25 +20,6 @@ from lifecycle.stopwatch import Lasting, Pace
 # long; then the worker goes back to work, as it would if the masters were gone.
 RETIREMENT_SECONDS = 60.0
 START_AGAIN_SECONDS = 10.0
-
-
-class State(StrEnum):
-    """Where the node stands in its life."""
-
-    STARTING = "starting"
-    WORKING = "working"
-    NOT_CONSUMING = "not-consuming"
-    """Should take tasks and does not; is restarted when the tasks that it runs have ended."""
-    RETIRED = "retired"
-    """Takes no more tasks, finishes those it has; may be called back."""
-    UNAVAILABLE = "unavailable"
-    """Takes no tasks, because they would fail here; until the reason is gone, or the node is replaced."""
-    LEAVING = "leaving"
-    """Its own decision: it is stopped, with nothing left to do; may be refused."""
-    DRAINING = "draining"
-    """It has to end; there is no way back."""
-    ENDED = "ended"
-    """Auto Scaling knows that nothing runs here any more."""
 
 
 class Life:
@@ -65,19 +45,19 @@ class Life:
         self._ready = False
 
     @property
-    def state(self) -> State:
+    def state(self) -> WorkerState:
         """Where the node stands."""
         if self._drain is not None:
-            return State.ENDED if self._drain.is_over else State.DRAINING
+            return WorkerState.ENDED if self._drain.is_over else WorkerState.DRAINING
         if self._departure is not None and self._departure.stopping is not None:
-            return State.LEAVING
+            return WorkerState.LEAVING
         if self._watchdog.not_consuming is not None:
-            return State.NOT_CONSUMING
+            return WorkerState.NOT_CONSUMING
         if not self._ready:
-            return State.STARTING
+            return WorkerState.STARTING
         if self.unavailable is not None:
-            return State.UNAVAILABLE
-        return State.RETIRED if self.retired else State.WORKING
+            return WorkerState.UNAVAILABLE
+        return WorkerState.CORDONED if self.retired else WorkerState.WORKING
 
     @property
     def rests(self) -> bool:

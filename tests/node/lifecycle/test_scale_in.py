@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from scaling.leaving import may_leave
-from scaling.pool import Group
+from lifecycle.scale_in import may_leave
+from worker_registry import GroupSizes
 
 
 def leaves(
@@ -14,7 +14,7 @@ def leaves(
     desired: int = 2,
     is_known: bool = True,
 ) -> bool:
-    group = Group(minimum=minimum, maximum=9, desired=desired) if is_known else None
+    group = GroupSizes(minimum=minimum, maximum=9, desired=desired) if is_known else None
     return may_leave(state=state, active=active, idle_seconds=idle_seconds, limit_seconds=60.0, group=group)
 
 
