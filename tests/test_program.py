@@ -10,10 +10,11 @@ from node.user_data import decode
 from offline.answers.answer import ANSWERS
 from offline.engine import REPOSITORY, run_program
 from offline.recording import UNKNOWN, Recording, Registration
+from tests.stack_file import STACKS
 from tests.stack_variants import VARIANTS
 from tests.stack_variants import recorded as recorded_variant
 from tests.support import aws_names
-from tests.support.state_keys import GOLDEN, STACKS, golden, state_keys
+from tests.support.state_keys import STATE_KEYS, golden, state_keys
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
@@ -35,19 +36,19 @@ def test_a_preview_shows_every_resource_that_an_update_makes(stack: str):
     assert previewed == made
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_state_keys_are_the_accepted_ones(stack: str):
-    """A resource whose type or name changes is deleted and made anew."""
-    accepted = golden(stack).read_text(encoding="utf-8").splitlines() if golden(stack).is_file() else []
-    found = state_keys(recorded(stack))
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_state_keys_are_the_accepted_ones(variant: str):
+    """A resource with another URN is deleted and created again."""
+    accepted = golden(variant).read_text(encoding="utf-8").splitlines() if golden(variant).is_file() else []
+    found = state_keys(recorded_variant(variant))
     if found != accepted:
         pytest.fail(
             "\n".join(
                 [
-                    f"The state keys of {stack} are not those in {golden(stack).relative_to(REPOSITORY)}.",
+                    f"The state keys of {variant} are not those in {golden(variant).relative_to(REPOSITORY)}.",
                     *(f"  - {key}" for key in sorted(set(accepted) - set(found))),
                     *(f"  + {key}" for key in sorted(set(found) - set(accepted))),
-                    "A key that is gone deletes its resource; if the resource only has a new name, give it an alias.",
+                    "Pulumi deletes a resource whose URN is gone; a resource that only has a new URN needs an alias.",
                     "To accept a deliberate change: .venv/bin/python -m tests.support.state_keys",
                 ]
             ),
@@ -67,8 +68,8 @@ def test_a_name_in_aws_keeps_its_state_key_or_has_an_alias_for_it():
     assert found.keys() == first.keys(), "accept new names with: .venv/bin/python -m tests.support.aws_names"
 
 
-def test_no_stack_is_without_its_accepted_keys_and_none_of_them_is_left_over():
-    assert {path.stem for path in GOLDEN.glob("*.txt")} - {aws_names.NAMES.stem} == set(STACKS)
+def test_every_variant_has_accepted_state_keys_and_no_file_is_left_over():
+    assert {path.stem for path in STATE_KEYS.iterdir()} == set(VARIANTS)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -1,26 +1,27 @@
-"""The accepted state keys of every stack: `python -m tests.support.state_keys` accepts what the program has now."""
+"""The accepted URNs of every stack variant: `python -m tests.support.state_keys` accepts what the program has now."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from offline.engine import REPOSITORY, run_program
 from offline.recording import Recording
+from tests.stack_variants import VARIANTS, recorded
 
-STACKS = sorted(path.name.split(".")[1] for path in REPOSITORY.glob("Pulumi.*.yaml"))
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+STATE_KEYS = GOLDEN / "state_keys"
 
 
 def state_keys(recording: Recording) -> list[str]:
-    """One line per resource: its type and its logical name."""
-    return sorted(f"{resource.type} {resource.name}" for resource in recording.resources)
+    """The URN of each resource: under another one, Pulumi would delete the resource and create it again."""
+    return sorted(resource.urn for resource in recording.resources)
 
 
-def golden(stack: str) -> Path:
-    """The file with the accepted keys of a stack."""
-    return GOLDEN / f"{stack}.txt"
+def golden(variant: str) -> Path:
+    """The file with the accepted URNs of a variant."""
+    return STATE_KEYS / f"{variant}.txt"
 
 
 if __name__ == "__main__":
-    for name in STACKS:
-        golden(name).write_text("".join(f"{key}\n" for key in state_keys(run_program(name))), encoding="utf-8")
+    STATE_KEYS.mkdir(exist_ok=True)
+    for name in VARIANTS:
+        golden(name).write_text("".join(f"{key}\n" for key in state_keys(recorded(name))), encoding="utf-8")
