@@ -8,22 +8,22 @@ import virtual_environment  # noqa: F401 - reports a stale environment, before t
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
 from components.deletion_protection import DeletionProtection, DeletionProtectionArgs
-from components.masters import Masters, MastersArgs
-from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
-from components.network import Network, NetworkArgs
-from components.network_access import NetworkAccess, NetworkAccessArgs
-from components.node_identity import NodeIdentity, NodeIdentityArgs
-from components.node_template import (
+from components.instance_role import InstanceRole, InstanceRoleArgs
+from components.launch_template import (
     NodeLaunch,
     list_nodes_command,
     node_tags,
     refresh_command,
     watch_refresh_command,
 )
-from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
+from components.load_balancers import LoadBalancers, LoadBalancersArgs
+from components.masters import Masters, MastersArgs
+from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
+from components.network import Network, NetworkArgs
 from components.secrets import Secrets, SecretsArgs
+from components.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from components.web_domain import WebDomain, WebDomainArgs
-from components.web_entrypoint import WebEntrypoint, WebEntrypointArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
 from node.lock_inputs import stale_locks
@@ -40,9 +40,9 @@ protect, retention = settings.cluster.protect_data, settings.retention
 network = Network(
     "network", NetworkArgs(cluster=cluster, account_id=account_id, region=region, settings=settings.network)
 )
-access = NetworkAccess(
+access = SecurityGroups(
     "access",
-    NetworkAccessArgs(
+    SecurityGroupsArgs(
         cluster=cluster,
         vpc_id=network.vpc_id,
         web=settings.web,
@@ -50,9 +50,9 @@ access = NetworkAccess(
     ),
 )
 endpoints = (
-    PrivateEndpoints(
+    VpcEndpoints(
         "endpoints",
-        PrivateEndpointsArgs(
+        VpcEndpointsArgs(
             vpc_id=network.vpc_id,
             subnet_ids=network.private_subnet_ids,
             security_group_id=access.endpoints,
@@ -113,9 +113,9 @@ buckets = Buckets(
         protect=protect,
     ),
 )
-web = WebEntrypoint(
+web = LoadBalancers(
     "web",
-    WebEntrypointArgs(
+    LoadBalancersArgs(
         cluster=cluster,
         settings=settings.web,
         vpc_id=network.vpc_id,
@@ -131,9 +131,9 @@ web = WebEntrypoint(
 # By pool, None for the masters. A pool's identity is deleted after its group: the workers of a pool that was removed
 # from the stack file may drain for hours, and need their permissions until the last one has gone.
 identities = {
-    pool: NodeIdentity(
+    pool: InstanceRole(
         f"pool-{pool}" if pool else "master-identity",
-        NodeIdentityArgs(
+        InstanceRoleArgs(
             pool=pool,
             cluster=cluster,
             account_id=account_id,

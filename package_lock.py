@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from node.environment import PackageIndex
 from node.lock import PYPI, LockError, UvIndex, make_lock
-from node.node_file import PROGRAMS, ROOTFS
+from node.rootfs import PROGRAMS, ROOTFS
 from offline.stack_config import StackFileError, read_stack_config, stack_name
 from settings import PackageIndexSettings
 

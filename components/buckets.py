@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from node.artifacts import Artifact
-from node.cluster_names import bucket_name
+from node.naming import bucket_name
 from settings import RetentionSettings
 
 NONCURRENT_DAYS = 30

@@ -7,7 +7,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
+from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
 
 # A first boot reports itself as failed after 45 minutes; a node that cannot even do that is let go by then.
 LAUNCHING_SECONDS = 3600

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from aws_catalog import database_storage
-from components.trust import assumed_by, on_behalf_of
+from components.iam_documents import assumed_by, on_behalf_of
 from settings import DatabaseSettings
 
 PORT = 5432

@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.iam_documents import assumed_by, on_behalf_of
 from components.subnet_layout import zone_subnets
-from components.trust import assumed_by, on_behalf_of
 from settings import NetworkSettings
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.lifecycle_hooks import first_launching_hook, launching_hook, terminating_hook
-from components.node_template import (
+from components.launch_template import (
     GROUP_METRICS,
     NodeLaunch,
     group_tags,
@@ -17,7 +16,8 @@ from components.node_template import (
     maintenance_policy,
     rolling_refresh,
 )
-from node.cluster_names import pool_group_name
+from components.lifecycle_hooks import first_launching_hook, launching_hook, terminating_hook
+from node.naming import pool_group_name
 from settings import WorkerPoolSettings
 
 # A worker in service takes tasks: the launching hook has waited for its boot. A refresh looks at it once more before it

@@ -12,8 +12,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.node_file import NodeFile, files_for
 from node.roles import Role
+from node.rootfs import NodeFile, files_for
 
 LOCKS = Path(__file__).parent / "locks"
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. `make ca-bundle` renews it.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.artifacts import CA_BUNDLE, artifacts_for
-from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
+from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
 from node.options import Options, default_options, managed_options
-from node.pool_sketch import PoolSketch, for_masters
 from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
+from node.worker_pool_config import WorkerPoolConfig, for_masters
 
 ENVIRONMENT_FILE = "/etc/airflow/airflow.env"
 VENV = "/opt/airflow/venv"
@@ -59,8 +59,8 @@ class NodeEnvironment:
     cluster: str
     region: str
     group_name: str
-    pool: PoolSketch | None = None
-    pools: tuple[PoolSketch, ...] = ()
+    pool: WorkerPoolConfig | None = None
+    pools: tuple[WorkerPoolConfig, ...] = ()
     task_slots: int | None = None
     metadata_days: int = 0
     web_url: str
@@ -163,7 +163,7 @@ def assignment(name: str, value: str) -> str:
 def _managed() -> frozenset[tuple[str, str]]:
     """The managed options of both roles; which they are depends on nothing but the role."""
     names: set[tuple[str, str]] = set()
-    pool = PoolSketch(
+    pool = WorkerPoolConfig(
         name="sample",
         group="sample",
         queues=("sample",),

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from node.cluster_names import API_SERVER_PORT, api_server_url
+from node.naming import API_SERVER_PORT, api_server_url
 
 if TYPE_CHECKING:
     from node.environment import NodeEnvironment
-    from node.pool_sketch import PoolSketch
+    from node.worker_pool_config import WorkerPoolConfig
 
 Options = Mapping[tuple[str, str], str]
 
@@ -121,7 +121,7 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     }
 
 
-def _worker_options(pool: PoolSketch) -> dict[tuple[str, str], str]:
+def _worker_options(pool: WorkerPoolConfig) -> dict[tuple[str, str], str]:
     return {
         ("celery", "celery_config_options"): "worker_celery.CONFIG",
         ("celery", "worker_concurrency"): str(pool.concurrency),

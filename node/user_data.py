@@ -7,10 +7,10 @@ import gzip
 import json
 import re
 
-from node import drain_limit
+from node import systemd_dropins
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
-from node.node_file import files_for
 from node.roles import Role
+from node.rootfs import files_for
 
 # EC2 counts the bytes before base64:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
@@ -110,5 +110,5 @@ def _written_files(environment: NodeEnvironment) -> list[tuple[str, int, str]]:
     fixed = [(file.path, file.mode, file.content.decode()) for file in files_for(environment.role) if file.in_user_data]
     rendered = {ENVIRONMENT_FILE: environment.render()}
     if environment.pool is not None:
-        rendered[drain_limit.DROP_IN] = drain_limit.render(environment.pool.drain_limit_seconds)
+        rendered[systemd_dropins.DROP_IN] = systemd_dropins.render(environment.pool.drain_limit_seconds)
     return sorted([*fixed, *((path, 0o644, content) for path, content in rendered.items())])

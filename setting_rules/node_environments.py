@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from node import airflow_options
-from node.cluster_names import bucket_name, masters_group_name, pool_group_name, web_url
 from node.environment import NodeEnvironment, config_text
-from node.pool_sketch import PoolSketch
+from node.naming import bucket_name, masters_group_name, pool_group_name, web_url
 from node.roles import Role
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
+from node.worker_pool_config import WorkerPoolConfig
 from setting_rules import task_slots
 from setting_rules.faults import Fault
 
@@ -48,9 +48,9 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
     )
 
 
-def _sketch(settings: Settings, name: str) -> PoolSketch:
+def _sketch(settings: Settings, name: str) -> WorkerPoolConfig:
     pool = settings.worker_pools[name]
-    return PoolSketch(
+    return WorkerPoolConfig(
         name=name,
         group=pool_group_name(settings.cluster.name, name),
         queues=pool.queues,

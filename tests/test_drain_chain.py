@@ -8,9 +8,9 @@ from functools import cache
 
 import pytest
 
-from node import drain_limit
-from node.cluster_names import TERMINATING_HOOK, pool_group_name
+from node import systemd_dropins
 from node.environment import ENVIRONMENT_FILE
+from node.naming import TERMINATING_HOOK, pool_group_name
 from node.user_data import decode
 from offline.engine import deploy
 from offline.recording import Recording
@@ -44,7 +44,7 @@ def stop_seconds(hours: int) -> int:
     """How long systemd waits for the worker's unit to stop."""
     drop_in = configparser.ConfigParser()
     drop_in.optionxform = str  # ty: ignore[invalid-assignment] - systemd's words have capitals
-    drop_in.read_string(files(hours)[drain_limit.DROP_IN])
+    drop_in.read_string(files(hours)[systemd_dropins.DROP_IN])
     return int(drop_in["Service"]["TimeoutStopSec"])
 
 

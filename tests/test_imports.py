@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.
-SHARED_BY_COMPONENTS = {"lifecycle_hooks", "node_template", "subnet_layout", "trust"}
+SHARED_BY_COMPONENTS = {"iam_documents", "launch_template", "lifecycle_hooks", "subnet_layout"}
 
 # What a node runs is Debian's Python and the Airflow environment; neither has Pulumi.
 OUTSIDE_OF_NODE = {"pulumi", "pulumi_aws", "pulumi_random", "pydantic"}
@@ -121,7 +121,7 @@ def test_what_components_share_registers_nothing():
         ("def f():\n    from tests import support", ["tests.support"]),
         ("from components.network import Network", ["components.network.Network"]),
         ("from . import network", ["components.network"]),
-        ("import json\nfrom node.roles import Role\nfrom components.node_template import launch_template", []),
+        ("import json\nfrom node.roles import Role\nfrom components.launch_template import launch_template", []),
     ],
 )
 def test_a_breach_is_found_wherever_it_stands(

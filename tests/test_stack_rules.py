@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
+from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
 from node.user_data import decode
 from tests.stack_queries import (
     ATTACHMENT,

@@ -16,7 +16,7 @@ from lab import execution_log, service_log
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Task, Workload, describe
-from node.cluster_names import TERMINATING_HOOK
+from node.naming import TERMINATING_HOOK
 from tests.cluster.conftest import group_of, set_minimum
 
 LONG, SHORT, ENDLESS = 180, 75, 600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.node_template import NodeLaunch
+from components.launch_template import NodeLaunch
 
 LAUNCH = NodeLaunch(
     image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",

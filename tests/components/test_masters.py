@@ -6,7 +6,7 @@ import pulumi_aws as aws
 import pytest
 
 from components.masters import HEALTH_GRACE_SECONDS, Masters, MastersArgs
-from node.cluster_names import LAUNCHING_HOOK
+from node.naming import LAUNCHING_HOOK
 from offline.engine import deploy
 from offline.recording import Recording, Resource
 from settings import MasterSettings

@@ -9,7 +9,7 @@ import pytest
 
 from components.lifecycle_hooks import LAUNCHING_SECONDS
 from components.worker_pool import WorkerPool, WorkerPoolArgs
-from node.cluster_names import LAUNCHING_HOOK, TERMINATING_HOOK
+from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
 from offline.engine import deploy
 from offline.recording import Recording, Resource
 from settings import WorkerPoolSettings

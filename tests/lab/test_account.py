@@ -13,7 +13,7 @@ from lab.aws import account, moto_server
 from lab.aws.account import AccessKey
 from lab.aws.policy import Request, is_allowed
 from lab.instance import Instance
-from node.cluster_names import TERMINATING_HOOK
+from node.naming import TERMINATING_HOOK
 from offline.recording import Recording
 from tests.lab.account_server import ACCOUNT, DATABASE_ADMIN, Aws, refusal, served
 

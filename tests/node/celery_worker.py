@@ -17,7 +17,7 @@ from typing import Any
 
 import celery
 
-from node.node_file import PROGRAMS, ROOTFS
+from node.rootfs import PROGRAMS, ROOTFS
 from tests.node.redis_server import Server
 
 PATIENCE_SECONDS = 30.0

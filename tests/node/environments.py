@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from node.environment import NodeEnvironment
-from node.pool_sketch import PoolSketch
 from node.roles import Role
+from node.worker_pool_config import WorkerPoolConfig
 
-POOL = PoolSketch(
+POOL = WorkerPoolConfig(
     name="default",
     group="airflow-prod-pool-default",
     queues=("default", "reports"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from node.environment import VENV
-from node.node_file import files_for
 from node.roles import Role
+from node.rootfs import files_for
 
 UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")

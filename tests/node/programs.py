@@ -9,7 +9,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from node.node_file import PROGRAMS, ROOTFS
+from node.rootfs import PROGRAMS, ROOTFS
 
 
 def program_path(name: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 import celery
 from celery.result import AsyncResult
 
-from node.node_file import PROGRAMS, ROOTFS
+from node.rootfs import PROGRAMS, ROOTFS
 from tests.node import redis_server
 from tests.node.celery_worker import until
 

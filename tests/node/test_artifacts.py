@@ -6,10 +6,10 @@ import tarfile
 
 import pytest
 
-from node import node_file
+from node import rootfs
 from node.artifacts import Artifact, artifacts, artifacts_for
-from node.node_file import files_for
 from node.roles import Role
+from node.rootfs import files_for
 
 
 def _members(artifact: Artifact) -> dict[str, tarfile.TarInfo]:
@@ -63,4 +63,4 @@ def test_the_archive_does_not_tell_who_made_it_and_when():
 
 def test_the_first_programs_exist():
     paths = {file.path for file in files_for(Role.WORKER)}
-    assert paths >= node_file.FIRST_PROGRAMS, "a first program that is not in the user data is nowhere"
+    assert paths >= rootfs.FIRST_PROGRAMS, "a first program that is not in the user data is nowhere"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS, NodeEnvironment, PackageIndex, assignment
-from node.node_file import files_for
 from node.roles import SECRETS, Role
+from node.rootfs import files_for
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, master, worker
 from tests.node.programs import module

@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from node.artifacts import artifacts_for
-from node.node_file import files_for
 from node.roles import Role
+from node.rootfs import files_for
 from tests.node.programs import load
 
 fetch_artifacts = load("fetch-artifacts")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
-from node.node_file import FIRST_PROGRAMS, files_for
+from node.rootfs import FIRST_PROGRAMS, files_for
 from node.user_data import (
     FIRST_BOOT_DEADLINE,
     INSTANCE_FILE,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from node.node_file import PROGRAMS, ROOTFS
+from node.rootfs import PROGRAMS, ROOTFS
 from tests.node import celery_worker, redis_server
 from tests.node.celery_worker import QUEUES, CeleryWorker, message, until
 

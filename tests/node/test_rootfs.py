@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from node.node_file import LAYERS, PROGRAMS, ROOTFS, NodeFile, files_for
 from node.roles import Role
+from node.rootfs import LAYERS, PROGRAMS, ROOTFS, NodeFile, files_for
 
 FILES = sorted({file for role in Role for file in files_for(role)}, key=lambda file: file.path)
 IN_USER_DATA = [file for file in FILES if file.in_user_data]

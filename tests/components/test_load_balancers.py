@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from components.web_entrypoint import (
+from components.load_balancers import (
     DISGUISED_EXECUTION_API_PATHS,
     EXECUTION_API_PATHS,
-    WebEntrypoint,
-    WebEntrypointArgs,
+    LoadBalancers,
+    LoadBalancersArgs,
 )
 from offline.engine import deploy
 from offline.recording import Recording, Resource
@@ -28,10 +28,10 @@ DOMAIN = WebSettings(
 PUBLIC = DOMAIN.model_copy(update={"public": PublicWeb()})
 
 
-def build(settings: WebSettings, *, protect: bool = True) -> WebEntrypoint:
-    return WebEntrypoint(
+def build(settings: WebSettings, *, protect: bool = True) -> LoadBalancers:
+    return LoadBalancers(
         "web",
-        WebEntrypointArgs(
+        LoadBalancersArgs(
             cluster="airflow-prod",
             settings=settings,
             vpc_id="vpc-1",

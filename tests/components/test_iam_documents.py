@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from components.trust import assumed_by, on_behalf_of
+from components.iam_documents import assumed_by, on_behalf_of
 
 
 def test_only_the_service_takes_the_role_on():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from node.cluster_names import API_SERVER_PORT, private_zone_name, web_url
+from node.naming import API_SERVER_PORT, private_zone_name, web_url
 from settings import WebSettings
 
 # TLS 1.3, and 1.2 with forward secrecy and authenticated encryption only.
@@ -45,7 +45,7 @@ HSTS_ONE_YEAR = "max-age=31536000"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebEntrypointArgs:
+class LoadBalancersArgs:
     """What the way in is made of.
 
     Attributes:
@@ -81,7 +81,7 @@ def _domain(settings: WebSettings) -> _Domain | None:
     return _Domain(settings.domain, settings.hosted_zone_id)
 
 
-class WebEntrypoint(pulumi.ComponentResource):
+class LoadBalancers(pulumi.ComponentResource):
     """One internal load balancer for people and nodes, and by choice a public one for people alone.
 
     Inside the network, port 8080 serves the execution API, and also the web interface until people are redirected to
@@ -97,7 +97,7 @@ class WebEntrypoint(pulumi.ComponentResource):
     target_group_arns: dict[str, pulumi.Output[str]]
     """The masters' target groups by load balancer: `internal`, and `public` if there is public access."""
 
-    def __init__(self, name: str, args: WebEntrypointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: LoadBalancersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         self.url = web_url(args.cluster, args.settings.domain)
@@ -123,7 +123,7 @@ class WebEntrypoint(pulumi.ComponentResource):
     def _with_domain(
         self,
         name: str,
-        args: WebEntrypointArgs,
+        args: LoadBalancersArgs,
         domain: _Domain,
         internal: aws.lb.LoadBalancer,
         plain: aws.lb.Listener,
@@ -145,7 +145,7 @@ class WebEntrypoint(pulumi.ComponentResource):
     def _public(
         self,
         name: str,
-        args: WebEntrypointArgs,
+        args: LoadBalancersArgs,
         security_group_id: pulumi.Input[str],
         certificate_arn: pulumi.Input[str],
     ) -> aws.lb.LoadBalancer:
@@ -189,7 +189,7 @@ class WebEntrypoint(pulumi.ComponentResource):
     def _load_balancer(
         self,
         logical_name: str,
-        args: WebEntrypointArgs,
+        args: LoadBalancersArgs,
         *,
         physical_name: str,
         internal: bool,
@@ -237,7 +237,7 @@ class WebEntrypoint(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _private_name(self, name: str, args: WebEntrypointArgs, internal: aws.lb.LoadBalancer) -> None:
+    def _private_name(self, name: str, args: LoadBalancersArgs, internal: aws.lb.LoadBalancer) -> None:
         zone = aws.route53.Zone(
             f"{name}-private-zone",
             name=private_zone_name(args.cluster),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from node.cluster_names import API_SERVER_PORT
+from node.naming import API_SERVER_PORT
 from settings import WebSettings
 
 HTTPS = 443
@@ -59,14 +59,14 @@ DESCRIPTIONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkAccessArgs:
+class SecurityGroupsArgs:
     cluster: str
     vpc_id: pulumi.Input[str]
     web: WebSettings
     with_endpoints: bool
 
 
-class NetworkAccess(pulumi.ComponentResource):
+class SecurityGroups(pulumi.ComponentResource):
     """A security group for each part of the cluster, with exactly the rules of the table."""
 
     masters: pulumi.Output[str]
@@ -79,7 +79,7 @@ class NetworkAccess(pulumi.ComponentResource):
     endpoints: pulumi.Output[str] | None
     """None when the stack has no interface endpoints."""
 
-    def __init__(self, name: str, args: NetworkAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:network:NetworkAccess", name, None, opts)
         self._groups = {part: self._group(name, args, part) for part in _parts(args)}
         for row in TABLE:
@@ -102,7 +102,7 @@ class NetworkAccess(pulumi.ComponentResource):
         group = self._groups.get(part)
         return None if group is None else group.id
 
-    def _group(self, name: str, args: NetworkAccessArgs, part: str) -> aws.ec2.SecurityGroup:
+    def _group(self, name: str, args: SecurityGroupsArgs, part: str) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
             f"{name}-{part}",
             # AWS cannot change a group's description: another text here replaces the group on each machine that has it.
@@ -159,7 +159,7 @@ class NetworkAccess(pulumi.ComponentResource):
         )
 
 
-def _parts(args: NetworkAccessArgs) -> Sequence[str]:
+def _parts(args: SecurityGroupsArgs) -> Sequence[str]:
     absent = set()
     if args.web.public is None:
         absent.add("public-web")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolSketch:
+class WorkerPoolConfig:
     """A worker pool, as far as the stack file decides it. Its sizes are not here: whoever scales asks Auto Scaling.
 
     Attributes:
@@ -43,7 +43,7 @@ class PoolSketch:
         }
 
 
-def for_masters(pools: Sequence[PoolSketch]) -> str:
+def for_masters(pools: Sequence[WorkerPoolConfig]) -> str:
     """The pools as the masters that scale them read them: compact JSON, equal for equal pools in any order."""
     told = {
         pool.name: {

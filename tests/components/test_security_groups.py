@@ -6,7 +6,7 @@ import pytest
 
 from components.celery_broker import PORT as BROKER_PORT
 from components.metadata_database import PORT as DATABASE_PORT
-from components.network_access import DESCRIPTIONS, TABLE, NetworkAccess, NetworkAccessArgs
+from components.security_groups import DESCRIPTIONS, TABLE, SecurityGroups, SecurityGroupsArgs
 from offline.engine import deploy
 from offline.recording import Recording
 from settings import PublicWeb, WebSettings
@@ -23,9 +23,9 @@ PUBLIC = DOMAIN.model_copy(update={"public": PublicWeb(allowed_cidrs=("0.0.0.0/0
 
 def access(web: WebSettings = PUBLIC, *, with_endpoints: bool = True) -> Recording:
     _, recording = deploy(
-        lambda: NetworkAccess(
+        lambda: SecurityGroups(
             "access",
-            NetworkAccessArgs(cluster="airflow-prod", vpc_id="vpc-1", web=web, with_endpoints=with_endpoints),
+            SecurityGroupsArgs(cluster="airflow-prod", vpc_id="vpc-1", web=web, with_endpoints=with_endpoints),
         )
     )
     return recording

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from components.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
+from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from offline.engine import deploy
 
 
 def test_clients_reach_the_endpoints_under_the_services_usual_names():
     _, recording = deploy(
-        lambda: PrivateEndpoints(
+        lambda: VpcEndpoints(
             "endpoints",
-            PrivateEndpointsArgs(
+            VpcEndpointsArgs(
                 vpc_id="vpc-1",
                 subnet_ids=["subnet-a", "subnet-b"],
                 security_group_id="sg-endpoints",

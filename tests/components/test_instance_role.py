@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.node_identity import NodeIdentity, NodeIdentityArgs, role_name
+from components.instance_role import InstanceRole, InstanceRoleArgs, role_name
 from lab.aws.policy import Request, is_allowed
 from node.roles import SECRET_KEYS_BY_ROLE, Role
 from offline.engine import deploy
@@ -22,10 +22,10 @@ def arn(key: str) -> str:
 
 
 def identity(role: Role, **changes: Any) -> Recording:
-    def build() -> NodeIdentity:
-        return NodeIdentity(
+    def build() -> InstanceRole:
+        return InstanceRole(
             f"{role}-identity",
-            NodeIdentityArgs(
+            InstanceRoleArgs(
                 pool=POOLS[role],
                 cluster="airflow-prod",
                 account_id="111122223333",

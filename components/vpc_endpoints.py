@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateEndpointsArgs:
+class VpcEndpointsArgs:
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
@@ -19,10 +19,10 @@ class PrivateEndpointsArgs:
     """Names as in the services' addresses: `secretsmanager`, `ssm`, `logs`."""
 
 
-class PrivateEndpoints(pulumi.ComponentResource):
+class VpcEndpoints(pulumi.ComponentResource):
     """One endpoint for each service, under the service's usual name, so that no client has to know."""
 
-    def __init__(self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:network:PrivateEndpoints", name, None, opts)
         for service in args.services:
             aws.ec2.VpcEndpoint(

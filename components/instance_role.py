@@ -11,8 +11,8 @@ import pulumi
 import pulumi_aws as aws
 
 from aws_catalog import limits
-from components.trust import assumed_by
-from node.cluster_names import masters_group_name, pool_group_name
+from components.iam_documents import assumed_by
+from node.naming import masters_group_name, pool_group_name
 from node.roles import SECRET_KEYS_BY_ROLE, Role
 
 Arn = pulumi.Input[str]
@@ -27,7 +27,7 @@ OWN_STATE_ACTIONS = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeIdentityArgs:
+class InstanceRoleArgs:
     """Whom the identity is for and which resources its policies name.
 
     Attributes:
@@ -54,7 +54,7 @@ class NodeIdentityArgs:
         return pool_group_name(self.cluster, self.pool) if self.pool else masters_group_name(self.cluster)
 
 
-class NodeIdentity(pulumi.ComponentResource):
+class InstanceRole(pulumi.ComponentResource):
     """The IAM role and instance profile of one group of nodes.
 
     A worker runs other people's code, and whatever runs on a node can use its identity. A worker's identity therefore
@@ -65,7 +65,7 @@ class NodeIdentity(pulumi.ComponentResource):
     instance_profile_arn: pulumi.Output[str]
     role_name: pulumi.Output[str]
 
-    def __init__(self, name: str, args: NodeIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: InstanceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:NodeIdentity", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
@@ -98,7 +98,7 @@ def role_name(cluster: str, region: str, pool: str | None) -> str:
     return name[: limits.ROLE_NAME_LENGTH - len(digest)] + digest
 
 
-def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
+def node_policy(args: InstanceRoleArgs) -> dict[str, Any]:
     """Everything that a node of this identity may do."""
     role = Role.WORKER if args.pool else Role.MASTER
     secrets = [args.secret_arns[key] for key in sorted(SECRET_KEYS_BY_ROLE[role])]
@@ -127,7 +127,7 @@ def node_policy(args: NodeIdentityArgs) -> dict[str, Any]:
     )
 
 
-def _of_masters(args: NodeIdentityArgs) -> list[Statement]:
+def _of_masters(args: InstanceRoleArgs) -> list[Statement]:
     return [
         # One statement for any number of pools, because the size of inline policies is limited. It checks tags, because
         # the name alone would also match groups of a cluster whose name starts with ours.
@@ -151,7 +151,7 @@ def _of_masters(args: NodeIdentityArgs) -> list[Statement]:
     ]
 
 
-def _of_workers(args: NodeIdentityArgs) -> list[Statement]:
+def _of_workers(args: InstanceRoleArgs) -> list[Statement]:
     # A worker terminates itself. IAM has no condition that would keep it from terminating other workers of its group.
     return [
         _allow("Leave", ["autoscaling:TerminateInstanceInAutoScalingGroup"], [_group_arn(args, args.group_name)]),
@@ -169,7 +169,7 @@ def _allow(
     return {**statement, "Condition": condition} if condition else statement
 
 
-def _on_s3(args: NodeIdentityArgs, sid: str, actions: list[str], resource: Arn) -> Statement:
+def _on_s3(args: InstanceRoleArgs, sid: str, actions: list[str], resource: Arn) -> Statement:
     """Only in buckets of our account. The name of a bucket can be guessed, and after its deletion any account can take
     the name: nodes must not write logs to such a bucket, or read DAGs from it."""
     return _allow(sid, actions, [resource], condition={"StringEquals": {"aws:ResourceAccount": args.account_id}})
@@ -179,6 +179,6 @@ def _objects(bucket_arn: Arn) -> pulumi.Output[str]:
     return pulumi.Output.concat(bucket_arn, "/*")
 
 
-def _group_arn(args: NodeIdentityArgs, name: str) -> str:
+def _group_arn(args: InstanceRoleArgs, name: str) -> str:
     """The groups' names are ours; the id in front of each is AWS's choice at creation."""
     return f"arn:aws:autoscaling:{args.region}:{args.account_id}:autoScalingGroup:*:autoScalingGroupName/{name}"

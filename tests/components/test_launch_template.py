@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.node_template import launch_template, node_tags, rolling_refresh
+from components.launch_template import launch_template, node_tags, rolling_refresh
 from offline.engine import deploy
 from offline.recording import Resource
 from tests.components.launches import LAUNCH
