@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -55,7 +54,7 @@ def main() -> int:
 
 def up(_: argparse.Namespace) -> None:
     """Bring the cluster up and stay."""
-    with _asked_to_end(), Cluster() as lab:
+    with cluster.ended_by_signals(), Cluster() as lab:
         try:
             lab.wait_ready()
             user, password = lab.admin()
@@ -68,20 +67,6 @@ def up(_: argparse.Namespace) -> None:
             lab.wait(lambda: False, "Ctrl-C", timeout=float("inf"))
         except KeyboardInterrupt:
             say("ending the lab")
-
-
-@contextlib.contextmanager
-def _asked_to_end() -> Generator[None]:
-    """Let SIGTERM end the lab as Ctrl-C does, and let neither disturb the clearing up."""
-
-    def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    yield
 
 
 def nodes(_: argparse.Namespace) -> None:

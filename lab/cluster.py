@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
+import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
@@ -27,11 +29,12 @@ from lab import (
 )
 from lab.aws import account
 from lab.aws.account import AccessKey
-from lab.aws.fleet import Fleet
+from lab.aws.fleet import Fleet, Group
 from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
 from lab.budget import share_out
 from lab.certificates import CertificateAuthority
+from lab.control import CALLS, Control, RemoteGroups
 from lab.description import Description
 from lab.groups import Groups, Surroundings
 from lab.infrastructure import Infrastructure
@@ -45,15 +48,31 @@ Found = TypeVar("Found")
 LOCK = "lock"
 
 
+ATTACHED = ("recording", "budget", "infrastructure", "url", "broker", "database", "_started")
+"""What another process gets of a cluster; for the rest it asks the process that runs the lab."""
+
+
 class Cluster:
     """The cluster of one stack.
 
-    Entering it builds everything and powers the first nodes on; leaving it leaves nothing behind.
+    Entering it builds everything and powers the first nodes on; leaving it leaves nothing behind. Meanwhile `attach`
+    gives other processes the same cluster.
     """
 
-    def __init__(self, stack: str = "prod") -> None:
-        self._stack = stack
+    groups: Groups | RemoteGroups
+
+    def __init__(
+        self, stack: str = "prod", changes: Mapping[str, Any] | None = None, *, fit_all_workers: bool = True
+    ) -> None:
+        """`changes` replaces keys of the stack file.
+
+        `fit_all_workers` lowers the pools' MaxSize to what fits into this machine's memory at the same time.
+        """
+        self._stack, self._changes, self._fit_all_workers = stack, changes or {}, fit_all_workers
         self._started = time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ATTACHED}
 
     def __enter__(self) -> Cluster:
         preconditions.check_root()
@@ -74,14 +93,16 @@ class Cluster:
         """Run the program, divide the machine's memory, and raise UnfitError if the machine lacks something."""
         with step(f"running the program of Pulumi.{self._stack}.yaml"):
             self._authority = CertificateAuthority()
-            self.recording = record(self._stack, rds_authority=self._authority.certificate)
-        self.budget = share_out(self.recording, cgroups.available_mib())
+            self.recording = record(self._stack, self._changes, rds_authority=self._authority.certificate)
+        self.budget = share_out(self.recording, cgroups.available_mib(), fit_all_workers=self._fit_all_workers)
         preconditions.check(self.budget.shortage)
         host.install_programs()
         preconditions.check()  # again, with the programs that have just been installed
 
     def __exit__(self, *_: object) -> None:
-        if (groups := getattr(self, "groups", None)) is not None:
+        if (running := getattr(self, "_control", None)) is not None:
+            running.close()
+        if isinstance(groups := getattr(self, "groups", None), Groups):
             groups.close()
         if (infrastructure := getattr(self, "infrastructure", None)) is not None:
             infrastructure.namespace.close()
@@ -104,9 +125,15 @@ class Cluster:
         self.broker = BrokerSwitch(self.infrastructure.root, self.infrastructure.broker)
         self.database = DatabaseSwitch(self.infrastructure.root)
         self._describe([], {})
-        self._fleet = self._new_fleet()
-        self.groups = Groups(self._surroundings(), on_change=self._describe)
-        self.groups.start()
+        groups = self.groups = Groups(self._surroundings(), on_change=self._describe)
+        groups.start()
+        self._control = Control(
+            {
+                "cluster": lambda: self,
+                "failure": lambda: groups.failure and repr(groups.failure),
+                **{name: getattr(groups, name) for name in CALLS},
+            }
+        )
 
     @property
     def age(self) -> float:
@@ -134,23 +161,23 @@ class Cluster:
         end = time.monotonic() + timeout
         while not (found := until()):
             if self.groups.failure is not None:
-                raise LabError(f"The lab stopped playing EC2: {self.groups.failure!r}") from self.groups.failure
+                raise LabError(f"The lab stopped playing EC2: {self.groups.failure!r}")
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {timeout:.0f} s for {what}")
             time.sleep(interval)
         return found
 
-    def wait_ready(self, *, timeout: float = 900) -> list[Boot]:
-        """Wait until every group has its size and every node does its work; returns the nodes' boots.
+    def wait_ready(self, *pools: str, timeout: float = 900) -> list[Boot]:
+        """Wait until every group, or that of each pool given, has its size and all its nodes do their work.
 
-        TimeoutError names the nodes that do not, after `timeout` seconds.
+        Returns the boots of the nodes that are there. TimeoutError names the nodes that are not ready after `timeout`
+        seconds.
         """
         try:
-            self.wait(self._all_ready, "every node to be ready", timeout=timeout)
+            self.wait(lambda: self._all_ready(pools), f"every node of {pools or 'the cluster'}", timeout=timeout)
         except TimeoutError as late:
-            raise TimeoutError(
-                f"{late}; not ready: {', '.join(self._unready()) or 'none, but nodes are missing'}"
-            ) from None
+            unready = ", ".join(self._unready(self._groups(pools))) or "none, but nodes are missing"
+            raise TimeoutError(f"{late}; not ready: {unready}") from None
         names = {node.name for node in self.nodes()}
         return [boot for boot in self.groups.boots() if boot.node in names]
 
@@ -200,6 +227,10 @@ class Cluster:
         """Let EC2 reclaim a node: it is told at once, and loses its power after `seconds`. Returns at once."""
         self.groups.interrupt(node, seconds)
 
+    def kill(self, node: Node) -> None:
+        """Cut a node's power: the machine is lost from one moment to the next."""
+        self.groups.kill(node)
+
     def recommend_rebalance(self, node: Node) -> None:
         """Let EC2 find a node at risk; a group that rebalances its capacity replaces it."""
         self.groups.recommend_rebalance(node)
@@ -234,29 +265,35 @@ class Cluster:
         bucket = self.recording.exports["buckets"]["dags"]
         self.boto3("s3").put_object(Bucket=bucket, Key=name, Body=content.encode())
 
-    def _all_ready(self) -> bool:
-        """Every group has its size in service, nothing is on its way, and whoever is in service does its work.
+    def _groups(self, pools: Sequence[str]) -> list[Group]:
+        """The groups of these pools; all groups without any."""
+        wanted = {self._group_of(pool) for pool in pools}
+        return [group for group in self._fleet.groups().values() if not wanted or group.name in wanted]
 
-        Nodes that wait for their end are no part of it.
+    def _all_ready(self, pools: Sequence[str]) -> bool:
+        """Every group has its size in service, nothing is on its way, and every node in service does its work.
+
+        Nodes that are being terminated are not counted.
         """
-        groups = self._fleet.groups().values()
-        states = [state for group in groups for state in group.states.values()]
-        settled = not any(state.startswith("Pending") for state in states)
+        groups = self._groups(pools)
+        states = {id_: state for group in groups for id_, state in group.states.items()}
+        present = [node for node in self.nodes() if states.get(node.instance.id) == IN_SERVICE]
+        settled = not any(state.startswith("Pending") for state in states.values())
         wanted = sum(group.desired for group in groups)
-        return settled and states.count(IN_SERVICE) == wanted == len(self._in_service()) and not self._unready()
+        in_service = sum(state == IN_SERVICE for state in states.values())
+        return settled and in_service == wanted == len(present) and not self._unready(groups)
 
-    def _in_service(self) -> list[Node]:
-        states = {id_: state for group in self._fleet.groups().values() for id_, state in group.states.items()}
-        return [node for node in self.nodes() if states.get(node.instance.id) == IN_SERVICE]
-
-    def _unready(self) -> list[str]:
+    def _unready(self, groups: Sequence[Group]) -> list[str]:
         """Nodes that do not do their work yet, or that their group still waits for."""
         ready = {boot.node for boot in self.groups.boots()}
-        states = {id_: state for group in self._fleet.groups().values() for id_, state in group.states.items()}
+        states = {id_: state for group in groups for id_, state in group.states.items()}
+        names = {group.name for group in groups}
         return [
             f"{node.name} ({states.get(node.instance.id, GONE)})"
             for node in self.nodes()
-            if not states.get(node.instance.id, GONE).startswith("Terminating") and node.name not in ready
+            if node.instance.group in names
+            and not states.get(node.instance.id, GONE).startswith("Terminating")
+            and node.name not in ready
         ]
 
     def _surroundings(self) -> Surroundings:
@@ -273,7 +310,8 @@ class Cluster:
             memory={group: share.limit for group, share in self.budget.shares.items()},
         )
 
-    def _new_fleet(self) -> Fleet:
+    @cached_property
+    def _fleet(self) -> Fleet:
         parts = self.infrastructure
         return Fleet(parts.client, region=parts.region, account_id=parts.account_id)
 
@@ -294,6 +332,28 @@ class Cluster:
                 nodes=description.describe_nodes(nodes, states),
             )
         )
+
+
+def attach() -> Cluster:
+    """The cluster of the lab that another process runs; LabError when none is up."""
+    groups = RemoteGroups()
+    cluster: Cluster = groups.call("cluster")
+    cluster.groups = groups
+    return cluster
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Generator[None]:
+    """Let SIGTERM end the lab as Ctrl-C does, by KeyboardInterrupt, and let neither disturb its end."""
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    yield
 
 
 def take_lock() -> IO[str]:

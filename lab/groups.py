@@ -104,6 +104,10 @@ class Groups:
         self._cuts[node.instance.id] = time.monotonic() + seconds
         self.recommend_rebalance(node)  # EC2 sends it along with the notice at the latest
 
+    def kill(self, node: Node) -> None:
+        """Cut a node's power."""
+        self._nodes[node.instance.id].kill()
+
     def recommend_rebalance(self, node: Node) -> None:
         """Let EC2 see a node at risk; a group that rebalances its capacity launches another and ends this one."""
         known = self._risks.get(node.instance.id, Notices())

@@ -38,8 +38,15 @@ urllib.request.urlopen(urllib.request.Request(url, data=b"0", headers=plain)).re
 """
 
 
+ATTACHED = ("plan", "region", "account_id", "database", "broker", "ca_file", "namespace", "operator", "root", "targets")
+
+
 class Infrastructure:
     """The running lab without its nodes."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: what is used of a lab that runs, not what builds it."""
+        return {name: getattr(self, name) for name in ATTACHED}
 
     def __init__(self, recording: Recording, authority: CertificateAuthority, maximums: Mapping[str, int]) -> None:
         """Start everything. `maximums` are the largest sizes of the autoscaling groups that fit on this machine."""

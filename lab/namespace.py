@@ -69,6 +69,10 @@ class Namespace:
         pipe.close()
         self.init_pid = children(self._unshare.pid)[0]
 
+    def __getstate__(self) -> dict[str, int]:
+        """For another process, which can run programs inside but not end the namespace."""
+        return {"init_pid": self.init_pid}
+
     def command(self, *arguments: str | Path) -> list[str]:
         """The command line that runs `arguments` inside."""
         enter = ["nsenter", "--target", str(self.init_pid), "--mount", "--net", "--pid", "--"]

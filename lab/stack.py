@@ -20,16 +20,17 @@ HOSTILE = "p%41@:/#?w& d'\"\\$HOME"
 HOSTILE_TOKEN = "t!&#$^<>-$HOME"  # noqa: S105 - the form of a token
 
 
-def record(stack: str, *, rds_authority: str = "") -> Recording:
+def record(stack: str, changes: Mapping[str, Any] | None = None, *, rds_authority: str = "") -> Recording:
     """Run the program of a stack as `pulumi up` would, with passwords that break code that does not quote them.
 
+    `changes` replaces keys of the stack file.
     `rds_authority` (PEM) signs the database's certificate in the lab: it is added to the bundle that nodes get.
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / artifacts.CA_BUNDLE.name
         bundle.write_text(artifacts.CA_BUNDLE.read_text() + rds_authority)
         with mock.patch.object(artifacts, "CA_BUNDLE", bundle):
-            return run_program(stack, outputs={RANDOM_PASSWORD: hostile_password})
+            return run_program(stack, changes=changes, outputs={RANDOM_PASSWORD: hostile_password})
 
 
 def hostile_password(registration: Registration) -> Mapping[str, Any]:

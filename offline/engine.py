@@ -35,15 +35,21 @@ Result = TypeVar("Result")
 
 
 def run_program(
-    stack: str, *, root: Path = REPOSITORY, preview: bool = False, outputs: Outputs | None = None
+    stack: str,
+    *,
+    root: Path = REPOSITORY,
+    preview: bool = False,
+    outputs: Outputs | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Recording:
     """Run the program in `root` with `Pulumi.<stack>.yaml` and return what it registered.
 
+    `changes` replaces keys of the stack file, each with its namespace.
     `outputs` overrides or adds outputs by type token: a mapping, or a function of the registration that returns one.
     Raises StackFileError for an unreadable stack file, EngineRefusalError for what a deployment would fail at, and
     whatever the program raises (bad settings are a `pulumi.RunError`).
     """
-    config = read_stack_config(root, stack)
+    config = read_stack_config(root, stack, changes)
     with opened(root) as main:
         _, recording = pulumi_internals.run(main, stack=stack, config=config, preview=preview, outputs=outputs)
     return recording

@@ -111,8 +111,11 @@ def stack_name(given: str) -> str:
     return given.rpartition("/")[2]
 
 
-def read_stack_config(root: Path, stack: str) -> StackConfig:
-    """Read `Pulumi.<stack>.yaml` beside `Pulumi.yaml`; raises StackFileError with the sentence to act on."""
+def read_stack_config(root: Path, stack: str, changes: Mapping[str, Any] | None = None) -> StackConfig:
+    """Read `Pulumi.<stack>.yaml` beside `Pulumi.yaml`; raises StackFileError with the sentence to act on.
+
+    `changes` replaces keys of the stack file, each with its namespace.
+    """
     project = _mapping(root / "Pulumi.yaml")
     path = root / f"Pulumi.{stack}.yaml"
     if not path.is_file():
@@ -130,7 +133,7 @@ def read_stack_config(root: Path, stack: str) -> StackConfig:
     if not name:
         raise StackFileError(f"{root / 'Pulumi.yaml'} gives the project no `name`.")
     try:
-        return stack_config(name, {**_project_defaults(project), **config})
+        return stack_config(name, {**_project_defaults(project), **config, **(changes or {})})
     except RecursionError:
         raise StackFileError(_TOO_DEEP.format(path)) from None
     except TypeError as error:  # a key that JSON has no word for, such as one tagged !!binary
