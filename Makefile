@@ -19,7 +19,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 plan: $(STAMP) ## What `pulumi up` would create: STACK=prod BASE=<git revision> FORMAT=text|markdown|json
-	@$(PYTHON) -m offline.plan --stack "$(STACK)" --format "$(FORMAT)" $(if $(BASE),--base "$(BASE)")
+	@$(PYTHON) -m plan --stack "$(STACK)" --format "$(FORMAT)" $(if $(BASE),--base "$(BASE)")
 
 node-image: $(STAMP) ## Pin the newest Debian 13 image of the stack's region in its file: STACK=prod
 	@$(PYTHON) -m node_image --stack "$(STACK)"

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_catalog.debian_images import IMAGE_OWNER, latest_image_parameter
 from aws_catalog.instance_types import Architecture
-from offline.stack_config import StackFileError, read_stack_config, stack_name
+from engine.stack_config import StackFileError, read_stack_config, stack_name
 from setting_rules.faults import SettingsError
 from settings import Settings, load_settings
 

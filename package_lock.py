@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from engine.stack_config import StackFileError, read_stack_config, stack_name
 from node.environment import PackageIndex
 from node.lock import PYPI, LockError, UvIndex, make_lock
 from node.rootfs import PROGRAMS, ROOTFS
-from offline.stack_config import StackFileError, read_stack_config, stack_name
 from settings import PackageIndexSettings
 
 # The nodes' own module, so that the lock uses the same indexes in the same order.

@@ -14,11 +14,11 @@ import boto3
 import pulumi
 from botocore.config import Config
 
+from engine.stack_config import StackFileError
 from lab import cluster, description, host, image, preconditions
 from lab.cluster import Cluster
 from lab.node import enter
 from lab.progress import LabError, say
-from offline.stack_config import StackFileError
 
 
 def main() -> int:

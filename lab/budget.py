@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from engine.recording import Recording, Resource
 from lab.aws.account import GROUP
 from node.environment import ENVIRONMENT_FILE
 from node.user_data import decode
-from offline.recording import Recording, Resource
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 

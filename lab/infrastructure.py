@@ -15,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from engine.recording import Recording
 from lab import forwarding, host, image, load_balancer, network
 from lab.addresses import plan_addresses
 from lab.aws import account
@@ -26,7 +27,6 @@ from lab.progress import LabError
 from lab.security_groups import PacketFilter
 from lab.servers import Broker, Database, ServerRoot, start_broker, start_database
 from lab.stack import hostile_admin_password
-from offline.recording import Recording
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LAYER = Path(__file__).with_name("layer")

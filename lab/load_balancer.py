@@ -15,11 +15,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from engine.recording import Recording, Resource
 from lab.addresses import AddressPlan
 from lab.aws.moto_server import ADDRESS as MOTO_ADDRESS
 from lab.aws.moto_server import PORT as MOTO_PORT
 from lab.aws.moto_server import TLS_VERSION_HEADER
-from offline.recording import Recording, Resource
 
 LISTENER = "aws:lb/listener:Listener"
 LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 
+from engine.recording import Recording, Resource
 from lab.addresses import BROKER, DATABASE, LOAD_BALANCER, AddressPlan
 from lab.namespace import Namespace
 from lab.network import HOST_END, METADATA_ADDRESS
-from offline.recording import Recording, Resource
 
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"

@@ -9,10 +9,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from engine.recording import Recording
 from lab import host
 from lab.certificates import CertificateAuthority
 from lab.namespace import Namespace
-from offline.recording import Recording
 
 DATABASE = "aws:rds/instance:Instance"
 BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from engine.program import run_program
+from engine.recording import Recording, Registration
 from node import artifacts
-from offline.engine import run_program
-from offline.recording import Recording, Registration
 
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105 - a type token
 # Characters that mean something in URLs, shells, environment files, SQL, or to Airflow, which expands $NAME.

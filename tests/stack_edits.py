@@ -5,8 +5,8 @@ from __future__ import annotations
 import runpy
 from typing import Any
 
-from offline.changes import Changes, compare
-from offline.engine import deploy
+from engine.program import deploy
+from plan.changes import Changes, compare
 from tests.stack_file import ROOT, changed
 from tests.stack_variants import recorded
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from offline.recording import Recording, Resource
+from engine.recording import Recording, Resource
 
 DATABASE = "aws:rds/instance:Instance"
 BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"

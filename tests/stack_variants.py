@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from offline.engine import deploy
-from offline.recording import Recording
+from engine.program import deploy
+from engine.recording import Recording
 from settings import Settings
 from tests.stack_file import REMOVED, ROOT, changed, content, load
 

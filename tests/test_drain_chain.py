@@ -8,12 +8,12 @@ from functools import cache
 
 import pytest
 
+from engine.program import deploy
+from engine.recording import Recording
 from node import systemd_dropins
 from node.environment import ENVIRONMENT_FILE
 from node.naming import TERMINATING_HOOK, pool_group_name
 from node.user_data import decode
-from offline.engine import deploy
-from offline.recording import Recording
 from tests.node.environment_file import parse
 from tests.stack_file import ROOT, changed
 from tests.stack_queries import HOOK, TEMPLATE

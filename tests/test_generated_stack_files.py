@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aws_catalog import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
+from engine.program import DEFAULT_CONFIG, deploy
 from node import airflow_options
 from node.environment import MANAGED_OPTIONS
-from offline.engine import DEFAULT_CONFIG, deploy
 from setting_rules import airflow_config, option_values, schema
 from setting_rules.account import MOST_TAGS
 from setting_rules.connections import budget

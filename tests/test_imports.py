@@ -1,4 +1,4 @@
-"""Imports point one way: `__main__` -> components -> settings, node; offline runs `__main__`; lab -> offline, node."""
+"""Imports point one way: `__main__` -> components -> settings, node; plan, lab -> engine, node."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "setting_rules": {"aws_catalog", "settings", "node"},
     "aws_catalog": set(),
     "node": set(),
-    "package_lock": {"offline", "settings", "node"},
+    "package_lock": {"engine", "settings", "node"},
     "ca_bundle": {"node", "aws_catalog"},
-    "node_image": {"offline", "settings", "setting_rules", "aws_catalog"},
-    # node: to unpack user data for a diff; setting_rules: to read unquoted numbers as the settings do.
-    "offline": {"node", "aws_catalog", "setting_rules"},
-    "lab": {"offline", "node"},
-    "bench": {"offline", "lab", "node"},
+    "node_image": {"engine", "settings", "setting_rules", "aws_catalog"},
+    # setting_rules: to read unquoted numbers as the settings do.
+    "engine": {"aws_catalog", "setting_rules"},
+    # node: to unpack user data for a diff.
+    "plan": {"engine", "node"},
+    "lab": {"engine", "node"},
+    "bench": {"engine", "lab", "node"},
     "docs": {"settings", "setting_rules", "aws_catalog"},
 }
 
@@ -117,7 +119,7 @@ def test_what_components_share_registers_nothing():
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("import offline.engine", ["offline.engine"]),
+        ("import engine.program", ["engine.program"]),
         ("def f():\n    from tests import support", ["tests.support"]),
         ("from components.network import Network", ["components.network.Network"]),
         ("from . import network", ["components.network"]),

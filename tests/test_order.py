@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from offline.recording import Recording, Resource
+from engine.recording import Recording, Resource
 from tests.stack_file import REMOVED, changed
 from tests.stack_queries import GROUP, deletion_rounds, everything_before
 from tests.stack_variants import VARIANTS, program, recorded

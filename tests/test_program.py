@@ -6,10 +6,10 @@ from functools import cache
 
 import pytest
 
+from engine.program import REPOSITORY, run_program
+from engine.recording import UNKNOWN, Recording, Registration
+from engine.resource_types.mock_outputs import ANSWERS
 from node.user_data import decode
-from offline.answers.answer import ANSWERS
-from offline.engine import REPOSITORY, run_program
-from offline.recording import UNKNOWN, Recording, Registration
 from tests.stack_file import STACKS
 from tests.stack_variants import VARIANTS
 from tests.stack_variants import recorded as recorded_variant

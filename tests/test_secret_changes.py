@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from components.secrets import Secrets, SecretsArgs
+from engine.program import deploy
+from engine.recording import UNKNOWN
 from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
-from offline.changes import Changes, compare
-from offline.effects import effects
-from offline.engine import deploy
-from offline.recording import UNKNOWN
+from plan.changes import Changes, compare
+from plan.effects import effects
 from tests.stack_file import ROOT, changed
 from tests.stack_queries import GROUP, SECRET_VERSION, TEMPLATE
 from tests.stack_variants import recorded

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from offline.recording import Recording
+from engine.recording import Recording
 from settings import Settings
 from tests.stack_queries import (
     ATTACHMENT,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from offline.stack_config import read_stack_config
+from engine.stack_config import read_stack_config
 from setting_rules import schema
 from setting_rules.connections import budget
 from settings import Settings

@@ -11,8 +11,8 @@ from functools import cache
 
 import pytest
 
-from offline.changes import compare
-from offline.recording import Recording, Resource
+from engine.recording import Recording, Resource
+from plan.changes import compare
 from tests.stack_file import changed
 from tests.stack_queries import ATTACHMENT, LISTENER, LOAD_BALANCER, deletion_rounds, everything_before
 from tests.stack_variants import DOMAIN, program, recorded

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offline.recording import Recording, Resource
+from engine.recording import Recording, Resource
 
 Client = Callable[[str], Any]
 """Makes a boto3 client of the account for a service."""

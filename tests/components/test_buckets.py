@@ -8,9 +8,9 @@ import pulumi
 import pytest
 
 from components.buckets import Buckets, BucketsArgs
+from engine.program import deploy
+from engine.recording import Recording
 from node.artifacts import Artifact
-from offline.engine import deploy
-from offline.recording import Recording
 from settings import RetentionSettings
 
 BUCKET = "aws:s3/bucket:Bucket"

@@ -6,8 +6,8 @@ import pytest
 
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
 from components.metadata_database import MAINTENANCE_WINDOW as DATABASE_MAINTENANCE_WINDOW
-from offline.engine import deploy
-from offline.recording import Recording, Resource
+from engine.program import deploy
+from engine.recording import Recording, Resource
 from settings import BrokerSettings
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"

@@ -7,10 +7,10 @@ import pulumi
 import pytest
 
 from components.instance_role import InstanceRole, InstanceRoleArgs, role_name
+from engine.program import deploy
+from engine.recording import Recording
 from lab.aws.policy import Request, is_allowed
 from node.roles import SECRET_KEYS_BY_ROLE, Role
-from offline.engine import deploy
-from offline.recording import Recording
 
 KEYS = sorted({key for keys in SECRET_KEYS_BY_ROLE.values() for key in keys})
 RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"

@@ -7,8 +7,8 @@ import pulumi_aws as aws
 import pytest
 
 from components.launch_template import launch_template, node_tags, rolling_refresh
-from offline.engine import deploy
-from offline.recording import Resource
+from engine.program import deploy
+from engine.recording import Resource
 from tests.components.launches import LAUNCH
 
 

@@ -10,8 +10,8 @@ from components.load_balancers import (
     LoadBalancers,
     LoadBalancersArgs,
 )
-from offline.engine import deploy
-from offline.recording import Recording, Resource
+from engine.program import deploy
+from engine.recording import Recording, Resource
 from settings import PublicWeb, WebSettings
 from tests.support.listener_rules import action_for, rules_of
 

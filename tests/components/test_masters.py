@@ -6,9 +6,9 @@ import pulumi_aws as aws
 import pytest
 
 from components.masters import HEALTH_GRACE_SECONDS, Masters, MastersArgs
+from engine.program import deploy
+from engine.recording import Recording, Resource
 from node.naming import LAUNCHING_HOOK
-from offline.engine import deploy
-from offline.recording import Recording, Resource
 from settings import MasterSettings
 from tests.components.launches import LAUNCH
 

@@ -7,8 +7,8 @@ import pytest
 
 from aws_catalog import database_storage
 from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
-from offline.engine import deploy
-from offline.recording import Recording, Resource
+from engine.program import deploy
+from engine.recording import Recording, Resource
 from settings import DatabaseSettings
 
 INSTANCE = "aws:rds/instance:Instance"

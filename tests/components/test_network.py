@@ -6,8 +6,8 @@ import pulumi
 import pytest
 
 from components.network import Network, NetworkArgs, flow_logs_policy
-from offline.engine import deploy
-from offline.recording import Recording, Resource
+from engine.program import deploy
+from engine.recording import Recording, Resource
 from settings import ExistingNetwork, NetworkSettings
 
 SUBNET = "aws:ec2/subnet:Subnet"

@@ -22,8 +22,8 @@ from components.secrets import (
     fernet_key,
     result_backend,
 )
-from offline.engine import deploy
-from offline.recording import Recording
+from engine.program import deploy
+from engine.recording import Recording
 
 SECRET = "aws:secretsmanager/secret:Secret"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"

@@ -7,8 +7,8 @@ import pytest
 from components.celery_broker import PORT as BROKER_PORT
 from components.metadata_database import PORT as DATABASE_PORT
 from components.security_groups import DESCRIPTIONS, TABLE, SecurityGroups, SecurityGroupsArgs
-from offline.engine import deploy
-from offline.recording import Recording
+from engine.program import deploy
+from engine.recording import Recording
 from settings import PublicWeb, WebSettings
 
 GROUP = "aws:ec2/securityGroup:SecurityGroup"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
-from offline.engine import deploy
+from engine.program import deploy
 
 
 def test_clients_reach_the_endpoints_under_the_services_usual_names():

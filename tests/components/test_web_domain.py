@@ -4,8 +4,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.web_domain import WebDomain, WebDomainArgs
-from offline.engine import deploy
-from offline.recording import Recording
+from engine.program import deploy
+from engine.recording import Recording
 from tests.support.listener_rules import RULE
 
 LISTENER = "aws:lb/listener:Listener"

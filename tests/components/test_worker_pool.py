@@ -9,9 +9,9 @@ import pytest
 
 from components.lifecycle_hooks import LAUNCHING_SECONDS
 from components.worker_pool import WorkerPool, WorkerPoolArgs
+from engine.program import deploy
+from engine.recording import Recording, Resource
 from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
-from offline.engine import deploy
-from offline.recording import Recording, Resource
 from settings import WorkerPoolSettings
 from tests.components.launches import LAUNCH
 

@@ -19,6 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from engine.recording import Recording
 from lab.aws import account
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
@@ -26,7 +27,6 @@ from lab.aws.moto_server import ADDRESS, TLS_VERSION_HEADER
 from lab.budget import share_out
 from lab.infrastructure import REPOSITORY
 from lab.instance import Instance
-from offline.recording import Recording
 
 REGION, ACCOUNT = "eu-west-1", "111122223333"
 MEMORY_MIB = 23 << 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.recording import Recording
 from lab.addresses import AddressPlan, plan_addresses
 from lab.stack import record
-from offline.recording import Recording
 from tests.stack_variants import recorded
 
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pytest
 from moto.s3.models import s3_backends
 
+from engine.recording import Recording
 from lab.aws import account, moto_server
 from lab.aws.account import AccessKey
 from lab.aws.policy import Request, is_allowed
 from lab.instance import Instance
 from node.naming import TERMINATING_HOOK
-from offline.recording import Recording
 from tests.lab.account_server import ACCOUNT, DATABASE_ADMIN, Aws, refusal, served
 
 

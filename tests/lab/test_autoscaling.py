@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from engine.recording import Recording
 from lab.aws import account
 from lab.aws.fleet import Fleet
-from offline.recording import Recording
 from tests.lab.account_server import Aws, refusal, served
 from tests.stack_queries import TEMPLATE
 from tests.stack_variants import recorded

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine.recording import Recording
 from lab.budget import MASTER_NEEDS_MIB, RESERVE_MIB, Budget, share_out
-from offline.recording import Recording
 
 GIB = 1024
 MASTERS, DEFAULT, HEAVY = "airflow-prod-masters", "airflow-prod-pool-default", "airflow-prod-pool-heavy"

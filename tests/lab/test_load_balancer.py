@@ -6,9 +6,9 @@ import re
 import shlex
 from ipaddress import IPv4Address
 
+from engine.recording import Recording
 from lab.addresses import AddressPlan, plan_addresses
 from lab.load_balancer import LOAD_BALANCER, configuration, names, parse_state
-from offline.recording import Recording
 
 
 def section(text: str, head: str) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address
 
+from engine.recording import Recording
 from lab.addresses import AddressPlan
 from lab.security_groups import groups_of_nodes, ruleset, servers
-from offline.recording import Recording
 
 
 def group(recording: Recording, part: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from engine.recording import Recording
 from lab.addresses import AddressPlan
 from lab.servers import Broker, Database, broker_settings, database_settings, role_statements
 from lab.stack import HOSTILE, HOSTILE_TOKEN
-from offline.recording import Recording
 
 
 def test_the_database_takes_the_programs_parameters_and_leaves_rds_its_own(recording: Recording, plan: AddressPlan):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from engine.program import deploy
 from node.user_data import user_data
-from offline.engine import deploy
 from setting_rules.faults import SettingsError
 from tests.stack_file import ROOT, changed, content, faults_of, load, the_fault
 

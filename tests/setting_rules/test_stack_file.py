@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from offline.engine import run_program
+from engine.program import run_program
 from setting_rules.faults import Fault, SettingsError
 from tests.stack_file import ROOT, content, load
 
@@ -16,7 +16,7 @@ from tests.stack_file import ROOT, content, load
 @pytest.fixture
 def run(tmp_path: Path):
     """Runs the plan of the prod stack's file after text in it was replaced."""
-    tools = {"bench", "docs", "lab", "offline", "tests"}
+    tools = {"bench", "docs", "engine", "lab", "plan", "tests"}
     for entry in ROOT.iterdir():
         if not entry.name.startswith((".", "Pulumi.")) and entry.name not in tools:
             (tmp_path / entry.name).symlink_to(entry)

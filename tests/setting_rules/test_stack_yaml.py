@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.stack_config import read_stack_config
+from engine.stack_config import read_stack_config
 from setting_rules.stack_yaml import StackFile, Unclear, is_unclear
 
 # LoadProjectStack of github.com/pulumi/pulumi/sdk/v3 (v3.210.0, with yaml.v3 3.0.1) on `config: {airflow:s: {v: ...}}`,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aws_catalog.regions import ZONE_LETTERS
-from offline.engine import deploy
+from engine.program import deploy
 from setting_rules.warnings import warnings
 from settings import load_settings
 from tests.stack_file import STACKS, changed, content, load

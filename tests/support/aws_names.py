@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from offline.physical_names import NAMED_BY, physical_name
-from offline.recording import Recording, Resource
-from offline.urns import name_of, qualified_type
+from engine.recording import Recording, Resource
+from engine.urns import name_of, qualified_type
+from plan.physical_names import NAMED_BY, physical_name
 from tests.stack_file import changed
 from tests.stack_variants import DOMAIN, program
 from tests.support.state_keys import GOLDEN

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from offline.recording import Resource
+from engine.recording import Resource
 
 RULE = "aws:lb/listenerRule:ListenerRule"
 

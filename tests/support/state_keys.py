@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offline.recording import Recording
+from engine.recording import Recording
 from tests.stack_variants import VARIANTS, recorded
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"

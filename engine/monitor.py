@@ -1,0 +1,373 @@
+"""The recording engine itself: everything that leans on Pulumi's internals.
+
+The mock monitor, the wire format and the SDK's type metadata were read from pulumi 3.272 and are used nowhere else, so
+an upgrade of Pulumi is checked in this one file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import dataclasses
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from pulumi import _types
+from pulumi.runtime import config as runtime_config
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime import resource as registration
+from pulumi.runtime.proto import engine_pb2, resource_pb2
+from pulumi.runtime.stack import run_in_stack
+
+from engine import resource_types, urns
+from engine.errors import DuplicateNameError, EngineRefusalError, UnknownArgumentError, UnplannedInvokeError
+from engine.inline_executor import SameThread
+from engine.recording import UNKNOWN, Options, Recording, Registration, Resource, in_order, texts
+from engine.stack_config import StackConfig
+
+_MOST_STEPS = 10_000
+"""Of the event loop; a program takes one per link of its longest chain of outputs."""
+
+Outputs = Mapping[str, Mapping[str, Any] | Callable[[Registration], Mapping[str, Any]]]
+Result = TypeVar("Result")
+
+
+def run(
+    program: Callable[[], Result], *, stack: str, config: StackConfig, preview: bool, outputs: Outputs | None
+) -> tuple[Result, Recording]:
+    monitor = _Monitor(stack, config, preview=preview, outputs=outputs or {})
+    built: list[Result] = []
+
+    async def run() -> None:
+        built.append(program())
+        await _settled()
+
+    async def main() -> None:
+        runtime_config.set_all_config(dict(config.values), list(config.secret_keys))
+        settings.ROOT.set(None)
+        settings.configure(
+            settings.Settings(
+                project=config.project,
+                stack=stack,
+                monitor=monitor,
+                engine=_Log(monitor.recording),
+                dry_run=preview,
+                organization="organization",
+                root_directory=str(Path.cwd()),
+            )
+        )
+        await run_in_stack(run)
+
+    # A new loop, and a copy of the context: Pulumi keeps its settings and config in context variables.
+    with asyncio.Runner() as runner, _without_source_positions():
+        loop = runner.get_loop()
+        loop.set_default_executor(SameThread())
+        # Futures that a refusal leaves behind would be reported one by one; the refusal itself says it all.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        runner.run(main(), context=contextvars.copy_context())
+    monitor.recording.resources = in_order(monitor.recording.resources)
+    return built[0], monitor.recording
+
+
+async def _settled() -> None:
+    """Let the registrations and outputs that are under way come to their end.
+
+    Pulumi waits for all of them by itself, but by asking each of thousands after every single step.
+    """
+    for _ in range(_MOST_STEPS):
+        if not settings.SETTINGS.outputs:
+            return
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def _without_source_positions() -> Generator[None]:
+    """Where in the program a resource is made is for the CLI to show; finding out reads every file on the stack."""
+    take = registration._get_stack_trace
+    registration._get_stack_trace = registration.source_pb2.StackTrace  # ty: ignore[invalid-assignment] as good as it
+    try:
+        yield
+    finally:
+        registration._get_stack_trace = take
+
+
+class _Log:
+    """The engine's side of `pulumi.log`: keeps warnings and errors."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def Log(self, request: engine_pb2.LogRequest) -> None:  # noqa: N802 gRPC's name
+        if request.severity in (engine_pb2.WARNING, engine_pb2.ERROR):
+            severity = "error" if request.severity == engine_pb2.ERROR else "warning"
+            self._recording.messages.append(f"{severity}: {request.message}")
+
+
+class _NoAnswers(mocks.Mocks):
+    """The monitor below answers by itself; the base class only wants to be given something."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict]:
+        raise EngineRefusalError(f"{args.typ} {args.name!r} was not answered by the monitor")
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict, list[tuple[str, str]] | None]:
+        raise UnplannedInvokeError(args.token)
+
+
+class _Monitor(mocks.MockMonitor):
+    """Answers the SDK's requests from `engine.resource_types` and writes them into a Recording."""
+
+    def __init__(self, stack: str, config: StackConfig, *, preview: bool, outputs: Outputs) -> None:
+        super().__init__(_NoAnswers())
+        self.recording = Recording(account_id=config.account_id, region=config.region)
+        self._stack = stack
+        self._config = config
+        self._preview = preview
+        self._overrides = outputs
+        self._position: dict[str, int] = {}
+        self._retained: set[str] = set()
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        return self._identity(parent, type_, name).urn
+
+    def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+        raise UnplannedInvokeError(
+            f"{request.tok} was called. The program looks nothing up: what it needs to know is in its stack file."
+        )
+
+    Call = Invoke
+
+    def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+        raise UnplannedInvokeError(
+            f"{request.type} {request.name!r} is read from the cloud (id {request.id}). "
+            "The program looks nothing up: what it needs to know is in its stack file."
+        )
+
+    def RegisterResource(  # noqa: N802
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.RegisterResourceResponse:
+        identity = self._identity(request.parent, request.type, request.name)
+        if request.type == urns.STACK_TYPE:
+            return resource_pb2.RegisterResourceResponse(urn=identity.urn)
+        if identity.urn in self._position:
+            raise DuplicateNameError(
+                f"{request.type} {request.name!r} is registered twice; both would be {identity.urn} in the state."
+            )
+        inputs, secrets = _plain_properties(request.object, self.recording.secret_texts)
+        problem = _misfit(request.type, inputs) if request.custom else None
+        if problem:
+            raise UnknownArgumentError(f"{request.type} {request.name!r}: {problem}")
+        return self._register(identity, request, inputs, secrets)
+
+    def _register(
+        self,
+        identity: urns.Identity,
+        request: resource_pb2.RegisterResourceRequest,
+        inputs: dict[str, Any],
+        secrets: frozenset[str],
+    ) -> resource_pb2.RegisterResourceResponse:
+        registration = Registration(
+            type=request.type,
+            name=request.name,
+            urn=identity.urn,
+            parent=_below_stack(request.parent),
+            inputs=inputs,
+            account_id=self._config.account_id,
+            region=self._config.region,
+        )
+        id_, given = self._answer(registration) if request.custom else ("", {})
+        secret_outputs = frozenset(key for key in request.additionalSecretOutputs if key in given)
+        self.recording.secret_texts.update(texts([given[key] for key in secret_outputs]))
+        if "tags" in secrets and "tagsAll" in given:
+            secret_outputs |= {"tagsAll"}
+        self._position[identity.urn] = len(self.recording.resources)
+        self.recording.resources.append(
+            Resource(
+                type=request.type,
+                name=request.name,
+                urn=identity.urn,
+                parent=registration.parent,
+                id=id_,
+                inputs=inputs,
+                secret_inputs=secrets,
+                outputs={**inputs, **given} if request.custom else {},
+                secret_outputs=secret_outputs | secrets if request.custom else frozenset(),
+                options=self._options(identity, request),
+                dependencies=tuple(sorted(request.dependencies)),
+                property_dependencies=_by_property(request),
+            )
+        )
+        state = type(request.object)()
+        state.CopyFrom(request.object)
+        state.update({key: rpc.wrap_rpc_secret(v) if key in secret_outputs else v for key, v in given.items()})
+        return resource_pb2.RegisterResourceResponse(urn=identity.urn, id=id_, object=state)
+
+    def _answer(self, registration: Registration) -> tuple[str, dict[str, Any]]:
+        """The id and the outputs beyond the inputs; a preview knows only what a provider can plan."""
+        answer = resource_types.answer(registration)
+        has = _output_names(registration.type)
+        given: dict[str, Any] = dict(answer.planned)
+        if "region" in has:
+            given.setdefault("region", registration.inputs.get("region", registration.region))
+        if "tagsAll" in has:
+            given["tagsAll"] = {**self._config.default_tags, **registration.inputs.get("tags", {})}
+        if self._preview:
+            return "", {key: value for key, value in given.items() if UNKNOWN not in str(value)}
+        override = self._overrides.get(registration.type, {})
+        given |= {**answer.outputs, **(override if isinstance(override, Mapping) else override(registration))}
+        return str(given.pop("id", answer.id)), given
+
+    def _options(self, identity: urns.Identity, request: resource_pb2.RegisterResourceRequest) -> Options:
+        parent = self._position.get(request.parent)
+        inherited = self.recording.resources[parent].options if parent is not None else None
+        # Unlike protect, which the SDK hands down, this one is inherited in the engine.
+        retain = (
+            request.retainOnDelete
+            if request.HasField("retainOnDelete")
+            else bool(inherited and inherited.retain_on_delete)
+        )
+        said_by_properties = {urn for dependency in request.propertyDependencies.values() for urn in dependency.urns}
+        return Options(
+            custom=request.custom,
+            protect=request.protect,
+            retain_on_delete=retain,
+            delete_before_replace=request.deleteBeforeReplace,
+            ignore_changes=tuple(request.ignoreChanges),
+            replace_on_changes=tuple(request.replaceOnChanges),
+            delete_timeout=request.customTimeouts.delete,
+            aliases=urns.alias_urns(
+                identity, map(_alias, request.aliases), inherited.aliases if inherited is not None else ()
+            ),
+            depends_on=tuple(sorted(set(request.dependencies) - said_by_properties)),
+        )
+
+    def RegisterResourceOutputs(  # noqa: N802
+        self, request: resource_pb2.RegisterResourceOutputsRequest
+    ) -> Any:
+        outputs, secrets = _plain_properties(request.outputs, self.recording.secret_texts)
+        if urns.type_of(request.urn) == urns.STACK_TYPE:
+            self.recording.exports.update(outputs)
+            self.recording.secret_exports |= secrets
+        elif request.urn in self._position:
+            at = self._position[request.urn]
+            known = self.recording.resources[at]
+            self.recording.resources[at] = dataclasses.replace(known, outputs=outputs, secret_outputs=secrets)
+        return super().RegisterResourceOutputs(request)
+
+    def _identity(self, parent: str, type_: str, name: str) -> urns.Identity:
+        return urns.Identity(stack=self._stack, project=self._config.project, parent=parent, type=type_, name=name)
+
+
+def _by_property(request: resource_pb2.RegisterResourceRequest) -> dict[str, tuple[str, ...]]:
+    found = sorted(request.propertyDependencies.items(), key=itemgetter(0))
+    return {key: tuple(sorted(dependency.urns)) for key, dependency in found if dependency.urns}
+
+
+def _below_stack(parent: str) -> str:
+    return "" if not parent or urns.type_of(parent) == urns.STACK_TYPE else parent
+
+
+def _alias(alias: Any) -> urns.Alias:
+    if alias.WhichOneof("alias") == "urn":
+        return urns.Alias(urn=alias.urn)
+    spec = alias.spec
+    parent = "" if spec.noParent else spec.parentUrn or None
+    return urns.Alias(name=spec.name, type=spec.type, stack=spec.stack, project=spec.project, parent=parent)
+
+
+def _plain_properties(properties: Any, secret_texts: set[str]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Properties as plain Python values, and the names of those that hold a secret; adds the secret texts."""
+    secret_keys: set[str] = set()
+    plain = {}
+    for key, value in sorted(properties.fields.items(), key=itemgetter(0)):
+        wrapped: list[Any] = []
+        plain[key] = _plain(value, wrapped)
+        if wrapped:
+            secret_keys.add(key)
+            secret_texts.update(texts(wrapped))
+    return plain, frozenset(secret_keys)
+
+
+def _plain(value: Any, wrapped: list[Any]) -> Any:
+    """One value; what was wrapped as a secret is appended to `wrapped`."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _plain_struct(value.struct_value, wrapped)
+    if kind == "list_value":
+        return [_plain(item, wrapped) for item in value.list_value.values]
+    if kind == "string_value":
+        return UNKNOWN if value.string_value == rpc.UNKNOWN else value.string_value
+    if kind == "number_value":
+        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+    return value.bool_value if kind == "bool_value" else None
+
+
+def _plain_struct(struct: Any, wrapped: list[Any]) -> Any:
+    """A mapping; an asset becomes `{"text" | "path" | "uri": ...}`, an archive `{"assets" | "path" | "uri": ...}`."""
+    signature = struct.fields[rpc._special_sig_key].string_value if rpc._special_sig_key in struct.fields else ""
+    if signature == rpc._special_secret_sig:
+        wrapped.append(_plain(struct.fields["value"], wrapped))
+        return wrapped[-1]
+    if signature == rpc._special_resource_sig:
+        return struct.fields["urn"].string_value
+    fields = sorted(struct.fields.items(), key=itemgetter(0))  # a protobuf map has no order of its own
+    return {key: _plain(item, wrapped) for key, item in fields if key != rpc._special_sig_key}
+
+
+def _misfit(type_: str, inputs: Mapping[str, Any]) -> str | None:
+    """What is wrong with these inputs by the resource's own declaration; None if nothing is, or nothing is declared."""
+    resource = class_of(type_)
+    if resource is None:
+        return None
+    declared = vars(sys.modules[resource.__module__])
+    # Where a nested block already has the resource's name, the SDK calls the resource's arguments InitArgs.
+    arguments = declared.get(f"{resource.__name__}InitArgs") or declared.get(f"{resource.__name__}Args")
+    return next(_misfits(inputs, arguments, ""), None) if arguments else None
+
+
+def _misfits(value: Any, declared: Any, path: str) -> Iterator[str]:
+    declared = _types.unwrap_type(declared)
+    if value is None or value == UNKNOWN:
+        return
+    if isinstance(declared, type) and _types.is_input_type(declared):
+        if not isinstance(value, dict):
+            yield f"`{path}` is {type(value).__name__}; {declared.__name__} is a mapping."
+            return
+        known = _types.input_type_types(declared)
+        for key, item in value.items():
+            if key not in known:
+                yield f"there is no `{f'{path}.{key}'.lstrip('.')}`. Known: {', '.join(sorted(known))}."
+            else:
+                yield from _misfits(item, known[key], f"{path}.{key}".lstrip("."))
+    elif get_origin(declared) is Sequence:
+        if not isinstance(value, list):
+            yield f"`{path}` is {type(value).__name__}; a list is needed."
+            return
+        for index, item in enumerate(value):
+            yield from _misfits(item, get_args(declared)[0], f"{path}[{index}]")
+    elif get_origin(declared) is Mapping or declared in (str, int, float, bool):
+        wanted = "mapping" if get_origin(declared) is Mapping else "single value"
+        if isinstance(value, list) or isinstance(value, dict) is not (wanted == "mapping"):
+            yield f"`{path}` is {type(value).__name__}; a {wanted} is needed."
+
+
+@cache
+def _output_names(type_: str) -> frozenset[str]:
+    """The names of the outputs that the resource's class declares."""
+    resource = class_of(type_)
+    return frozenset(_types.resource_types(resource)) if resource else frozenset()
+
+
+@cache
+def class_of(type_: str) -> Any:
+    """The SDK's class for a type token, from the tables that each SDK registers when it is imported."""
+    package, module, _ = type_.split(":", 2)
+    for registered in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):
+        info = getattr(registered, "mod_info", {})
+        if type_ in info.get("classes", {}):
+            return getattr(sys.modules[info["fqn"]], info["classes"][type_])
+    return None

@@ -1,0 +1,79 @@
+"""Running a program's `__main__.py` in this process without leaving a trace of it behind."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+_OURS = Path(__file__).resolve().parent
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Generator[Callable[[], None]]:
+    """Give the function that runs `root/__main__.py`, the way the Pulumi CLI does: from its own folder.
+
+    Resources are registered after the last line of a program has run, and their classes are looked up by their modules
+    then; so the program's modules stay in place until this context is left.
+    """
+    root = root.resolve()
+    with contextlib.chdir(root), _only_modules_of(root):
+        yield partial(_execute, root / "__main__.py")
+
+
+def _execute(path: Path) -> None:
+    main = ModuleType("__main__")
+    main.__file__ = str(path)
+    sys.modules["__main__"] = main
+    exec(compile(path.read_bytes(), str(path), "exec"), main.__dict__)  # noqa: S102 what a program is for
+
+
+@contextlib.contextmanager
+def _only_modules_of(root: Path) -> Generator[None]:
+    """Let the program import its own modules, though this process has others of the same names.
+
+    Modules of `root` that were loaded before stay the same objects, so that a caller's `except SettingsError` means
+    the program's. What the program loads on top is forgotten afterwards: the next run starts from the files again.
+    """
+    path, caller = list(sys.path), sys.modules["__main__"]
+    before = _loaded(root)
+    strangers = {name: module for name, module in before.items() if not _is_below(module, root)}
+    for name in strangers:
+        del sys.modules[name]
+    # The program must not fall back to this checkout's modules for what its own tree lacks.
+    sys.path[:] = [str(root), *(entry for entry in path if Path(entry or ".").resolve() != _OURS.parent)]
+    try:
+        yield
+    finally:
+        for name in _loaded(root).keys() - (before.keys() - strangers.keys()):
+            del sys.modules[name]
+        sys.modules.update(strangers)
+        sys.modules["__main__"] = caller
+        sys.path[:] = path
+
+
+def _loaded(root: Path) -> dict[str, ModuleType]:
+    """The loaded modules of the names that the program has in its own folder, or that this checkout's program has.
+
+    Those of this checkout too: a program that lacks one of them must not be given one that happens to be loaded.
+    """
+    own = _names(root) | (_names(_OURS.parent) - {"lab", "tests"})
+    own -= {"__main__", "engine", "plan"}
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in own}
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or _is_package(entry)}
+
+
+def _is_package(folder: Path) -> bool:
+    return folder.name.isidentifier() and any(folder.glob("*.py"))
+
+
+def _is_below(module: ModuleType, root: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    locations = [file] if file else list(getattr(module, "__path__", []))
+    return any(Path(location).resolve().is_relative_to(root) for location in locations)

@@ -1,0 +1,124 @@
+"""Load balancers, certificates and DNS."""
+
+from __future__ import annotations
+
+import string
+
+from engine import fake_ids
+from engine.recording import Registration
+from engine.resource_types.mock_outputs import Answer, answers, arn, name, text
+
+# The hosted zones of application load balancers' own names, by region.
+# https://docs.aws.amazon.com/general/latest/gr/elb.html
+_LOAD_BALANCER_ZONES = {
+    "ap-northeast-1": "Z14GRHDCWA56QT",
+    "ap-south-1": "ZP97RAFLXTNZK",
+    "ap-southeast-1": "Z1LMS91P8CMLE5",
+    "ap-southeast-2": "Z1GM3OXH4ZPM65",
+    "ca-central-1": "ZQSVJUPU6J1EY",
+    "eu-central-1": "Z215JYRZR1TBD5",
+    "eu-north-1": "Z23TAZ6LKFMNIO",
+    "eu-west-1": "Z32O12XQLNTSW2",
+    "eu-west-2": "ZHURV8PSTC4K8",
+    "eu-west-3": "Z3Q77PNBQS71R4",
+    "sa-east-1": "Z2P70J7HTTTPLU",
+    "us-east-1": "Z35SXDOTRQ7X7K",
+    "us-east-2": "Z3AADJGX6KTTL2",
+    "us-west-1": "Z368ELLRRE2KJ0",
+    "us-west-2": "Z1H1FL5HABSF5",
+}
+
+
+@answers("aws:lb/loadBalancer:LoadBalancer")
+def _load_balancer(registration: Registration) -> Answer:
+    called = name(registration, longest=32)
+    suffix = f"app/{called}/{fake_ids.hexadecimal(registration.urn, 16)}"
+    number = int(fake_ids.hexadecimal(f"dns:{registration.urn}", 8), 16)
+    internal = "internal-" if registration.inputs.get("internal") else ""
+    balancer = arn(registration, "elasticloadbalancing", f"loadbalancer/{suffix}")
+    return Answer(
+        id=balancer,
+        outputs={
+            "arn": balancer,
+            "arnSuffix": suffix,
+            "dnsName": f"{internal}{called}-{number}.{registration.region}.elb.amazonaws.com",
+            "zoneId": _LOAD_BALANCER_ZONES.get(registration.region) or hosted_zone_id(registration.region),
+        },
+        planned={"name": called},
+    )
+
+
+@answers("aws:lb/targetGroup:TargetGroup")
+def _target_group(registration: Registration) -> Answer:
+    called = name(registration, longest=32)
+    suffix = f"targetgroup/{called}/{fake_ids.hexadecimal(registration.urn, 16)}"
+    group = arn(registration, "elasticloadbalancing", suffix)
+    return Answer(id=group, outputs={"arn": group, "arnSuffix": suffix}, planned={"name": called})
+
+
+@answers("aws:lb/listener:Listener")
+def _listener(registration: Registration) -> Answer:
+    return _below(registration, "loadBalancerArn", "loadbalancer/", "listener/")
+
+
+@answers("aws:lb/listenerRule:ListenerRule")
+def _listener_rule(registration: Registration) -> Answer:
+    return _below(registration, "listenerArn", "listener/", "listener-rule/")
+
+
+def _below(registration: Registration, parent: str, kind: str, own_kind: str) -> Answer:
+    """The ARN of a listener or rule is its parent's, with another word and one more id."""
+    above = text(registration, parent).replace(f":{kind}", f":{own_kind}", 1)
+    below = f"{above}/{fake_ids.hexadecimal(registration.urn, 16)}"
+    return Answer(id=below, outputs={"arn": below})
+
+
+@answers("aws:acm/certificate:Certificate")
+def _certificate(registration: Registration) -> Answer:
+    domains = [text(registration, "domainName"), *registration.inputs.get("subjectAlternativeNames", [])]
+    certificate = arn(registration, "acm", f"certificate/{fake_ids.uuid4(registration.urn + domains[0])}")
+    options = [
+        {
+            "domainName": domain,
+            "resourceRecordName": f"_{fake_ids.hexadecimal(domain, 32)}.{domain.removeprefix('*.')}.",
+            "resourceRecordType": "CNAME",
+            "resourceRecordValue": f"_{fake_ids.hexadecimal(f'value:{domain}', 32)}.acm-validations.aws.",
+        }
+        for domain in dict.fromkeys(domains)
+    ]
+    return Answer(
+        id=certificate,
+        outputs={"arn": certificate, "domainValidationOptions": options, "status": "PENDING_VALIDATION"},
+    )
+
+
+@answers("aws:acm/certificateValidation:CertificateValidation")
+def _certificate_validation(registration: Registration) -> Answer:
+    return Answer(id=f"2026-01-01 00:00:00 +0000 UTC {fake_ids.hexadecimal(registration.urn, 8)}")
+
+
+@answers("aws:route53/zone:Zone")
+def _zone(registration: Registration) -> Answer:
+    id_ = hosted_zone_id(registration.urn)
+    endings = {512: "net", 1024: "org", 1536: "co.uk", 0: "com"}
+    servers = [f"ns-{number}.awsdns-{number % 64:02}.{ending}" for number, ending in endings.items()]
+    return Answer(
+        id=id_,
+        outputs={
+            "arn": f"arn:aws:route53:::hostedzone/{id_}",
+            "zoneId": id_,
+            "nameServers": servers,
+            "primaryNameServer": servers[0],
+        },
+    )
+
+
+@answers("aws:route53/record:Record")
+def _record(registration: Registration) -> Answer:
+    called = text(registration, "name").rstrip(".")
+    return Answer(id=f"{text(registration, 'zoneId')}_{called}_{text(registration, 'type')}", outputs={"fqdn": called})
+
+
+def hosted_zone_id(seed: str) -> str:
+    """A hosted zone's id: `Z` and 20 upper-case characters."""
+    return "Z" + fake_ids.characters(f"zone:{seed}", 20, string.ascii_uppercase + string.digits)

@@ -1,1 +1,0 @@
-"""The program without a cloud: a recording engine that runs it, and the plan that is printed from the record."""

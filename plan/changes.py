@@ -1,0 +1,191 @@
+"""What `pulumi up` would do to a stack that another revision of the program has made."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from engine.recording import Recording, Resource
+from plan.differences import Difference, differences, followed
+from plan.physical_names import physical_name
+from plan.references import Renewal, passed_on, renewed_by_replacement, renewed_by_update
+from plan.replacement import forces_replacement, keeps_its_name
+from plan.stateful import is_stateful
+
+Kind = Literal["create", "remove", "change", "replace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One resource that is not as it was. `resource` is the new one, or the old one if it is removed."""
+
+    kind: Kind
+    resource: Resource
+    old: Resource | None = None
+    differences: tuple[Difference, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """Why it is replaced."""
+
+    @property
+    def loses_data(self) -> bool:
+        """Whether what a stateful resource holds is gone afterwards."""
+        gone = self.old or self.resource
+        kept = self.kind == "remove" and gone.options.retain_on_delete
+        return self.kind in ("replace", "remove") and is_stateful(gone.type) and not kept
+
+    @property
+    def renamed(self) -> bool:
+        """Whether the engine takes the two for different resources: it makes the new one, then deletes the old one."""
+        known = (self.resource.urn, *self.resource.options.aliases)
+        return self.kind == "replace" and self.old is not None and self.old.urn not in known
+
+    def sides(self, path: str) -> tuple[Any, Any]:
+        """An input before and after, None if it is absent. Dots lead into nested values."""
+        return _at(self.old, path), _at(self.resource, path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """All changes between two recordings, in the order of registration."""
+
+    base: Recording
+    head: Recording
+    items: list[Change] = field(default_factory=list)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the region or the account changes, so that everything is created again."""
+        return bool(_moved(self.base, self.head))
+
+    def of(self, kind: Kind) -> list[Change]:
+        """The changes of one kind that lose no data."""
+        return [change for change in self.items if change.kind == kind and not change.loses_data]
+
+    def updates(self, type_: str | None = None) -> list[Change]:
+        """The resources that are on both sides, of one type or all of them."""
+        return [change for change in self.items if change.old is not None and type_ in (None, change.resource.type)]
+
+    @property
+    def losing_data(self) -> list[Change]:
+        """The changes to be loud about, replacements first."""
+        return sorted(
+            (change for change in self.items if change.loses_data), key=lambda change: change.kind == "remove"
+        )
+
+
+def compare(base: Recording, head: Recording) -> Changes:
+    """Match resources by URN or alias, as the engine does, and say what happens to each."""
+    remaining = {resource.urn: resource for resource in base.resources}
+    matches = [(resource, _take_match(resource, remaining)) for resource in head.resources]
+    created = [new for new, old in matches if old is None and new.options.custom]
+    removed = [old for old in remaining.values() if old.options.custom]
+    items = _updates([(new, old) for new, old in matches if old is not None and new.options.custom], base, head)
+    for old in list(removed):
+        successor = _successor(old, created) if is_stateful(old.type) else None
+        if successor is not None:
+            created.remove(successor)
+            removed.remove(old)
+            items.append(_renamed(old, successor))
+    items += [Change(kind="create", resource=resource) for resource in created]
+    items += [Change(kind="remove", resource=resource) for resource in removed]
+    return Changes(base=base, head=head, items=items)
+
+
+def _at(resource: Resource | None, path: str) -> Any:
+    value: Any = resource.inputs if resource is not None else None
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _take_match(resource: Resource, remaining: dict[str, Resource]) -> Resource | None:
+    for urn in (resource.urn, *resource.options.aliases):
+        if urn in remaining:
+            return remaining.pop(urn)
+    return None
+
+
+def _updates(matches: list[tuple[Resource, Resource]], base: Recording, head: Recording) -> list[Change]:
+    """Updates and replacements. A resource comes after those it refers to, so one pass follows every reference."""
+    items: list[Change] = []
+    renewals: dict[str, Renewal] = {}
+    moved = _moved(base, head)
+    for new, old in matches:
+        change = _update(old, new, renewals, moved if new.type.startswith("aws:") else "")
+        if change is None:
+            continue
+        items.append(change)
+        if change.kind == "replace":
+            deleted_first = new.options.delete_before_replace or keeps_its_name(old.inputs, new.inputs)
+            renewal = renewed_by_replacement(new, head, deleted_first=deleted_first)
+        else:
+            renewal = renewed_by_update(new, (each.key for each in change.differences))
+        renewals[new.urn] = replace(renewal, values=renewal.values | passed_on(new, renewals))
+    return items
+
+
+def _moved(base: Recording, head: Recording) -> str:
+    """Why every AWS resource is replaced; empty if not. A new region replaces all of them (pulumi/pulumi-aws#4000)."""
+    if base.account_id != head.account_id:
+        return f"the account changes from {base.account_id} to {head.account_id}"
+    return "" if base.region == head.region else f"the region changes from {base.region} to {head.region}"
+
+
+def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: str) -> Change | None:
+    """The change of a resource that is on both sides. `moved` is a reason to replace it, whatever its inputs are."""
+    if moved:
+        return Change(kind="replace", resource=new, old=old, reasons=(moved,))
+    direct = differences(old, new)
+    known = {difference.path for difference in direct}
+    found = (*direct, *(difference for difference in followed(new, renewals) if difference.path not in known))
+    reasons = [difference.reason for difference in found if difference.replaces] or _deleted_below(new, renewals)
+    if not found and not reasons:
+        return None
+    kind: Kind = "replace" if reasons else "change"
+    return Change(kind=kind, resource=new, old=old, differences=found, reasons=tuple(reasons))
+
+
+def _deleted_below(new: Resource, renewals: dict[str, Renewal]) -> list[str]:
+    """One reason for each resource that is deleted before it is replaced, and that this one cannot exist without."""
+    return [
+        f"{renewals[urn].name} is deleted before its replacement is made"
+        for key, urns in new.property_dependencies.items()
+        for urn in urns
+        if urn in renewals and renewals[urn].deleted_first and forces_replacement(new.type, key, None, None)
+    ]
+
+
+def _renamed(old: Resource, new: Resource) -> Change:
+    reasons = []
+    if old.type != new.type:
+        reasons.append(f"its type changes from {old.type} to {new.type}")
+    if old.name != new.name:
+        reasons.append(f"its logical name changes from {old.name!r} to {new.name!r}")
+    if not reasons:
+        reasons.append(f"its place changes from {old.urn} to {new.urn}")
+    return Change(
+        kind="replace", resource=new, old=old, differences=tuple(differences(old, new)), reasons=tuple(reasons)
+    )
+
+
+def _successor(old: Resource, created: list[Resource]) -> Resource | None:
+    """The created resource that most likely is the removed one under another name or type."""
+    for same in (_same_physical_name, _same_name, _same_type):
+        candidates = [new for new in created if same(old, new)]
+        if candidates:
+            return max(candidates, key=lambda new: difflib.SequenceMatcher(None, old.name, new.name).ratio())
+    return None
+
+
+def _same_physical_name(old: Resource, new: Resource) -> bool:
+    return physical_name(old) is not None and physical_name(old) == physical_name(new)
+
+
+def _same_name(old: Resource, new: Resource) -> bool:
+    return old.name == new.name and old.type.split(":")[0] == new.type.split(":")[0]
+
+
+def _same_type(old: Resource, new: Resource) -> bool:
+    return old.type == new.type and old.parent == new.parent

@@ -1,0 +1,214 @@
+"""What happens in a running cluster while a change is applied. One function per kind of event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.recording import Recording, Resource
+from engine.urns import name_of
+from plan.changes import Change, Changes
+from plan.differences import Difference
+from plan.documents import files_of
+from plan.risks import BROKER, INSTANCE
+
+GROUP = "aws:autoscaling/group:Group"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+_MOST_CAUSES = 4
+_ENVIRONMENT = "/etc/airflow/airflow.env"
+# The tag of an instance with the version of a secret.
+_VERSION_TAG = ".airflow:secret:"
+
+
+def effects(changes: Changes) -> list[str]:
+    """What happens in the running cluster, as sentences."""
+    return [] if changes.moved else [sentence for rule in RULES for sentence in rule(changes)]
+
+
+def nodes_replaced(changes: Changes) -> Iterator[str]:
+    for change in changes.items:
+        if change.resource.type != GROUP:
+            continue
+        who, nodes = _component(change.resource), _nodes(change.resource, changes.head)
+        drain = " A busy worker finishes its tasks first." if _worker(changes.head, change.resource) else ""
+        if change.kind == "create":
+            yield f"{who}: a new group of {_size(change.resource)}."
+        elif change.kind == "remove":
+            yield f"{who}: the group is deleted. Its workers finish their tasks first, up to their drain limit."
+        elif change.kind == "replace":
+            yield f"{who}: the group is replaced, and {nodes} with it, at once."
+        elif (cause := _rolling(change, changes)) is not None:
+            replaced = "is replaced" if _size(change.resource) == "1" else "are replaced one after the other"
+            yield f"{who}: {nodes} {replaced}, because {cause} changes.{drain}"
+        elif types := _removed_types(change):
+            yield f"{who}: its nodes of the removed types ({', '.join(types)}) are replaced one after the other.{drain}"
+
+
+def pools_at_rest(changes: Changes) -> Iterator[str]:
+    for change in changes.updates(GROUP):
+        old, new = change.sides("minSize")
+        if old and new == 0:
+            yield f"{_component(change.resource)}: scales down to 0 workers; the first task then waits for a boot."
+
+
+def queues_moved(changes: Changes) -> Iterator[str]:
+    before, after = _pools_by_queue(changes.base), _pools_by_queue(changes.head)
+    for queue in sorted(before.keys() | after.keys()):
+        old, new = before.get(queue), after.get(queue)
+        if new is None:
+            yield f"queue {queue}: no pool serves it any more; tasks in it, or sent to it, wait."
+        elif old is not None and old != new:
+            yield f"queue {queue}: served by pool {new} instead of {old}."
+
+
+def database_restarted(changes: Changes) -> Iterator[str]:
+    restarted = False
+    for change in changes.updates(INSTANCE):
+        if change.kind != "change":
+            continue
+        name, standby = change.resource.name, change.sides("multiAz")[1]
+        gone = "a failover of a minute or two" if standby else "unavailable for some minutes"
+        for key in ("instanceClass", "engineVersion", "identifier"):
+            old, new = change.sides(key)
+            if old != new:
+                restarted = True
+                yield f"{name}: restarts for its new {_words(key)} ({old} to {new}): {gone}."
+    for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
+        static = _static_parameters(change)
+        if static and not restarted:
+            verb = "takes" if len(static) == 1 else "take"
+            yield f"{change.resource.name}: {', '.join(static)} {verb} effect only after you restart the database."
+
+
+def broker_restarted(changes: Changes) -> Iterator[str]:
+    for change in changes.updates(BROKER):
+        if change.kind != "change":
+            continue
+        for key in ("nodeType", "engineVersion"):
+            old, new = change.sides(key)
+            if old != new:
+                yield f"{change.resource.name}: fails over for its new {_words(key)} ({old} to {new})."
+
+
+def balancers_replaced(changes: Changes) -> Iterator[str]:
+    for change in changes.updates("aws:lb/loadBalancer:LoadBalancer"):
+        if change.kind == "replace":
+            yield (
+                f"{change.resource.name}: replaced, with another address. The UI and the tasks' API are unavailable "
+                "until its DNS record points there."
+            )
+
+
+Rule = Callable[[Changes], Iterator[str]]
+RULES: Sequence[Rule] = (
+    nodes_replaced,
+    pools_at_rest,
+    queues_moved,
+    database_restarted,
+    broker_restarted,
+    balancers_replaced,
+)
+"""In the order of the plan."""
+
+
+def _rolling(change: Change, changes: Changes) -> str | None:
+    """The change that starts a refresh which replaces nodes; None if there is none.
+
+    The provider starts one when the launch template or the mixed instances policy changes
+    (https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/autoscaling_group#instance_refresh-1).
+    With skip matching, a change of the policy alone replaces only nodes of removed types.
+    """
+    followed = {name for difference in change.differences for name in difference.follows.split(", ")}
+    for template in changes.updates(TEMPLATE):
+        if template.resource.name in followed and template.resource.parent == change.resource.parent:
+            causes = list(dict.fromkeys(cause for difference in template.differences for cause in _causes(difference)))
+            more = f" and {len(causes) - _MOST_CAUSES} more" if len(causes) > _MOST_CAUSES else ""
+            return f"the launch template ({', '.join(causes[:_MOST_CAUSES])}{more})"
+    skipping = change.sides("instanceRefresh.preferences.skipMatching")[1]
+    for key in ("launchTemplate", "mixedInstancesPolicy"):
+        if not skipping and any(difference.path.startswith(key) for difference in change.differences):
+            return f"the {_words(key)}"
+    return None
+
+
+def _removed_types(change: Change) -> list[str]:
+    """The instance types that the group has no longer."""
+    old, new = (
+        [override.get("instanceType") for override in overrides or []]
+        for overrides in change.sides("mixedInstancesPolicy.launchTemplate.overrides")
+    )
+    return [type_ for type_ in old if type_ not in new]
+
+
+def _causes(difference: Difference) -> Iterator[str]:
+    """What changed, as a reader of the stack file knows it: for user data, the variables and files."""
+    for name, lines in difference.files.items():
+        if name != _ENVIRONMENT:
+            yield name or difference.path
+            continue
+        changed = (line for line in lines if line[:1] in ("-", "+") and not line.startswith(("---", "+++")))
+        yield from (re.split(r"[=.\[]", line[1:])[0] for line in changed)
+    if _VERSION_TAG in difference.path:
+        yield f"the secret {difference.path.partition(_VERSION_TAG)[2]}"
+    elif not difference.files and difference.key != "tagsAll":
+        yield difference.key
+
+
+def _component(resource: Resource) -> str:
+    return name_of(resource.parent) if resource.parent else resource.name
+
+
+def _nodes(group: Resource, head: Recording) -> str:
+    """All nodes of a group, as the object or subject of a sentence."""
+    noun, size = "worker" if _worker(head, group) else "node", _size(group)
+    if size == "1":
+        return f"the {noun}"
+    return f"its {noun}s ({size})" if " " in size else f"the {size} {noun}s"
+
+
+def _size(group: Resource) -> str:
+    least, most = group.inputs.get("minSize"), group.inputs.get("maxSize")
+    return f"{most}" if least == most else f"{least} to {most}"
+
+
+def _words(key: str) -> str:
+    """`instanceClass` in plain words: `instance class`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower()
+
+
+def _static_parameters(change: Change) -> list[str]:
+    """The changed parameters that the server reads only at its start."""
+    methods = {each.get("name"): each.get("applyMethod") for each in change.resource.inputs.get("parameters", [])}
+    changed = [
+        found.group(1)
+        for difference in change.differences
+        if (found := re.match(r"parameters\[(.+?)\]", difference.path))
+        and methods.get(found.group(1)) == "pending-reboot"
+    ]
+    return list(dict.fromkeys(changed))
+
+
+def _worker(recording: Recording, group: Resource) -> bool:
+    return any(
+        template.parent == group.parent and _environment(template).get("NODE_ROLE") == "worker"
+        for template in recording.of_type(TEMPLATE)
+    )
+
+
+def _pools_by_queue(recording: Recording) -> Mapping[str, str]:
+    pools: dict[str, str] = {}
+    for template in recording.of_type(TEMPLATE):
+        environment = _environment(template)
+        for queue in re.split(r"[,\s]+", environment.get("NODE_QUEUES", "")):
+            if queue:
+                pools[queue] = environment.get("NODE_POOL", _component(template))
+    return pools
+
+
+def _environment(template: Resource) -> dict[str, str]:
+    """The environment file of the template's nodes."""
+    files: Mapping[str, Any] = files_of("userData", template.inputs.get("userData")) or {}
+    lines = (line.partition("=") for line in files.get(_ENVIRONMENT, "").splitlines())
+    return {name: value.strip('"') for name, found, value in lines if found}
