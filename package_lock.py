@@ -18,7 +18,7 @@ from settings import PackageIndexSettings
 
 # The nodes' own module, so that the lock uses the same indexes in the same order.
 sys.path.append(str(ROOTFS / "common" / PROGRAMS.lstrip("/")))
-import package_index
+from airflow_node import package_index
 
 ROOT = Path(__file__).parent
 KEY = "packageIndex"

@@ -12,15 +12,17 @@ from node.roles import Role
 ROOTFS = Path(__file__).parent / "rootfs"
 LAYERS = ("common",)
 PROGRAMS = "/usr/local/lib/airflow"
+SHARED = f"{PROGRAMS}/airflow_node"
 
 # What has to be there before anything can be fetched, and what reports that it could not be.
 FIRST_PROGRAMS = frozenset(
     {
-        f"{PROGRAMS}/aws_request.py",
-        f"{PROGRAMS}/boot_step.py",
+        f"{SHARED}/__init__.py",
+        f"{SHARED}/aws_request.py",
+        f"{SHARED}/boot_step.py",
         f"{PROGRAMS}/fetch-artifacts",
-        f"{PROGRAMS}/instance_metadata.py",
-        f"{PROGRAMS}/lifecycle_hook.py",
+        f"{SHARED}/metadata_service.py",
+        f"{SHARED}/lifecycle_hook.py",
         f"{PROGRAMS}/report-failed-boot",
     }
 )

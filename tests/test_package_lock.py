@@ -25,7 +25,7 @@ from tests.node.package_indexes import PASSWORD, USERNAME, serving_packages
 from tests.node.programs import module
 from tests.stack_file import ROOT, changed, load
 
-package_index = module("package_index")
+package_index = module("airflow_node.package_index")
 CREDENTIALS = package_index.Credentials(username=USERNAME, password=PASSWORD)
 
 

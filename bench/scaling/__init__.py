@@ -7,5 +7,5 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# The decisions are imported from where a node has them, so that what is measured here is what runs there.
-sys.path += [str(REPOSITORY / f"node/rootfs/{role}/usr/local/lib/airflow") for role in ("common", "worker")]
+# What is simulated is what nodes run: masters decide, and workers decide when they leave.
+sys.path += [str(REPOSITORY / f"node/rootfs/{layer}/usr/local/lib/airflow") for layer in ("common", "master", "worker")]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker_registry import GroupSizes, Report, WorkerRegistry, WorkerState
+from airflow_node.worker_registry import GroupSizes, Report, WorkerRegistry, WorkerState
 
 from scaling.pool import Pool, Worker
 from scaling.scaler import PoolScaler

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict, deque
 
+from airflow_node.worker_registry import GroupSizes
 from lifecycle.scale_in import may_leave
-from worker_registry import GroupSizes
 
 from bench.scaling.cluster import BOOT_SECONDS, Cluster, Worker
 from scaling.forecast import DueRun, expected_tasks, lead_seconds, peak_concurrency

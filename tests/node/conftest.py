@@ -13,9 +13,9 @@ from tests.node import node_root, postgresql, redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import module
 
-aws_request = module("aws_request")
-boot_step = module("boot_step")
-instance_metadata = module("instance_metadata")
+aws_request = module("airflow_node.aws_request")
+boot_step = module("airflow_node.boot_step")
+metadata_service = module("airflow_node.metadata_service")
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +37,9 @@ def aws_server() -> Iterator[str]:
 @pytest.fixture
 def aws_over_http(aws: boto3.Session, aws_server: str, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
     """AWS for programs that have no SDK: their requests and the session's meet the same resources."""
-    keys = instance_metadata.Credentials(key="testing", secret="testing", token="testing")
+    keys = metadata_service.Credentials(key="testing", secret="testing", token="testing")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setattr(instance_metadata, "credentials", lambda: keys)
+    monkeypatch.setattr(metadata_service, "credentials", lambda: keys)
     monkeypatch.setattr(
         aws_request, "endpoint", lambda _service, bucket="": f"{aws_server}/{bucket}" if bucket else aws_server
     )

@@ -19,7 +19,7 @@ def program_path(name: str) -> Path:
 
 
 def module(name: str) -> ModuleType:
-    """A module of the programs, the very one that they import: `worker_registry`, `scaling.pool`."""
+    """A module of the programs, the very one that they import: `airflow_node.worker_registry`, `scaling.pool`."""
     for library in ROOTFS.glob(f"*{PROGRAMS}"):
         _make_importable(library)
     return importlib.import_module(name)
@@ -28,7 +28,7 @@ def module(name: str) -> ModuleType:
 def load(name: str) -> ModuleType:
     """The program as a module. As on the node, it imports what stands beside it."""
     path = program_path(name)
-    _make_importable(program_path("boot_step.py").parent)
+    _make_importable(program_path("airflow_node").parent)
     _make_importable(path.parent)
     loader = SourceFileLoader(f"node_program_{name.replace('-', '_')}", str(path))
     spec = importlib.util.spec_from_loader(loader.name, loader)

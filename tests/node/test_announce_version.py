@@ -10,7 +10,7 @@ from packaging.version import Version
 from tests.node.programs import load, module
 
 announce_version = load("announce-version")
-masters_version = module("masters_version")
+masters_version = module("airflow_node.masters_version")
 BUCKET = "airflow-prod-artifacts"
 
 

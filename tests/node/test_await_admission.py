@@ -13,7 +13,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import load, module
 
 await_admission = load("await-admission")
-masters_version = module("masters_version")
+masters_version = module("airflow_node.masters_version")
 BUCKET = "airflow-prod-artifacts"
 OWN = "3.4.0"
 

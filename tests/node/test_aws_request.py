@@ -13,10 +13,10 @@ from botocore.credentials import Credentials
 from tests.node.fake_server import Answer, FakeServer, Request, serving
 from tests.node.programs import module
 
-aws_request = module("aws_request")
-instance_metadata = module("instance_metadata")
+aws_request = module("airflow_node.aws_request")
+metadata_service = module("airflow_node.metadata_service")
 NOW = datetime(2026, 11, 21, 7, 30, 5, tzinfo=UTC)
-KEYS = instance_metadata.Credentials(key="AKIDEXAMPLE", secret="wJalrXUtnFEMI/K7MDENG", token="token/with+signs==")
+KEYS = metadata_service.Credentials(key="AKIDEXAMPLE", secret="wJalrXUtnFEMI/K7MDENG", token="token/with+signs==")
 REQUESTS = [
     aws_request.Request(service="s3", url="https://bucket.s3.eu-west-1.amazonaws.com/environments/0a-b_c.json"),
     aws_request.Request(
@@ -102,7 +102,7 @@ def answers() -> list[Answer]:
 @pytest.fixture
 def gateway(answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """Something on the way to AWS that answers in its place."""
-    monkeypatch.setattr(instance_metadata, "credentials", lambda: KEYS)
+    monkeypatch.setattr(metadata_service, "credentials", lambda: KEYS)
     with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
         monkeypatch.setattr(aws_request, "endpoint", lambda *_: server.url)
         yield server
@@ -159,7 +159,7 @@ def test_a_refusal_is_waited_out_for_as_long_as_it_may_pass(
 
 
 def test_a_fault_of_the_network_is_waited_out_for_ten_minutes(waits: list[float], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(instance_metadata, "credentials", lambda: KEYS)
+    monkeypatch.setattr(metadata_service, "credentials", lambda: KEYS)
     monkeypatch.setattr(aws_request, "endpoint", lambda *_: "http://127.0.0.1:1")
     with pytest.raises(OSError, match="Connection refused"):
         _get_patiently()
@@ -187,7 +187,7 @@ def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Answer]]:
         return tree.get(request.path.removeprefix("/latest/meta-data/"), Answer(404))
 
     with serving(answer) as server:
-        monkeypatch.setattr(instance_metadata, "SERVICE", server.url)
+        monkeypatch.setattr(metadata_service, "SERVICE", server.url)
         yield tree
 
 
@@ -198,14 +198,14 @@ def _give(metadata: dict[str, Answer], **keys: str) -> None:
 
 def test_the_credentials_are_those_of_the_instances_role(metadata: dict[str, Answer]):
     _give(metadata, Code="Success", AccessKeyId="AKID", SecretAccessKey="secret", Token="token")
-    assert instance_metadata.credentials() == instance_metadata.Credentials(key="AKID", secret="secret", token="token")
-    assert "secret" not in repr(instance_metadata.credentials()).replace("airflow", "")
+    assert metadata_service.credentials() == metadata_service.Credentials(key="AKID", secret="secret", token="token")
+    assert "secret" not in repr(metadata_service.credentials()).replace("airflow", "")
 
 
 def test_a_role_that_gives_no_credentials_yet_is_an_error_that_may_pass(metadata: dict[str, Answer]):
     _give(metadata, Code="AssumeRoleUnauthorizedAccess")
     with pytest.raises(OSError, match="gives no credentials: AssumeRoleUnauthorizedAccess"):
-        instance_metadata.credentials()
+        metadata_service.credentials()
 
 
 @pytest.mark.parametrize("text", [b'{"Code": "Success", "AccessKeyId": "AK', b'{"Code": "Success"}'])
@@ -213,10 +213,10 @@ def test_credentials_that_are_not_whole_are_an_error_that_may_pass(metadata: dic
     _give(metadata)
     metadata["iam/security-credentials/airflow-prod-worker"] = Answer(200, text)
     with pytest.raises(OSError, match="the credentials of the instance role airflow-prod-worker are incomplete"):
-        instance_metadata.credentials()
+        metadata_service.credentials()
 
 
 def test_an_instance_of_no_group_has_no_target_state(metadata: dict[str, Answer]):
-    assert instance_metadata.target_state() == ""
+    assert metadata_service.target_state() == ""
     metadata["autoscaling/target-lifecycle-state"] = Answer(200, b"Terminated")
-    assert instance_metadata.target_state() == "Terminated"
+    assert metadata_service.target_state() == "Terminated"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.programs import load
+from tests.node.programs import module
 
-boot_step = load("boot_step.py")
+boot_step = module("airflow_node.boot_step")
 
 
 class _Flaky:

@@ -6,7 +6,7 @@ import redis
 from tests.node import redis_server
 from tests.node.programs import module
 
-broker_client = module("broker_client")
+broker_client = module("airflow_node.broker_client")
 
 
 def test_an_answer_beyond_all_bounds_is_not_read_and_the_next_one_is(broker: redis_server.Server):

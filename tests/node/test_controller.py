@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from worker_registry import WorkerRegistry
+from airflow_node.worker_registry import WorkerRegistry
 
 from tests.node import fake_groups, redis_server
 from tests.node.metadata import Metadata, Task
@@ -19,7 +19,7 @@ launch_groups = module("launch_groups")
 metadata_database = module("metadata_database")
 scaling_log = module("scaling_log")
 scaling_metrics = module("scaling_metrics")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 Pool = module("scaling.pool").Pool
 
 GROUP = "pool-default"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+from airflow_node.worker_registry import GroupSizes, WorkerRegistry
 from lifecycle.scale_in import may_leave
-from worker_registry import GroupSizes, WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.metadata import Metadata
@@ -19,7 +19,7 @@ from tests.node.test_controller import GROUP, MASTERS, POOL, Master
 generation = module("generation")
 launch_groups = module("launch_groups")
 metadata_database = module("metadata_database")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 LaunchGroup, Template, Role = launch_groups.LaunchGroup, launch_groups.Template, generation.Role
 
 OLD, NEW, OTHER = Template(id="lt-1", version=4), Template(id="lt-1", version=5), Template(id="lt-0", version=9)

@@ -19,7 +19,7 @@ from tests.node.programs import module
 
 guarded_commands = module("guarded_commands")
 database_lock = module("database_lock")
-boot_step = module("boot_step")
+boot_step = module("airflow_node.boot_step")
 
 PASSWORD = "plain"
 SECONDS = 30

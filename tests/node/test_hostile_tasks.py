@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 import redis
-from worker_registry import WorkerRegistry
+from airflow_node.worker_registry import WorkerRegistry
 
 from tests.node import fake_groups, redis_server
 from tests.node.metadata import Metadata
@@ -17,7 +17,7 @@ from tests.node.test_controller import GROUP, Master, put_workers
 
 broker_messages = module("broker_messages")
 requeue = load("requeue-lost-tasks")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 LostTasks = module("lost_tasks").LostTasks
 MADE_UP = [f"i-made-up-{number}" for number in range(5)]
 IGNORED = "an entry of the worker board is ignored"

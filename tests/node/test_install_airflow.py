@@ -20,7 +20,7 @@ LOCK = "apache-airflow==3.3.2 --hash=sha256:0\n"
 def home(tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Path:
     """/opt/airflow of a new node after the artifacts step; what it builds holds `built`."""
     assert waits == []
-    monkeypatch.setattr(install_airflow.environment_build, "build", _build)
+    monkeypatch.setattr(install_airflow.venv_build, "build", _build)
     return _node(tmp_path / "new")
 
 
@@ -102,24 +102,24 @@ def test_half_an_environment_is_never_in_place(home: Path, monkeypatch: pytest.M
     def break_off(_bucket: str, _parts: object, target: Path) -> None:
         target.mkdir()
         assert not (home / "venv").exists()
-        raise install_airflow.environment_archive.UnpackError("the network is gone")
+        raise install_airflow.venv_archive.UnpackError("the network is gone")
 
-    monkeypatch.setattr(install_airflow.environment_archive, "unpack", break_off)
+    monkeypatch.setattr(install_airflow.venv_archive, "unpack", break_off)
     install_airflow.install(BUCKET, home)
     assert _program(home) == "built"
 
 
 @pytest.mark.usefixtures("published")
 def test_a_download_that_breaks_off_is_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch):
-    unpack, failures = install_airflow.environment_archive.unpack, ["the network is gone"]
+    unpack, failures = install_airflow.venv_archive.unpack, ["the network is gone"]
 
     def break_off_once(bucket: str, parts: Any, target: Path) -> None:
         if failures:
             target.mkdir()
-            raise install_airflow.environment_archive.UnpackError(failures.pop())
+            raise install_airflow.venv_archive.UnpackError(failures.pop())
         unpack(bucket, parts, target)
 
-    monkeypatch.setattr(install_airflow.environment_archive, "unpack", break_off_once)
+    monkeypatch.setattr(install_airflow.venv_archive, "unpack", break_off_once)
     install_airflow.install(BUCKET, home)
     assert _program(home) == "published"
 
@@ -149,7 +149,7 @@ def test_a_failed_installation_leaves_no_stamp(s3: Any, home: Path, monkeypatch:
         _build(home, environment)
         raise install_airflow.boot_step.StepFailedError("the index is gone")
 
-    monkeypatch.setattr(install_airflow.environment_build, "build", fail)
+    monkeypatch.setattr(install_airflow.venv_build, "build", fail)
     with pytest.raises(install_airflow.boot_step.StepFailedError):
         install_airflow.install(BUCKET, home)
     assert not (home / "venv/.lock-sha256").exists()

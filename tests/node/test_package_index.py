@@ -11,7 +11,7 @@ from tests.node.fake_server import serving
 from tests.node.package_indexes import PASSWORD, USERNAME, serving_packages
 from tests.node.programs import module
 
-package_index = module("package_index")
+package_index = module("airflow_node.package_index")
 
 
 @pytest.mark.parametrize("program", ["pip", "uv pip"])

@@ -14,7 +14,7 @@ import zstandard
 from tests.node.programs import load
 
 publish_environment = load("publish-environment")
-archive = publish_environment.environment_archive
+archive = publish_environment.venv_archive
 BUCKET = "airflow-prod-artifacts"
 
 

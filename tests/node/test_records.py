@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 import redis
-from worker_registry import GroupSizes, WorkerRegistry
+from airflow_node.worker_registry import GroupSizes, WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.lifecycle.node_of import memory
 from tests.node.programs import module
 from tests.support.records import INSTANCE, RECORDS
 
-environment_archive = module("environment_archive")
-worker_registry = module("worker_registry")
+venv_archive = module("airflow_node.venv_archive")
+worker_registry = module("airflow_node.worker_registry")
 worker_file = module("lifecycle.worker_file")
 
 STORED: dict[str, Any] = json.loads(RECORDS.read_text(encoding="utf-8"))
@@ -103,14 +103,14 @@ def test_a_manifest_of_another_release_names_the_same_archives(add: bool):
     document = json.loads(STORED["manifest"])
     if add:
         document = {**document, **ADDED, "parts": [part | ADDED for part in document["parts"]]}
-    manifest = environment_archive.Manifest.from_json(json.dumps(document).encode())
+    manifest = venv_archive.Manifest.from_json(json.dumps(document).encode())
     (part,) = manifest.parts
     assert (part.key, part.size) == ("environments/ab/cd.tar", 12_345_678)
     assert (part.sha256, manifest.made_for[:8]) == ("cd" * 32, "layout 1")
 
 
 def test_a_manifest_may_lack_what_is_for_people():
-    manifest = environment_archive.Manifest.from_json(without(STORED["manifest"], "made_for").encode())
+    manifest = venv_archive.Manifest.from_json(without(STORED["manifest"], "made_for").encode())
     assert len(manifest.parts) == 1
 
 

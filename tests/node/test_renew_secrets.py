@@ -10,8 +10,8 @@ from psycopg import sql
 from tests.node.metadata import PASSWORD, Metadata
 from tests.node.programs import load, module
 
-database_login = module("database_login")
-boot_step = module("boot_step")
+database_login = module("airflow_node.database_login")
+boot_step = module("airflow_node.boot_step")
 renew_secrets = load("renew-secrets")
 RESULTS = "postgresql+psycopg2://role:word@127.0.0.1:1/results"
 

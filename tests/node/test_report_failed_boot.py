@@ -69,7 +69,7 @@ class _Group:
 @pytest.fixture
 def scaling(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Group], _Group]:
     """Puts a group into AWS's place."""
-    monkeypatch.setattr(report_failed_boot.instance_metadata, "instance_id", lambda: INSTANCE)
+    monkeypatch.setattr(report_failed_boot.metadata_service, "instance_id", lambda: INSTANCE)
 
     def put(group: _Group) -> _Group:
         monkeypatch.setattr(report_failed_boot.aws_request, "autoscaling", group)
@@ -104,7 +104,7 @@ def test_the_group_hears_of_it_without_an_sdk(aws_over_http: boto3.Session, monk
     )
     (found,) = aws_over_http.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
     assert found["HealthStatus"].lower() == "unhealthy"
-    monkeypatch.setattr(report_failed_boot.instance_metadata, "instance_id", lambda: "i-0000000000000dead")
+    monkeypatch.setattr(report_failed_boot.metadata_service, "instance_id", lambda: "i-0000000000000dead")
     assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 1, "a group that does not know it replaces nothing"
 
 
@@ -155,7 +155,7 @@ def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
         waits.append(1)
 
     waits: list[int] = [1]
-    monkeypatch.setattr(report_failed_boot.instance_metadata, "target_state", target_state)
+    monkeypatch.setattr(report_failed_boot.metadata_service, "target_state", target_state)
     monkeypatch.setattr(report_failed_boot.boot_step, "wait", wait)
     assert report_failed_boot.report(SENTENCE, OF_A_WORKER, WITHOUT_WORKER) == 0
     assert group.calls == [("role-is-ready", "ABANDON"), ("worker-is-drained", "CONTINUE")]
@@ -185,7 +185,7 @@ def test_a_worker_that_came_late_keeps_its_tasks(
         return still
 
     group, waits = scaling(_Group("worker-is-drained")), []
-    monkeypatch.setattr(report_failed_boot.instance_metadata, "target_state", lambda: "Terminated")
+    monkeypatch.setattr(report_failed_boot.metadata_service, "target_state", lambda: "Terminated")
     monkeypatch.setattr(report_failed_boot.boot_step, "wait", waits.append)
     hook = report_failed_boot.LifecycleHook(name="worker-is-drained", group=GROUP, instance=INSTANCE)
     report_failed_boot.see_off(hook, run)

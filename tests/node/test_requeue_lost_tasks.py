@@ -191,7 +191,7 @@ def test_systemd_is_told_after_each_pass_that_it_goes_on(systemd: socket.socket,
         "AIRFLOW__CELERY__BROKER_URL": broker.url,
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(DAY),
     }
-    library = program_path("boot_step.py").parent
+    library = program_path("airflow_node").parent
     with subprocess.Popen(
         [sys.executable, str(program_path("requeue-lost-tasks"))],
         env=os.environ | settings | {"PYTHONPATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"},

@@ -17,7 +17,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import load, module, program_path
 
 scale_pools = load("scale-pools")
-boot_step = module("boot_step")
+boot_step = module("airflow_node.boot_step")
 scaling_log = module("scaling_log")
 scaling_metrics = module("scaling_metrics")
 
@@ -43,7 +43,7 @@ SETTINGS = {
 
 def start(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     """The program as its unit starts it."""
-    library = program_path("boot_step.py").parent
+    library = program_path("airflow_node").parent
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PG", "AIRFLOW", "NODE_"))
     }

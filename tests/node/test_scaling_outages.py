@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from airflow_node.worker_registry import WorkerRegistry
 from botocore.exceptions import ClientError, ReadTimeoutError
 from psycopg import sql
-from worker_registry import WorkerRegistry
 
 from tests.node import fake_groups, redis_server
 from tests.node.metadata import Metadata
@@ -17,7 +17,7 @@ from tests.node.programs import module
 from tests.node.test_controller import GROUP, Master
 
 launch_groups = module("launch_groups")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from tests.node.fake_server import Answer, serving
 from tests.node.programs import module
 
-secrets_manager = module("secrets_manager")
-aws_request = module("aws_request")
-boot_step = module("boot_step")
+secrets_manager = module("airflow_node.secrets_manager")
+aws_request = module("airflow_node.aws_request")
+boot_step = module("airflow_node.boot_step")
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def service(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[lis
     assert waits == []
     answers: list[Answer] = []
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    keys = module("instance_metadata").Credentials(key="AKID", secret="secret", token="token")
-    monkeypatch.setattr(module("instance_metadata"), "credentials", lambda: keys)
+    keys = module("airflow_node.metadata_service").Credentials(key="AKID", secret="secret", token="token")
+    monkeypatch.setattr(module("airflow_node.metadata_service"), "credentials", lambda: keys)
     with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
         monkeypatch.setattr(aws_request, "endpoint", lambda _: server.url)
         yield answers

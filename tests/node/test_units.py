@@ -14,7 +14,7 @@ from node.user_data import FIRST_BOOT_DEADLINE, INSTANCE_FILE
 from tests.node import node_root
 from tests.node.programs import load, module
 
-boot_step = module("boot_step")
+boot_step = module("airflow_node.boot_step")
 
 STEPS = {
     Role.MASTER: ["artifacts", "install", "secrets", "database"],

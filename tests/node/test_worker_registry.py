@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import pytest
 import redis
-from worker_registry import WorkerRegistry
+from airflow_node.worker_registry import WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.programs import module
 
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 GroupSizes = worker_registry.GroupSizes
 
 

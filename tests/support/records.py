@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from worker_registry import WorkerRegistry
+from airflow_node.worker_registry import WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.programs import module
@@ -21,10 +21,10 @@ from tests.support.state_keys import GOLDEN
 RECORDS = GOLDEN / "records.json"
 INSTANCE = "i-0123456789abcdef0"
 
-environment_archive = module("environment_archive")
+venv_archive = module("airflow_node.venv_archive")
 memory = module("lifecycle.persisted_state")
 pool = module("scaling.pool")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 
 
 def written(server: redis_server.Server) -> dict[str, str | list[str]]:
@@ -47,12 +47,8 @@ def _value(client: Any, key: str) -> str | list[str]:
 
 
 def _manifest() -> str:
-    part = environment_archive.Part(key="environments/ab/cd.tar", sha256="cd" * 32, size=12_345_678)
-    return (
-        environment_archive.Manifest(made_for="layout 1, lock ab, Python 3.13.5, x86_64", parts=(part,))
-        .to_json()
-        .decode()
-    )
+    part = venv_archive.Part(key="environments/ab/cd.tar", sha256="cd" * 32, size=12_345_678)
+    return venv_archive.Manifest(made_for="layout 1, lock ab, Python 3.13.5, x86_64", parts=(part,)).to_json().decode()
 
 
 def _memory() -> str:

@@ -11,7 +11,7 @@ life = module("lifecycle.state_machine")
 memory = module("lifecycle.persisted_state")
 pressure = module("lifecycle.pressure")
 situation = module("lifecycle.observation")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 
 Kind, Outcome, Result = action.Kind, action.Outcome, action.Result
 LIMITS = situation.Limits(slots=4, idle=180, drain=3600, heartbeat=300)

@@ -9,7 +9,7 @@ import pytest
 from tests.node.fake_server import Answer, Request, serving
 from tests.node.programs import module
 
-instance_metadata = module("instance_metadata")
+client = module("airflow_node.metadata_service")
 metadata_service = module("lifecycle.metadata_service")
 
 
@@ -36,7 +36,7 @@ class _Ec2:
 def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Ec2]:
     answers = _Ec2()
     with serving(answers) as server:
-        monkeypatch.setattr(instance_metadata, "SERVICE", server.url)
+        monkeypatch.setattr(client, "SERVICE", server.url)
         yield answers
 
 
@@ -103,14 +103,14 @@ def test_a_notice_that_cannot_be_read_is_taken_seriously(ec2: _Ec2):
 
 
 def test_a_service_that_is_away_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(instance_metadata, "SERVICE", "http://127.0.0.1:1")
+    monkeypatch.setattr(client, "SERVICE", "http://127.0.0.1:1")
     with pytest.raises(OSError, match="refused"):
         metadata_service.MetadataService().outlook()
 
 
 def test_half_an_answer_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch):
     with serving(lambda _: Answer(200, b"half", {"Content-Length": "8"})) as server:
-        monkeypatch.setattr(instance_metadata, "SERVICE", server.url)
+        monkeypatch.setattr(client, "SERVICE", server.url)
         with pytest.raises(OSError, match="IncompleteRead"):
             metadata_service.MetadataService().outlook()
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from worker_registry import WorkerRegistry
+from airflow_node.worker_registry import WorkerRegistry
 
 from tests.node import redis_server
 from tests.node.lifecycle.node_of import BUSY, Outcome, seen, worker
 from tests.node.programs import module
 
 board_visit = module("lifecycle.registry_client")
-worker_registry = module("worker_registry")
+worker_registry = module("airflow_node.worker_registry")
 PROGRAM = redis_server.program()
 INSTANCE = "i-0123456789abcdef0"
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="redis-server is not installed here")

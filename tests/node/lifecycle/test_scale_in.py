@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from airflow_node.worker_registry import GroupSizes
 from lifecycle.scale_in import may_leave
-from worker_registry import GroupSizes
 
 
 def leaves(

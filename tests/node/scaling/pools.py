@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from airflow_node.worker_registry import GroupSizes
 from scaling.pool import Pool, Worker
 from scaling.scaler import Decision, PoolScaler
-from worker_registry import GroupSizes
 
 POOL = Pool(
     name="default",

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from airflow_node.worker_registry import GroupSizes
 from scaling.pool import Pool, parse_pools
-from worker_registry import GroupSizes
 
 HEAVY = {
     "group": "airflow-prod-pool-heavy",

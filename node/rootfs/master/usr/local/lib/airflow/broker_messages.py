@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import broker_client
 import redis
+from airflow_node import broker_client
 from lost_tasks import Messages
 
 UNACKED = "unacked"

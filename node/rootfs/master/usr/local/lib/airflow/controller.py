@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import redis
+from airflow_node.worker_registry import GroupSizes, WorkerRegistry
 from generation import Generation, Role
 from launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
 from launch_watch import LaunchWatch
@@ -18,7 +19,6 @@ from scaling.scaler import Decision, PoolScaler
 from scaling_log import ScalingLog
 from scaling_metrics import ScalingMetrics
 from situation import Lookout, PoolSituation, Situation
-from worker_registry import GroupSizes, WorkerRegistry
 
 PERIOD_SECONDS = 10.0
 # A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.

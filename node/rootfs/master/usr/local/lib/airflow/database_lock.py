@@ -10,10 +10,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import boot_step
 import psycopg
 from advisory_locks import PREPARE as LOCK
-from boot_step import StepFailedError
+from airflow_node import boot_step
+from airflow_node.boot_step import StepFailedError
 
 # Application names in pg_stat_activity: of the connection that holds the lock or waits for it, and of all connections
 # that are opened under the lock.

@@ -6,8 +6,8 @@ import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 
-import boot_step
-from boot_step import StepFailedError
+from airflow_node import boot_step
+from airflow_node.boot_step import StepFailedError
 from database_lock import PROGRESS_SECONDS, Activity, DatabaseLock, LockLostError
 
 # For everything under one lock. One migration of a large table may take an hour. Auto Scaling abandons a launch that is

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import boot_step
 import boto3
+from airflow_node import boot_step
+from airflow_node.worker_registry import GroupSizes
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from worker_registry import GroupSizes
 
 # What one call asks for: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html
 NAMES_PER_CALL = 50

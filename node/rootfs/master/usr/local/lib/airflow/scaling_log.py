@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import boot_step
+from airflow_node import boot_step
 from service_log import ServiceLog
 
 # A decision that changes nothing is told this often, and a queue without workers as long as it has tasks.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from airflow_node.worker_registry import WorkerState
 from launch_groups import LaunchGroup
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 from scaling.scaler import Decision
 from situation import PoolSituation
-from worker_registry import WorkerState
 
 ADDRESS = "127.0.0.1"
 PORT = 9105

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boot_step
+from airflow_node import boot_step
 
 # systemd takes the priority of a line from its beginning.
 WARNING = "<4>"

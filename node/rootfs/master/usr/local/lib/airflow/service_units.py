@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-import boot_step
+from airflow_node import boot_step
 from service_health import Service, Unit
 
 PROPERTIES = "Id,ActiveState,ActiveEnterTimestampMonotonic,NRestarts,WatchdogTimestampMonotonic"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 import redis
+from airflow_node.worker_registry import Report, WorkerRegistry, WorkerState
 from demand import Demand, read_demand
 from due_runs import DueRuns
 from launch_groups import LaunchGroup, LaunchGroups
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
 from scaling.pool import Pool, Worker
-from worker_registry import Report, WorkerRegistry, WorkerState
 
 
 @dataclass(frozen=True, kw_only=True)

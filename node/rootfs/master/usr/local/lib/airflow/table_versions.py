@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import psycopg
-from boot_step import StepFailedError
+from airflow_node.boot_step import StepFailedError
 from psycopg import sql
 
 # Tables in which Airflow and its auth manager store their versions, and the folders of their migrations.

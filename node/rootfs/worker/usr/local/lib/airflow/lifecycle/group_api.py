@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import boot_step
+from airflow_node import boot_step
 
 from lifecycle.action import DONE, Outcome, Result
 

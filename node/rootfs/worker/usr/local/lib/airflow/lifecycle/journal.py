@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import boot_step
+from airflow_node import boot_step
 
 
 def write(event: str, **facts: object) -> None:

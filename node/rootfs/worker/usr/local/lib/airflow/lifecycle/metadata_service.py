@@ -8,7 +8,7 @@ import urllib.error
 from dataclasses import dataclass
 from datetime import datetime
 
-import instance_metadata
+from airflow_node import metadata_service
 
 # The longest that there is: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 TOKEN_SECONDS = 21600
@@ -72,7 +72,7 @@ class MetadataService:
             self._renew_token()
         try:
             headers = {"X-aws-ec2-metadata-token": self._token}
-            return instance_metadata.ask(f"meta-data/{path}", headers=headers, timeout=TIMEOUT_SECONDS)
+            return metadata_service.ask(f"meta-data/{path}", headers=headers, timeout=TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 404:
@@ -83,5 +83,5 @@ class MetadataService:
 
     def _renew_token(self) -> None:
         headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-        self._token = instance_metadata.ask("api/token", method="PUT", headers=headers, timeout=TIMEOUT_SECONDS)
+        self._token = metadata_service.ask("api/token", method="PUT", headers=headers, timeout=TIMEOUT_SECONDS)
         self._renew_at = time.monotonic() + RENEW_TOKEN_SECONDS

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from worker_registry import GroupSizes
+from airflow_node.worker_registry import GroupSizes
 
 from lifecycle.pressure import Resource
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import boot_step
+from airflow_node import boot_step
+from airflow_node.worker_registry import GroupSizes, Report, WorkerRegistry
 from redis import RedisError
-from worker_registry import GroupSizes, Report, WorkerRegistry
 
 from lifecycle import outlier
 from lifecycle.action import DONE, Outcome, Result

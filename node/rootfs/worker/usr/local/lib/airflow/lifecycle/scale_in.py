@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker_registry import GroupSizes, WorkerState
+from airflow_node.worker_registry import GroupSizes, WorkerState
 
 from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.observation import Situation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from worker_registry import WorkerState
+from airflow_node.worker_registry import WorkerState
 
 from lifecycle.action import Action, Kind, Outcome, Result
 from lifecycle.drain import Drain

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import untrusted_file
+from airflow_node import untrusted_file
 
 from lifecycle.observation import Worker
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 
-import boot_step
+from airflow_node import boot_step
 
 from lifecycle.action import DONE, Outcome, Result
 from lifecycle.observation import Unit

@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import boot_step
-from boot_step import StepFailedError
+from airflow_node import boot_step
+from airflow_node.boot_step import StepFailedError
 
 # The one that the lock is made for: Debian's.
 PYTHON = "/usr/bin/python3"

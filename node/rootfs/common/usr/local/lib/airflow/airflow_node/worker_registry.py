@@ -19,9 +19,9 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import broker_client
-import record
 import redis
+
+from airflow_node import broker_client, record
 
 # The broker's own database is 0; the api-servers count logins in 1.
 REGISTRY_DATABASE = 2

@@ -12,7 +12,7 @@ import zstandard
 
 from tests.node.programs import module
 
-archive = module("environment_archive")
+archive = module("airflow_node.venv_archive")
 BUCKET = "airflow-prod-artifacts"
 LOCK = "ab" * 32
 NO_PARTS = b'{"parts": [], "made_for": ""}'

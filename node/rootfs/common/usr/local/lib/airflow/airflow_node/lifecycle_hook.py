@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aws_request
-from aws_request import AwsError
+from airflow_node import aws_request
+from airflow_node.aws_request import AwsError
 
 CONTINUE, ABANDON = "CONTINUE", "ABANDON"
 # What Auto Scaling answers where nothing waits for the call, or no more.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from worker_registry import WorkerState
+from airflow_node.worker_registry import WorkerState
 
 from scaling.pool import Worker
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from worker_registry import WorkerState
+from airflow_node.worker_registry import WorkerState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker_registry import GroupSizes
+from airflow_node.worker_registry import GroupSizes
 
 from scaling.pool import Pool
 

@@ -10,7 +10,7 @@ from node.roles import Role
 from tests.node import node_root
 from tests.node.programs import module, program_path
 
-service_manager = module("service_manager")
+systemd = module("airflow_node.systemd")
 
 WATCHED = [
     (Role.MASTER, "airflow-scaling.service"),
@@ -26,13 +26,13 @@ def test_systemd_is_told_by_a_name_that_is_no_file(monkeypatch: pytest.MonkeyPat
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(f"\0{name}")
         channel.settimeout(10)
-        service_manager.notify("READY=1")
+        systemd.notify("READY=1")
         assert channel.recv(100) == b"READY=1"
 
 
 def test_nobody_is_told_where_systemd_does_not_ask(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    service_manager.notify("READY=1")
+    systemd.notify("READY=1")
 
 
 @pytest.mark.parametrize(("role", "unit"), WATCHED)

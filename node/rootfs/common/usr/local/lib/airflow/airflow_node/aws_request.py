@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import boot_step
-import instance_metadata
-from instance_metadata import Credentials
+from airflow_node import boot_step, metadata_service
+from airflow_node.metadata_service import Credentials
 
 Result = TypeVar("Result")
 
@@ -105,7 +104,7 @@ def endpoint(service: str, bucket: str = "") -> str:
 
 def send(request: Request) -> bytes:
     """The answer's body. AwsError if AWS refuses, OSError if there is no complete answer."""
-    headers = signed_headers(request, instance_metadata.credentials(), datetime.now(UTC))
+    headers = signed_headers(request, metadata_service.credentials(), datetime.now(UTC))
     outgoing = urllib.request.Request(  # noqa: S310 - the address is one of `endpoint`
         request.url, data=request.body or None, headers=headers, method=request.method
     )

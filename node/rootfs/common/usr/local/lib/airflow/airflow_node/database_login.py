@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import boot_step
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+
+from airflow_node import boot_step
 
 CONNECT_SECONDS = 5
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib.metadata
 
-import aws_request
-from aws_request import AwsError
 from packaging.version import InvalidVersion, Version
+
+from airflow_node import aws_request
+from airflow_node.aws_request import AwsError
 
 # Only masters may write below this prefix.
 KEY = "environments/masters-airflow-version"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-import aws_request
-import boot_step
-from aws_request import AwsError
-from boot_step import StepFailedError
+from airflow_node import aws_request, boot_step
+from airflow_node.aws_request import AwsError
+from airflow_node.boot_step import StepFailedError
 
 
 def read(secret: str, *, remedy: str = "`pulumi up` creates it") -> str:

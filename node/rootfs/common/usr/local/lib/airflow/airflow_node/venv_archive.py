@@ -17,9 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-import aws_request
-import instance_metadata
-import record
+from airflow_node import aws_request, metadata_service, record
 
 PREFIX = "environments"
 # Beside the environment: holds the hash of the manifest that led to nothing whole.
@@ -124,7 +122,7 @@ def _unpack(bucket: str, part: Part, target: Path) -> None:
 def _start_curl(bucket: str, key: str) -> subprocess.Popen[bytes]:
     """curl gets the signature on its standard input: everybody may read a command line."""
     request = aws_request.Request(service="s3", url=aws_request.object_url(bucket, key))
-    headers = aws_request.signed_headers(request, instance_metadata.credentials(), datetime.now(UTC))
+    headers = aws_request.signed_headers(request, metadata_service.credentials(), datetime.now(UTC))
     lines = [f'url = "{request.url}"', *(f'header = "{name}: {value}"' for name, value in headers.items())]
     pipe = subprocess.PIPE
     curl = subprocess.Popen(CURL, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, pipesize=PIPE_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from worker_registry import GroupSizes
+from airflow_node.worker_registry import GroupSizes
 
 from scaling import reason
 from scaling.fleet import Fleet

@@ -7,7 +7,7 @@ import pytest
 
 from tests.node.programs import module
 
-build = module("environment_build")
+build = module("airflow_node.venv_build")
 MISMATCH = "error: Failed to install\n  Caused by: Hash mismatch for `celery==5.6.3`"
 
 
