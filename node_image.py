@@ -23,8 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aws_catalog.debian_images import IMAGE_OWNER, latest_image_parameter
 from aws_catalog.instance_types import Architecture
 from engine.stack_config import StackFileError, read_stack_config, stack_name
-from setting_rules.faults import SettingsError
 from settings import Settings, load_settings
+from settings.errors import SettingsError
 
 ROOT = Path(__file__).parent
 KEY = "airflow:nodeImage"

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LockError, StackFileError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("Done. Review the changes in node/locks and node/airflow_options.json, then commit them.")
+    print("Done. Review the changes in node/locks and node/airflow_options/registry.json, then commit them.")
     return 0
 
 

@@ -10,15 +10,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from setting_rules import schema
-from setting_rules.rules import RULES, Rule
-from setting_rules.schema import Path
-from settings import Settings
+from settings import Settings, schema
+from settings.rules import RULES, Rule
+from settings.schema import Path
 
 _INTRODUCTION = """# Settings
 
 All settings are in `Pulumi.<stack>.yaml`. This page lists every key; `make docs` generates it from the models in
-`settings.py`, and a test keeps it current. `Pulumi.prod.yaml` and `Pulumi.dev.yaml` show the
+`settings/`, and a test keeps it current. `Pulumi.prod.yaml` and `Pulumi.dev.yaml` show the
 keys in use.
 
 A section that is left out has its defaults, or its feature is off. A key that is not on this page is an error. A

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import yaml
 
 from engine.errors import InputError
-from setting_rules.stack_yaml import is_unclear, read_by_pulumi
+from settings.stack_yaml import is_unclear, read_by_pulumi
 
 PLACEHOLDER_ACCOUNT = "123456789012"
 """AWS's own example account, for a stack file that names none."""

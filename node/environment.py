@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from node.airflow_options.rendering import Options, default_options, managed_options
 from node.artifacts import CA_BUNDLE, artifacts_for
 from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
-from node.options import Options, default_options, managed_options
 from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
 from node.worker_pool_config import WorkerPoolConfig, for_masters
 

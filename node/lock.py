@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from node.airflow_options import REGISTRY
+from node.airflow_options.extraction import extract, to_json
+from node.airflow_options.lookup import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
 from node.environment import PackageIndex
 from node.lock_inputs import AIRFLOW_SOURCES, USER_REQUIREMENTS, UV_SOURCES, index_line, inputs_line
-from node.options_registry import extract, to_json
 
 ROOT = Path(__file__).parent.parent
 PYTHON_VERSION = "3.13"  # Debian 13's

@@ -11,8 +11,8 @@ from typing import Any
 import pulumi
 import yaml
 
-from setting_rules.faults import Fault, SettingsError
 from settings import Settings, load_settings
+from settings.errors import Fault, SettingsError
 
 ROOT = Path(__file__).parent.parent
 STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))

@@ -15,20 +15,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"components", "settings", "node", "virtual_environment"},
     "virtual_environment": set(),
     "components": {"settings", "node", "aws_catalog"},
-    "settings": {"aws_catalog", "setting_rules", "node"},
-    "setting_rules": {"aws_catalog", "settings", "node"},
+    "settings": {"aws_catalog", "node"},
     "aws_catalog": set(),
     "node": set(),
     "package_lock": {"engine", "settings", "node"},
     "ca_bundle": {"node", "aws_catalog"},
-    "node_image": {"engine", "settings", "setting_rules", "aws_catalog"},
-    # setting_rules: to read unquoted numbers as the settings do.
-    "engine": {"aws_catalog", "setting_rules"},
+    "node_image": {"engine", "settings", "aws_catalog"},
+    # settings: to read unquoted numbers as the settings do.
+    "engine": {"aws_catalog", "settings"},
     # node: to unpack user data for a diff.
     "plan": {"engine", "node"},
     "lab": {"engine", "node"},
     "bench": {"engine", "lab", "node"},
-    "docs": {"settings", "setting_rules", "aws_catalog"},
+    "docs": {"settings", "aws_catalog"},
 }
 
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node import airflow_options
+from node.airflow_options import lookup
 from node.environment import MANAGED_OPTIONS, NodeEnvironment, PackageIndex, assignment
 from node.roles import SECRETS, Role
 from node.rootfs import files_for
@@ -41,13 +41,13 @@ def test_the_file_holds_exactly_the_variables(environment: NodeEnvironment):
 
 @pytest.mark.parametrize("environment", [master(task_slots=200), worker(task_slots=200)], ids=["master", "worker"])
 def test_every_airflow_option_we_set_exists_in_the_pinned_airflow(environment: NodeEnvironment):
-    unknown = [pair for pair in environment.airflow_options() if not airflow_options.exists(*pair)]
+    unknown = [pair for pair in environment.airflow_options() if not lookup.exists(*pair)]
     assert not unknown, "Airflow ignores a variable it does not know without a word"
 
 
 @pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
 def test_no_secret_is_rendered(environment: NodeEnvironment):
-    sensitive = [pair for pair in environment.airflow_options() if airflow_options.sensitive(*pair)]
+    sensitive = [pair for pair in environment.airflow_options() if lookup.sensitive(*pair)]
     assert not sensitive, "user data is readable to whoever may describe a launch template"
 
 

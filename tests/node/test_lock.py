@@ -9,7 +9,7 @@ import pytest
 
 import package_lock
 from node import lock
-from node.airflow_options import REGISTRY
+from node.airflow_options.lookup import REGISTRY
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
 from node.lock_inputs import inputs_line, stale_locks
 

@@ -1,0 +1,51 @@
+"""Reads what the stack file says. The only reader of Pulumi's configuration, and of the file's own text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+
+from settings import schema
+from settings.stack_yaml import StackFile
+from settings.types import nearest
+from settings.validation import Encrypted
+
+
+def given() -> dict[str, Any]:
+    """What the stack file says, by the keys of the sections; keys that nobody reads keep their namespace.
+
+    pulumi.Config answers for one key that is known; a misspelt section is only seen among all of them.
+    """
+    found: dict[str, Any] = {}
+    file = StackFile(Path(f"Pulumi.{pulumi.get_stack()}.yaml"), pulumi.get_project())
+    for full_key in {**pulumi.runtime.get_config_env(), **CONFIG.get()}:
+        namespace, _, key = full_key.rpartition(":")
+        value = _value(full_key, file)
+        if namespace == "airflow":
+            found[full_key if key in schema.PROVIDER_KEYS else key] = value
+        elif full_key == "aws:defaultTags":
+            if isinstance(value, Encrypted):
+                value = Encrypted([place[1:] for place in value.places])  # below `tags`
+            tagging = value if isinstance(value, dict) else {"tags": value}
+            found |= {"tags" if word == "tags" else f"{full_key}.{word}": part for word, part in tagging.items()}
+        elif full_key in schema.PROVIDER_KEYS.values():
+            found[key] = value
+        elif nearest(namespace, ["airflow"]) or (namespace == "aws" and schema.misspelt_provider_key(key)):
+            found[full_key] = value
+    return found
+
+
+def _value(full_key: str, file: StackFile) -> Any:
+    # The engine names encrypted keys in the environment, tests and the offline plan by set_all_config.
+    if pulumi.runtime.is_config_secret(full_key) or full_key in pulumi.runtime.get_config_secret_keys_env():
+        return Encrypted(file.encrypted(full_key))
+    text = pulumi.runtime.get_config(full_key)
+    try:
+        value = json.loads(text)  # the engine hands over sections and lists as JSON, single values as they are
+    except ValueError:
+        value = text
+    return file.marked(full_key, value)

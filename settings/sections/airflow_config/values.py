@@ -1,0 +1,258 @@
+"""Whether Airflow can read the values in `airflow:config`, and whether they fit the cluster."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from node.airflow_options import lookup
+from node.environment import config_text
+from settings import schema, task_slots
+from settings.errors import Fault, shown
+from settings.sections.airflow_config import refusals
+from settings.types import nearest
+
+if TYPE_CHECKING:
+    from settings.stack import Settings
+
+Option = tuple[str, str]
+
+_TIME_ZONE: Option = ("core", "default_timezone")
+_PARALLELISM: Option = ("core", "parallelism")
+_VISIBILITY_TIMEOUT: Option = ("celery_broker_transport_options", "visibility_timeout")
+
+# Options that count towards the connection budget, and the smallest value that makes sense for each.
+POOL_OPTIONS = {
+    ("database", "sql_alchemy_pool_size"): 1,
+    ("database", "sql_alchemy_max_overflow"): 0,
+    ("api", "workers"): 1,
+}
+
+_TRUE = ("t", "true", "1")
+_FALSE = ("f", "false", "0")
+_MEANT_AS_TRUE = ("yes", "y", "on", "enabled", "enable")
+_MEANT_AS_FALSE = ("no", "n", "off", "disabled", "disable")
+# `%%(name)s`, `{%% if ... %%}`. An odd number of percent signs is a literal one before `%(name)s`.
+_FROM_AIRFLOW_CFG = re.compile(r"(?<!%)(%%)+\(|\{%%|%%\}")
+_OBJECT_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def _option_value(value: Any) -> Any:
+    """Airflow's options are single values, and each becomes one line of the nodes' environment file."""
+    line = _one_line(value) if isinstance(value, str) else value
+    if not isinstance(line, str | int | float):
+        allowed, remedy = (
+            "a string, a number, true or false",
+            "write lists and maps as Airflow does: as a string, in quotes",
+        )
+    elif isinstance(line, str) and not line.isprintable():
+        allowed, remedy = (
+            "text on one line, without control characters",
+            "write it on one line, or begin it with >-, which joins lines, instead of |",
+        )
+    else:
+        return line
+    raise PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed, "remedy": remedy})
+
+
+def _one_line(text: str) -> str:
+    """The text without the line end that a YAML block adds, and JSON without line ends and tabs between its parts."""
+    line = text.rstrip("\r\n")
+    try:
+        structured = isinstance(json.loads(line), dict | list)
+    except ValueError:
+        return line
+    return re.sub(r" *[\t\r\n]\s*", " ", line) if structured else line
+
+
+OptionValue = Annotated[str | int | float | bool, BeforeValidator(_option_value)]
+
+
+def options_can_be_read(settings: Settings) -> Iterator[Fault]:
+    """Each option has a value that Airflow can read as the option's type; otherwise no service would start."""
+    for (section, option), value in _values(settings):
+        kind = lookup.kind(section, option)
+        if config_text(value).lower() in lookup.words(section, option):
+            continue
+        if kind in _READABLE and not _READABLE[kind](config_text(value)):
+            yield Fault(
+                key=schema.key_of(("config", section, option)),
+                given="a string that is not JSON" if kind == "json" else shown(value),
+                allowed=_ALLOWED[kind],
+                remedy=_advice(kind, config_text(value)),
+            )
+
+
+def options_are_among_choices(settings: Settings) -> Iterator[Fault]:
+    """Options with a fixed set of values have one of these; Airflow checks them whenever a service starts."""
+    for (section, option), value in _values(settings):
+        choices = lookup.choices(section, option)
+        words = lookup.words(section, option)
+        if choices and value not in ("", *choices) and config_text(value).lower() not in words:
+            meant = next((choice for choice in choices if choice and choice == config_text(value).upper()), None)
+            meant = meant or nearest(config_text(value), filter(None, choices))
+            yield Fault(
+                key=schema.key_of(("config", section, option)),
+                given=shown(value),
+                allowed=", ".join(filter(None, choices)),
+                remedy=f"did you mean {meant}?" if meant else "write one of these",
+            )
+
+
+def time_zone_exists(settings: Settings) -> Iterator[Fault]:
+    """The default time zone exists; Airflow silently replaces an unknown one with UTC."""
+    value = dict(_values(settings)).get(_TIME_ZONE)
+    if value is None or value == "system" or config_text(value).lower() == "utc":
+        return
+    zones = lookup.time_zones()
+    if value not in zones:
+        meant = nearest(config_text(value), zones)
+        yield Fault(
+            key=schema.key_of(("config", *_TIME_ZONE)),
+            given=shown(value),
+            allowed="the name of a time zone in the IANA database, for example Europe/Berlin; utc; system",
+            remedy=f"write the name exactly as in the database; did you mean {meant}?"
+            if meant
+            else "write the name exactly as in the database",
+        )
+
+
+def percent_signs_are_single(settings: Settings) -> Iterator[Fault]:
+    """No value is copied from airflow.cfg with its doubled percent signs: values here are not interpolated, so logs
+    would show `%(asctime)s` instead of the time."""
+    for (section, option), value in _values(settings):
+        if _FROM_AIRFLOW_CFG.search(config_text(value)):
+            yield Fault(
+                key=schema.key_of(("config", section, option)),
+                given="a string with %%",
+                allowed="single percent signs: they are doubled only in airflow.cfg",
+                remedy="write % instead of each %%",
+            )
+
+
+def visibility_timeout_covers_draining(settings: Settings) -> Iterator[Fault]:
+    """The broker's visibility timeout is at least the longest drain limit: after the timeout, the broker delivers a
+    task that is still running to a second worker."""
+    value = dict(_values(settings)).get(_VISIBILITY_TIMEOUT)
+    if value is None:
+        return
+    seconds = whole_number(value)
+    longest = max((pool.drain_limit_seconds for pool in settings.worker_pools.values()), default=0)
+    if seconds is None or seconds < longest:
+        yield Fault(
+            key=schema.key_of(("config", *_VISIBILITY_TIMEOUT)),
+            given=shown(value),
+            allowed=f"a whole number of seconds, at least the longest drainLimitHours ({longest // 3600} h): after the "
+            "timeout, the broker delivers a task that is still running to a second worker",
+            remedy=f"write {longest} or more, or leave it out for seven days",
+        )
+
+
+def parallelism_is_above_zero(settings: Settings) -> Iterator[Fault]:
+    """Each scheduler may run a task: Airflow's executors do not start with less (airflow/executors/base_executor.py).
+
+    A value that leaves workers idle may be intended: it causes a warning.
+    """
+    value = dict(_values(settings)).get(_PARALLELISM)
+    tasks = whole_number(value) if value is not None else None
+    if tasks is not None and tasks < 1:
+        yield Fault(
+            key=schema.key_of(("config", *_PARALLELISM)),
+            given=shown(value),
+            allowed="a whole number, at least 1: the tasks that one scheduler may run at a time",
+            remedy=f"leave it out: one scheduler can then fill all {task_slots.of_all_pools(settings):,} slots of the "
+            "pools",
+        )
+
+
+def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
+    """Options for the size of connection pools set a limit: 0 or -1 would mean no limit, but the database has one."""
+    for (section, option), least in POOL_OPTIONS.items():
+        number = whole_number(settings.config.get(section, {}).get(option, least))
+        if number is not None and number < least:
+            yield Fault(
+                key=schema.key_of(("config", section, option)),
+                given=shown(number),
+                allowed=f"a whole number, at least {least}: it counts towards the database's connections",
+                remedy=f"set it to {least} or more; a lower value means no limit, or none at all",
+            )
+
+
+def whole_number(value: OptionValue) -> int | None:
+    """The whole number that Airflow reads here, written as a number or a string; None if it is not a whole number."""
+    try:
+        return int(config_text(value))
+    except ValueError:
+        return None
+
+
+def _is_boolean(text: str) -> bool:
+    return text.lower().partition("#")[0].strip() in (*_TRUE, *_FALSE)
+
+
+def _is_whole(text: str) -> bool:
+    return whole_number(text) is not None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text or "null")
+    except ValueError:
+        return False
+    return True
+
+
+# By the type of the option. They accept nothing that the method for this type in Airflow's parser refuses. They refuse
+# what only some other readers accept, such as 64.0 for a whole number.
+_READABLE: dict[str, Callable[[str], bool]] = {
+    "boolean": _is_boolean,
+    "integer": _is_whole,
+    "seconds": lambda text: not text or _is_whole(text),
+    "number": _is_number,
+    "json": _is_json,
+    "import": lambda text: not text or bool(_OBJECT_NAME.fullmatch(text)),
+}
+_ALLOWED = {
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "seconds": "a whole number of seconds",
+    "number": "a number",
+    "json": "JSON",
+    "import": "the name of a Python object with its module, for example my_package.my_module.my_function",
+}
+
+
+def _advice(kind: str, text: str) -> str:
+    match kind:
+        case "boolean" if text.strip().lower() in _MEANT_AS_TRUE:
+            return "write true"
+        case "boolean" if text.strip().lower() in _MEANT_AS_FALSE:
+            return "write false"
+        case "boolean":
+            return "write true or false"
+        case "json":
+            return 'write valid JSON in single quotes, with its keys and strings in double quotes: \'{"key": "value"}\''
+        case "import":
+            return "write module and object, separated by dots"
+    return "write the number alone, in digits: no unit, and no fraction if a whole number is required"
+
+
+def _values(settings: Settings) -> Iterator[tuple[Option, OptionValue]]:
+    """The options that exist and may be set; airflow_config reports the others."""
+    for section, options in settings.config.items():
+        for option, value in options.items():
+            if lookup.exists(section, option) and refusals.refusal(section, option) is None:
+                yield (section, option), value

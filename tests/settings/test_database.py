@@ -1,0 +1,60 @@
+"""The budget of database connections."""
+
+from __future__ import annotations
+
+import pytest
+
+from settings.sections.database import budget
+from tests.stack_file import changed, content, faults_of, load, the_fault
+
+
+def test_the_budget_of_the_prod_stack_adds_up():
+    settings = load(content())
+    # Two masters and one more during a refresh: 4 services x (5 + 10), the api-server's async engine, 8 result readers,
+    # scaling, and the search for lost tasks.
+    masters = 3 * (4 * 15 + 15 + 8 + 2)
+    # Those that leave finish their tasks beside those that have come.
+    workers = 2 * (8 * (16 + 1) + 4 * (4 + 1))
+    assert budget(settings).total == masters + workers + 25
+    assert budget(settings).total <= settings.database.max_connections
+
+
+def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_would():
+    fault = the_fault({"airflow:workerPools.default.maxSize": 40})
+    assert fault.key == "airflow:database.instanceClass"
+    assert fault.given == '"db.m7g.large", which holds 809 connections'
+    assert fault.allowed == (
+        "a class for 1,680 connections (2 masters and one more during a replacement: 255, workers, old and new, while "
+        "all of them are replaced: 1,400, reserve: 25)"
+    )
+    assert fault.remedy.startswith("use db.m7g.2xlarge; or lower maxSize")
+
+
+def test_a_single_master_is_shown_in_the_singular():
+    fault = the_fault({"airflow:masters.count": 1, "airflow:workerPools.default.maxSize": 45})
+    assert "(1 master and one more during a replacement: 170, " in fault.allowed
+
+
+def test_past_the_largest_class_the_cluster_has_to_shrink():
+    changes = {
+        "airflow:workerPools.default.maxSize": 1000,
+        "airflow:workerPools.default.instanceTypes": ["m7i.4xlarge"],
+    }
+    faults = [fault for fault in faults_of(changes) if fault.key == "airflow:database.instanceClass"]
+    assert faults[0].remedy.startswith("use a class with more memory, if there is one")
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value", "more"),
+    [
+        # Three masters with four processes each, five more connections in each pool.
+        ("database", "sql_alchemy_pool_size", 10, 3 * 4 * 5),
+        ("database", "sql_alchemy_max_overflow", "20", 3 * 4 * 10),
+        # Each api-server process has both pools of its own.
+        ("api", "workers", 3, 3 * 2 * 30),
+    ],
+)
+def test_options_that_size_the_pools_count(section: str, option: str, value: int | str, more: int):
+    without = budget(load(content())).total
+    with_option = budget(load(changed({f"airflow:config.{section}.{option}": value}))).total
+    assert with_option == without + more

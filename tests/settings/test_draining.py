@@ -1,0 +1,40 @@
+"""The pace at which a leaving worker says that it is still at work, and how many there can be."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from aws_catalog import limits
+from components.launch_template import MAX_HEALTHY_PERCENT
+from settings.draining import GENERATIONS, heartbeat_seconds, most_instances
+from tests.node.programs import load
+
+LONGEST_WAIT = limits.HOOK_HOURS * 3600
+
+
+@pytest.mark.parametrize("hours", range(1, limits.HOOK_HOURS))
+def test_the_hook_outlasts_every_drain_limit_that_the_settings_take(hours: int):
+    heartbeat = heartbeat_seconds(hours * 3600)
+    held = heartbeat * limits.HOOK_HEARTBEATS
+    assert hours * 3600 + 15 * 60 <= held <= LONGEST_WAIT, "there is time for what comes after the last task"
+    assert limits.HOOK_HEARTBEAT_SECONDS[0] <= heartbeat <= limits.HOOK_HEARTBEAT_SECONDS[1]
+
+
+def test_a_short_drain_is_not_lost_to_a_short_fault():
+    assert heartbeat_seconds(3600) == 300
+
+
+def test_a_longer_heartbeat_is_in_whole_minutes():
+    assert [heartbeat_seconds(hours * 3600) for hours in (12, 24, 36)] == [480, 960, 1380]
+
+
+def test_a_third_generation_of_workers_waits_for_the_same_limit_that_connections_and_addresses_are_calculated_for():
+    assert load("await-admission").GENERATIONS == GENERATIONS
+
+
+def test_a_pool_has_addresses_for_the_workers_that_a_third_refresh_launches_before_they_wait():
+    for size in (1, 8, 10, 11, 200):
+        ahead = math.ceil(size * MAX_HEALTHY_PERCENT / 100) - size
+        assert most_instances(size) == GENERATIONS * size + ahead

@@ -1,0 +1,164 @@
+"""What of the settings lands on a node."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import runpy
+from typing import Any
+
+import pytest
+
+from engine.program import deploy
+from node.user_data import user_data
+from settings.errors import SettingsError
+from tests.stack_file import ROOT, changed, content, faults_of, load, the_fault
+
+
+def noise(digests: int) -> str:
+    """Text that gzip can only halve: 64 characters for each digest."""
+    return "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(digests))
+
+
+TOO_MUCH = {"airflow:config": {"core": {"parallelism": 64}, "api": {"access_control_allow_origins": noise(600)}}}
+
+
+def test_a_worker_knows_its_own_pool_and_queues():
+    told = load(content()).node_environment("heavy").variables()
+    assert told["NODE_POOL"] == "heavy"
+    assert told["NODE_QUEUES"] == "heavy"
+    assert told["NODE_GROUP"] == "airflow-prod-pool-heavy"
+    assert told["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "4"
+
+
+def test_a_worker_knows_how_its_pool_lets_it_leave():
+    told = load(content()).node_environment("heavy").variables()
+    assert told["NODE_CONCURRENCY"] == "4"
+    assert told["NODE_IDLE_SECONDS"] == "60"
+    assert told["NODE_DRAIN_LIMIT_SECONDS"] == "86400"
+    assert told["NODE_HEARTBEAT_SECONDS"] == "960"
+    assert (told["NODE_LAUNCHING_HOOK"], told["NODE_TERMINATING_HOOK"]) == ("role-is-ready", "worker-is-drained")
+    assert "NODE_POOLS" not in told, "a change of another pool would replace this one's workers"
+    assert load(content()).node_environment("heavy").pools == ()
+
+
+def test_a_master_knows_its_group_and_how_to_scale_every_pool():
+    told = load(content()).node_environment().variables()
+    assert told["NODE_GROUP"] == "airflow-prod-masters"
+    assert told["NODE_LAUNCHING_HOOK"] == "role-is-ready"
+    assert not {"NODE_POOL", "NODE_TERMINATING_HOOK"} & told.keys()
+    assert json.loads(told["NODE_POOLS"]) == {
+        "default": {
+            "group": "airflow-prod-pool-default",
+            "queues": ["default"],
+            "concurrency": 16,
+            "idleSeconds": 60,
+            "bootLeadSeconds": 180,
+            "workersAhead": 8,
+        },
+        "heavy": {
+            "group": "airflow-prod-pool-heavy",
+            "queues": ["heavy"],
+            "concurrency": 4,
+            "idleSeconds": 60,
+            "bootLeadSeconds": 180,
+            "workersAhead": 4,
+        },
+    }
+
+
+def test_the_order_of_the_pools_in_the_stack_file_replaces_no_node():
+    config = content()
+    config["airflow:workerPools"] = dict(reversed(config["airflow:workerPools"].items()))
+    assert user_data(load(config).node_environment()) == user_data(load(content()).node_environment())
+
+
+NEW_POOL = {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "changed_workers"),
+    [
+        ({"airflow:workerPools.gpu": NEW_POOL}, set()),
+        ({"airflow:workerPools.heavy.minSize": 1}, set()),
+        ({"airflow:workerPools.heavy.maxSize": 5}, set()),
+        ({"airflow:workerPools.heavy.workersAhead": 0}, set()),
+        ({"airflow:workerPools.heavy.bootLeadSeconds": 60}, set()),
+        ({"airflow:workerPools.heavy.spotPercent": 50}, set()),
+        ({"airflow:workerPools.heavy.concurrency": 5}, {"heavy"}),
+        ({"airflow:workerPools.heavy.idleSeconds": 61}, {"heavy"}),
+        ({"airflow:workerPools.heavy.drainLimitHours": 25}, {"heavy"}),
+        ({"airflow:workerPools.heavy.queues": ["heavy", "more"]}, {"heavy"}),
+    ],
+)
+def test_a_change_of_a_pool_replaces_only_its_own_workers(change: dict[str, Any], changed_workers: set[str]):
+    before, after = load(content()), load(changed(change))
+    pools = [
+        pool
+        for pool in before.worker_pools
+        if user_data(before.node_environment(pool)) != user_data(after.node_environment(pool))
+    ]
+    assert set(pools) == changed_workers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"airflow:database.instanceClass": "db.m7g.xlarge"},
+        {"airflow:broker.nodeType": "cache.m7g.xlarge"},
+        {"airflow:retention.taskLogsDays": 30},
+        {"aws:defaultTags.tags.Owner": "data"},
+    ],
+)
+def test_a_change_elsewhere_leaves_the_nodes_alone(change: dict[str, Any]):
+    before, after = load(content()), load(changed(change))
+    for pool in (None, "default"):
+        assert user_data(before.node_environment(pool)) == user_data(after.node_environment(pool))
+
+
+def test_the_masters_environment_includes_a_new_pool():
+    before, after = load(content()), load(changed({"airflow:workerPools.gpu": NEW_POOL}))
+    assert user_data(before.node_environment()) != user_data(after.node_environment())
+
+
+def test_the_buckets_in_a_nodes_environment_are_those_that_are_created():
+    _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=content())
+    made = {bucket.inputs["bucket"] for bucket in recording.of_type("aws:s3/bucket:Bucket")}
+    told = load(content()).node_environment()
+    assert {told.task_logs_bucket, told.dags_bucket, told.artifacts_bucket} < made
+
+
+def test_more_options_than_user_data_holds_are_a_fault_among_the_others():
+    masters, too_much = faults_of({**TOO_MUCH, "airflow:masters.rootVolumeGib": 8})
+    assert masters.key == "airflow:masters.rootVolumeGib"
+    assert too_much.key == "airflow:config"
+    assert re.search(r"the user data of the masters is \d\d,\d{3} bytes", too_much.given)
+    assert "EC2 allows 16,384 bytes" in too_much.allowed
+    assert too_much.remedy.startswith(
+        "shorten the longest: airflow:config.api.access_control_allow_origins (38,400 characters), "
+    )
+
+
+def test_more_options_than_user_data_holds_stop_the_program_before_its_first_resource():
+    def refused() -> SettingsError:
+        with pytest.raises(SettingsError) as refusal:
+            runpy.run_path(str(ROOT / "__main__.py"))
+        return refusal.value
+
+    error, recording = deploy(refused, config=changed(TOO_MUCH))
+    assert [fault.key for fault in error.faults] == ["airflow:config"]
+    assert recording.resources == [], "what is registered by then is already being created"
+
+
+def test_more_queues_than_user_data_holds_are_the_pools_fault():
+    text = noise(600)
+    queues = ["heavy", *(text[start : start + 200] for start in range(0, len(text), 200))]
+    fault = the_fault({"airflow:workerPools.heavy.queues": queues})
+    assert fault.key == "airflow:workerPools.heavy.queues"
+    assert "the user data of the masters is" in fault.given, "they are told of every pool"
+
+
+def test_an_option_that_does_not_exist_does_not_count():
+    fault = the_fault({"airflow:config": {"core": {"parallellism": noise(600)}}})
+    assert fault.remedy == "did you mean core.parallelism?", "removing it mends both"

@@ -1,0 +1,37 @@
+"""The reference page of the settings is made from them."""
+
+from __future__ import annotations
+
+from docs import settings_reference
+from settings import Settings, schema
+from settings.rules import RULES
+from tests.stack_file import ROOT
+
+
+def test_the_page_is_current():
+    written = (ROOT / "docs/settings.md").read_text()
+    assert written == settings_reference.page(), "`make docs` writes it anew"
+
+
+def test_every_key_has_a_meaning():
+    sections = [Settings]
+    for section in sections:
+        for key, (_, field) in schema.fields_by_key(section).items():
+            nested = schema.section_of(field.annotation)
+            if nested:
+                assert nested.__doc__, f"{nested.__name__} needs a docstring: it opens the section's page"
+                sections.append(nested)
+            else:
+                assert field.description, f"{section.__name__}.{key} needs a docstring: it is the key's entry"
+
+
+def test_every_rule_is_told():
+    assert all(rule.__doc__ for rule in RULES)
+
+
+def test_keys_of_every_depth_are_on_the_page():
+    page = settings_reference.page()
+    for heading in ("## `airflow:cluster`", "## `airflow:workerPools.<name>`", "### `airflow:network.existing`"):
+        assert f"\n{heading}\n" in page
+    for key in ("`aws:defaultTags.tags`", "`maxAllocatedStorageGib`", "`privateSubnetIds`"):
+        assert f"\n| {key} |" in page
