@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from engine.recording import Recording, Resource
+from engine.recording import Recording
 from lab.progress import LabError
 
 VPC = "aws:ec2/vpc:Vpc"
 SUBNET = "aws:ec2/subnet:Subnet"
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
-DATABASE = "aws:rds/instance:Instance"
-DATABASE_SUBNETS = "aws:rds/subnetGroup:SubnetGroup"
-BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
-BROKER_SUBNETS = "aws:elasticache/subnetGroup:SubnetGroup"
 
-# Servers sit this far below the end of their subnet; moto gives nodes the first free addresses from the beginning.
-DATABASE_PLACE, BROKER_PLACE, LOAD_BALANCER_PLACE = 10, 11, 12
-AWS_PLACE = 10
+# Servers are this far below the end of their subnet or of the VPC; moto gives nodes the first free addresses.
+LOAD_BALANCER_PLACE, AWS_PLACE = 12, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +32,11 @@ class Subnet:
 
 @dataclass(frozen=True, kw_only=True)
 class AddressPlan:
-    """Addresses of the lab's parts.
+    """The VPC of the lab, and the addresses that several parts of the lab need.
 
     Attributes:
         resolver: the name server of the VPC, AWS's fixed third address.
-        aws: where all names under amazonaws.com lead to.
+        aws: of all names under amazonaws.com that are no server's own.
         load_balancers: by ARN.
     """
 
@@ -49,18 +44,16 @@ class AddressPlan:
     subnets: Mapping[str, Subnet]
     resolver: IPv4Address
     aws: IPv4Address
-    database: IPv4Address
-    broker: IPv4Address
     load_balancers: Mapping[str, IPv4Address]
 
     def subnet_of(self, address: IPv4Address) -> Subnet:
         """The subnet an address lies in."""
         return next(subnet for subnet in self.subnets.values() if address in subnet.cidr)
 
-    @property
-    def servers(self) -> tuple[IPv4Address, ...]:
-        """The addresses the lab's own servers listen on."""
-        return (self.resolver, self.aws, self.database, self.broker, *self.load_balancers.values())
+    def first_subnet(self, recording: Recording, type_: str, name: str) -> Subnet:
+        """The first subnet of the subnet group of this type and name."""
+        [group] = [group for group in recording.of_type(type_) if group.outputs["name"] == name]
+        return self.subnets[group.inputs["subnetIds"][0]]
 
 
 def plan_addresses(recording: Recording) -> AddressPlan:
@@ -86,16 +79,5 @@ def plan_addresses(recording: Recording) -> AddressPlan:
         subnets=subnets,
         resolver=vpc[2],
         aws=vpc[-AWS_PLACE],
-        database=subnets[_first_subnet(recording, DATABASE, "dbSubnetGroupName", DATABASE_SUBNETS)].cidr[
-            -DATABASE_PLACE
-        ],
-        broker=subnets[_first_subnet(recording, BROKER, "subnetGroupName", BROKER_SUBNETS)].cidr[-BROKER_PLACE],
         load_balancers=balancers,
     )
-
-
-def _first_subnet(recording: Recording, type_: str, key: str, group_type: str) -> str:
-    """The first subnet of the subnet group that the resource names."""
-    user: Resource = recording.only(type_)
-    group = next(group for group in recording.of_type(group_type) if group.outputs["name"] == user.inputs[key])
-    return group.inputs["subnetIds"][0]

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from ipaddress import IPv4Address
 
 from lab.boot_times import Boot, ask_for_progress, read_steps
-from lab.load_balancer import Targets
 from lab.node import Node
 from lab.progress import say
+from lab.target_groups import TargetGroups
 
 # A question costs the node a process or two; it has better things to do during its boot.
 SECONDS_BETWEEN_QUESTIONS = 4.0
@@ -19,8 +19,8 @@ SECONDS_BETWEEN_QUESTIONS = 4.0
 class BootWatch:
     """Tells how far nodes are, and notes when each does its work."""
 
-    def __init__(self, targets: Targets) -> None:
-        self._targets = targets
+    def __init__(self, target_groups: TargetGroups) -> None:
+        self._target_groups = target_groups
         self._boots: dict[str, Boot] = {}
         self._steps: dict[str, str] = {}
         self._next_question: dict[str, float] = {}
@@ -33,7 +33,7 @@ class BootWatch:
         """Look at a node that is not ready yet."""
         if node.instance.id in self._boots:
             return
-        if behind_load_balancer and passes_checks(self._targets, node.instance.address):
+        if behind_load_balancer and passes_checks(self._target_groups, node.instance.address):
             self._note_ready(node, time.monotonic() - node.powered_on)
             return
         if time.monotonic() < self._next_question.get(node.name, node.powered_on + SECONDS_BETWEEN_QUESTIONS):
@@ -62,6 +62,6 @@ class BootWatch:
         say(f"{node.name}: ready {ready:.1f} s after power-on")
 
 
-def passes_checks(targets: Targets, address: IPv4Address) -> bool:
+def passes_checks(target_groups: TargetGroups, address: IPv4Address) -> bool:
     """Whether the load balancer finds the target at this address healthy."""
-    return any(target.healthy and target.address == address for target in targets.listing())
+    return any(target.healthy and target.address == address for target in target_groups.listing())

@@ -39,7 +39,6 @@ from lab.description import Description
 from lab.groups import Groups, Surroundings
 from lab.infrastructure import Infrastructure
 from lab.node import Node
-from lab.outages import BrokerSwitch, DatabaseSwitch
 from lab.progress import LabError, say, step
 from lab.stack import record
 from lab.terminations import Termination
@@ -122,8 +121,8 @@ class Cluster:
         self.url: str = self.recording.exports["url"]
         balancer = self.infrastructure.plan.load_balancers
         hosts_file.add(urlsplit(self.url).hostname or "", next(iter(balancer.values())))
-        self.broker = BrokerSwitch(self.infrastructure.root, self.infrastructure.broker)
-        self.database = DatabaseSwitch(self.infrastructure.root)
+        self.broker = self.infrastructure.valkey
+        self.database = self.infrastructure.postgresql
         self._describe([], {})
         groups = self.groups = Groups(self._surroundings(), on_change=self._describe)
         groups.start()
@@ -193,7 +192,7 @@ class Cluster:
 
     def psql(self, query: str, *, database: str = "airflow") -> list[tuple[Any, ...]]:
         """The rows of a query, as the database's admin; empty for a statement that returns no rows."""
-        place = self.infrastructure.database
+        place = self.infrastructure.postgresql.database
         with psycopg.connect(
             host=place.name,
             hostaddr=str(place.address),
@@ -304,8 +303,8 @@ class Cluster:
             plan=parts.plan,
             fleet=self._fleet,
             packet_filter=parts.packet_filter,
-            targets=parts.targets,
-            metadata=parts.metadata,
+            target_groups=parts.haproxy.target_groups,
+            metadata=parts.metadata_service.directory,
             security_groups=security_groups.groups_of_nodes(self.recording),
             memory={group: share.limit for group, share in self.budget.shares.items()},
         )

@@ -17,12 +17,12 @@ from lab.aws.lifecycle import IN_SERVICE, PENDING, target_of
 from lab.boot_times import Boot
 from lab.boot_watch import BootWatch, passes_checks
 from lab.instance import Instance, Notices
-from lab.load_balancer import Targets
 from lab.metadata_files import MetadataFiles
 from lab.namespace import Namespace
 from lab.node import Node, NodeStorage
 from lab.progress import LabError, say
 from lab.security_groups import PacketFilter
+from lab.target_groups import TargetGroups
 from lab.terminations import Termination, termination_of
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -43,7 +43,7 @@ class Surroundings:
     plan: AddressPlan
     fleet: Fleet
     packet_filter: PacketFilter
-    targets: Targets
+    target_groups: TargetGroups
     metadata: Path
     security_groups: Mapping[str, Sequence[str]]
     memory: Mapping[str, int]
@@ -70,7 +70,7 @@ class Groups:
         self._births: dict[str, int] = {}
         self._announced: object = None
         self._metadata = MetadataFiles(surroundings.metadata, surroundings.fleet, surroundings.plan)
-        self._boots = BootWatch(surroundings.targets)
+        self._boots = BootWatch(surroundings.target_groups)
         self._closing = threading.Event()
         self._stopping = ThreadPoolExecutor(max_workers=8, thread_name_prefix="stop-node")
         self._threads = [
@@ -191,7 +191,7 @@ class Groups:
         if group.grace is None:
             return False
         age = time.monotonic() - self._in_service[node.instance.id]
-        return age > group.grace.total_seconds() and not passes_checks(self._lab.targets, node.instance.address)
+        return age > group.grace.total_seconds() and not passes_checks(self._lab.target_groups, node.instance.address)
 
     def _lose(self, node: Node, cause: str) -> None:
         """The node is off while its instance is there: EC2 ends the instance, whatever hook waits for it."""
@@ -232,7 +232,7 @@ class Groups:
         leaving = list(self._leaving)
         if (states, leaving) == self._announced:
             return
-        self._lab.targets.set_members(
+        self._lab.target_groups.set_members(
             [
                 node.instance.address
                 for node in nodes

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from lab.addresses import AddressPlan
-from lab.imds import USER_DATA
+from lab.servers.metadata_service import USER_DATA
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -56,12 +56,11 @@ def connect_to_host(namespace: Namespace, vpc: IPv4Network) -> None:
     )
 
 
-def make_router(namespace: Namespace, plan: AddressPlan) -> None:
+def make_router(namespace: Namespace, plan: AddressPlan, servers: Iterable[IPv4Address]) -> None:
     """Make the bridge with the routers' and servers' addresses; nodes reach each other through it, never directly."""
     addresses = [
         *(f"{subnet.router}/{subnet.cidr.prefixlen}" for subnet in plan.subnets.values()),
-        *(f"{server}/32" for server in plan.servers),
-        f"{METADATA_ADDRESS}/32",
+        *(f"{server}/32" for server in servers),
     ]
     _ip(namespace, f"link add {BRIDGE} address {ROUTER_MAC} type bridge\nlink set {BRIDGE} up")
     _ip(namespace, "\n".join(f"address add {address} dev {BRIDGE}" for address in addresses))
@@ -99,51 +98,6 @@ def unplug(namespace: Namespace, *, port: str, netns: str) -> None:
 def set_cable(namespace: Namespace, *, port: str, connected: bool) -> None:
     """Pull a node's cable, or put it back."""
     _ip(namespace, f"link set {port} {'up' if connected else 'down'}")
-
-
-def name_server_command(plan: AddressPlan, names: Mapping[str, IPv4Address], *, region: str, hosts: Path) -> list[str]:
-    """dnsmasq's command line: the VPC's DHCP, and its names.
-
-    `names` are the names with one address; all others under amazonaws.com lead to the lab's AWS, so that nothing of
-    the lab ever calls the real one. `hosts` holds a file for each node.
-    """
-    zone = f"{region}.compute.internal"
-    return [
-        *("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--user=root", "--pid-file="),
-        *("--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--domain-needed", "--no-ping", "--log-queries=extra"),
-        *(f"--interface={BRIDGE}", "--except-interface=lo", "--bind-interfaces"),
-        *(f"--server={server}" for server in _upstream_name_servers()),
-        # local: asked for a name's IPv6 address, the answer is "none" and not the real AWS's.
-        *("--local=/internal/", "--local=/amazonaws.com/", f"--address=/amazonaws.com/{plan.aws}"),
-        *(f"--address=/{name}/{address}" for name, address in names.items()),
-        # cloud-init probes these to find out whether a resolver invents answers.
-        *("--local=/invalid/", "--local=/does-not-exist.example.com/", "--local=/instance-data/"),
-        f"--synth-domain={zone},{plan.vpc},ip-",
-        *("--dhcp-authoritative", f"--dhcp-hostsdir={hosts}", f"--dhcp-leasefile={hosts.parent}/leases"),
-        f"--dhcp-option=option:domain-name,{zone}",
-        f"--dhcp-option=option:dns-server,{plan.resolver}",
-        *_dhcp_ranges(plan),
-    ]
-
-
-def _dhcp_ranges(plan: AddressPlan) -> Iterator[str]:
-    for number, subnet in enumerate(plan.subnets.values()):
-        yield f"--dhcp-range=set:s{number},{subnet.router},static,{subnet.cidr.netmask},1h"
-        yield f"--dhcp-option=tag:s{number},option:router,{subnet.router}"
-
-
-def _upstream_name_servers() -> list[str]:
-    """This machine's name servers, but for those on the loopback interface, which are out of the lab's reach."""
-    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
-        if file.exists():
-            words = [line.split() for line in file.read_text().splitlines() if line.startswith("nameserver")]
-            servers = [word[1] for word in words if not word[1].startswith("127.") and ":" not in word[1]]
-            if servers:
-                return servers
-    raise LabError(
-        "This machine's name server listens on the loopback interface, where nodes cannot ask it. "
-        "Name one with an IPv4 address of its own in /etc/resolv.conf."
-    )
 
 
 def _masquerade(vpc: IPv4Network) -> str:

@@ -1,14 +1,15 @@
-"""The program's security groups as the router's packet filter: a row that is missing there is missing here."""
+"""The program's security groups as the router's packet filter: what no rule of theirs allows is dropped here too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 
 from engine.recording import Recording, Resource
-from lab.addresses import BROKER, DATABASE, LOAD_BALANCER, AddressPlan
+from lab.addresses import AddressPlan
 from lab.namespace import Namespace
 from lab.network import HOST_END, METADATA_ADDRESS
+from lab.servers.server import Endpoint
 
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -16,7 +17,7 @@ EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 AUTOSCALING_GROUP = "aws:autoscaling/group:Group"
 TABLE = "security_groups"
-WEARERS = "wearers"
+MEMBERS = "members"
 """The set of all addresses that have a security group. The others, such as AWS's public endpoints, have no rules."""
 
 
@@ -26,13 +27,13 @@ def ruleset(recording: Recording, plan: AddressPlan) -> str:
     A new connection needs a rule of its source's groups and one of its target's.
     """
     groups = [_set_name(group.id) for group in recording.of_type(GROUP)]
-    # What AWS lets every instance do, whatever its groups say.
+    # AWS lets every instance do this, whatever its groups allow.
     always = f"ip daddr {{ {plan.resolver}, {METADATA_ADDRESS} }} return"
-    host = f"ip saddr {HOST_END} return"  # the person and the tests on this machine
+    host = f"ip saddr {HOST_END} return"  # the operator and the tests on this machine
     return "\n".join(
         [
             f"table inet {TABLE} {{",
-            *(f"  set {name} {{ type ipv4_addr; }}" for name in [WEARERS, *groups]),
+            *(f"  set {name} {{ type ipv4_addr; }}" for name in [MEMBERS, *groups]),
             *(
                 "  chain out {",
                 f"    {always}",
@@ -43,9 +44,9 @@ def ruleset(recording: Recording, plan: AddressPlan) -> str:
             *("  chain in {", f"    {host}", *_rules(recording, INGRESS, "daddr", "saddr"), "    counter drop", "  }"),
             "  chain decide {",
             "    ct state established,related accept",
-            "    udp dport { 67, 68 } accept",  # DHCP passes by security groups
-            f"    ip saddr @{WEARERS} jump out",
-            f"    ip daddr @{WEARERS} jump in",
+            "    udp dport { 67, 68 } accept",  # security groups do not filter DHCP
+            f"    ip saddr @{MEMBERS} jump out",
+            f"    ip daddr @{MEMBERS} jump in",
             "  }",
             *(
                 f"  chain {hook} {{ type filter hook {hook} priority filter; jump decide; }}"
@@ -56,25 +57,10 @@ def ruleset(recording: Recording, plan: AddressPlan) -> str:
     )
 
 
-def servers(recording: Recording, plan: AddressPlan) -> dict[str, list[IPv4Address]]:
-    """The addresses of the database, the broker and the load balancers, by security group."""
-    members: dict[str, list[IPv4Address]] = {}
-    worn: list[tuple[Sequence[str], IPv4Address]] = [
-        (recording.only(DATABASE).inputs["vpcSecurityGroupIds"], plan.database),
-        (recording.only(BROKER).inputs["securityGroupIds"], plan.broker),
-    ]
-    for balancer in recording.of_type(LOAD_BALANCER):
-        worn.append((balancer.inputs["securityGroups"], plan.load_balancers[balancer.outputs["arn"]]))
-    for groups, address in worn:
-        for group in groups:
-            members.setdefault(group, []).append(address)
-    return members
-
-
 def groups_of_nodes(recording: Recording) -> dict[str, list[str]]:
-    """The security groups that the nodes of each autoscaling group wear, by the group's name."""
+    """The ids of the security groups of each autoscaling group's nodes, by the autoscaling group's name."""
     templates = {template.id: template for template in recording.of_type(TEMPLATE)}
-    worn = {}
+    found = {}
     for group in recording.of_type(AUTOSCALING_GROUP):
         mixed = group.inputs.get("mixedInstancesPolicy")
         template_id = (
@@ -83,29 +69,34 @@ def groups_of_nodes(recording: Recording) -> dict[str, list[str]]:
             else group.inputs["launchTemplate"]["id"]
         )
         interfaces = templates[template_id].inputs["networkInterfaces"]
-        worn[group.outputs["name"]] = [name for interface in interfaces for name in interface["securityGroups"]]
-    return worn
+        found[group.outputs["name"]] = [name for interface in interfaces for name in interface["securityGroups"]]
+    return found
 
 
 class PacketFilter:
     """The packet filter of the running lab."""
 
-    def __init__(self, namespace: Namespace, recording: Recording, plan: AddressPlan) -> None:
+    def __init__(
+        self, namespace: Namespace, recording: Recording, plan: AddressPlan, servers: Iterable[Endpoint]
+    ) -> None:
         self._namespace = namespace
-        self._servers = servers(recording, plan)
+        self._servers: dict[str, list[IPv4Address]] = {}
+        for endpoint in servers:
+            for group in endpoint.security_groups:
+                self._servers.setdefault(group, []).append(endpoint.address)
         self._groups = [group.id for group in recording.of_type(GROUP)]
         namespace.run("nft", "-f", "-", text=ruleset(recording, plan))
         self.set_nodes({})
 
     def set_nodes(self, nodes: Mapping[str, Sequence[IPv4Address]]) -> None:
-        """Let each security group be worn by its servers and by these nodes."""
+        """Let each security group consist of its servers and of these nodes, given by the group's id."""
         lines = []
-        everybody: set[IPv4Address] = set()
+        everything: set[IPv4Address] = set()
         for group in self._groups:
             members = {*self._servers.get(group, ()), *nodes.get(group, ())}
-            everybody |= members
+            everything |= members
             lines += _refill(_set_name(group), members)
-        self._namespace.run("nft", "-f", "-", text="\n".join([*lines, *_refill(WEARERS, everybody)]))
+        self._namespace.run("nft", "-f", "-", text="\n".join([*lines, *_refill(MEMBERS, everything)]))
 
 
 def _rules(recording: Recording, type_: str, own: str, other: str) -> Iterator[str]:

@@ -47,15 +47,13 @@ def name_of_secret(arn: str) -> str:
     return arn.partition(":secret:")[2][:-7]
 
 
-def fill(
-    recording: Recording, client: Client, *, database_admin: Mapping[str, str], maximums: Mapping[str, int]
-) -> AccessKey:
-    """Make everything the nodes meet, and return the operator's key.
+def fill(recording: Recording, client: Client, *, secrets: Mapping[str, str], maximums: Mapping[str, int]) -> AccessKey:
+    """Make every resource that nodes use, and return the operator's key.
 
-    `database_admin` becomes the value of the secret that RDS manages, `maximums` the largest sizes of the groups.
+    `secrets` are the values that AWS itself stores, by ARN; `maximums` are the largest sizes of the groups, by name.
     """
     key = _operator(client("iam"))
-    _secrets(recording, client("secretsmanager"), database_admin)
+    _secrets(recording, client("secretsmanager"), secrets)
     _buckets(recording, client("s3"))
     _roles(recording, client("iam"))
     ids = _network(recording, client("ec2"))
@@ -76,14 +74,14 @@ def _operator(iam: Any) -> AccessKey:
     return AccessKey(id=key["AccessKeyId"], secret=key["SecretAccessKey"])
 
 
-def _secrets(recording: Recording, secrets: Any, database_admin: Mapping[str, str]) -> None:
+def _secrets(recording: Recording, secretsmanager: Any, given: Mapping[str, str]) -> None:
     values = {
         version.inputs["secretId"]: version.inputs["secretString"]
         for version in recording.of_type("aws:secretsmanager/secretVersion:SecretVersion")
     }
-    values |= {secret["secretArn"]: json.dumps(dict(database_admin)) for secret in managed_secrets(recording)}
+    values |= given
     for name, arn in secret_arns(recording).items():
-        secrets.create_secret(Name=name, **({"SecretString": values[arn]} if arn in values else {}))
+        secretsmanager.create_secret(Name=name, **({"SecretString": values[arn]} if arn in values else {}))
 
 
 def _buckets(recording: Recording, s3: Any) -> None:

@@ -33,12 +33,7 @@ from werkzeug.serving import run_simple
 
 from lab.aws import autoscaling
 from lab.aws.policy import Document, Request, is_allowed
-
-ADDRESS, PORT = "127.0.0.1", 5000
-"""On the loopback interface of the lab's network: nodes come in through the TLS front and cannot pass it by."""
-
-TLS_VERSION_HEADER = "X-Lab-Tls-Version"
-"""Set by the TLS front on every request, whatever the client sent."""
+from lab.servers.moto import ADDRESS, TLS_VERSION_HEADER
 
 # Operations that are allowed by a permission of another name.
 S3_PERMISSIONS = {"HeadBucket": "ListBucket"}

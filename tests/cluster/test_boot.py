@@ -23,7 +23,8 @@ duplicate key in Airflow 3.3; systemd starts it again."""
 def test_both_masters_pass_the_load_balancers_check(cluster: Cluster) -> None:
     masters = {node.instance.address for node in cluster.nodes(role="master")}
     assert len(masters) == 2
-    assert {target.address for target in cluster.infrastructure.targets.listing() if target.healthy} == masters
+    targets = cluster.infrastructure.haproxy.target_groups.listing()
+    assert {target.address for target in targets if target.healthy} == masters
 
 
 def test_two_masters_come_up_on_an_empty_database_without_a_failed_unit(cluster: Cluster) -> None:

@@ -31,7 +31,7 @@ def _secrets(cluster: Cluster) -> Iterator[str]:
             continue
         value = version.inputs["secretString"]
         yield _tail(urlsplit(value).password or value if "://" in value else value)
-    yield _tail(cluster.infrastructure.database.admin_password)
+    yield _tail(cluster.infrastructure.postgresql.database.admin_password)
 
 
 def _tail(value: str) -> str:
@@ -110,7 +110,7 @@ def test_no_secret_stands_in(cluster: Cluster, needle: re.Pattern[bytes], look: 
 
 def test_the_database_admins_password_is_gone_once_the_database_is_prepared(cluster: Cluster) -> None:
     for node in cluster.nodes(role="master"):
-        admin = _tail(cluster.infrastructure.database.admin_password)
+        admin = _tail(cluster.infrastructure.postgresql.database.admin_password)
         environments = node.exec("cat /run/airflow/*.env /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'").stdout
         assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in environments, "the look itself must work"
         assert admin not in environments, node.name

@@ -42,7 +42,7 @@ def _all_answer(cluster: Cluster) -> bool:
 
 
 def _all_pass_the_check(cluster: Cluster) -> bool:
-    healthy = {target.address for target in cluster.infrastructure.targets.listing() if target.healthy}
+    healthy = {target.address for target in cluster.infrastructure.haproxy.target_groups.listing() if target.healthy}
     return healthy == {master.instance.address for master in cluster.nodes(role="master")}
 
 

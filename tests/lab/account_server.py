@@ -23,15 +23,16 @@ from engine.recording import Recording
 from lab.aws import account
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
-from lab.aws.moto_server import ADDRESS, TLS_VERSION_HEADER
 from lab.budget import share_out
-from lab.infrastructure import REPOSITORY
 from lab.instance import Instance
+from lab.servers.moto import ADDRESS, TLS_VERSION_HEADER
+from lab.servers.server import REPOSITORY
 
 REGION, ACCOUNT = "eu-west-1", "111122223333"
 MEMORY_MIB = 23 << 10
 """Enough for half of the workers that the prod stack may have."""
-DATABASE_ADMIN = {"username": "admin", "password": "p'\"$x"}
+DATABASE_ADMIN = json.dumps({"username": "admin", "password": "p'\"$x"})
+"""What RDS stores in the secret that it manages."""
 
 
 class Aws:
@@ -105,7 +106,10 @@ def served(recording: Recording, folder: Path) -> Generator[Aws]:
 
 def _filled(aws: Aws, recording: Recording) -> Aws:
     aws.operator = account.fill(
-        recording, aws.client, database_admin=DATABASE_ADMIN, maximums=share_out(recording, MEMORY_MIB).maximums
+        recording,
+        aws.client,
+        secrets={secret["secretArn"]: DATABASE_ADMIN for secret in account.managed_secrets(recording)},
+        maximums=share_out(recording, MEMORY_MIB).maximums,
     )
     connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"), timeout=10)
     connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})

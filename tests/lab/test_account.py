@@ -40,7 +40,7 @@ def test_secrets_have_the_arns_that_the_policies_name(aws: Aws, recording: Recor
 def test_the_admin_secret_that_rds_manages_holds_what_rds_would_write(aws: Aws, recording: Recording):
     [managed] = account.managed_secrets(recording)
     value = aws.of_node("master", "secretsmanager").get_secret_value(SecretId=managed["secretArn"])
-    assert json.loads(value["SecretString"]) == DATABASE_ADMIN
+    assert value["SecretString"] == DATABASE_ADMIN
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from lab.addresses import AddressPlan
 from lab.aws.fleet import Ending, Group
 from lab.groups import Groups, Surroundings
 from lab.instance import Instance, RoleCredentials
-from lab.load_balancer import Target
 from lab.node import Node
+from lab.target_groups import Target
 from lab.terminations import Termination
 
 MASTERS, POOL = "airflow-prod-masters", "airflow-prod-pool-heavy"
@@ -120,7 +120,7 @@ class FakeNode:
 
 
 @dataclass
-class FakeTargets:
+class FakeTargetGroups:
     healthy: Sequence[IPv4Address] = ()
     members: Sequence[IPv4Address] = ()
 
@@ -143,7 +143,7 @@ class Lab:
     """The groups under test, one look at a time."""
 
     def __init__(self, plan: AddressPlan, folder: Path) -> None:
-        self.fleet, self.targets, self.packet_filter = FakeFleet(), FakeTargets(), FakePacketFilter()
+        self.fleet, self.target_groups, self.packet_filter = FakeFleet(), FakeTargetGroups(), FakePacketFilter()
         self.metadata = folder
         parts = SimpleNamespace(
             namespace=None,
@@ -151,7 +151,7 @@ class Lab:
             plan=plan,
             fleet=self.fleet,
             packet_filter=self.packet_filter,
-            targets=self.targets,
+            target_groups=self.target_groups,
             metadata=folder,
             security_groups={MASTERS: ["sg-masters"], POOL: ["sg-workers"]},
             memory={MASTERS: 2560, POOL: 1792},
@@ -183,7 +183,7 @@ def test_every_instance_becomes_a_node_with_a_name_to_type(lab: Lab):
 def test_load_balancer_and_packet_filter_know_who_is_there(lab: Lab):
     master, worker = instance(1), instance(2, POOL)
     lab.look(master, worker)
-    assert lab.targets.members == [master.address], "nothing listens on a worker"
+    assert lab.target_groups.members == [master.address], "nothing listens on a worker"
     assert lab.packet_filter.wearers == {"sg-masters": [master.address], "sg-workers": [worker.address]}
 
 
@@ -204,10 +204,10 @@ def test_the_load_balancers_verdict_counts_after_the_grace_period(lab: Lab, monk
     assert lab.fleet.reported == [], "it has just come into service"
     later = time.monotonic() + 16 * 60
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    lab.targets.healthy = [node.instance.address]
+    lab.target_groups.healthy = [node.instance.address]
     lab.look()
     assert lab.fleet.reported == [], "it serves"
-    lab.targets.healthy = []
+    lab.target_groups.healthy = []
     lab.look()
     assert lab.fleet.reported == [node.instance.id]
 
@@ -252,7 +252,7 @@ def test_a_node_reads_where_its_group_sends_it_and_runs_on_until_the_instance_en
 def test_a_load_balancers_targets_are_in_service(lab: Lab):
     lab.fleet.states = {"i-1": "Pending:Wait", "i-2": "InService", "i-3": "Terminating:Wait"}
     lab.look(instance(1), instance(2), instance(3))
-    assert lab.targets.members == [instance(2).address]
+    assert lab.target_groups.members == [instance(2).address]
 
 
 def test_a_departure_tells_what_auto_scaling_knows(lab: Lab):
@@ -345,7 +345,7 @@ def test_credentials_are_renewed_before_they_end(lab: Lab):
 def test_a_master_is_ready_when_it_passes_the_checks(lab: Lab):
     [node] = lab.look(instance(1))
     assert lab.groups.boots() == []
-    lab.targets.healthy = [node.instance.address]
+    lab.target_groups.healthy = [node.instance.address]
     lab.groups.follow_boots()
     assert [boot.node for boot in lab.groups.boots()] == ["master-1"]
 

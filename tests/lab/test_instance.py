@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from lab.addresses import AddressPlan
-from lab.imds import USER_DATA
 from lab.instance import Instance, Notices, RoleCredentials, metadata
+from lab.servers.metadata_service import USER_DATA
 
 CREDENTIALS = RoleCredentials(
     access_key_id="ASIA1",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lab.infrastructure import LAYER, REPOSITORY
+from lab.infrastructure import LAYER
+from lab.servers.server import REPOSITORY
 
 FILES = sorted(path for path in LAYER.rglob("*") if path.is_file())
 

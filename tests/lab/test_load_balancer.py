@@ -7,8 +7,8 @@ import shlex
 from ipaddress import IPv4Address
 
 from engine.recording import Recording
-from lab.addresses import AddressPlan, plan_addresses
-from lab.load_balancer import LOAD_BALANCER, configuration, names, parse_state
+from lab.addresses import LOAD_BALANCER, AddressPlan, plan_addresses
+from lab.servers.haproxy import configuration, load_balancers
 
 
 def section(text: str, head: str) -> list[str]:
@@ -59,9 +59,10 @@ def test_targets_see_the_load_balancers_address_and_the_clients_in_the_headers(r
 
 
 def test_every_name_of_the_load_balancer_leads_to_it(recording: Recording, plan: AddressPlan):
-    known = names(recording, plan)
-    assert known["airflow-prod.internal"] in plan.load_balancers.values()
-    assert set(known.values()) == set(plan.load_balancers.values())
+    [balancer] = load_balancers(recording, plan)
+    [outputs] = [each.outputs for each in recording.of_type(LOAD_BALANCER)]
+    assert [balancer.address] == list(plan.load_balancers.values())
+    assert set(balancer.names) == {outputs["dnsName"], "airflow-prod.internal"}
 
 
 def test_with_a_domain_plain_http_serves_the_execution_api_and_redirects_the_rest(public: Recording):
@@ -103,19 +104,3 @@ def test_moto_itself_is_out_of_the_nodes_reach(recording: Recording, plan: Addre
     lines = section(configuration(recording, plan), "frontend aws")
     denied = lines.index("http-request deny if { path_beg /moto-api }")
     assert denied < lines.index("default_backend moto")
-
-
-STATE = """1
-# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight
-3 moto 1 moto 127.0.0.1 2 0 1
-5 targets0 1 place1 10.80.0.6 2 4 1
-5 targets0 2 place2 10.80.32.4 0 4 1
-5 targets0 3 place3 0.0.0.0 0 5 1
-"""
-
-
-def test_the_state_of_targets_is_read_from_haproxy():
-    serving, failing, empty = parse_state(STATE)
-    assert (str(serving.address), serving.healthy) == ("10.80.0.6", True)
-    assert (str(failing.address), failing.healthy) == ("10.80.32.4", False)
-    assert (empty.address, empty.healthy) == (None, False)

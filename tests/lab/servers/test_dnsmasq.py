@@ -1,22 +1,19 @@
-"""The names and addresses that nodes are given."""
+"""The VPC's name server and DHCP server: the names and addresses of servers and nodes."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
 
-from lab.addresses import AddressPlan, plan_addresses
-from lab.network import name_server_command
-from lab.progress import LabError
-from tests.stack_variants import recorded
+from lab.addresses import AddressPlan
+from lab.servers.dnsmasq import arguments
 
 
 @pytest.fixture
 def command(plan: AddressPlan) -> list[str]:
     names = {"db.eu-west-1.rds.amazonaws.com": IPv4Address("10.80.27.246")}
-    return name_server_command(plan, names, region="eu-west-1", hosts=Path("/srv/dhcp/hosts"))
+    return arguments(plan, names, region="eu-west-1")
 
 
 def test_no_name_of_aws_ever_leads_to_aws(command: list[str], plan: AddressPlan):
@@ -35,8 +32,3 @@ def test_nodes_are_known_by_the_names_that_ec2_gives(command: list[str], plan: A
 def test_each_subnet_has_its_own_router(command: list[str], plan: AddressPlan):
     routers = {word.rpartition(",")[2] for word in command if "option:router" in word}
     assert routers == {str(subnet.cidr[1]) for subnet in plan.subnets.values()}
-
-
-def test_a_stack_in_an_existing_network_is_told_why_the_lab_cannot_build_it():
-    with pytest.raises(LabError, match=r"airflow:network\.existing"):
-        plan_addresses(recorded("existing-vpc"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.imds import LIFETIME_HEADER, TOKEN_HEADER, USER_DATA, Handler, Tokens, look_up
+from lab.servers.metadata_service import LIFETIME_HEADER, TOKEN_HEADER, USER_DATA, Handler, Tokens, look_up
 
 TREE = {
     "meta-data/instance-id": "i-1",
