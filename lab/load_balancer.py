@@ -16,8 +16,8 @@ LISTENER = "aws:lb/listener:Listener"
 LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
 
-PLACE = "place"
-"""Starts the names of a target group's places; the number follows."""
+PLACE, FALLBACK = "place", "fallback"
+"""Start the two names of each place of a target group, the checked and the unchecked one; the number follows."""
 PLACES = 12
 """Targets that a target group has room for."""
 SECONDS_BETWEEN_CHECKS = 2
@@ -103,6 +103,9 @@ def _target_group(recording: Recording, group: Resource, plan: AddressPlan) -> I
     name = _name_of(recording, group.outputs["arn"])
     yield f"backend {name}"
     yield "  balance roundrobin"
+    # If all targets are unhealthy, all of them get requests, whatever their checks find:
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks
+    yield "  option allbackups"
     yield f"  source {_address_of(recording, group, plan)}"
     yield "  option httpchk"
     headers = f"hdr Host {name} hdr User-Agent ELB-HealthChecker/2.0"
@@ -112,7 +115,9 @@ def _target_group(recording: Recording, group: Resource, plan: AddressPlan) -> I
         f"  default-server check inter {SECONDS_BETWEEN_CHECKS}s rise {check['healthyThreshold']} "
         f"fall {math.ceil(until_unhealthy / SECONDS_BETWEEN_CHECKS)}"
     )
-    yield f"  server-template {PLACE} 1-{PLACES} 0.0.0.0:{group.inputs['port']} disabled"
+    places = f"1-{PLACES} 0.0.0.0:{group.inputs['port']} disabled"
+    yield f"  server-template {PLACE} {places}"
+    yield f"  server-template {FALLBACK} {places} no-check backup"
 
 
 def _address_of(recording: Recording, group: Resource, plan: AddressPlan) -> IPv4Address:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lab.load_balancer import PLACE
+from lab.load_balancer import FALLBACK, PLACE
 
 IN_MAINTENANCE, RUNNING = 1, 2
 """HAProxy's numbers for a place that is out of use, and for one that passes its checks."""
@@ -39,7 +39,8 @@ class TargetGroups:
         """Register these addresses with every target group, and only these; new ones are unhealthy until checked."""
         for target in self.listing():
             if target.address is not None and target.address not in addresses:
-                self._send(f"set server {target.group}/{PLACE}{target.place} state maint")
+                for name in (PLACE, FALLBACK):
+                    self._send(f"set server {target.group}/{name}{target.place} state maint")
         listing = self.listing()
         for group in sorted({target.group for target in listing}):
             places = [target for target in listing if target.group == group]
@@ -50,8 +51,9 @@ class TargetGroups:
                     self._register(group, free.pop(0), address)
 
     def _register(self, group: str, place: int, address: IPv4Address) -> None:
-        self._send(f"set server {group}/{PLACE}{place} addr {address}")
-        self._send(f"set server {group}/{PLACE}{place} state ready")
+        for name in (PLACE, FALLBACK):
+            self._send(f"set server {group}/{name}{place} addr {address}")
+            self._send(f"set server {group}/{name}{place} state ready")
         self._send(f"set server {group}/{PLACE}{place} health down")
 
     def _send(self, command: str) -> str:

@@ -48,6 +48,19 @@ def test_targets_are_checked_as_the_program_asks(recording: Recording, plan: Add
     assert seconds == 60, "a target that AWS would give up after 60 s must not be given up sooner or later here"
 
 
+def test_a_target_group_with_only_unhealthy_targets_sends_requests_to_all_of_them(
+    recording: Recording, plan: AddressPlan
+):
+    """As AWS documents it: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks"""
+    lines = section(configuration(recording, plan), "backend targets0")
+    [checked] = [line.split() for line in lines if line.startswith("server-template place ")]
+    [fallback] = [line.split() for line in lines if line.startswith("server-template fallback ")]
+    assert "backup" in fallback, "it would get requests while another target is healthy"
+    assert "no-check" in fallback, "it would be unhealthy like the others"
+    assert "option allbackups" in lines, "HAProxy would send everything to the first one"
+    assert fallback[2:4] == checked[2:4]
+
+
 def test_targets_see_the_load_balancers_address_and_the_clients_in_the_headers(recording: Recording, plan: AddressPlan):
     [address] = plan.load_balancers.values()
     text = configuration(recording, plan)
