@@ -20,8 +20,11 @@ FIRST_PROGRAMS = frozenset(
         f"{SHARED}/__init__.py",
         f"{SHARED}/aws_request.py",
         f"{SHARED}/boot_step.py",
+        f"{SHARED}/files.py",
         f"{PROGRAMS}/fetch-artifacts",
+        f"{SHARED}/log.py",
         f"{SHARED}/metadata_service.py",
+        f"{SHARED}/retry.py",
         f"{SHARED}/lifecycle_hook.py",
         f"{PROGRAMS}/report-failed-boot",
     }

@@ -14,7 +14,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import module
 
 aws_request = module("airflow_node.aws_request")
-boot_step = module("airflow_node.boot_step")
+retry = module("airflow_node.retry")
 metadata_service = module("airflow_node.metadata_service")
 
 
@@ -50,8 +50,8 @@ def aws_over_http(aws: boto3.Session, aws_server: str, monkeypatch: pytest.Monke
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each wait of a program. No time passes, but its clock advances by them."""
     seconds: list[float] = []
-    monkeypatch.setattr(boot_step, "wait", seconds.append)
-    monkeypatch.setattr(boot_step, "clock", lambda: 1000.0 + sum(seconds))
+    monkeypatch.setattr(retry, "wait", seconds.append)
+    monkeypatch.setattr(retry, "clock", lambda: 1000.0 + sum(seconds))
     return seconds
 
 

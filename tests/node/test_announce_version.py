@@ -53,7 +53,7 @@ def test_a_new_master_tells_its_version_when_the_last_old_one_serves_no_more(
         [instance("i-old", "1", "Terminating:Proceed"), instance("i-new", "2"), instance("i-new2", "2")],
     ]
     before: list[str | None] = []
-    monkeypatch.setattr(announce_version.boot_step, "wait", lambda _: before.append(told()))
+    monkeypatch.setattr(announce_version.retry, "wait", lambda _: before.append(told()))
     group = iter([steps[0], *steps])
     announce_version.announce(BUCKET, "i-new", lambda: next(group))
     assert before == ["3.3.2"] * 4
@@ -66,7 +66,7 @@ def test_a_master_of_an_older_airflow_tells_its_version_at_once(
     """The way back was begun, and may be left before the last newer master has gone."""
     masters_version.write(BUCKET, Version("3.5.0"))
     before: list[str | None] = []
-    monkeypatch.setattr(announce_version.boot_step, "wait", lambda _: before.append(told()))
+    monkeypatch.setattr(announce_version.retry, "wait", lambda _: before.append(told()))
     both = [instance("i-newer", "2"), instance("i-own", "3")]
     group = iter([both, both, [instance("i-own", "3")]])
     announce_version.announce(BUCKET, "i-own", lambda: next(group))

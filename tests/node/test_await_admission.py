@@ -27,7 +27,7 @@ def own_version(monkeypatch: pytest.MonkeyPatch) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
     """A clock that advances while the program waits."""
     now = [0.0]
-    monkeypatch.setattr(await_admission.boot_step, "wait", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(await_admission.retry, "wait", lambda seconds: now.__setitem__(0, now[0] + seconds))
     return lambda: now[0]
 
 

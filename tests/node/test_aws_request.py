@@ -108,8 +108,8 @@ def gateway(answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield server
 
 
-def _get_patiently() -> bytes:
-    return aws_request.patiently(lambda: aws_request.get_object("artifacts", "0a"), what="s3://artifacts/0a")
+def _get_with_retries() -> bytes:
+    return aws_request.with_retries(lambda: aws_request.get_object("artifacts", "0a"), what="s3://artifacts/0a")
 
 
 BROKEN_OFF = [
@@ -125,7 +125,7 @@ def test_an_answer_that_breaks_off_is_a_fault_of_the_network_and_asked_for_again
     answers: list[Answer], half: Answer, waits: list[float], capsys: pytest.CaptureFixture[str]
 ):
     answers[:] = [half, half, half, Answer(200, b"half", {"Content-Length": "4"})]
-    assert _get_patiently() == b"half"
+    assert _get_with_retries() == b"half"
     assert len(waits) == 3
     assert "s3://artifacts/0a: the answer is incomplete: IncompleteRead(" in capsys.readouterr().out
 
@@ -154,7 +154,7 @@ def test_a_refusal_is_waited_out_for_as_long_as_it_may_pass(
 ):
     answers[:] = [Answer(status, XML.format(code).encode())]
     with pytest.raises(aws_request.AwsError, match=code):
-        _get_patiently()
+        _get_with_retries()
     assert seconds[0] <= sum(waits) <= seconds[1]
 
 
@@ -162,7 +162,7 @@ def test_a_fault_of_the_network_is_waited_out_for_ten_minutes(waits: list[float]
     monkeypatch.setattr(metadata_service, "credentials", lambda: KEYS)
     monkeypatch.setattr(aws_request, "endpoint", lambda *_: "http://127.0.0.1:1")
     with pytest.raises(OSError, match="Connection refused"):
-        _get_patiently()
+        _get_with_retries()
     assert sum(waits) == pytest.approx(600)
 
 

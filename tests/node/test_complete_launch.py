@@ -39,7 +39,7 @@ class _Hook:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
     """A clock that goes on while the program waits; half a minute for each second, to be through sooner."""
     now = [0.0]
-    monkeypatch.setattr(complete_launch.boot_step, "wait", lambda seconds: now.__setitem__(0, now[0] + 30 * seconds))
+    monkeypatch.setattr(complete_launch.retry, "wait", lambda seconds: now.__setitem__(0, now[0] + 30 * seconds))
     return lambda: now[0]
 
 

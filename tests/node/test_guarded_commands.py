@@ -20,6 +20,7 @@ from tests.node.programs import module
 guarded_commands = module("guarded_commands")
 database_lock = module("database_lock")
 boot_step = module("airflow_node.boot_step")
+retry = module("airflow_node.retry")
 
 PASSWORD = "plain"
 SECONDS = 30
@@ -64,9 +65,9 @@ class Masters:
 
     def wait(self, until: Callable[[], object], what: str) -> None:
         """Wait until the condition holds."""
-        end = boot_step.clock() + SECONDS
+        end = retry.clock() + SECONDS
         while not until():
-            assert boot_step.clock() < end, f"waited {SECONDS} s for {what}"
+            assert retry.clock() < end, f"waited {SECONDS} s for {what}"
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.node.prepared_database import (
 
 @pytest.fixture
 def cluster(server: postgresql.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    monkeypatch.setattr(prepare_database.boot_step, "wait", lambda _: None)
+    monkeypatch.setattr(prepare_database.retry, "wait", lambda _: None)
     # The tests' server speaks no TLS.
     for variable in ("PGSSLMODE", "PGSSLROOTCERT"):
         monkeypatch.delenv(variable, raising=False)
@@ -86,7 +86,7 @@ def test_a_master_that_waits_says_so_and_waits_on(cluster: Cluster, monkeypatch:
         lines.append(line)
         waiting.set()
 
-    monkeypatch.setattr(prepare_database.boot_step, "say", say)
+    monkeypatch.setattr(prepare_database.log, "say", say)
     admin = prepare_database.Account(cluster.admin, ADMIN_PASSWORD, "127.0.0.1", cluster.server.port, "postgres")
     first, second = prepare_database.connect(admin), prepare_database.connect(admin)
     with prepare_database.locked(first), ThreadPoolExecutor() as pool:
@@ -169,7 +169,7 @@ def test_an_old_master_waits_while_the_tables_are_those_of_a_newer_airflow(
             version("abc")
 
     version("newer")
-    monkeypatch.setattr(prepare_database.boot_step, "wait", wait)
+    monkeypatch.setattr(prepare_database.retry, "wait", wait)
     assert cluster.prepare(NODE_ARTIFACTS="1111/airflow.txt") == "the database is prepared; there is an admin already"
     said = [line for line in capsys.readouterr().out.splitlines() if "does not know" in line]
     assert [line.rpartition("(")[2] for line in said] == ["0 min so far)", "15 min so far)"]
@@ -206,7 +206,7 @@ def test_a_migration_that_fails_for_good_fails_the_step_and_leaves_no_mark(clust
     cluster.exit_codes["db"] = 2
     with pytest.raises(prepare_database.StepFailedError, match="`airflow db migrate` ended with exit code 2"):
         cluster.prepare()
-    attempts = 1 + len(prepare_database.MIGRATE_DELAYS_SECONDS)
+    attempts = 1 + len(prepare_database.MIGRATE_PAUSES_SECONDS)
     assert len(cluster.commands) == attempts, "a table may be locked for a moment"
     cluster.exit_codes.clear()
     assert cluster.prepare() == "the database is prepared; the first admin is created"

@@ -156,7 +156,7 @@ def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
 
     waits: list[int] = [1]
     monkeypatch.setattr(report_failed_boot.metadata_service, "target_state", target_state)
-    monkeypatch.setattr(report_failed_boot.boot_step, "wait", wait)
+    monkeypatch.setattr(report_failed_boot.retry, "wait", wait)
     assert report_failed_boot.report(SENTENCE, OF_A_WORKER, WITHOUT_WORKER) == 0
     assert group.calls == [("role-is-ready", "ABANDON"), ("worker-is-drained", "CONTINUE")]
 
@@ -186,7 +186,7 @@ def test_a_worker_that_came_late_keeps_its_tasks(
 
     group, waits = scaling(_Group("worker-is-drained")), []
     monkeypatch.setattr(report_failed_boot.metadata_service, "target_state", lambda: "Terminated")
-    monkeypatch.setattr(report_failed_boot.boot_step, "wait", waits.append)
+    monkeypatch.setattr(report_failed_boot.retry, "wait", waits.append)
     hook = report_failed_boot.LifecycleHook(name="worker-is-drained", group=GROUP, instance=INSTANCE)
     report_failed_boot.see_off(hook, run)
     assert group.calls == [("worker-is-drained", "CONTINUE")]

@@ -14,7 +14,7 @@ from node.user_data import FIRST_BOOT_DEADLINE, INSTANCE_FILE
 from tests.node import node_root
 from tests.node.programs import load, module
 
-boot_step = module("airflow_node.boot_step")
+retry = module("airflow_node.retry")
 
 STEPS = {
     Role.MASTER: ["artifacts", "install", "secrets", "database"],
@@ -269,7 +269,7 @@ def test_a_step_says_on_the_console_what_it_waits_for(roots: dict[Role, Path], r
 @pytest.mark.parametrize("step", ["artifacts", "install", "secrets"])
 def test_systemd_lets_a_step_retry_aws_until_its_time_is_up(roots: dict[Role, Path], step: str):
     (limit,) = _settings(roots, Role.WORKER, step)["TimeoutStartSec"]
-    minutes, patience = int(limit.removesuffix("min")), boot_step.PATIENCE_SECONDS / 60
+    minutes, patience = int(limit.removesuffix("min")), retry.LIMIT_SECONDS / 60
     assert minutes >= patience + 5, "the last request needs its time as well"
     assert minutes < 45, "the first boot's deadline"
 

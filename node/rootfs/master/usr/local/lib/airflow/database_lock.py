@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import psycopg
 from advisory_locks import PREPARE as LOCK
-from airflow_node import boot_step
+from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
 
 # Application names in pg_stat_activity: of the connection that holds the lock or waits for it, and of all connections
@@ -84,31 +84,31 @@ class DatabaseLock:
 
         The server keeps working for a client that is gone, with its tables locked. Raises LockLostError.
         """
-        end = boot_step.clock() + END_SECONDS
+        end = retry.clock() + END_SECONDS
         while self._ask(_END_SESSIONS, STEP_APPLICATION):
-            if boot_step.clock() > end:
+            if retry.clock() > end:
                 raise StepFailedError(f"sessions named {STEP_APPLICATION} do not end on the database's server.")
-            boot_step.wait(0.1)
+            retry.wait(0.1)
 
     def _ask(self, query: str, *values: object) -> list[tuple]:
         try:
             return self.connection.execute(query.encode(), values).fetchall()
         except psycopg.OperationalError as error:
-            raise LockLostError(boot_step.one_line(error)) from error
+            raise LockLostError(log.one_line(error)) from error
 
 
 @contextmanager
 def locked(connection: psycopg.Connection, progress_seconds: float = PROGRESS_SECONDS) -> Generator[DatabaseLock]:
     """Hold the lock. Waits without a limit while another master holds it, because the holder has a limit."""
-    started = boot_step.clock()
+    started = retry.clock()
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{progress_seconds * 1000:.0f}ms"])
     while True:
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             break
         except psycopg.errors.LockNotAvailable:
-            waited = boot_step.clock() - started
-            boot_step.say(f"another master{_holder(connection)} prepares the database; waiting for {waited:.0f} s now")
+            waited = retry.clock() - started
+            log.say(f"another master{_holder(connection)} prepares the database; waiting for {waited:.0f} s now")
     connection.execute("RESET lock_timeout")
     try:
         yield DatabaseLock(connection)

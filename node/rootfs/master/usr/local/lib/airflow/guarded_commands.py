@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from airflow_node import boot_step
+from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
 from database_lock import PROGRESS_SECONDS, Activity, DatabaseLock, LockLostError
 
@@ -23,7 +23,7 @@ class GuardedCommands:
     def __init__(self, lock: DatabaseLock, limit_seconds: float = LIMIT_SECONDS) -> None:
         self._lock = lock
         self._limit = limit_seconds
-        self._started = boot_step.clock()
+        self._started = retry.clock()
         self._blockers = ""
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], stdin: str | None = None) -> int:
@@ -32,7 +32,7 @@ class GuardedCommands:
         Kills it if the lock is lost (LockLostError) or the time is up (StepFailedError). `name` is for log lines.
         """
         self._blockers = ""
-        begin = boot_step.clock()
+        begin = retry.clock()
         given = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
         # Its output goes to the journal alone. This step's own output also goes to the console.
         with subprocess.Popen(command, env=dict(environment), stdin=given, stdout=STDERR, text=True) as process:
@@ -56,14 +56,14 @@ class GuardedCommands:
 
     def _look(self, name: str, begin: float, told: float) -> float:
         """Check the program, and whether it may go on; returns when it was last reported."""
-        activity, now = self._lock.activity(), boot_step.clock()
+        activity, now = self._lock.activity(), retry.clock()
         if now - self._started > self._limit:
             self._stop(name)
         is_news = activity.blockers and not self._blockers
         self._blockers = activity.blockers or self._blockers
         if not is_news and now - told < PROGRESS_SECONDS:
             return told
-        boot_step.say(f"{name} has been running for {now - begin:.0f} s{_described(activity)}")
+        log.say(f"{name} has been running for {now - begin:.0f} s{_described(activity)}")
         return now
 
     def _stop(self, name: str) -> None:

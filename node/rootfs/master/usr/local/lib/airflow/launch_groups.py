@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import boto3
-from airflow_node import boot_step
+from airflow_node import log
 from airflow_node.worker_registry import GroupSizes
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -167,7 +167,7 @@ def _with_remedy(message: str) -> str:
     An instance whose volume cannot be encrypted is terminated right after its launch:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
     """
-    text = boot_step.one_line(message)
+    text = log.one_line(message)
     if "KMS" in message or "Client.InternalError" in message:
         text += KMS_REMEDY
     return text
@@ -178,4 +178,4 @@ def _one_error(what: str) -> Generator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise AutoScalingError(f"{what}: {boot_step.one_line(error)}") from error
+        raise AutoScalingError(f"{what}: {log.one_line(error)}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_node import boot_step
+from airflow_node import log
 from service_log import ServiceLog
 
 # A decision that changes nothing is told this often, and a queue without workers as long as it has tasks.
@@ -18,7 +18,7 @@ MOST_UNREADABLE = 20
 class ScalingLog(ServiceLog):
     """Logs what the service decides, in addition to what every service logs."""
 
-    def __init__(self, write: Callable[[str], None] = boot_step.say) -> None:
+    def __init__(self, write: Callable[[str], None] = log.say) -> None:
         super().__init__(write)
         self._decisions: dict[str, tuple[float, Any]] = {}
         self._unserved: dict[str, float] = {}

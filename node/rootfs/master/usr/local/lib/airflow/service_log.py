@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from airflow_node import boot_step
+from airflow_node import log
 
 # systemd takes the priority of a line from its beginning.
 WARNING = "<4>"
@@ -15,7 +15,7 @@ WARNING = "<4>"
 class ServiceLog:
     """Logs what happens. Times are seconds of a monotonic clock."""
 
-    def __init__(self, write: Callable[[str], None] = boot_step.say) -> None:
+    def __init__(self, write: Callable[[str], None] = log.say) -> None:
         self._write = write
         self._failing: dict[str, float] = {}
 
@@ -23,7 +23,7 @@ class ServiceLog:
         """Something failed: logged when the failure begins."""
         if what not in self._failing:
             self._failing[what] = now
-            self.warning(f"{what} failed", error=boot_step.one_line(error))
+            self.warning(f"{what} failed", error=log.one_line(error))
 
     def worked(self, now: float, what: str) -> None:
         """It works: logged if it had failed before."""

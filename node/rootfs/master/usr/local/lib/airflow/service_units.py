@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from airflow_node import boot_step
+from airflow_node import log
 from service_health import Service, Unit
 
 PROPERTIES = "Id,ActiveState,ActiveEnterTimestampMonotonic,NRestarts,WatchdogTimestampMonotonic"
@@ -48,5 +48,5 @@ def _systemctl(*arguments: str) -> str:
     except subprocess.TimeoutExpired:
         raise SystemdError("systemd does not answer") from None
     if done.returncode != 0:
-        raise SystemdError(boot_step.one_line(done.stderr))
+        raise SystemdError(log.one_line(done.stderr))
     return done.stdout

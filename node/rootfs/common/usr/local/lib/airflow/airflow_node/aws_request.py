@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from airflow_node import boot_step, metadata_service
+from airflow_node import metadata_service, retry
 from airflow_node.metadata_service import Credentials
 
 Result = TypeVar("Result")
@@ -57,18 +57,18 @@ class AwsError(Exception):
         return self.status >= 500 or self.status == 429 or "Throttl" in self.code or self.code in BUSY
 
 
-def patiently(attempt: Callable[[], Result], *, what: str, seconds: float = boot_step.PATIENCE_SECONDS) -> Result:
+def with_retries(attempt: Callable[[], Result], *, what: str, seconds: float = retry.LIMIT_SECONDS) -> Result:
     """The result of a request, retried for `seconds` while its error may pass: there is no answer, or only part of one;
     AWS is busy; or it does not know the node's role yet."""
-    began = boot_step.clock()
+    began = retry.clock()
 
     def may_pass(error: Exception) -> bool:
         if not isinstance(error, AwsError):
             return isinstance(error, OSError)
-        is_new = error.code not in MISSING and boot_step.clock() - began < REFUSAL_SECONDS
+        is_new = error.code not in MISSING and retry.clock() - began < REFUSAL_SECONDS
         return error.is_busy or is_new
 
-    return boot_step.patiently(attempt, what=what, may_pass=may_pass, delays=boot_step.backoff(seconds))
+    return retry.call(attempt, what=what, may_pass=may_pass, pauses=retry.backoff(seconds))
 
 
 def get_object(bucket: str, key: str) -> bytes:

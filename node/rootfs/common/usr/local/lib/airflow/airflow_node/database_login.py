@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from airflow_node import boot_step
+from airflow_node import boot_step, log
 
 CONNECT_SECONDS = 5
 
@@ -27,5 +27,5 @@ def refusal(url: str, variable: str) -> str | None:
         psycopg.connect(conninfo, connect_timeout=CONNECT_SECONDS).close()
     except psycopg.OperationalError as error:
         # libpq has no error code for this: https://www.postgresql.org/docs/current/libpq-status.html
-        return boot_step.one_line(error) if "authentication failed" in str(error) else None
+        return log.one_line(error) if "authentication failed" in str(error) else None
     return None

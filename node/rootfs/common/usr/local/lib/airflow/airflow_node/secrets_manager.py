@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from airflow_node import aws_request, boot_step
+from airflow_node import aws_request, log
 from airflow_node.aws_request import AwsError
 from airflow_node.boot_step import StepFailedError
 
@@ -15,12 +15,12 @@ def read(secret: str, *, remedy: str = "`pulumi up` creates it") -> str:
     Raises StepFailedError; `remedy` says what to do if the secret does not exist or is empty.
     """
     try:
-        value = aws_request.patiently(lambda: _ask(secret), what=f"The secret {secret}")
+        value = aws_request.with_retries(lambda: _ask(secret), what=f"The secret {secret}")
     except (OSError, AwsError) as error:
         if _is_missing(error):
             raise StepFailedError(f"the secret {secret} does not exist or has no value: {remedy}.") from error
         raise StepFailedError(
-            f"the secret {secret} cannot be read: {boot_step.one_line(error)}. "
+            f"the secret {secret} cannot be read: {log.one_line(error)}. "
             "Check the instance role's policy and the network path to Secrets Manager."
         ) from error
     value = value.strip("\r\n")

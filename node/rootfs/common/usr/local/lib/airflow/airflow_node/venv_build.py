@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from airflow_node import boot_step
+from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
 
 # The one that the lock is made for: Debian's.
@@ -67,15 +67,15 @@ def build(
             run(command, index)
 
     try:
-        boot_step.patiently(
+        retry.call(
             attempt,
             what="The installation",
             may_pass=lambda error: "hash mismatch" not in str(error).lower(),
-            delays=boot_step.backoff(),
+            pauses=retry.backoff(),
         )
     except (CommandFailedError, OSError) as error:
         raise StepFailedError(
-            f"Airflow cannot be installed from the lock: {boot_step.one_line(error)}. If a package is gone or has "
+            f"Airflow cannot be installed from the lock: {log.one_line(error)}. If a package is gone or has "
             "changed, make the lock anew with `make lock`; else check the way to the package index."
         ) from error
 

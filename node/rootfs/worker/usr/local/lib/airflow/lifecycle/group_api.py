@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from airflow_node import boot_step
+from airflow_node import log
 
 from lifecycle.action import DONE, Outcome, Result
 
@@ -63,7 +63,7 @@ class GroupApi:
             # A server's error (5xx) may come after the deed.
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             outcome = Outcome.REFUSED if code == FINAL else Outcome.FAILED
-            return Result(outcome, boot_step.one_line(error), answered=status < 500)
+            return Result(outcome, log.one_line(error), answered=status < 500)
         return DONE
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from airflow_node import boot_step
+from airflow_node import log
 
 
 def write(event: str, **facts: object) -> None:
     """One line. Facts that are None are left out."""
     known = {name: fact for name, fact in facts.items() if fact is not None}
-    boot_step.say(json.dumps({"event": event, **known}, ensure_ascii=False))
+    log.say(json.dumps({"event": event, **known}, ensure_ascii=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from airflow_node import boot_step
+from airflow_node import log
 from airflow_node.worker_registry import GroupSizes, Report, WorkerRegistry
 from redis import RedisError
 
@@ -74,14 +74,14 @@ class BoardVisit:
                 faults=self._board.faults(),
             )
         except RedisError as error:
-            return Bulletin(problem=boot_step.one_line(error))
+            return Bulletin(problem=log.one_line(error))
 
     def note_boot(self, seconds: float) -> Result:
         """Note how long this worker took from power-on to its first readiness, without what held it back."""
         try:
             self._board.note_boot(self._pool, seconds)
         except RedisError as error:
-            return Result(Outcome.FAILED, boot_step.one_line(error))
+            return Result(Outcome.FAILED, log.one_line(error))
         return Result(DONE.outcome, f"{seconds:.1f} s from power-on to ready")
 
     def _outlier(self, own: Report, now: float) -> str | None:

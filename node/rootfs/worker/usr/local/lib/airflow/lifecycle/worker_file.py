@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from airflow_node import untrusted_file
+from airflow_node import files
 
 from lifecycle.observation import Worker
 
@@ -30,7 +30,7 @@ class WorkerFile:
     def read(self, now: float) -> Worker | None:
         """What the worker says; None if there is no such file, or none that can be read."""
         try:
-            said = json.loads(untrusted_file.read_text(self._path, most_bytes=MOST_BYTES))
+            said = json.loads(files.read_untrusted(self._path, most_bytes=MOST_BYTES))
             worker = _worker(said)
             if said["at"] != self._written:
                 self._written, self._changed = said["at"], now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 
-from airflow_node import boot_step
+from airflow_node import log
 
 from lifecycle.action import DONE, Outcome, Result
 from lifecycle.observation import Unit
@@ -72,7 +72,7 @@ class WorkerUnit:
         done = self._systemctl(verb, "--no-block", *arguments)
         if done is None:
             return Result(Outcome.FAILED, "systemd does not answer")
-        return DONE if done.returncode == 0 else Result(Outcome.FAILED, boot_step.one_line(done.stderr))
+        return DONE if done.returncode == 0 else Result(Outcome.FAILED, log.one_line(done.stderr))
 
     def _systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str] | None:
         try:
