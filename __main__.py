@@ -27,7 +27,7 @@ from components.web_domain import WebDomain, WebDomainArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from node.artifacts import artifacts
 from node.lock_inputs import stale_locks
-from node.roles import Role
+from node.roles import MASTERS, Role, worker_group
 from node.user_data import user_data
 from settings import load_settings
 
@@ -128,25 +128,27 @@ web = LoadBalancers(
     ),
 )
 
-# By pool, None for the masters. A pool's identity is deleted after its group: the workers of a pool that was removed
-# from the stack file may drain for hours, and need their permissions until the last one has gone.
-identities = {
-    pool: InstanceRole(
-        f"pool-{pool}" if pool else "master-identity",
+# A worker pool's role is deleted after its group: the workers of a pool that was removed from the stack file may drain
+# for hours, and need their permissions until the last one has gone.
+instance_roles = {
+    group: InstanceRole(
+        "master-identity" if group == MASTERS else group.key,
         InstanceRoleArgs(
-            pool=pool,
+            group=group,
             cluster=cluster,
             account_id=account_id,
             region=region,
             secret_arns=secrets.arns,
             database_admin_secret_arn=database.admin_secret_arn,
             package_index_secret=settings.package_index.credentials_secret if settings.package_index else None,
-            task_logs_arn=buckets.task_logs.arn,
-            dags_arn=buckets.dags.arn,
-            artifacts_arn=buckets.artifacts.arn,
+            bucket_arns={
+                "task-logs": buckets.task_logs.arn,
+                "dags": buckets.dags.arn,
+                "artifacts": buckets.artifacts.arn,
+            },
         ),
     )
-    for pool in (None, *settings.worker_pools)
+    for group in settings.node_groups
 }
 # Everything that a node needs from boot to termination, whether or not an argument refers to it. Groups are created
 # after these and deleted before them; user data contains only settings.
@@ -154,13 +156,13 @@ needs = [network, access, *([endpoints] if endpoints else []), secrets, buckets,
 
 masters_launch = NodeLaunch(
     image_id=settings.node_image.image_id(settings.masters.architecture),
-    user_data=user_data(settings.node_environment()),
+    user_data=user_data(settings.node_environment(MASTERS)),
     subnet_ids=network.private_subnet_ids,
     security_group_id=access.masters,
-    instance_profile_arn=identities[None].instance_profile_arn,
+    instance_profile_arn=instance_roles[MASTERS].instance_profile_arn,
     tags=node_tags(settings.tags, cluster=cluster, role="master"),
     secret_versions=secrets.versions_for(Role.MASTER),
-    after=[*needs, identities[None]],
+    after=[*needs, instance_roles[MASTERS]],
 )
 masters = Masters(
     "masters",
@@ -190,13 +192,13 @@ if settings.web.domain is not None and settings.web.hosted_zone_id is not None:
 pool_launches = {
     pool: NodeLaunch(
         image_id=settings.node_image.image_id(pool_settings.architecture),
-        user_data=user_data(settings.node_environment(pool)),
+        user_data=user_data(settings.node_environment(worker_group(pool))),
         subnet_ids=network.private_subnet_ids,
         security_group_id=access.workers,
-        instance_profile_arn=identities[pool].instance_profile_arn,
+        instance_profile_arn=instance_roles[worker_group(pool)].instance_profile_arn,
         tags=node_tags(settings.tags, cluster=cluster, role="worker", pool=pool),
         secret_versions=secrets.versions_for(Role.WORKER),
-        after=[*worker_needs, identities[pool]],
+        after=[*worker_needs, instance_roles[worker_group(pool)]],
     )
     for pool, pool_settings in settings.worker_pools.items()
 }

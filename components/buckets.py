@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.iam_documents import allow, deny, document
 from node.artifacts import Artifact
 from node.naming import bucket_name
 from settings import RetentionSettings
@@ -220,35 +221,23 @@ def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
     The access logs bucket also admits the load balancers' log delivery.
     """
     resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": resources,
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        },
-        {
-            "Sid": "ModernTlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": resources,
-            "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
-        },
+    refused = {
+        "TlsOnly": {"Bool": {"aws:SecureTransport": "false"}},
+        "ModernTlsOnly": {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    }
+    statements = [
+        deny("s3:*", resources, sid=sid, principal="*", condition=condition) for sid, condition in refused.items()
     ]
     if purpose == "access-logs":
         # The path contains the account id, so load balancers of other accounts cannot write here; AWS accepts no prefix
         # that contains `AWSLogs`. A condition on the source would exclude ours as well: this service does not send one.
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
         statements.append(
-            {
-                "Sid": "LoadBalancerLogs",
-                "Effect": "Allow",
-                "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
-                "Action": "s3:PutObject",
-                "Resource": f"arn:aws:s3:::{bucket}/*/AWSLogs/{account_id}/*",
-            }
+            allow(
+                "s3:PutObject",
+                f"arn:aws:s3:::{bucket}/*/AWSLogs/{account_id}/*",
+                sid="LoadBalancerLogs",
+                principal={"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+            )
         )
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+    return json.dumps(document(statements))

@@ -1,24 +1,50 @@
-"""Who may take a role on."""
+"""IAM policy documents: the statements of identity, bucket and trust policies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+Statement = dict[str, Any]
 
-def assumed_by(service: str, *, condition: Mapping[str, Any] | None = None) -> str:
-    """The trust policy that lets this AWS service and nobody else take the role on, and only on the condition, if any.
+
+def allow(
+    action: str | Sequence[str],
+    resource: Any = None,
+    *,
+    sid: str | None = None,
+    principal: Any = None,
+    condition: Mapping[str, Any] | None = None,
+) -> Statement:
+    """A statement that allows actions. A trust policy's names a principal and no resource."""
+    return _statement("Allow", action, resource, sid, principal, condition)
+
+
+def deny(
+    action: str | Sequence[str],
+    resource: Any = None,
+    *,
+    sid: str | None = None,
+    principal: Any = None,
+    condition: Mapping[str, Any] | None = None,
+) -> Statement:
+    """A statement that denies actions, whatever other statements allow."""
+    return _statement("Deny", action, resource, sid, principal, condition)
+
+
+def document(statements: Sequence[Statement]) -> dict[str, Any]:
+    """The policy with these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def trust_policy(service: str, *, condition: Mapping[str, Any] | None = None) -> str:
+    """The trust policy of a role that only this AWS service can assume, under the condition if there is one.
 
     `service` is the part of the principal's name before `.amazonaws.com`.
     """
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": f"{service}.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-        **({"Condition": dict(condition)} if condition else {}),
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return json.dumps(document([allow("sts:AssumeRole", principal=principal, condition=condition)]))
 
 
 def on_behalf_of(account_id: str, source_arn: str) -> Mapping[str, Any]:
@@ -26,3 +52,23 @@ def on_behalf_of(account_id: str, source_arn: str) -> Mapping[str, Any]:
     customer could make the service use our role: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
     """
     return {"StringEquals": {"aws:SourceAccount": account_id}, "ArnLike": {"aws:SourceArn": source_arn}}
+
+
+def _statement(
+    effect: str,
+    action: str | Sequence[str],
+    resource: Any,
+    sid: str | None,
+    principal: Any,
+    condition: Mapping[str, Any] | None,
+) -> Statement:
+    # In this order: another order is another text, hence an update of the policy.
+    parts = {
+        "Sid": sid,
+        "Effect": effect,
+        "Principal": principal,
+        "Action": action,
+        "Resource": resource,
+        "Condition": condition,
+    }
+    return {key: value for key, value in parts.items() if value is not None}

@@ -17,7 +17,7 @@ from components.launch_template import (
     rolling_refresh,
 )
 from components.lifecycle_hooks import first_launching_hook, launching_hook
-from node.naming import masters_group_name
+from node.roles import MASTERS
 from settings import MasterSettings
 
 # Counted from the moment when a master says that its services are up, after its boot. A load balancer needs some checks
@@ -79,7 +79,7 @@ class Masters(pulumi.ComponentResource):
     def _group(self, name: str, args: MastersArgs, template: aws.ec2.LaunchTemplate) -> aws.autoscaling.Group:
         return aws.autoscaling.Group(
             f"{name}-group",
-            name=masters_group_name(args.cluster),
+            name=MASTERS.name(args.cluster),
             min_size=args.settings.count,
             max_size=args.settings.count,
             desired_capacity=args.settings.count,

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from aws_catalog import database_storage
-from components.iam_documents import assumed_by, on_behalf_of
+from components.iam_documents import on_behalf_of, trust_policy
 from settings import DatabaseSettings
 
 PORT = 5432
@@ -158,7 +158,7 @@ class MetadataDatabase(pulumi.ComponentResource):
             f"{name}-monitoring-role",
             description=f"Lets RDS report operating system metrics of {_identifier(args)}",
             # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
-            assume_role_policy=assumed_by(
+            assume_role_policy=trust_policy(
                 "monitoring.rds",
                 condition=on_behalf_of(
                     args.account_id, f"arn:aws:rds:{args.region}:{args.account_id}:db:{_identifier(args)}"

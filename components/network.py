@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.iam_documents import assumed_by, on_behalf_of
+from components.iam_documents import allow, document, on_behalf_of, trust_policy
 from components.subnet_layout import zone_subnets
 from settings import NetworkSettings
 
@@ -92,7 +92,7 @@ class Network(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{name}-flow-logs-role",
             description=f"Lets VPC flow logs of {args.cluster} write to CloudWatch",
-            assume_role_policy=assumed_by(
+            assume_role_policy=trust_policy(
                 "vpc-flow-logs",
                 condition=on_behalf_of(args.account_id, f"arn:aws:ec2:{args.region}:{args.account_id}:vpc-flow-log/*"),
             ),
@@ -238,16 +238,5 @@ def flow_logs_policy(log_group_arn: str) -> str:
 
     Flow logs also list groups, which IAM grants for all of an account's groups or not at all.
     """
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Action": ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-                    "Resource": f"{log_group_arn}:*",
-                },
-                {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
-            ],
-        }
-    )
+    writing = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    return json.dumps(document([allow(writing, f"{log_group_arn}:*"), allow("logs:DescribeLogGroups", "*")]))

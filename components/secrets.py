@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from node.roles import SECRETS, Role
+from node.roles import Role
 
 METADATA_ROLE = "airflow"
 """PostgreSQL role, and database, of Airflow's metadata."""
@@ -75,7 +75,7 @@ class Secrets(pulumi.ComponentResource):
     def versions_for(self, role: Role) -> Mapping[str, pulumi.Output[str]]:
         """The versions of the secrets that the role's services read; a new one replaces the role's nodes. Secrets that
         only the preparation of the database reads are read at each boot and do not affect a running node."""
-        return {key: self.versions[key] for key in SECRETS[role]}
+        return {key: self.versions[key] for key in role.definition.secrets}
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)

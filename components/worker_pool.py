@@ -17,7 +17,7 @@ from components.launch_template import (
     rolling_refresh,
 )
 from components.lifecycle_hooks import first_launching_hook, launching_hook, terminating_hook
-from node.naming import pool_group_name
+from node.roles import worker_group
 from settings import WorkerPoolSettings
 
 # A worker in service takes tasks: the launching hook has waited for its boot. A refresh looks at it once more before it
@@ -82,7 +82,7 @@ class WorkerPool(pulumi.ComponentResource):
     ) -> aws.autoscaling.Group:
         return _Group(
             f"{name}-group",
-            name=pool_group_name(args.cluster, args.pool),
+            name=worker_group(args.pool).name(args.cluster),
             min_size=args.settings.min_size,
             max_size=args.settings.max_size,
             desired_capacity=args.settings.min_size,
@@ -128,14 +128,14 @@ class WorkerPool(pulumi.ComponentResource):
         """
         return aws.cloudwatch.MetricAlarm(
             f"{name}-retained-alarm",
-            name=f"{pool_group_name(args.cluster, args.pool)}-retained",
+            name=f"{worker_group(args.pool).name(args.cluster)}-retained",
             alarm_description=(
                 f"A worker of pool {args.pool} was told to leave and has not reported that its tasks are done. "
                 "It still runs, outside of its group: docs/running-worker-pools.md"
             ),
             namespace="AWS/AutoScaling",
             metric_name=RETAINED_WORKERS,
-            dimensions={"AutoScalingGroupName": pool_group_name(args.cluster, args.pool)},
+            dimensions={"AutoScalingGroupName": worker_group(args.pool).name(args.cluster)},
             statistic="Maximum",
             period=300,
             evaluation_periods=3,

@@ -9,18 +9,31 @@ from dataclasses import dataclass, replace
 from engine.recording import Recording, Resource
 from lab.aws.account import GROUP
 from node.environment import ENVIRONMENT_FILE
+from node.roles import Role
 from node.user_data import decode
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 RESERVE_MIB = 2048
 """For PostgreSQL, Valkey, moto, HAProxy and the lab itself, which use half of it under load, and for the shell."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """MiB for a node: a part of its own, and one for each task slot."""
+
+    node: int
+    slot: int = 0
+
+    def of(self, slots: int) -> int:
+        """What a node with this many task slots gets."""
+        return self.node + self.slot * slots
+
+
 # What a node needs when small tasks take all its slots, measured with Airflow 3.3.2 ...
-MASTER_NEEDS_MIB = 1700
-WORKER_NEEDS_MIB, TASK_NEEDS_MIB = 640, 136
+NEEDS_MIB = {Role.MASTER: Memory(1700), Role.WORKER: Memory(640, 136)}
 # ... and what it may use. Not all nodes use that much at once: together they have a limit of their own.
-MASTER_LIMIT_MIB = 2560
-WORKER_LIMIT_MIB, TASK_LIMIT_MIB = 1024, 192
+LIMITS_MIB = {Role.MASTER: Memory(2560), Role.WORKER: Memory(1024, 192)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +41,15 @@ class Share:
     """The memory of one autoscaling group's nodes.
 
     Attributes:
-        pool: empty for the masters.
+        pool: the worker pool of its nodes, if their role has pools.
         needs: MiB that a busy node uses.
         limit: MiB that a node may use; above it the kernel kills its largest process, as on an instance of this size.
         maximum: nodes that the group may have in the lab.
         wanted: nodes that the group may have in the stack file.
     """
 
-    pool: str
+    role: Role
+    pool: str | None
     needs: int
     limit: int
     maximum: int
@@ -74,9 +88,9 @@ class Budget:
     def summary(self) -> str:
         """The limits in one line, for the operator."""
         groups = [
-            f"{share.pool} up to {share.maximum} of {share.wanted} workers x {_gib(share.limit)}"
+            f"{share.pool} up to {share.maximum} of {share.wanted} {share.role}s x {_gib(share.limit)}"
             if share.pool
-            else f"{share.maximum} masters x {_gib(share.limit)}"
+            else f"{share.maximum} {share.role}s x {_gib(share.limit)}"
             for share in self.shares.values()
         ]
         return f"memory: {_gib(self.available)} here; {', '.join(groups)}; {_gib(self.nodes)} for all of them together"
@@ -99,13 +113,15 @@ def _share(recording: Recording, group: Resource) -> Share:
     """The share of a group with the fewest nodes that the cluster needs."""
     environment = decode(_template(recording, group).inputs["userData"])[ENVIRONMENT_FILE]
     variables = dict(line.split("=", 1) for line in shlex.split(environment, comments=True))
-    wanted = group.inputs["maxSize"]
-    needs, limit, least = MASTER_NEEDS_MIB, MASTER_LIMIT_MIB, wanted
-    if pool := variables.get("NODE_POOL", ""):
-        slots = int(variables["NODE_CONCURRENCY"])
-        needs, limit = WORKER_NEEDS_MIB + TASK_NEEDS_MIB * slots, WORKER_LIMIT_MIB + TASK_LIMIT_MIB * slots
-        least = max(group.inputs["minSize"], 1)
-    return Share(pool=pool, needs=needs, limit=limit, maximum=least, wanted=wanted)
+    role, slots = Role(variables["NODE_ROLE"]), int(variables.get("NODE_CONCURRENCY", 0))
+    return Share(
+        role=role,
+        pool=variables.get("NODE_POOL"),
+        needs=NEEDS_MIB[role].of(slots),
+        limit=LIMITS_MIB[role].of(slots),
+        maximum=max(group.inputs["minSize"], 1),
+        wanted=group.inputs["maxSize"],
+    )
 
 
 def _needed(shares: Mapping[str, Share]) -> int:

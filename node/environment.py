@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from node.airflow_options.rendering import Options, default_options, managed_options
 from node.artifacts import CA_BUNDLE, artifacts_for
-from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
-from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
-from node.worker_pool_config import WorkerPoolConfig, for_masters
+from node.naming import LAUNCHING_HOOK
+from node.roles import NodeGroup, Role
+from node.worker_pool_config import WorkerPoolConfig
 
 ENVIRONMENT_FILE = "/etc/airflow/airflow.env"
 VENV = "/opt/airflow/venv"
@@ -45,8 +45,8 @@ class NodeEnvironment:
     """Everything that differs between nodes, clusters and stacks. All of it is known from the stack file.
 
     Attributes:
-        pool: the worker's own pool; None on a master.
-        pools: every pool, which the masters scale; empty on a worker, which is told of its own alone.
+        pool: the node's own worker pool; None for a role that has none.
+        pools: every worker pool, for the masters, which scale them; empty for other roles.
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         metadata_days: how long a master keeps rows of the metadata database; 0 keeps them for ever.
         web_url: where browsers find the UI.
@@ -55,10 +55,9 @@ class NodeEnvironment:
         config: the user's Airflow options by section, which win over the defaults but not over MANAGED_OPTIONS.
     """
 
-    role: Role
+    group: NodeGroup
     cluster: str
     region: str
-    group_name: str
     pool: WorkerPoolConfig | None = None
     pools: tuple[WorkerPoolConfig, ...] = ()
     task_slots: int | None = None
@@ -71,6 +70,18 @@ class NodeEnvironment:
     artifacts_bucket: str
     package_index: PackageIndex | None = None
     config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)
+
+    @property
+    def role(self) -> Role:
+        """The node's role."""
+        return self.group.role
+
+    @property
+    def worker_pool(self) -> WorkerPoolConfig:
+        """The node's own worker pool; a ValueError for a role that has none."""
+        if self.pool is None:
+            raise ValueError(f"A {self.role} belongs to no worker pool.")
+        return self.pool
 
     def options(self) -> Options:
         """Every Airflow option that the file sets, with its value."""
@@ -100,28 +111,24 @@ class NodeEnvironment:
         names = {
             "NODE_ROLE": self.role.value,
             "NODE_CLUSTER": self.cluster,
-            "NODE_GROUP": self.group_name,
+            "NODE_GROUP": self.group.name(self.cluster),
             "NODE_LAUNCHING_HOOK": LAUNCHING_HOOK,
             "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
             "NODE_ARTIFACTS": " ".join(artifact.key for artifact in artifacts_for(self.role)),
-            "NODE_SECRETS": self._secret_list(SECRETS[self.role]),
+            "NODE_SECRETS": self._secret_list(self.role.definition.secrets),
         }
         if self.package_index is not None:
             names |= self.package_index.variables()
-        if BOOTSTRAP_SECRETS[self.role]:
-            names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(BOOTSTRAP_SECRETS[self.role])
-        if self.pool is not None:
-            names |= self.pool.worker_variables() | {"NODE_TERMINATING_HOOK": TERMINATING_HOOK}
-        else:
-            names |= {"NODE_POOLS": for_masters(self.pools), "NODE_METADATA_DAYS": str(self.metadata_days)}
-        return names
+        if bootstrap := self.role.definition.bootstrap_secrets:
+            names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(bootstrap)
+        return names | self.role.definition.variables(self)
 
     def _secret_list(self, secrets: Mapping[str, str]) -> str:
         return " ".join(f"{variable}={self.cluster}/{key}" for key, variable in secrets.items())
 
     def _process_variables(self) -> dict[str, str]:
         """What Airflow, its libraries and the tasks read besides Airflow's options."""
-        names = {
+        return {
             "AIRFLOW_HOME": "/var/lib/airflow",
             # Where there is no such file Airflow writes one, with the environment's values in it, secrets included.
             "AIRFLOW_CONFIG": "/etc/airflow/airflow.cfg",
@@ -134,9 +141,6 @@ class NodeEnvironment:
             "PGSSLMODE": "verify-full",
             "PGSSLROOTCERT": f"{ARTIFACTS}/{CA_BUNDLE.name}",
         }
-        if self.role is Role.MASTER:
-            names["FORWARDED_ALLOW_IPS"] = ",".join(self.vpc_cidrs)
-        return names
 
 
 def variable_name(section: str, option: str) -> str:
@@ -161,7 +165,7 @@ def assignment(name: str, value: str) -> str:
 
 
 def _managed() -> frozenset[tuple[str, str]]:
-    """The managed options of both roles; which they are depends on nothing but the role."""
+    """The managed options of all roles; which they are depends on nothing but the role."""
     names: set[tuple[str, str]] = set()
     pool = WorkerPoolConfig(
         name="sample",
@@ -176,11 +180,10 @@ def _managed() -> frozenset[tuple[str, str]]:
     )
     for role in Role:
         sample = NodeEnvironment(
-            role=role,
+            group=NodeGroup(role, pool.name if role.definition.in_worker_pools else None),
             cluster="sample",
             region="sample",
-            group_name="sample",
-            pool=pool if role is Role.WORKER else None,
+            pool=pool if role.definition.in_worker_pools else None,
             web_url="sample",
             secure_cookies=False,
             vpc_cidrs=("sample",),

@@ -9,16 +9,6 @@ LAUNCHING_HOOK = "role-is-ready"
 TERMINATING_HOOK = "worker-is-drained"
 
 
-def masters_group_name(cluster: str) -> str:
-    """The physical name of the masters' group: typed by operators, named in policies and known to the nodes."""
-    return f"{cluster}-masters"
-
-
-def pool_group_name(cluster: str, pool: str) -> str:
-    """The physical name of a pool's group."""
-    return f"{cluster}-pool-{pool}"
-
-
 def bucket_name(cluster: str, account_id: str, region: str, purpose: str) -> str:
     """The name of a bucket: with account and region in it, for bucket names are unique in the world."""
     return f"{cluster}-{account_id}-{region}-{purpose}"

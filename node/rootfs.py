@@ -10,7 +10,6 @@ from pathlib import Path
 from node.roles import Role
 
 ROOTFS = Path(__file__).parent / "rootfs"
-LAYERS = ("common",)
 PROGRAMS = "/usr/local/lib/airflow"
 SHARED = f"{PROGRAMS}/airflow_node"
 
@@ -49,8 +48,8 @@ class NodeFile:
 
 
 def files_for(role: Role) -> tuple[NodeFile, ...]:
-    """The files of the role in the order of their paths: those all nodes have, and its own."""
-    found = [_read(source, layer) for layer in (*LAYERS, role.value) for source in _sources(ROOTFS / layer)]
+    """The files of the role's layers in the order of their paths."""
+    found = [_read(source, layer) for layer in role.definition.layers for source in _sources(ROOTFS / layer)]
     return tuple(sorted(found, key=lambda file: file.path))
 
 

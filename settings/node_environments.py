@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from node.airflow_options import lookup
 from node.environment import NodeEnvironment, config_text
-from node.naming import bucket_name, masters_group_name, pool_group_name, web_url
-from node.roles import Role
+from node.naming import bucket_name, web_url
+from node.roles import MASTERS, NodeGroup, Role, worker_group
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
 from node.worker_pool_config import WorkerPoolConfig
 from settings import task_slots
@@ -19,24 +19,29 @@ if TYPE_CHECKING:
     from settings.stack import Settings
 
 
-def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
-    """What a worker of the pool, or a master if `pool` is None, has to know about the cluster.
+def groups(settings: Settings) -> tuple[NodeGroup, ...]:
+    """The stack's groups of nodes: the masters, and the workers of each pool."""
+    return (MASTERS, *map(worker_group, settings.worker_pools))
+
+
+def environment(settings: Settings, group: NodeGroup) -> NodeEnvironment:
+    """The environment of the group's nodes.
 
     Settings alone decide it: user data is whole in a preview, and equal settings give equal bytes. Nothing that AWS
     decides at creation belongs here; addresses come with the values of the secrets.
     """
     cluster, region = settings.cluster.name, settings.region
+    scales_pools = group.role is Role.MASTER
     account_id = settings.cluster.account_id
     return NodeEnvironment(
-        role=Role.MASTER if pool is None else Role.WORKER,
+        group=group,
         cluster=cluster,
         region=region,
-        group_name=masters_group_name(cluster) if pool is None else pool_group_name(cluster, pool),
-        pool=None if pool is None else _sketch(settings, pool),
+        pool=None if group.pool is None else _worker_pool(settings, group.pool),
         # Only masters read the following three. In a worker's user data, a change of one would replace every pool.
-        pools=tuple(_sketch(settings, each) for each in settings.worker_pools) if pool is None else (),
-        task_slots=task_slots.of_all_pools(settings) if pool is None else None,
-        metadata_days=settings.retention.metadata_days if pool is None else 0,
+        pools=tuple(_worker_pool(settings, each) for each in settings.worker_pools) if scales_pools else (),
+        task_slots=task_slots.of_all_pools(settings) if scales_pools else None,
+        metadata_days=settings.retention.metadata_days if scales_pools else 0,
         web_url=web_url(cluster, settings.web.domain),
         secure_cookies=settings.web.domain is not None,
         vpc_cidrs=settings.network.vpc_cidrs,
@@ -48,11 +53,11 @@ def environment(settings: Settings, pool: str | None) -> NodeEnvironment:
     )
 
 
-def _sketch(settings: Settings, name: str) -> WorkerPoolConfig:
+def _worker_pool(settings: Settings, name: str) -> WorkerPoolConfig:
     pool = settings.worker_pools[name]
     return WorkerPoolConfig(
         name=name,
-        group=pool_group_name(settings.cluster.name, name),
+        group=worker_group(name).name(settings.cluster.name),
         queues=pool.queues,
         concurrency=pool.task_slots,
         idle_seconds=pool.idle_seconds,
@@ -66,8 +71,8 @@ def _sketch(settings: Settings, name: str) -> WorkerPoolConfig:
 def user_data_fits(settings: Settings) -> Iterator[Fault]:
     """The user data of masters and workers, with all of `airflow:config` and a pool's queues in it, is no larger than
     EC2 allows (16 KiB, compressed)."""
-    for pool in (None, *settings.worker_pools):
-        node = environment(settings, pool)
+    for group in groups(settings):
+        node = environment(settings, group)
         # Options that do not exist are faults themselves, and no node will carry them.
         node = replace(node, config=_existing_options(node))
         try:
@@ -94,7 +99,7 @@ def _too_large(node: NodeEnvironment, size: int) -> Fault:
     queues = {f"airflow:workerPools.{pool.name}.queues": len(",".join(pool.queues)) for pool in served}
     longest = sorted((lengths | queues).items(), key=lambda entry: entry[1], reverse=True)[:3]
     of_config = sum(lengths.values()) >= sum(queues.values())
-    nodes = "masters" if node.pool is None else f"workers of {node.pool.name}"
+    nodes = f"workers of {node.pool.name}" if node.pool else f"{node.role}s"
     return Fault(
         key="airflow:config" if of_config else max(queues, key=queues.__getitem__),
         given=f"so much that the user data of the {nodes} is {size:,} bytes, compressed",

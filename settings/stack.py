@@ -17,6 +17,7 @@ from aws_catalog import database_classes, instance_types, limits
 from aws_catalog.debian_images import latest_image_parameter
 from aws_catalog.instance_types import Architecture
 from node.environment import NodeEnvironment, PackageIndex
+from node.roles import NodeGroup
 from settings import loader, node_environments
 from settings.errors import SettingsError as SettingsError  # what load_settings raises
 from settings.rules import broken_rules
@@ -341,9 +342,14 @@ class Settings(Section):
     secrets, if the program sets them itself, or if they cannot work on the nodes. `secrets.backend_kwargs` may set
     prefixes and the like; you then have to allow the nodes' IAM roles to read what is there."""
 
-    def node_environment(self, pool: str | None = None) -> NodeEnvironment:
-        """What a worker of the pool, or a master if no pool is given, has to know about the cluster."""
-        return node_environments.environment(self, pool)
+    @property
+    def node_groups(self) -> tuple[NodeGroup, ...]:
+        """The groups of nodes: the masters, and the workers of each pool."""
+        return node_environments.groups(self)
+
+    def node_environment(self, group: NodeGroup) -> NodeEnvironment:
+        """The environment of the group's nodes."""
+        return node_environments.environment(self, group)
 
 
 def load_settings() -> Settings:

@@ -12,7 +12,8 @@ from engine.program import deploy
 from engine.recording import Recording
 from node import systemd_dropins
 from node.environment import ENVIRONMENT_FILE
-from node.naming import TERMINATING_HOOK, pool_group_name
+from node.naming import TERMINATING_HOOK
+from node.roles import worker_group
 from node.user_data import decode
 from tests.node.environment_file import parse
 from tests.stack_file import ROOT, changed
@@ -54,7 +55,7 @@ def heartbeat_timeout(hours: int) -> int:
         hook.inputs
         for hook in program(hours).of_type(HOOK)
         if hook.inputs["name"] == TERMINATING_HOOK
-        and hook.inputs["autoscalingGroupName"] == pool_group_name("airflow-prod", "heavy")
+        and hook.inputs["autoscalingGroupName"] == worker_group("heavy").name("airflow-prod")
     ]
     return hook["heartbeatTimeout"]
 

@@ -11,7 +11,7 @@ import pytest
 from components.secrets import Secrets, SecretsArgs
 from engine.program import deploy
 from engine.recording import UNKNOWN
-from node.roles import BOOTSTRAP_SECRETS, SECRETS, Role
+from node.roles import Role
 from plan.changes import Changes, compare
 from plan.effects import effects
 from tests.stack_file import ROOT, changed
@@ -44,16 +44,16 @@ def told(changes: Changes) -> str:
     return "\n".join(effects(changes))
 
 
-@pytest.mark.parametrize("key", sorted({*SECRETS[Role.MASTER], *SECRETS[Role.WORKER]}))
+@pytest.mark.parametrize("key", sorted({*Role.MASTER.definition.secrets, *Role.WORKER.definition.secrets}))
 def test_a_changed_secret_replaces_every_node_whose_services_read_it_and_no_other(
     key: str, monkeypatch: pytest.MonkeyPatch
 ):
-    readers = {role for role in Role if key in SECRETS[role]}
+    readers = {role for role in Role if key in role.definition.secrets}
     expected = (MASTERS if Role.MASTER in readers else set()) | (POOLS if Role.WORKER in readers else set())
     assert replaced_groups(after_a_change_of(key, monkeypatch)) == expected
 
 
-@pytest.mark.parametrize("key", BOOTSTRAP_SECRETS[Role.MASTER])
+@pytest.mark.parametrize("key", Role.MASTER.definition.bootstrap_secrets)
 def test_a_secret_that_only_the_preparation_of_the_database_reads_replaces_no_node(
     key: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -86,4 +86,4 @@ def test_the_versions_that_nodes_are_tagged_with_are_those_of_the_current_values
         [tags] = [spec["tags"] for spec in template.inputs["tagSpecifications"] if spec["resourceType"] == "instance"]
         role = Role(tags["airflow:role"])
         found = {key: value for key, value in tags.items() if key.startswith("airflow:secret:")}
-        assert found == {f"airflow:secret:{key}": versions[f"secrets-{key}-value"] for key in SECRETS[role]}
+        assert found == {f"airflow:secret:{key}": versions[f"secrets-{key}-value"] for key in role.definition.secrets}

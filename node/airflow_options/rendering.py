@@ -10,7 +10,6 @@ from node.naming import API_SERVER_PORT, api_server_url
 
 if TYPE_CHECKING:
     from node.environment import NodeEnvironment
-    from node.worker_pool_config import WorkerPoolConfig
 
 Options = Mapping[tuple[str, str], str]
 
@@ -92,7 +91,7 @@ def managed_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
         ("dag_processor", "dag_bundle_config_list"): json.dumps([_dag_bundle(environment)]),
         ("dag_processor", "dag_bundle_storage_path"): "/var/lib/airflow/bundles",
     }
-    return shared | (_master_options(environment) if environment.pool is None else _worker_options(environment.pool))
+    return shared | environment.role.definition.airflow_options(environment)
 
 
 def _dag_bundle(environment: NodeEnvironment) -> dict[str, object]:
@@ -103,7 +102,8 @@ def _dag_bundle(environment: NodeEnvironment) -> dict[str, object]:
     }
 
 
-def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+def master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    """The managed options that only masters have."""
     return {
         ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
         ("database", "sql_alchemy_connect_args_async"): "node_database.ASYNC_CONNECT_ARGS",
@@ -121,10 +121,11 @@ def _master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
     }
 
 
-def _worker_options(pool: WorkerPoolConfig) -> dict[tuple[str, str], str]:
+def worker_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    """The managed options that only workers have."""
     return {
         ("celery", "celery_config_options"): "worker_celery.CONFIG",
-        ("celery", "worker_concurrency"): str(pool.concurrency),
+        ("celery", "worker_concurrency"): str(environment.worker_pool.concurrency),
         # The masters reckon with it; and the tasks that a node has to end are found as processes of their own.
         ("celery", "worker_autoscale"): "",
         ("celery", "pool"): "prefork",

@@ -13,6 +13,7 @@ import urllib.request
 
 from lab.cluster import Cluster
 from lab.stack import HOSTILE
+from node.roles import Role
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 SERVICES = {"api-server": 0, "scheduler": 0, "dag-processor": 1, "triggerer": 0}
@@ -80,9 +81,8 @@ def test_the_api_servers_uvicorn_trusts_load_balancers_in_every_range_of_the_vpc
 
 def test_what_a_service_writes_to_temporary_folders_goes_to_the_disk(cluster: Cluster) -> None:
     """Tasks and DAG files run in these services. A tmpfs there would use up the memory of the others."""
-    services = {"master": ("api-server", "scheduler", "dag-processor", "triggerer"), "worker": ("worker",)}
     for node in cluster.nodes():
-        for service in services[node.instance.tags["airflow:role"]]:
+        for service in Role(node.instance.tags["airflow:role"]).definition.services:
             pid = node.unit(f"airflow-{service}.service", "MainPID")["MainPID"]
             seen = node.exec(f"nsenter --target {pid} --mount stat --file-system --format %T / /tmp /var/tmp")
             [disk, *temporary] = seen.stdout.splitlines()

@@ -13,7 +13,7 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.node import Node
-from node.roles import SECRETS
+from node.roles import Role
 from node.user_data import decode
 from tests.cluster.conftest import FinishedRun
 
@@ -59,10 +59,10 @@ def _content(path: Path) -> bytes:
 
 
 def test_the_search_finds_each_secret_where_it_has_to_be(cluster: Cluster, needle: re.Pattern[bytes]) -> None:
-    for role, secrets in SECRETS.items():
+    for role in Role:
         for node in cluster.nodes(role=role):
             held = node.exec("cat /run/airflow/secrets.env").stdout
-            assert len(set(needle.findall(held.encode()))) == len(secrets), node.name
+            assert len(set(needle.findall(held.encode()))) == len(role.definition.secrets), node.name
     assert any(path.name == "airflow.env" for path in _files(cluster.nodes()[0])), "the search must see the disk"
 
 

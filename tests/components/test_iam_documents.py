@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 
-from components.iam_documents import assumed_by, on_behalf_of
+from components.iam_documents import on_behalf_of, trust_policy
 
 
 def test_only_the_service_takes_the_role_on():
-    [statement] = json.loads(assumed_by("ec2"))["Statement"]
+    [statement] = json.loads(trust_policy("ec2"))["Statement"]
     assert statement == {
         "Effect": "Allow",
         "Principal": {"Service": "ec2.amazonaws.com"},
@@ -16,5 +16,5 @@ def test_only_the_service_takes_the_role_on():
 
 def test_a_condition_narrows_the_trust():
     of_us = on_behalf_of("111122223333", "arn:aws:ec2:eu-west-1:111122223333:vpc-flow-log/*")
-    [statement] = json.loads(assumed_by("vpc-flow-logs", condition=of_us))["Statement"]
+    [statement] = json.loads(trust_policy("vpc-flow-logs", condition=of_us))["Statement"]
     assert statement["Condition"] == of_us

@@ -10,11 +10,11 @@ from components.instance_role import InstanceRole, InstanceRoleArgs, role_name
 from engine.program import deploy
 from engine.recording import Recording
 from lab.aws.policy import Request, is_allowed
-from node.roles import SECRET_KEYS_BY_ROLE, Role
+from node.roles import MASTERS, NodeGroup, Role, worker_group
 
-KEYS = sorted({key for keys in SECRET_KEYS_BY_ROLE.values() for key in keys})
+KEYS = sorted({key for role in Role for key in role.definition.secret_keys})
 RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"
-POOLS = {Role.MASTER: None, Role.WORKER: "heavy"}
+GROUPS = {Role.MASTER: MASTERS, Role.WORKER: worker_group("heavy")}
 
 
 def arn(key: str) -> str:
@@ -26,15 +26,13 @@ def identity(role: Role, **changes: Any) -> Recording:
         return InstanceRole(
             f"{role}-identity",
             InstanceRoleArgs(
-                pool=POOLS[role],
+                group=GROUPS[role],
                 cluster="airflow-prod",
                 account_id="111122223333",
                 region="eu-west-1",
                 secret_arns={key: pulumi.Output.from_input(arn(key)) for key in KEYS},
                 database_admin_secret_arn=RDS_SECRET,
-                task_logs_arn="arn:aws:s3:::task-logs",
-                dags_arn="arn:aws:s3:::dags",
-                artifacts_arn="arn:aws:s3:::artifacts",
+                bucket_arns={name: f"arn:aws:s3:::{name}" for name in ("task-logs", "dags", "artifacts")},
                 **changes,
             ),
         )
@@ -69,7 +67,7 @@ def test_a_worker_reads_the_three_secrets_it_works_with_and_no_other():
 
 
 def test_a_master_reads_the_database_s_own_admin_secret_too():
-    assert secrets_of(Role.MASTER) == {arn(key) for key in SECRET_KEYS_BY_ROLE[Role.MASTER]} | {RDS_SECRET}
+    assert secrets_of(Role.MASTER) == {arn(key) for key in Role.MASTER.definition.secret_keys} | {RDS_SECRET}
 
 
 READ_BUCKETS = {
@@ -165,20 +163,21 @@ LONG = "a" * 106  # the longest that AWS takes in the name of the pool's launch 
 
 
 @pytest.mark.parametrize(
-    ("pool", "name"),
+    ("group", "name"),
     [
-        (None, "airflow-prod-eu-west-1-master"),
-        ("heavy", "airflow-prod-eu-west-1-pool-heavy"),
-        (LONG, "airflow-prod-eu-west-1-pool-aaaaaaaaaaaaaaaaaaaaaaaaaaa-c5450c02"),
+        (MASTERS, "airflow-prod-eu-west-1-master"),
+        (worker_group("heavy"), "airflow-prod-eu-west-1-pool-heavy"),
+        (worker_group(LONG), "airflow-prod-eu-west-1-pool-aaaaaaaaaaaaaaaaaaaaaaaaaaa-c5450c02"),
     ],
 )
-def test_a_role_is_named_after_its_nodes_within_iams_limit(pool: str | None, name: str):
-    assert role_name("airflow-prod", "eu-west-1", pool) == name
+def test_a_role_is_named_after_its_nodes_within_iams_limit(group: NodeGroup, name: str):
+    assert role_name("airflow-prod", "eu-west-1", group) == name
     assert len(name) <= 64
 
 
 def test_long_names_that_differ_at_their_ends_give_different_roles():
-    assert role_name("airflow-prod", "eu-west-1", f"{LONG}b") != role_name("airflow-prod", "eu-west-1", f"{LONG}c")
+    names = {role_name("airflow-prod", "eu-west-1", worker_group(f"{LONG}{end}")) for end in "bc"}
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize("role", Role)
@@ -201,7 +200,7 @@ def test_only_instances_take_the_role_on(role: Role):
 def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
     recording = identity(role)
     name = recording.only("aws:iam/role:Role").outputs["name"]
-    assert name == role_name("airflow-prod", "eu-west-1", POOLS[role])
+    assert name == role_name("airflow-prod", "eu-west-1", GROUPS[role])
     assert recording.only("aws:iam/instanceProfile:InstanceProfile").inputs["role"] == name
     assert recording.only("aws:iam/rolePolicy:RolePolicy").inputs["role"] == name
 

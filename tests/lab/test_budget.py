@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.recording import Recording
-from lab.budget import MASTER_NEEDS_MIB, RESERVE_MIB, Budget, share_out
+from lab.budget import NEEDS_MIB, RESERVE_MIB, Budget, share_out
+from node.roles import Role
 
 GIB = 1024
 MASTERS, DEFAULT, HEAVY = "airflow-prod-masters", "airflow-prod-pool-default", "airflow-prod-pool-heavy"
@@ -51,7 +52,7 @@ def test_a_nodes_limit_is_between_what_it_needs_and_the_smallest_instances_memor
 def test_a_worker_gets_memory_for_each_of_its_slots(recording: Recording):
     shares = share_out(recording, 64 * GIB).shares
     assert shares[DEFAULT].limit - shares[HEAVY].limit == 12 * 192
-    assert shares[MASTERS].needs == MASTER_NEEDS_MIB
+    assert shares[MASTERS].needs == NEEDS_MIB[Role.MASTER].node
 
 
 def test_the_summary_shows_the_limits_and_what_fits(recording: Recording):

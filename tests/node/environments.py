@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from node.environment import NodeEnvironment
-from node.roles import Role
+from node.roles import MASTERS, worker_group
 from node.worker_pool_config import WorkerPoolConfig
 
 POOL = WorkerPoolConfig(
@@ -21,10 +21,9 @@ POOL = WorkerPoolConfig(
     workers_ahead=8,
 )
 MASTER = NodeEnvironment(
-    role=Role.MASTER,
+    group=MASTERS,
     cluster="airflow-prod",
     region="eu-west-1",
-    group_name="airflow-prod-masters",
     pools=(POOL,),
     metadata_days=365,
     web_url="http://airflow-prod.internal:8080",
@@ -36,8 +35,7 @@ MASTER = NodeEnvironment(
 )
 WORKER = dataclasses.replace(
     MASTER,
-    role=Role.WORKER,
-    group_name=POOL.group,
+    group=worker_group(POOL.name),
     pool=POOL,
     pools=(),
     metadata_days=0,

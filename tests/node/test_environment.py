@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from node.airflow_options import lookup
 from node.environment import MANAGED_OPTIONS, NodeEnvironment, PackageIndex, assignment
-from node.roles import SECRETS, Role
+from node.roles import Role
 from node.rootfs import files_for
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, master, worker
@@ -69,7 +69,7 @@ def test_a_worker_is_not_told_of_the_secrets_it_may_not_read():
 @pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
 def test_the_secrets_of_the_services_are_listed_by_variable_and_name(environment: NodeEnvironment):
     listed = dict(item.split("=") for item in environment.variables()["NODE_SECRETS"].split())
-    assert listed == {variable: f"airflow-prod/{key}" for key, variable in SECRETS[environment.role].items()}
+    assert listed == {variable: f"airflow-prod/{key}" for key, variable in environment.role.definition.secrets.items()}
 
 
 def test_the_users_options_win_over_our_defaults():

@@ -6,14 +6,14 @@ import re
 import pytest
 
 from node.roles import Role
-from node.rootfs import LAYERS, PROGRAMS, ROOTFS, NodeFile, files_for
+from node.rootfs import PROGRAMS, ROOTFS, NodeFile, files_for
 
 FILES = sorted({file for role in Role for file in files_for(role)}, key=lambda file: file.path)
 IN_USER_DATA = [file for file in FILES if file.in_user_data]
 
 
 def _source(file: NodeFile) -> str:
-    layers = (*LAYERS, *(role.value for role in Role))
+    layers = {layer for role in Role for layer in role.definition.layers}
     texts = {path.read_text() for layer in layers if (path := ROOTFS / layer / file.path.lstrip("/")).exists()}
     return next(text for text in texts if _lines(text) == _lines(file.content.decode()))
 

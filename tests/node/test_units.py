@@ -16,10 +16,7 @@ from tests.node.programs import load, module
 
 retry = module("airflow_node.retry")
 
-STEPS = {
-    Role.MASTER: ["artifacts", "install", "secrets", "database"],
-    Role.WORKER: ["artifacts", "install", "secrets", "admission"],
-}
+STEPS = {role: role.definition.boot_steps for role in Role}
 NEEDS = {
     "artifacts": [],
     "install": ["artifacts"],
@@ -29,10 +26,7 @@ NEEDS = {
 }
 # What the role's services wait for: the last steps that do not wait for each other.
 LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["admission", "install", "secrets"]}
-SERVICES = {
-    Role.MASTER: ["api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"],
-    Role.WORKER: ["worker"],
-}
+SERVICES = {role: role.definition.services for role in Role}
 ALL_SERVICES = [(role, service) for role in Role for service in SERVICES[role]]
 # Tenths of systemd's exposure level: a unit that gets worse fails. A worker runs other people's code, which may need
 # what the others are refused.

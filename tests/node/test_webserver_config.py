@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.roles import SECRETS, Role
+from node.roles import Role
 from tests.node.programs import program_path
 
 FILE = program_path("python/webserver_config.py")
@@ -25,15 +25,15 @@ def appbuilder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def config(monkeypatch: pytest.MonkeyPatch, role: Role) -> dict[str, Any]:
     """What the file says where the services of the role run; the value of a secret is the secret's key."""
-    for key, variable in SECRETS[role].items():
+    for key, variable in role.definition.secrets.items():
         monkeypatch.setenv(variable, BROKER_URL if key == "broker-url" else key)
     return runpy.run_path(str(FILE))
 
 
 def test_the_ui_signs_with_a_key_that_no_worker_has(monkeypatch: pytest.MonkeyPatch):
     key = config(monkeypatch, Role.MASTER)["SECRET_KEY"]
-    assert key in SECRETS[Role.MASTER]
-    assert key not in SECRETS[Role.WORKER]
+    assert key in Role.MASTER.definition.secrets
+    assert key not in Role.WORKER.definition.secrets
 
 
 def test_without_that_key_the_server_does_not_start(monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.environment import MANAGED_OPTIONS
-from node.roles import SECRETS
+from node.roles import Role
 from settings.errors import SettingsError
 from tests.stack_file import changed, faults_of, load, the_fault
 
@@ -213,7 +213,9 @@ def test_concurrency_is_the_pools_to_set():
     assert fault.remedy == "set concurrency of the pool in airflow:workerPools"
 
 
-_OPTIONS_FOR_SECRETS = {name for names in SECRETS.values() for name in names.values() if name.startswith("AIRFLOW__")}
+_OPTIONS_FOR_SECRETS = {
+    name for role in Role for name in role.definition.secrets.values() if name.startswith("AIRFLOW__")
+}
 
 
 @pytest.mark.parametrize("variable", sorted(_OPTIONS_FOR_SECRETS))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.program import deploy
+from node.roles import MASTERS, worker_group
 from node.user_data import user_data
 from settings.errors import SettingsError
 from tests.stack_file import ROOT, changed, content, faults_of, load, the_fault
@@ -25,7 +26,7 @@ TOO_MUCH = {"airflow:config": {"core": {"parallelism": 64}, "api": {"access_cont
 
 
 def test_a_worker_knows_its_own_pool_and_queues():
-    told = load(content()).node_environment("heavy").variables()
+    told = load(content()).node_environment(worker_group("heavy")).variables()
     assert told["NODE_POOL"] == "heavy"
     assert told["NODE_QUEUES"] == "heavy"
     assert told["NODE_GROUP"] == "airflow-prod-pool-heavy"
@@ -33,18 +34,18 @@ def test_a_worker_knows_its_own_pool_and_queues():
 
 
 def test_a_worker_knows_how_its_pool_lets_it_leave():
-    told = load(content()).node_environment("heavy").variables()
+    told = load(content()).node_environment(worker_group("heavy")).variables()
     assert told["NODE_CONCURRENCY"] == "4"
     assert told["NODE_IDLE_SECONDS"] == "60"
     assert told["NODE_DRAIN_LIMIT_SECONDS"] == "86400"
     assert told["NODE_HEARTBEAT_SECONDS"] == "960"
     assert (told["NODE_LAUNCHING_HOOK"], told["NODE_TERMINATING_HOOK"]) == ("role-is-ready", "worker-is-drained")
     assert "NODE_POOLS" not in told, "a change of another pool would replace this one's workers"
-    assert load(content()).node_environment("heavy").pools == ()
+    assert load(content()).node_environment(worker_group("heavy")).pools == ()
 
 
 def test_a_master_knows_its_group_and_how_to_scale_every_pool():
-    told = load(content()).node_environment().variables()
+    told = load(content()).node_environment(MASTERS).variables()
     assert told["NODE_GROUP"] == "airflow-prod-masters"
     assert told["NODE_LAUNCHING_HOOK"] == "role-is-ready"
     assert not {"NODE_POOL", "NODE_TERMINATING_HOOK"} & told.keys()
@@ -71,7 +72,7 @@ def test_a_master_knows_its_group_and_how_to_scale_every_pool():
 def test_the_order_of_the_pools_in_the_stack_file_replaces_no_node():
     config = content()
     config["airflow:workerPools"] = dict(reversed(config["airflow:workerPools"].items()))
-    assert user_data(load(config).node_environment()) == user_data(load(content()).node_environment())
+    assert user_data(load(config).node_environment(MASTERS)) == user_data(load(content()).node_environment(MASTERS))
 
 
 NEW_POOL = {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
@@ -94,12 +95,12 @@ NEW_POOL = {"queues": ["gpu"], "instanceTypes": ["g5.xlarge"], "concurrency": 1,
 )
 def test_a_change_of_a_pool_replaces_only_its_own_workers(change: dict[str, Any], changed_workers: set[str]):
     before, after = load(content()), load(changed(change))
-    pools = [
-        pool
-        for pool in before.worker_pools
-        if user_data(before.node_environment(pool)) != user_data(after.node_environment(pool))
-    ]
-    assert set(pools) == changed_workers
+    pools = {
+        group.pool
+        for group in map(worker_group, before.worker_pools)
+        if user_data(before.node_environment(group)) != user_data(after.node_environment(group))
+    }
+    assert pools == changed_workers
 
 
 @pytest.mark.parametrize(
@@ -113,19 +114,19 @@ def test_a_change_of_a_pool_replaces_only_its_own_workers(change: dict[str, Any]
 )
 def test_a_change_elsewhere_leaves_the_nodes_alone(change: dict[str, Any]):
     before, after = load(content()), load(changed(change))
-    for pool in (None, "default"):
-        assert user_data(before.node_environment(pool)) == user_data(after.node_environment(pool))
+    for group in before.node_groups:
+        assert user_data(before.node_environment(group)) == user_data(after.node_environment(group))
 
 
 def test_the_masters_environment_includes_a_new_pool():
     before, after = load(content()), load(changed({"airflow:workerPools.gpu": NEW_POOL}))
-    assert user_data(before.node_environment()) != user_data(after.node_environment())
+    assert user_data(before.node_environment(MASTERS)) != user_data(after.node_environment(MASTERS))
 
 
 def test_the_buckets_in_a_nodes_environment_are_those_that_are_created():
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=content())
     made = {bucket.inputs["bucket"] for bucket in recording.of_type("aws:s3/bucket:Bucket")}
-    told = load(content()).node_environment()
+    told = load(content()).node_environment(MASTERS)
     assert {told.task_logs_bucket, told.dags_bucket, told.artifacts_bucket} < made
 
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from aws_catalog.provider_options import PROVIDER_OPTIONS
+from node.roles import MASTERS
 from settings import NodeImageSettings, PublicWeb
 from settings.errors import SettingsError
 from tests.stack_file import REMOVED, changed, content, faults_of, load, the_fault
@@ -255,7 +256,7 @@ def test_all_ranges_of_a_new_or_an_existing_vpc_are_known():
     assert own.network.vpc_cidrs == ("10.80.0.0/16",)
     there = load(changed({"airflow:network": {"existing": existing}}))
     assert there.network.vpc_cidrs == ("10.0.0.0/16", "100.64.0.0/20")
-    assert there.node_environment().variables()["FORWARDED_ALLOW_IPS"] == "10.0.0.0/16,100.64.0.0/20"
+    assert there.node_environment(MASTERS).variables()["FORWARDED_ALLOW_IPS"] == "10.0.0.0/16,100.64.0.0/20"
 
 
 def test_architectures_follow_from_the_instance_types():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.roles import MASTERS, worker_group
 from settings import WorkerPoolSettings
 from settings.errors import FaultyValue
 from settings.task_slots import WORKER_GIB, fitting
@@ -60,7 +61,10 @@ def test_what_is_at_fault_gives_no_number(measure: dict[str, float]):
 def test_nodes_database_and_schedulers_use_the_number_of_tasks_that_fit():
     measure = {"airflow:workerPools.default.concurrency": REMOVED, "airflow:workerPools.default.taskMemoryGib": 3}
     settings = load(changed(measure))  # 15.5 GiB: 5 tasks
-    worker, master = settings.node_environment("default").variables(), settings.node_environment().variables()
+    worker, master = (
+        settings.node_environment(worker_group("default")).variables(),
+        settings.node_environment(MASTERS).variables(),
+    )
     assert worker["NODE_CONCURRENCY"] == worker["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "5"
     assert '"concurrency":5' in master["NODE_POOLS"]
     assert master["AIRFLOW__CORE__PARALLELISM"] == str(8 * 5 + 4 * 4)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.airflow_options import lookup
 from node.environment import MANAGED_OPTIONS, config_text
-from node.roles import SECRETS
+from node.roles import DEFINITIONS
 from settings import schema
 from settings.errors import Fault
 
@@ -115,8 +115,8 @@ _PROVIDERS = {
 # The options for secrets that the program creates.
 _OWN_SECRETS = frozenset(
     tuple(variable.lower().split("__")[1:])
-    for variables in SECRETS.values()
-    for variable in variables.values()
+    for definition in DEFINITIONS.values()
+    for variable in definition.secrets.values()
     if variable.startswith("AIRFLOW__")
 )
 # Options that Airflow treats as sensitive because their arguments may include a secret.
