@@ -1,32 +1,24 @@
-"""Every key that a stack file may hold: its section, its values, its rules, and the report of what is wrong with it."""
+"""Every key that a stack file may hold, the rules between them, and the report of what is wrong with a file."""
 
 from __future__ import annotations
 
-from settings.errors import Fault, FaultyValue, SettingsError
+from settings.errors import SettingsError
+from settings.loader import load_settings
+from settings.sections.broker import BrokerSettings
+from settings.sections.database import DatabaseSettings
+from settings.sections.masters import MasterSettings
+from settings.sections.network import ExistingNetwork, NetworkSettings
+from settings.sections.node_image import NodeImageSettings
+from settings.sections.package_index import PackageIndexSettings
+from settings.sections.retention import RetentionSettings
+from settings.sections.web import PublicWeb, WebSettings
 from settings.sections.worker_pools import WorkerPoolSettings
-from settings.stack import (
-    BrokerSettings,
-    ClusterSettings,
-    DatabaseSettings,
-    ExistingNetwork,
-    MasterSettings,
-    NetworkSettings,
-    NodeImageSettings,
-    PackageIndexSettings,
-    PublicWeb,
-    RetentionSettings,
-    Settings,
-    WebSettings,
-    load_settings,
-)
+from settings.stack import Settings
 
 __all__ = [
     "BrokerSettings",
-    "ClusterSettings",
     "DatabaseSettings",
     "ExistingNetwork",
-    "Fault",
-    "FaultyValue",
     "MasterSettings",
     "NetworkSettings",
     "NodeImageSettings",

@@ -1,11 +1,9 @@
-"""IPv4 networks in a stack file: which of them each key accepts, and what to write instead of the others."""
+"""IPv4 networks in a stack file: how they are written, and from which of them packets can come."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-
-from aws_catalog import limits
 
 # Python also accepts a bare address or a netmask as a network; AWS does not.
 _CIDR = re.compile(r"[\d.]+/\d{1,2}")
@@ -25,10 +23,6 @@ _NOT_ON_THE_INTERNET = (
     *_NEVER_A_SOURCE,
     *_blocks("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4"),
 )
-
-# The cluster's own VPC is divided into subnets for each zone and tier (components/subnet_layout.py). The smallest, in
-# the data tier, are 1/64 of the VPC, and AWS allows none smaller than a /28.
-OWN_VPC_PREFIXES = (limits.VPC_PREFIXES[0], limits.VPC_PREFIXES[1] - 6)
 
 
 def network(text: str) -> ipaddress.IPv4Network | None:
@@ -56,67 +50,31 @@ def is_on_the_internet(cidr: str) -> bool:
     return not _lies_in(cidr, _NOT_ON_THE_INTERNET)
 
 
+def is_private(cidr: str) -> bool:
+    """Whether a well-formed CIDR lies in the private ranges of RFC 1918."""
+    return _lies_in(cidr, _PRIVATE)
+
+
 def _lies_in(cidr: str, blocks: tuple[ipaddress.IPv4Network, ...]) -> bool:
     return any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in blocks)
 
 
-def is_own_vpc(text: str) -> bool:
-    """Whether the cluster's own VPC may have this range."""
-    shortest, longest = OWN_VPC_PREFIXES
-    named = network(text)
-    return named is not None and _lies_in(text, _PRIVATE) and shortest <= named.prefixlen <= longest
-
-
-def is_existing_vpc(text: str) -> bool:
-    """Whether AWS allows VPCs with this range."""
-    named = network(text)
-    shortest, longest = limits.VPC_PREFIXES
-    return named is not None and shortest <= named.prefixlen <= longest
-
-
 def remedy(text: str) -> str:
     """What to do about text that should be an IPv4 network in CIDR notation."""
-    interface = _interface(text)
-    if isinstance(interface, str):
-        return interface
+    found = interface(text)
+    if isinstance(found, str):
+        return found
     if "/" not in text:
         return f"add a prefix length; for this one address write {text}/32"
-    return f"the network address is {interface.network.network_address}; write {interface.network}"
+    return f"the network address is {found.network.network_address}; write {found.network}"
 
 
-def vpc_remedy(text: str) -> str:
-    """What to do about text that should be the range of the cluster's own VPC."""
-    interface = _interface(text)
-    if isinstance(interface, str):
-        return interface
-    if not _lies_in(f"{interface.ip}/32", _PRIVATE):
-        return (
-            "choose a range within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that no peered network uses, for "
-            "example 10.80.0.0/16"
-        )
-    shortest, longest = OWN_VPC_PREFIXES
-    # A bare address has no prefix length: suggest the largest range.
-    prefix = min(max(interface.network.prefixlen if "/" in text else shortest, shortest), longest)
-    fitting = ipaddress.IPv4Network((interface.ip, prefix), strict=False)
-    return f"write {fitting}: AWS allows no VPC larger than a /{shortest} and no subnet smaller than a /28"
-
-
-def existing_vpc_remedy(text: str) -> str:
-    """What to do about text that should be the range of an existing VPC."""
-    advice = remedy(text)
-    return (
-        advice
-        if is_existing_vpc(advice.rpartition(" ")[2])
-        else "copy it from the VPC console, for example 10.0.0.0/16"
-    )
-
-
-def _interface(text: str) -> ipaddress.IPv4Interface | str:
+def interface(text: str) -> ipaddress.IPv4Interface | str:
     """The address and its network, or what to do if the text has neither."""
     try:
-        interface = ipaddress.ip_interface(text)
+        found = ipaddress.ip_interface(text)
     except ValueError:
         return "give the network address, a slash and the prefix length, for example 10.80.0.0/16"
-    if isinstance(interface, ipaddress.IPv6Interface):
+    if isinstance(found, ipaddress.IPv6Interface):
         return "give the IPv4 network: the load balancers and the VPC are IPv4 only"
-    return interface
+    return found

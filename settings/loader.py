@@ -1,4 +1,4 @@
-"""Reads what the stack file says. The only reader of Pulumi's configuration, and of the file's own text."""
+"""Loads the settings: reads Pulumi's configuration and the text of the stack file, and reports what is wrong."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 
 from settings import schema
+from settings.rules import broken_rules, warnings
+from settings.stack import Settings
 from settings.stack_yaml import StackFile
 from settings.types import nearest
-from settings.validation import Encrypted
+from settings.validation import Encrypted, accept
+
+
+def load_settings() -> Settings:
+    """The stack's settings.
+
+    Logs a warning about each setting that may be a mistake. Raises SettingsError with all faults of the stack file at
+    once, before any resource is registered.
+    """
+    settings = accept(Settings, given(), rules=broken_rules, stack=pulumi.get_stack())
+    for warning in warnings(settings):
+        pulumi.log.warn(warning)
+    return settings
 
 
 def given() -> dict[str, Any]:

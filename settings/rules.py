@@ -1,68 +1,69 @@
-"""All rules between settings, in the order in which their faults are reported."""
+"""All rules between settings and all warnings, gathered from the sections."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
-from settings import node_environments
 from settings.errors import Fault, FaultyValue
-from settings.sections import cluster, database, network, nodes, provider, storage, web
-from settings.sections.airflow_config import refusals, values
-
-if TYPE_CHECKING:
-    from settings.stack import Settings
-
-Rule = Callable[["Settings"], Iterator[Fault]]
-
-RULES: tuple[Rule, ...] = (
-    provider.account_is_allowed,
-    provider.tags_fit,
-    cluster.cluster_name_length,
-    cluster.cluster_name_start,
-    cluster.pool_name_length,
-    network.own_or_existing,
-    network.zones_exist,
-    network.own_range_holds_the_nodes,
-    network.existing_subnets_differ,
-    network.existing_public_subnets,
-    storage.storage_can_grow,
-    storage.protected_data_has_backups,
-    storage.metadata_outlives_its_runs,
-    database.connections_suffice,
-    nodes.masters_have_memory,
-    nodes.there_is_a_pool,
-    nodes.pools_are_sound,
-    nodes.queues_have_one_pool,
-    nodes.default_queue_is_served,
-    web.domain_and_zone,
-    web.public_has_a_domain,
-    web.internal_sources_are_internal,
-    web.public_sources_are_public,
-    web.internal_sources_do_not_overlap,
-    web.public_sources_do_not_overlap,
-    web.sources_fit_a_security_group,
-    refusals.options_exist,
-    refusals.options_are_not_managed,
-    refusals.options_can_work_here,
-    refusals.options_hold_no_secrets,
-    values.options_can_be_read,
-    values.options_are_among_choices,
-    values.time_zone_exists,
-    values.percent_signs_are_single,
-    values.visibility_timeout_covers_draining,
-    values.parallelism_is_above_zero,
-    values.pool_options_are_limits,
-    node_environments.user_data_fits,
+from settings.sections import (
+    airflow_config,
+    broker,
+    cluster,
+    database,
+    masters,
+    network,
+    node_image,
+    package_index,
+    provider,
+    retention,
+    web,
+    worker_pools,
 )
+from settings.stack import Settings
+from settings.user_data import user_data_fits
+
+Rule = Callable[..., Iterator[Fault]]
+"""Yields the faults between the sections that its parameters name; `settings` stands for all of them."""
+Warnings = Callable[..., Iterator[str]]
+"""Yields warnings about values that are accepted but may be a mistake; its parameters are those of a rule."""
+
+SECTIONS = (
+    provider,
+    cluster,
+    network,
+    database,
+    broker,
+    masters,
+    worker_pools,
+    web,
+    retention,
+    node_image,
+    package_index,
+    airflow_config,
+)
+RULES: tuple[Rule, ...] = (*(rule for section in SECTIONS for rule in getattr(section, "RULES", ())), user_data_fits)
+WARNINGS: tuple[Warnings, ...] = tuple(check for section in SECTIONS for check in getattr(section, "WARNINGS", ()))
 
 
 def broken_rules(settings: Settings) -> list[Fault]:
-    """The faults between values. A rule that reads a value which is itself at fault stays silent from there on."""
+    """The faults between values. A rule that reads a value which is itself at fault ends there without a fault."""
     faults: list[Fault] = []
     for rule in RULES:
         try:
-            faults.extend(rule(settings))
+            faults.extend(rule(**_sections(rule, settings)))
         except FaultyValue:
             continue
     return faults
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """One message for each finding: the key, its value, the consequence and what to do."""
+    for check in WARNINGS:
+        yield from check(**_sections(check, settings))
+
+
+def _sections(function: Callable[..., Any], settings: Settings) -> dict[str, Any]:
+    names = inspect.signature(function).parameters
+    return {name: settings if name == "settings" else getattr(settings, name) for name in names}

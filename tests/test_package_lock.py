@@ -19,7 +19,7 @@ from node import lock
 from node.environment import PackageIndex
 from node.lock import LockError, UvIndex
 from package_lock import stack_index
-from settings.warnings import warnings
+from settings.rules import warnings
 from tests.node.fake_server import FakeServer, serving
 from tests.node.package_indexes import PASSWORD, USERNAME, serving_packages
 from tests.node.programs import module

@@ -1,18 +1,104 @@
-"""The sum of the database connections a cluster may hold open at a time, and whether the database has as many."""
+"""`airflow:database`: RDS PostgreSQL, its storage, its backups and its connections."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from aws_catalog import database_classes
+from aws_catalog import database_classes, limits
 from settings.draining import GENERATIONS
 from settings.errors import Fault, FaultyValue, counted, shown
-from settings.sections.airflow_config.values import POOL_OPTIONS, whole_number
+from settings.section import Section
+from settings.sections.airflow_config.values import POOL_OPTIONS, Config, as_whole_number
+from settings.sections.cluster import ClusterSettings
+from settings.sections.masters import MasterSettings
+from settings.sections.worker_pools import WorkerPools
+from settings.types import Flag, Number, in_catalog, matching, one_of, whole_number
 
-if TYPE_CHECKING:
-    from settings.stack import Settings
+DatabaseClass = Annotated[
+    str,
+    one_of(
+        "an RDS instance class that runs PostgreSQL 17, for example db.m7g.large",
+        database_classes.MEMORY_GIB,
+        in_catalog("database_classes"),
+    ),
+]
+EngineVersion = Annotated[
+    str,
+    matching(
+        r"17(?:\.[1-9]\d?)?",
+        'PostgreSQL 17, in quotes: "17" for the newest minor version, or one such as "17.6"',
+        'write "17", or pin a minor version such as "17.6": Airflow 3.3 and the parameter group are tested with 17',
+    ),
+]
+
+
+class DatabaseSettings(Section):
+    """RDS PostgreSQL for Airflow's metadata and Celery's results."""
+
+    instance_class: DatabaseClass
+    """CPU, memory, and by its memory the number of connections: masters and workers that need more than it holds are
+    refused. Changing it restarts the database at once: a failover of a minute or two with Multi-AZ, longer without."""
+
+    engine_version: EngineVersion = "17"
+    """PostgreSQL version, in quotes. `"17"`: RDS creates it with its default minor version and applies new ones in the
+    maintenance window. A minor version pins it; RDS never goes back to an older one."""
+
+    allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
+    """GiB of gp3 storage. It can be raised while the database runs, once every six hours, by at least ten percent.
+    Lowering it does nothing: RDS cannot shrink storage. From 400 GiB on, 12,000 IOPS and 500 MiB/s are included instead
+    of 3,000 and 125, at no extra charge. If RDS has grown the storage beyond the size in the stack file, raise it with
+    `pulumi up --refresh`; otherwise RDS refuses a size between the two."""
+
+    max_allocated_storage_gib: Annotated[Number, whole_number(*limits.DATABASE_STORAGE_GIB, "GiB, gp3")]
+    """GiB that storage autoscaling may grow to, at least ten percent above `allocatedStorageGib`. A full disk stops the
+    scheduler, so leave room; only what is allocated is billed."""
+
+    multi_az: Flag = True
+    """A synchronous standby in another zone, and about twice the price. Without it, you have to restore a backup
+    yourself when a zone or host fails."""
+
+    backup_retention_days: Annotated[Number, whole_number(*limits.DATABASE_BACKUP_RETENTION_DAYS, "days")] = 14
+    """Days back to which the database can be restored, to the second. 0 switches backups off, and is refused while
+    `cluster.protectData` is true. RDS keeps at most 35."""
+
+    final_snapshot: Flag = True
+    """A last snapshot when the database is deleted, and backups that outlive it. Without it, `pulumi destroy` leaves
+    nothing to restore."""
+
+    @property
+    def max_connections(self) -> int:
+        """What the parameter group sets: `LEAST(DBInstanceClassMemory/9531392, 5000)`, RDS's own formula, with a
+        cautious guess of the memory that RDS keeps for itself (aws_catalog/database_classes.py)."""
+        return database_classes.max_connections(self.instance_class)
+
+
+def storage_can_grow(database: DatabaseSettings) -> Iterator[Fault]:
+    """`maxAllocatedStorageGib` is at least ten percent above `allocatedStorageGib`."""
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html; in whole numbers, for 1.1 is
+    # not a number a computer has.
+    least = math.ceil(database.allocated_storage_gib * 11 / 10)
+    if database.max_allocated_storage_gib < least:
+        yield Fault(
+            key="airflow:database.maxAllocatedStorageGib",
+            given=f"{database.max_allocated_storage_gib}, with allocatedStorageGib {database.allocated_storage_gib}",
+            allowed=f"{least:,} to {limits.DATABASE_STORAGE_GIB[1]:,} (GiB): RDS requires room to grow by ten percent",
+            remedy=f"raise it to {least:,} or more; only what is allocated is billed",
+        )
+
+
+def protected_data_has_backups(database: DatabaseSettings, cluster: ClusterSettings) -> Iterator[Fault]:
+    """With `cluster.protectData`, `database.backupRetentionDays` is 1 or more."""
+    if cluster.protect_data and database.backup_retention_days == 0:
+        yield Fault(
+            key="airflow:database.backupRetentionDays",
+            given="0, with airflow:cluster.protectData true",
+            allowed=f"1 to {limits.DATABASE_BACKUP_RETENTION_DAYS[1]} (days) while data is protected",
+            remedy="keep backups for at least one day, or set protectData to false",
+        )
+
 
 # Airflow's defaults: https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#database
 _POOL_SIZE = 5
@@ -51,7 +137,7 @@ class ConnectionBudget:
         )
 
 
-def budget(settings: Settings) -> ConnectionBudget:
+def budget(masters: MasterSettings, worker_pools: WorkerPools, config: Config) -> ConnectionBudget:
     """The most connections that the cluster can hold open at a time; they have to fit `database.max_connections`.
 
     Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
@@ -61,25 +147,27 @@ def budget(settings: Settings) -> ConnectionBudget:
     process, and so does the worker whose place it has taken, until its tasks are done. A reserve is for migrations,
     people, monitoring, and what PostgreSQL and RDS keep for administrators.
     """
-    pool = _option(settings, "database", "sql_alchemy_pool_size", _POOL_SIZE)
-    pool += _option(settings, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
-    api_servers = _option(settings, "api", "workers", 1)
+    pool = _option(config, "database", "sql_alchemy_pool_size", _POOL_SIZE)
+    pool += _option(config, "database", "sql_alchemy_max_overflow", _MAX_OVERFLOW)
+    api_servers = _option(config, "api", "workers", 1)
     return ConnectionBudget(
         of_one_master=(
             api_servers * (pool + _ASYNC_ENGINE) + len(_OTHER_SERVICES) * pool + _RESULT_READERS + _OUR_SERVICES
         ),
-        masters=settings.masters.count,
-        workers=GENERATIONS * sum(pool.max_size * (pool.task_slots + 1) for pool in settings.worker_pools.values()),
+        masters=masters.count,
+        workers=GENERATIONS * sum(pool.max_size * (pool.task_slots + 1) for pool in worker_pools.values()),
     )
 
 
-def connections_suffice(settings: Settings) -> Iterator[Fault]:
+def connections_suffice(
+    database: DatabaseSettings, masters: MasterSettings, worker_pools: WorkerPools, config: Config
+) -> Iterator[Fault]:
     """The database class allows the connections of all masters and, while all pools are replaced, of twice `maxSize`
     workers.
 
     Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result.
     """
-    database, needed = settings.database, budget(settings)
+    needed = budget(masters, worker_pools, config)
     if needed.total <= database.max_connections:
         return
     larger = database_classes.classes_holding(needed.total, like=database.instance_class)
@@ -92,8 +180,11 @@ def connections_suffice(settings: Settings) -> Iterator[Fault]:
     )
 
 
-def _option(settings: Settings, section: str, option: str, default: int) -> int:
-    number = whole_number(settings.config.get(section, {}).get(option, default))
+def _option(config: Config, section: str, option: str, default: int) -> int:
+    number = as_whole_number(config.get(section, {}).get(option, default))
     if number is None or number < POOL_OPTIONS[section, option]:
         raise FaultyValue(f"{section}.{option}")
     return number
+
+
+RULES = (storage_can_grow, protected_data_has_backups, connections_suffice)

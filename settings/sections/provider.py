@@ -1,36 +1,70 @@
-"""The account the cluster is built in, and the tags everything in it carries."""
+"""The keys of Pulumi's AWS provider that the program reads too: the region, the tags and the allowed accounts."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Annotated
 
-from aws_catalog import limits
-from settings.errors import Fault, shown
+from aws_catalog import limits, regions
+from settings.errors import Fault
+from settings.types import Allowed, in_catalog, nearest_or
 
-if TYPE_CHECKING:
-    from settings.stack import Settings
 
+def _region_remedy(text: str) -> str:
+    partition = regions.partition(text)
+    if partition in regions.COMMERCIAL_REGIONS_NEARBY:
+        return (
+            f"choose a region in the partition aws, for example {regions.COMMERCIAL_REGIONS_NEARBY[partition]}: the "
+            f"program uses ARNs that start with arn:aws:, and {text} is in {partition}"
+        )
+    return nearest_or(text, regions.ZONE_LETTERS, in_catalog("regions"))
+
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html reserves rds: in addition to aws:.
+_RESERVED_TAG = re.compile(r"(?i:aws|rds):")
+
+
+def _is_tag_text(text: str, length: int) -> bool:
+    plain = re.fullmatch(rf"[\w .:/=+@-]{{0,{length}}}", text)
+    return bool(plain) and not _RESERVED_TAG.match(text)
+
+
+def _tag_key_remedy(text: str) -> str:
+    plain = re.sub(r"[^\w .:/=+@-]+", "-", text)[: limits.TAG_KEY_LENGTH].strip(" -")
+    while _RESERVED_TAG.match(plain):
+        plain = _RESERVED_TAG.sub("", plain, count=1).strip()
+    return f"rename the tag, for example {plain or 'Team'}"
+
+
+Region = Annotated[
+    str, Allowed("a region of the commercial partition", regions.ZONE_LETTERS.__contains__, _region_remedy)
+]
+TagKey = Annotated[
+    str,
+    Allowed(
+        f"1 to {limits.TAG_KEY_LENGTH} letters, digits, spaces and _ . : / = + - @, no space at either end, not "
+        "starting with aws: or rds:",
+        lambda text: bool(text) and text == text.strip() and _is_tag_text(text, limits.TAG_KEY_LENGTH),
+        _tag_key_remedy,
+    ),
+]
+TagValue = Annotated[
+    str,
+    Allowed(
+        f"up to {limits.TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @, not starting with aws: or rds:",
+        lambda text: _is_tag_text(text, limits.TAG_VALUE_LENGTH),
+        "shorten it, or leave the other characters out",
+    ),
+]
 # The artifacts are S3 objects, and carry the stack's tags like every resource.
 MOST_TAGS = limits.TAGS_PER_OBJECT
 
 
-def account_is_allowed(settings: Settings) -> Iterator[Fault]:
-    """`cluster.accountId` is one of `aws:allowedAccountIds`, if these are set."""
-    account, allowed = settings.cluster.account_id, settings.allowed_account_ids
-    if allowed and account not in allowed:
-        yield Fault(
-            key="airflow:cluster.accountId",
-            given=shown(account),
-            allowed=f"one of aws:allowedAccountIds: {', '.join(allowed)}",
-            remedy="set the account of this stack in both keys",
-        )
-
-
-def tags_fit(settings: Settings) -> Iterator[Fault]:
+def tags_fit(tags: Mapping[str, str]) -> Iterator[Fault]:
     """There are no more tags than an S3 object allows, none of the program's own, and none that differ only in case."""
-    tags = settings.tags
+    tags = tags
     if len(tags) > MOST_TAGS:
         yield Fault(
             key="aws:defaultTags.tags",
@@ -56,3 +90,6 @@ def tags_fit(settings: Settings) -> Iterator[Fault]:
                 allowed="keys that differ not only in case: IAM treats these as the same",
                 remedy="keep one of them",
             )
+
+
+RULES = (tags_fit,)

@@ -1,16 +1,51 @@
-"""The settings of a worker pool."""
+"""`airflow:workerPools`: the groups of Celery workers and their queues."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated
 
 from aws_catalog import instance_types, limits
 from aws_catalog.instance_types import Architecture
 from settings import draining, task_slots
+from settings.errors import Fault, FaultyValue, counted, shown
+from settings.instance_type import InstanceType, doubts_about
 from settings.section import Section
+from settings.sections.cluster import ClusterSettings
 from settings.task_slots import GIB_PER_TASK, MOST_SLOTS
-from settings.types import Amount, InstanceType, Number, QueueName, at_least, number, whole_number
+from settings.types import Allowed, Amount, Number, at_least, number, whole_number
 
+# Celery's Redis transport uses these names itself: for unacknowledged messages, for bindings of queues to exchanges,
+# and for the exchanges of events and commands (kombu/transport/redis.py, kombu/pidbox.py, celery/events/event.py).
+_OF_CELERY = re.compile(r"unacked.*|_kombu.*|celeryev.*|.*\.pidbox")
+
+
+def _is_queue_name(text: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,249}", text)) and not _OF_CELERY.fullmatch(text)
+
+
+def _queue_remedy(text: str) -> str:
+    if "," in text:
+        return f"write [{', '.join(filter(None, map(str.strip, text.split(','))))}] for several queues"
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:240] or "heavy"
+    if _OF_CELERY.fullmatch(plain):
+        plain = f"{plain}-tasks" if plain.endswith(".pidbox") else f"tasks-{plain}"
+    return f"rename the queue here and in the DAGs that use it, for example {plain}"
+
+
+QueueName = Annotated[
+    str,
+    Allowed(
+        "up to 250 letters, digits, dots, hyphens and underscores (Airflow joins a worker's queues with commas), no "
+        "hyphen or dot at the start; Celery reserves names that start with unacked, _kombu or celeryev, or end in "
+        ".pidbox",
+        _is_queue_name,
+        _queue_remedy,
+    ),
+]
 CONTROLLER_PERIOD_SECONDS = 10
 
 
@@ -88,8 +123,18 @@ class WorkerPoolSettings(Section):
 
     @property
     def task_slots(self) -> int:
-        """Tasks that one worker runs at a time, whichever key decides it."""
-        return task_slots.slots(self)
+        """Tasks that one worker runs at a time, from `concurrency` or from `taskMemoryGib`.
+
+        Raises FaultyValue if neither yields a usable number; the rules below report why.
+        """
+        if self.concurrency is not None and self.task_memory_gib is None:
+            return self.concurrency
+        memory = task_slots.known_memory(self.instance_types)
+        if self.concurrency is None and self.task_memory_gib is not None and len(memory) == len(self.instance_types):
+            slots = task_slots.fitting(min(memory.values()), self.task_memory_gib)
+            if 1 <= slots <= MOST_SLOTS:
+                return slots
+        raise FaultyValue("concurrency")
 
     @property
     def most_workers_ahead(self) -> int:
@@ -105,3 +150,215 @@ class WorkerPoolSettings(Section):
     def heartbeat_seconds(self) -> int:
         """How long Auto Scaling waits for the next heartbeat of a worker that is being terminated."""
         return draining.heartbeat_seconds(self.drain_limit_seconds)
+
+
+WorkerPools = Mapping[str, WorkerPoolSettings]
+
+
+def most_task_slots(worker_pools: WorkerPools) -> int:
+    """Tasks that the workers of all pools at maximum size run at a time."""
+    return sum(pool.max_size * pool.task_slots for pool in worker_pools.values())
+
+
+# Pulumi ends the names it makes up with a hyphen and seven characters.
+_MADE_UP_TAIL = 8
+
+
+def pool_name_length(cluster: ClusterSettings, worker_pools: WorkerPools) -> Iterator[Fault]:
+    """A pool's name leaves room in the names of its Auto Scaling group and its launch template."""
+    group, template = f"{cluster.name}-pool-", "pool--template"
+    names = (
+        (limits.AUTOSCALING_GROUP_NAME_LENGTH - len(group), f"the autoscaling group {group}<pool>"),
+        (
+            limits.LAUNCH_TEMPLATE_NAME_LENGTH - len(template) - _MADE_UP_TAIL,
+            "the launch template pool-<pool>-template",
+        ),
+    )
+    longest, where = min(names)
+    for pool in worker_pools:
+        if len(pool) > longest:
+            yield Fault(
+                key=f"airflow:workerPools.{pool}",
+                given=f"a name of {len(pool)} characters",
+                allowed=f"at most {longest} characters, or AWS finds {where} too long",
+                remedy=f"shorten it by {len(pool) - longest}",
+            )
+
+
+def there_is_a_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
+    """There is at least one pool."""
+    if not worker_pools:
+        yield Fault(
+            key="airflow:workerPools",
+            given="{}",
+            allowed="at least one pool",
+            remedy="add one, for example default, with queues: [default]",
+        )
+
+
+def pools_are_sound(worker_pools: WorkerPools) -> Iterator[Fault]:
+    """In each pool `minSize`, `onDemandBase` and `workersAhead` are not above `maxSize`, the instance types share an
+    architecture, and either `concurrency` or `taskMemoryGib` says what the smallest of them has memory for."""
+    rules: tuple[Callable[[str, WorkerPoolSettings], Iterator[Fault]], ...] = (
+        _sizes_are_ordered,
+        _one_architecture,
+        _one_measure_of_tasks,
+        _memory_for_the_tasks,
+        _task_memory_fits,
+        _shares_within_max_size,
+    )
+    for name, pool in worker_pools.items():
+        for rule in rules:
+            try:
+                yield from rule(f"airflow:workerPools.{name}", pool)
+            except FaultyValue:
+                continue
+
+
+def queues_have_one_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
+    """A queue is in only one pool: with two, whichever has a free worker would take its tasks."""
+    for queue, names in _pools_by_queue(worker_pools).items():
+        if len(names) > 1:
+            yield Fault(
+                key=f"airflow:workerPools.{names[1]}.queues",
+                given=f"{shown(queue)}, which the pool {names[0]} serves as well",
+                allowed="each queue in only one pool: two pools would take its tasks at random",
+                remedy=f"remove {queue} from one of {', '.join(names)}; to widen a pool, add instance types to it",
+            )
+
+
+def _pools_by_queue(worker_pools: WorkerPools) -> dict[str, list[str]]:
+    """The pools that serve each queue. One whose list is at fault is left out: it hides no conflict of the others."""
+    pools: dict[str, list[str]] = defaultdict(list)
+    for name, pool in worker_pools.items():
+        with suppress(FaultyValue):
+            for queue in dict.fromkeys(pool.queues):
+                pools[queue].append(name)
+    return pools
+
+
+# The default of drainLimitHours; a higher value suggests that tasks run that long.
+_LONG_HOURS = 12
+
+
+def long_tasks_are_not_on_spot(worker_pools: WorkerPools) -> Iterator[str]:
+    """A warning about long tasks in a pool with spot instances."""
+    for name, pool in worker_pools.items():
+        if pool.spot_percent and pool.drain_limit_hours > _LONG_HOURS:
+            yield (
+                f"airflow:workerPools.{name}.spotPercent: {pool.spot_percent} with drainLimitHours: "
+                f"{pool.drain_limit_hours}. AWS reclaims a spot instance with two minutes' notice, whatever its drain "
+                "limit, and its tasks start again from the beginning: set spotPercent to 0 if tasks run for hours."
+            )
+
+
+def _sizes_are_ordered(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    if pool.min_size > pool.max_size:
+        yield Fault(
+            key=f"{key}.minSize",
+            given=f"{pool.min_size}, above maxSize {pool.max_size}",
+            allowed=f"0 to maxSize ({pool.max_size})",
+            remedy=f"lower minSize to at most {pool.max_size}, or raise maxSize",
+        )
+
+
+def _one_architecture(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for instance_type in pool.instance_types:
+        kinds[instance_types.architecture(instance_type)].append(instance_type)
+    if len(kinds) > 1:
+        yield Fault(
+            key=f"{key}.instanceTypes",
+            given="; ".join(f"{kind}: {', '.join(types)}" for kind, types in sorted(kinds.items())),
+            allowed="types of one architecture: a pool has one image, and an image has one architecture",
+            remedy="add a second pool for the others, with its own queue",
+        )
+
+
+def _one_measure_of_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    words_given = [word for word, value in _measures(pool).items() if value is not None]
+    if len(words_given) == 1:
+        return
+    given = " and ".join(f"{word}: {value:g}" for word, value in _measures(pool).items() if value is not None)
+    yield Fault(
+        key=f"{key}.concurrency",
+        given=given or "nothing, and no taskMemoryGib either",
+        allowed="concurrency (tasks at a time on one worker), or taskMemoryGib (GiB that one task may need)",
+        remedy="remove one of them" if words_given else "add one of them",
+    )
+
+
+def _measures(pool: WorkerPoolSettings) -> dict[str, float | None]:
+    return {"concurrency": pool.concurrency, "taskMemoryGib": pool.task_memory_gib}
+
+
+def _memory_for_the_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    sizes = task_slots.known_memory(pool.instance_types)
+    if pool.concurrency is None or not sizes:
+        return
+    smallest = min(sizes, key=sizes.__getitem__)
+    needed = task_slots.WORKER_GIB + task_slots.GIB_PER_TASK * pool.concurrency
+    if sizes[smallest] >= needed:
+        return
+    fitting = task_slots.fitting(sizes[smallest], task_slots.GIB_PER_TASK)
+    yield Fault(
+        key=f"{key}.concurrency",
+        given=f"{counted(pool.concurrency, 'task')} on {smallest}, {sizes[smallest]:g} GiB of memory",
+        allowed=f"memory for {needed:.1f} GiB: {task_slots.WORKER_GIB} for the worker, {task_slots.GIB_PER_TASK} for "
+        "each task before it imports anything",
+        remedy=f"lower concurrency to at most {fitting}, or use larger instance types"
+        if fitting
+        else "use larger instance types",
+    )
+
+
+def _task_memory_fits(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    if pool.task_memory_gib is None:
+        return
+    sizes = task_slots.known_memory(pool.instance_types)
+    unknown = [kind for kind in pool.instance_types if kind not in sizes]
+    if unknown:
+        yield Fault(
+            key=f"{key}.taskMemoryGib",
+            given=f"{pool.task_memory_gib:g}, with {', '.join(unknown)}",
+            allowed="types of the c, m, r and t families: the memory of others does not follow from their names",
+            remedy="set concurrency instead of taskMemoryGib, or use other types",
+        )
+        return
+    smallest = min(sizes, key=sizes.__getitem__)
+    fitting = task_slots.fitting(sizes[smallest], pool.task_memory_gib)
+    if 1 <= fitting <= task_slots.MOST_SLOTS:
+        return
+    most = sizes[smallest] - task_slots.WORKER_GIB
+    yield Fault(
+        key=f"{key}.taskMemoryGib",
+        given=f"{pool.task_memory_gib:g} on {smallest}, {sizes[smallest]:g} GiB of memory: {counted(fitting, 'task')}",
+        allowed=f"1 to {counted(task_slots.MOST_SLOTS, 'task')} at a time in {most:g} GiB; "
+        f"{task_slots.WORKER_GIB} GiB are for the worker",
+        remedy="use smaller instance types, or raise taskMemoryGib"
+        if fitting
+        else (f"lower taskMemoryGib to at most {most:g}, or use larger instance types"),
+    )
+
+
+def _shares_within_max_size(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]:
+    for word, share in (("onDemandBase", pool.on_demand_base), ("workersAhead", pool.workers_ahead)):
+        if share is not None and share > pool.max_size:
+            yield Fault(
+                key=f"{key}.{word}",
+                given=f"{share}, above maxSize {pool.max_size}",
+                allowed=f"0 to maxSize ({pool.max_size})",
+                remedy=f"lower {word} to at most {pool.max_size}, or raise maxSize",
+            )
+
+
+RULES = (pool_name_length, there_is_a_pool, pools_are_sound, queues_have_one_pool)
+
+
+def instance_types_can_run(worker_pools: WorkerPools, region: str) -> Iterator[str]:
+    """Warnings about instance types that the image or the region may not support."""
+    for name, pool in worker_pools.items():
+        yield from doubts_about(f"airflow:workerPools.{name}.instanceTypes", pool.instance_types, region)
+
+
+WARNINGS = (long_tasks_are_not_on_spot, instance_types_can_run)

@@ -262,7 +262,10 @@ def test_a_valid_stack_file_makes_a_whole_cluster(config: dict[str, Any]):
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=config)
     groups = recording.of_type("aws:autoscaling/group:Group")
     assert len(groups) == 1 + len(settings_read.worker_pools), "one group of masters, and one for each pool"
-    assert budget(settings_read).total <= settings_read.database.max_connections
+    assert (
+        budget(settings_read.masters, settings_read.worker_pools, settings_read.config).total
+        <= settings_read.database.max_connections
+    )
 
 
 @settings(_ROUGH, max_examples=50)

@@ -9,7 +9,7 @@ import pytest
 from aws_catalog.regions import ZONE_LETTERS
 from engine.program import deploy
 from settings import load_settings
-from settings.warnings import warnings
+from settings.rules import warnings
 from tests.stack_file import STACKS, changed, content, load
 
 

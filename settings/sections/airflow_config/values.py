@@ -6,26 +6,23 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from node.airflow_options import lookup
 from node.environment import config_text
-from settings import schema, task_slots
+from settings import schema
 from settings.errors import Fault, shown
 from settings.sections.airflow_config import refusals
+from settings.sections.airflow_config.types import Config, OptionValue, options
+from settings.sections.masters import MasterSettings
+from settings.sections.worker_pools import WorkerPools, most_task_slots
 from settings.types import nearest
-
-if TYPE_CHECKING:
-    from settings.stack import Settings
 
 Option = tuple[str, str]
 
 _TIME_ZONE: Option = ("core", "default_timezone")
 _PARALLELISM: Option = ("core", "parallelism")
 _VISIBILITY_TIMEOUT: Option = ("celery_broker_transport_options", "visibility_timeout")
+_DEFAULT_QUEUE = "default"
 
 # Options that count towards the connection budget, and the smallest value that makes sense for each.
 POOL_OPTIONS = {
@@ -43,40 +40,9 @@ _FROM_AIRFLOW_CFG = re.compile(r"(?<!%)(%%)+\(|\{%%|%%\}")
 _OBJECT_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
-def _option_value(value: Any) -> Any:
-    """Airflow's options are single values, and each becomes one line of the nodes' environment file."""
-    line = _one_line(value) if isinstance(value, str) else value
-    if not isinstance(line, str | int | float):
-        allowed, remedy = (
-            "a string, a number, true or false",
-            "write lists and maps as Airflow does: as a string, in quotes",
-        )
-    elif isinstance(line, str) and not line.isprintable():
-        allowed, remedy = (
-            "text on one line, without control characters",
-            "write it on one line, or begin it with >-, which joins lines, instead of |",
-        )
-    else:
-        return line
-    raise PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed, "remedy": remedy})
-
-
-def _one_line(text: str) -> str:
-    """The text without the line end that a YAML block adds, and JSON without line ends and tabs between its parts."""
-    line = text.rstrip("\r\n")
-    try:
-        structured = isinstance(json.loads(line), dict | list)
-    except ValueError:
-        return line
-    return re.sub(r" *[\t\r\n]\s*", " ", line) if structured else line
-
-
-OptionValue = Annotated[str | int | float | bool, BeforeValidator(_option_value)]
-
-
-def options_can_be_read(settings: Settings) -> Iterator[Fault]:
+def options_can_be_read(config: Config) -> Iterator[Fault]:
     """Each option has a value that Airflow can read as the option's type; otherwise no service would start."""
-    for (section, option), value in _values(settings):
+    for (section, option), value in _values(config):
         kind = lookup.kind(section, option)
         if config_text(value).lower() in lookup.words(section, option):
             continue
@@ -89,9 +55,9 @@ def options_can_be_read(settings: Settings) -> Iterator[Fault]:
             )
 
 
-def options_are_among_choices(settings: Settings) -> Iterator[Fault]:
+def options_are_among_choices(config: Config) -> Iterator[Fault]:
     """Options with a fixed set of values have one of these; Airflow checks them whenever a service starts."""
-    for (section, option), value in _values(settings):
+    for (section, option), value in _values(config):
         choices = lookup.choices(section, option)
         words = lookup.words(section, option)
         if choices and value not in ("", *choices) and config_text(value).lower() not in words:
@@ -105,9 +71,9 @@ def options_are_among_choices(settings: Settings) -> Iterator[Fault]:
             )
 
 
-def time_zone_exists(settings: Settings) -> Iterator[Fault]:
+def time_zone_exists(config: Config) -> Iterator[Fault]:
     """The default time zone exists; Airflow silently replaces an unknown one with UTC."""
-    value = dict(_values(settings)).get(_TIME_ZONE)
+    value = dict(_values(config)).get(_TIME_ZONE)
     if value is None or value == "system" or config_text(value).lower() == "utc":
         return
     zones = lookup.time_zones()
@@ -123,10 +89,10 @@ def time_zone_exists(settings: Settings) -> Iterator[Fault]:
         )
 
 
-def percent_signs_are_single(settings: Settings) -> Iterator[Fault]:
+def percent_signs_are_single(config: Config) -> Iterator[Fault]:
     """No value is copied from airflow.cfg with its doubled percent signs: values here are not interpolated, so logs
     would show `%(asctime)s` instead of the time."""
-    for (section, option), value in _values(settings):
+    for (section, option), value in _values(config):
         if _FROM_AIRFLOW_CFG.search(config_text(value)):
             yield Fault(
                 key=schema.key_of(("config", section, option)),
@@ -136,14 +102,14 @@ def percent_signs_are_single(settings: Settings) -> Iterator[Fault]:
             )
 
 
-def visibility_timeout_covers_draining(settings: Settings) -> Iterator[Fault]:
+def visibility_timeout_covers_draining(config: Config, worker_pools: WorkerPools) -> Iterator[Fault]:
     """The broker's visibility timeout is at least the longest drain limit: after the timeout, the broker delivers a
     task that is still running to a second worker."""
-    value = dict(_values(settings)).get(_VISIBILITY_TIMEOUT)
+    value = dict(_values(config)).get(_VISIBILITY_TIMEOUT)
     if value is None:
         return
-    seconds = whole_number(value)
-    longest = max((pool.drain_limit_seconds for pool in settings.worker_pools.values()), default=0)
+    seconds = as_whole_number(value)
+    longest = max((pool.drain_limit_seconds for pool in worker_pools.values()), default=0)
     if seconds is None or seconds < longest:
         yield Fault(
             key=schema.key_of(("config", *_VISIBILITY_TIMEOUT)),
@@ -154,27 +120,27 @@ def visibility_timeout_covers_draining(settings: Settings) -> Iterator[Fault]:
         )
 
 
-def parallelism_is_above_zero(settings: Settings) -> Iterator[Fault]:
+def parallelism_is_above_zero(config: Config, worker_pools: WorkerPools) -> Iterator[Fault]:
     """Each scheduler may run a task: Airflow's executors do not start with less (airflow/executors/base_executor.py).
 
     A value that leaves workers idle may be intended: it causes a warning.
     """
-    value = dict(_values(settings)).get(_PARALLELISM)
-    tasks = whole_number(value) if value is not None else None
+    value = dict(_values(config)).get(_PARALLELISM)
+    tasks = as_whole_number(value) if value is not None else None
     if tasks is not None and tasks < 1:
         yield Fault(
             key=schema.key_of(("config", *_PARALLELISM)),
             given=shown(value),
             allowed="a whole number, at least 1: the tasks that one scheduler may run at a time",
-            remedy=f"leave it out: one scheduler can then fill all {task_slots.of_all_pools(settings):,} slots of the "
+            remedy=f"leave it out: one scheduler can then fill all {most_task_slots(worker_pools):,} slots of the "
             "pools",
         )
 
 
-def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
+def pool_options_are_limits(config: Config) -> Iterator[Fault]:
     """Options for the size of connection pools set a limit: 0 or -1 would mean no limit, but the database has one."""
     for (section, option), least in POOL_OPTIONS.items():
-        number = whole_number(settings.config.get(section, {}).get(option, least))
+        number = as_whole_number(config.get(section, {}).get(option, least))
         if number is not None and number < least:
             yield Fault(
                 key=schema.key_of(("config", section, option)),
@@ -184,7 +150,7 @@ def pool_options_are_limits(settings: Settings) -> Iterator[Fault]:
             )
 
 
-def whole_number(value: OptionValue) -> int | None:
+def as_whole_number(value: OptionValue) -> int | None:
     """The whole number that Airflow reads here, written as a number or a string; None if it is not a whole number."""
     try:
         return int(config_text(value))
@@ -192,12 +158,26 @@ def whole_number(value: OptionValue) -> int | None:
         return None
 
 
+def default_queue_is_served(worker_pools: WorkerPools, config: Config) -> Iterator[Fault]:
+    """A pool serves the default queue: `default`, or `operators.default_queue` in `airflow:config`."""
+    queue = config.get("operators", {}).get("default_queue", _DEFAULT_QUEUE)
+    served = {served for pool in worker_pools.values() for served in pool.queues}
+    if worker_pools and queue not in served:
+        chosen = "[operators] default_queue in airflow:config" if queue != _DEFAULT_QUEUE else "Airflow's default"
+        yield Fault(
+            key="airflow:workerPools",
+            given=f"no pool with the queue {shown(queue)}",
+            allowed=f"one pool that serves it: it is {chosen}, the queue of every task that names none",
+            remedy=f"add {queue} to a pool's queues, or set operators.default_queue to a queue that a pool serves",
+        )
+
+
 def _is_boolean(text: str) -> bool:
     return text.lower().partition("#")[0].strip() in (*_TRUE, *_FALSE)
 
 
 def _is_whole(text: str) -> bool:
-    return whole_number(text) is not None
+    return as_whole_number(text) is not None
 
 
 def _is_number(text: str) -> bool:
@@ -250,9 +230,21 @@ def _advice(kind: str, text: str) -> str:
     return "write the number alone, in digits: no unit, and no fraction if a whole number is required"
 
 
-def _values(settings: Settings) -> Iterator[tuple[Option, OptionValue]]:
-    """The options that exist and may be set; airflow_config reports the others."""
-    for section, options in settings.config.items():
-        for option, value in options.items():
-            if lookup.exists(section, option) and refusals.refusal(section, option) is None:
-                yield (section, option), value
+def _values(config: Config) -> Iterator[tuple[Option, OptionValue]]:
+    """The options that exist and may be set; other rules report the rest."""
+    for section, option, value in options(config):
+        if lookup.exists(section, option) and refusals.refusal(section, option) is None:
+            yield (section, option), value
+
+
+def every_slot_can_be_used(config: Config, masters: MasterSettings, worker_pools: WorkerPools) -> Iterator[str]:
+    """A warning about a `core.parallelism` with which some task slots always stay empty."""
+    parallelism = as_whole_number(config.get("core", {}).get("parallelism", ""))
+    tasks = (parallelism or 0) * masters.count
+    slots = most_task_slots(worker_pools)
+    if parallelism is not None and tasks < slots:
+        yield (
+            f"airflow:config.core.parallelism: {parallelism}. The schedulers then run at most {tasks} tasks at a "
+            f"time, but the pools have {slots} task slots at maxSize, of which {slots - tasks} are never used: leave "
+            "parallelism out, or lower maxSize."
+        )

@@ -1,9 +1,10 @@
-"""The budget of database connections."""
+"""The database: its connections, its storage and its backups."""
 
 from __future__ import annotations
 
 import pytest
 
+from settings import Settings
 from settings.sections.database import budget
 from tests.stack_file import changed, content, faults_of, load, the_fault
 
@@ -15,8 +16,8 @@ def test_the_budget_of_the_prod_stack_adds_up():
     masters = 3 * (4 * 15 + 15 + 8 + 2)
     # Those that leave finish their tasks beside those that have come.
     workers = 2 * (8 * (16 + 1) + 4 * (4 + 1))
-    assert budget(settings).total == masters + workers + 25
-    assert budget(settings).total <= settings.database.max_connections
+    assert budget(settings.masters, settings.worker_pools, settings.config).total == masters + workers + 25
+    assert budget(settings.masters, settings.worker_pools, settings.config).total <= settings.database.max_connections
 
 
 def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_would():
@@ -55,6 +56,27 @@ def test_past_the_largest_class_the_cluster_has_to_shrink():
     ],
 )
 def test_options_that_size_the_pools_count(section: str, option: str, value: int | str, more: int):
-    without = budget(load(content())).total
-    with_option = budget(load(changed({f"airflow:config.{section}.{option}": value}))).total
+    def total(settings: Settings) -> int:
+        return budget(settings.masters, settings.worker_pools, settings.config).total
+
+    without = total(load(content()))
+    with_option = total(load(changed({f"airflow:config.{section}.{option}": value})))
     assert with_option == without + more
+
+
+def test_storage_has_a_tenth_of_room_to_grow():
+    changes = {"airflow:database.allocatedStorageGib": 1000}
+    assert faults_of({**changes, "airflow:database.maxAllocatedStorageGib": 1100}) == ()
+    fault = the_fault({**changes, "airflow:database.maxAllocatedStorageGib": 1099})
+    assert fault.key == "airflow:database.maxAllocatedStorageGib"
+    assert fault.allowed.startswith("1,100 to 65,536 (GiB)")
+
+
+def test_protected_data_has_backups():
+    fault = the_fault({"airflow:database.backupRetentionDays": 0})
+    assert fault.key == "airflow:database.backupRetentionDays"
+    assert fault.given == "0, with airflow:cluster.protectData true"
+
+
+def test_a_stack_that_may_be_thrown_away_needs_no_backups():
+    assert faults_of({"airflow:database.backupRetentionDays": 0, "airflow:cluster.protectData": False}) == ()

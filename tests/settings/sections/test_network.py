@@ -7,7 +7,6 @@ import ipaddress
 import pytest
 
 from components.subnet_layout import zone_subnets
-from settings import ipv4
 from settings.sections import network
 from tests.stack_file import REMOVED, faults_of, the_fault
 
@@ -91,7 +90,7 @@ def test_one_zone_is_too_few_for_rds_and_load_balancers():
 
 
 def test_the_smallest_accepted_range_gives_subnets_that_aws_makes():
-    subnets = zone_subnets(f"10.80.0.0/{ipv4.OWN_VPC_PREFIXES[1]}", "eu-west-1a")
+    subnets = zone_subnets(f"10.80.0.0/{network.OWN_VPC_PREFIXES[1]}", "eu-west-1a")
     assert max(subnets.public.prefixlen, subnets.private.prefixlen, subnets.data.prefixlen) == 28
     assert subnets.public.num_addresses >= 32, "a load balancer needs a /27"
 

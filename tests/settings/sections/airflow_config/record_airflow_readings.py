@@ -1,7 +1,7 @@
 """Records how Airflow's own parser reads values, for test_airflow_readings.py. Run it with a Python that has the lock:
 
 uv venv --python 3.13 /tmp/airflow && uv pip install --python /tmp/airflow/bin/python -r node/locks/airflow.txt
-AIRFLOW_HOME=/tmp/airflow /tmp/airflow/bin/python tests/settings/record_airflow_readings.py
+AIRFLOW_HOME=/tmp/airflow /tmp/airflow/bin/python tests/settings/sections/airflow_config/record_airflow_readings.py
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow import __version__  # ty: ignore[import-not-found] - Airflow is in 
 from airflow.configuration import conf  # ty: ignore[import-not-found]
 
 HERE = Path(__file__).parent
-REGISTRY = json.loads((HERE.parent.parent / "node/airflow_options/registry.json").read_text())["options"]
+REGISTRY = json.loads((HERE.parents[3] / "node/airflow_options/registry.json").read_text())["options"]
 READERS: dict[str, Callable[..., Any]] = {
     "boolean": conf.getboolean,
     "integer": conf.getint,

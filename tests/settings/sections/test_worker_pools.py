@@ -112,12 +112,6 @@ def test_all_faults_of_a_pool_that_scales_badly_are_reported_at_once():
     assert all(fault.given and fault.allowed and fault.remedy for fault in faults)
 
 
-def test_a_master_has_memory_for_its_services():
-    fault = the_fault({"airflow:masters.instanceType": "t3.small"})
-    assert fault.key == "airflow:masters.instanceType"
-    assert fault.given == '"t3.small", 2 GiB of memory'
-
-
 def test_a_queue_belongs_to_one_pool():
     fault = the_fault({"airflow:workerPools.heavy.queues": ["heavy", "default"]})
     assert fault.key == "airflow:workerPools.heavy.queues"
