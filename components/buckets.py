@@ -11,10 +11,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.context import Context
 from components.iam_documents import allow, deny, document
 from node.artifacts import Artifact
 from node.naming import bucket_name
-from settings import RetentionSettings
 
 NONCURRENT_DAYS = 30
 """How long an overwritten or deleted object can be brought back."""
@@ -29,12 +29,8 @@ ABANDONED_UPLOAD_DAYS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class BucketsArgs:
-    cluster: str
-    account_id: str
-    region: str
-    retention: RetentionSettings
+    context: Context
     artifacts: Sequence[Artifact]
-    protect: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +72,13 @@ class Buckets(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BucketsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:Buckets", name, None, opts)
-        keep_task_logs, keep_access_logs = args.retention.task_logs_days, args.retention.access_logs_days
+        retention = args.context.retention
         self.task_logs = self._bucket(
             name,
             args,
-            _Purpose(suffix="task-logs", keep_days=keep_task_logs, versioned=True, rewritten=True, stateful=True),
+            _Purpose(
+                suffix="task-logs", keep_days=retention.task_logs_days, versioned=True, rewritten=True, stateful=True
+            ),
         )
         self.dags = self._bucket(name, args, _Purpose(suffix="dags", keep_days=None, versioned=True, stateful=True))
         self.artifacts = self._bucket(
@@ -88,28 +86,35 @@ class Buckets(pulumi.ComponentResource):
         )
         # Not versioned: each log file is written once, under a name of its own.
         self.access_logs = self._bucket(
-            name, args, _Purpose(suffix="access-logs", keep_days=keep_access_logs, versioned=False, stateful=False)
+            name,
+            args,
+            _Purpose(suffix="access-logs", keep_days=retention.access_logs_days, versioned=False, stateful=False),
         )
         for artifact in args.artifacts:
             self._artifact(name, artifact)
         self.register_outputs({"task_logs": self.task_logs.name, "dags": self.dags.name})
+
+    @property
+    def arns(self) -> dict[str, pulumi.Output[str]]:
+        """The buckets that nodes use, by purpose."""
+        return {"task-logs": self.task_logs.arn, "dags": self.dags.arn, "artifacts": self.artifacts.arn}
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _bucket(self, name: str, args: BucketsArgs, purpose: _Purpose) -> Bucket:
         label = f"{name}-{purpose.suffix}"
-        physical_name = bucket_name(args.cluster, args.account_id, args.region, purpose.suffix)
+        physical_name = bucket_name(args.context.cluster, args.context.account_id, args.context.region, purpose.suffix)
         bucket = aws.s3.Bucket(
             label,
             bucket=physical_name,
-            force_destroy=not args.protect,
-            opts=self._child(protect=args.protect and purpose.stateful),
+            force_destroy=not args.context.protect,
+            opts=self._child(protect=args.context.protect and purpose.stateful),
         )
         self._encrypt(label, bucket)
         versioning = self._keep_versions(label, bucket) if purpose.versioned else None
         self._expire(label, bucket, purpose, versioning)
-        policy = self._close(label, bucket, bucket_policy(physical_name, purpose.suffix, args.account_id))
+        policy = self._close(label, bucket, bucket_policy(physical_name, purpose.suffix, args.context.account_id))
         return Bucket(name=physical_name, arn=bucket.arn, name_with_policy=policy.bucket)
 
     def _encrypt(self, label: str, bucket: aws.s3.Bucket) -> None:

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.context import Context
 from settings import BrokerSettings
 
 PORT = 6379
@@ -23,12 +24,10 @@ LOG_TYPES = ("slow-log", "engine-log")
 
 @dataclass(frozen=True, kw_only=True)
 class CeleryBrokerArgs:
-    cluster: str
+    context: Context
     settings: BrokerSettings
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
-    log_retention_days: int
-    protect: bool
 
 
 class CeleryBroker(pulumi.ComponentResource):
@@ -70,7 +69,7 @@ class CeleryBroker(pulumi.ComponentResource):
             # State key: under another name the broker would be replaced by an empty one.
             f"{name}-replication-group",
             replication_group_id=_identifier(args),
-            description=f"Celery broker of {args.cluster}",
+            description=f"Celery broker of {args.context.cluster}",
             engine="valkey",
             engine_version=ENGINE_VERSION,
             node_type=args.settings.node_type,
@@ -98,7 +97,7 @@ class CeleryBroker(pulumi.ComponentResource):
             # AWS refuses to change the token or the delivery of logs in any other way.
             apply_immediately=True,
             log_delivery_configurations=self._log_delivery(name, args),
-            opts=self._child(protect=args.protect),
+            opts=self._child(protect=args.context.protect),
         )
 
     def _log_delivery(
@@ -109,7 +108,7 @@ class CeleryBroker(pulumi.ComponentResource):
             group = aws.cloudwatch.LogGroup(
                 f"{name}-{log_type}",
                 name=group_name,
-                retention_in_days=args.log_retention_days,
+                retention_in_days=args.context.retention.log_groups_days,
                 opts=self._child(),
             )
             deliveries.append(
@@ -125,7 +124,7 @@ class CeleryBroker(pulumi.ComponentResource):
     def _subnets(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.SubnetGroup:
         return aws.elasticache.SubnetGroup(
             f"{name}-subnets",
-            description=f"Data subnets of {args.cluster}",
+            description=f"Data subnets of {args.context.cluster}",
             subnet_ids=args.subnet_ids,
             opts=self._child(),
         )
@@ -134,7 +133,7 @@ class CeleryBroker(pulumi.ComponentResource):
         return aws.elasticache.ParameterGroup(
             f"{name}-parameters",
             family=f"valkey{ENGINE_VERSION.partition('.')[0]}",
-            description=f"Valkey as Celery broker of {args.cluster}",
+            description=f"Valkey as Celery broker of {args.context.cluster}",
             parameters=[
                 # An evicted key is a lost task: with full memory a publisher must get an error instead.
                 aws.elasticache.ParameterGroupParameterArgs(name="maxmemory-policy", value="noeviction"),
@@ -144,4 +143,4 @@ class CeleryBroker(pulumi.ComponentResource):
 
 
 def _identifier(args: CeleryBrokerArgs) -> str:
-    return f"{args.cluster}-broker"
+    return f"{args.context.cluster}-broker"

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.context import Context
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionProtectionArgs:
-    """What is protected, and whether.
+    """What is protected.
 
     Attributes:
         last: the parts of the stack on which no other part depends.
-        protect: False lets a destroy pass.
     """
 
+    context: Context
     last: Sequence[pulumi.Resource]
-    protect: bool
 
 
 class DeletionProtection(pulumi.ComponentResource):
@@ -34,9 +35,10 @@ class DeletionProtection(pulumi.ComponentResource):
     Resources that are removed from the program can still be deleted: this component no longer depends on them then.
     """
 
-    def __init__(self, name: str, args: DeletionProtectionArgs) -> None:
+    def __init__(self, name: str, args: DeletionProtectionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         # Created in every stack, protected or not: if unprotecting a stack removed this component from the program,
         # Pulumi would refuse to delete it, because the state still says that it is protected.
-        opts = pulumi.ResourceOptions(depends_on=list(args.last), protect=args.protect)
+        own = pulumi.ResourceOptions(depends_on=list(args.last), protect=args.context.protect)
+        opts = pulumi.ResourceOptions.merge(opts, own)
         super().__init__("airflow:cluster:DeletionProtection", name, None, opts)
         self.register_outputs({})

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from aws_catalog import limits
+from components.context import Context
 from components.iam_documents import Statement, allow, document, trust_policy
 from node.roles import COMMON_PERMISSIONS, EVERY_WORKER_POOL, NodeGroup, Permission
 
@@ -29,9 +30,7 @@ class InstanceRoleArgs:
     """
 
     group: NodeGroup
-    cluster: str
-    account_id: str
-    region: str
+    context: Context
     secret_arns: Mapping[str, Arn]
     database_admin_secret_arn: Arn
     package_index_secret: str | None = None
@@ -54,8 +53,8 @@ class InstanceRole(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             f"{name}-role",
-            name=role_name(args.cluster, args.region, args.group),
-            description=f"The nodes of {args.group.name(args.cluster)}",
+            name=role_name(args.context.cluster, args.context.region, args.group),
+            description=f"The nodes of {args.group.name(args.context.cluster)}",
             assume_role_policy=trust_policy("ec2"),
             opts=child,
         )
@@ -101,7 +100,7 @@ def _secrets(args: InstanceRoleArgs) -> list[Arn]:
     if args.package_index_secret is not None:
         # A node of any role installs packages itself if no environment has been published yet. The ARN of a secret ends
         # in six random characters.
-        arns.append(f"arn:aws:secretsmanager:{args.region}:{args.account_id}:secret:{args.package_index_secret}-??????")
+        arns.append(args.context.arn("secretsmanager", f"secret:{args.package_index_secret}-??????"))
     return arns
 
 
@@ -118,7 +117,7 @@ def _resource(args: InstanceRoleArgs, resource: str) -> tuple[Arn, Mapping[str, 
         return _group_arn(args, args.group), None
     if resource == "worker-groups":
         # The name alone would also match groups of a cluster whose name starts with ours.
-        tags = {"airflow:cluster": args.cluster, "airflow:role": EVERY_WORKER_POOL.role}
+        tags = {"airflow:cluster": args.context.cluster, "airflow:role": EVERY_WORKER_POOL.role}
         condition = {f"autoscaling:ResourceTag/{key}": value for key, value in tags.items()}
         return _group_arn(args, EVERY_WORKER_POOL), {"StringEquals": condition}
     bucket, slash, objects = resource.partition("/")
@@ -127,11 +126,11 @@ def _resource(args: InstanceRoleArgs, resource: str) -> tuple[Arn, Mapping[str, 
     # logs to such a bucket, or read DAGs from it.
     return (
         pulumi.Output.concat(arn, slash, objects) if objects else arn,
-        {"StringEquals": {"aws:ResourceAccount": args.account_id}},
+        {"StringEquals": {"aws:ResourceAccount": args.context.account_id}},
     )
 
 
 def _group_arn(args: InstanceRoleArgs, group: NodeGroup) -> str:
     """The groups' names are ours; the id in front of each is AWS's choice at creation."""
-    name = group.name(args.cluster)
-    return f"arn:aws:autoscaling:{args.region}:{args.account_id}:autoScalingGroup:*:autoScalingGroupName/{name}"
+    name = group.name(args.context.cluster)
+    return args.context.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")

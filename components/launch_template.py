@@ -1,4 +1,4 @@
-"""What the groups of nodes share: how nodes are launched, the tags and the metrics, whatever the role."""
+"""How nodes of any role are launched: the launch template and its tags."""
 
 from __future__ import annotations
 
@@ -8,43 +8,32 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from node.roles import NodeGroup
+
 # The root device of Debian's images, for both architectures. Another name would add a second disk beside the root disk.
 ROOT_DEVICE = "/dev/xvda"
 
 # The kinds of resource that EC2 makes from a template and that the provider's default tags never reach.
 TAGGED_AT_LAUNCH = ("instance", "volume")
 
-# Free of charge, and off unless asked for: without them nobody can see how long a group was short of nodes.
-GROUP_METRICS = (
-    aws.autoscaling.Metric.GROUP_MIN_SIZE,
-    aws.autoscaling.Metric.GROUP_MAX_SIZE,
-    aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
-    aws.autoscaling.Metric.GROUP_IN_SERVICE_INSTANCES,
-    aws.autoscaling.Metric.GROUP_PENDING_INSTANCES,
-    aws.autoscaling.Metric.GROUP_TERMINATING_INSTANCES,
-    aws.autoscaling.Metric.GROUP_TOTAL_INSTANCES,
-)
-
-
-# Launch before terminate. AWS rounds the upper bound up, so one node more than there are for groups of up to ten.
-MIN_HEALTHY_PERCENT = 100
-MAX_HEALTHY_PERCENT = 110
-
 
 @dataclass(frozen=True, kw_only=True)
 class NodeLaunch:
-    """How the nodes of a group come to be, whatever their role.
+    """How the nodes of a group are launched.
 
     Attributes:
+        group_name: the physical name of the autoscaling group.
         image_id: AMI id, or an alias: `resolve:ssm:` and the name of a public parameter, resolved at each launch.
         user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
-        tags: on the group, its instances and their volumes; the stack's and the nodes' own.
+        tags: of the group, its instances and their volumes: the stack's and `node_tags`.
         secret_versions: the current version of each secret that the node's services read at boot, by the secret's key.
             They are tags of the instances, so that a new value changes the launch template and replaces the nodes.
         after: resources that a node needs although no input refers to them, such as the values of its secrets; they are
             created before the group and deleted after it.
     """
 
+    group: NodeGroup
+    group_name: str
     image_id: str
     user_data: str
     subnet_ids: Sequence[pulumi.Input[str]]
@@ -64,24 +53,16 @@ class NodeLaunch:
         return not self.image_id.startswith("resolve:ssm:")
 
 
-def node_tags(tags: Mapping[str, str], *, cluster: str, role: str, pool: str | None = None) -> dict[str, str]:
+def node_tags(tags: Mapping[str, str], cluster: str, group: NodeGroup) -> dict[str, str]:
     """The stack's tags, and those by which a person finds a node in the console."""
-    parts = [cluster, role] + ([pool] if pool else [])
+    pool = {} if group.pool is None else {"airflow:pool": group.pool}
     return {
         **tags,
-        "Name": "-".join(parts),
+        "Name": "-".join([cluster, group.role, *pool.values()]),
         "airflow:cluster": cluster,
-        "airflow:role": role,
-        **({"airflow:pool": pool} if pool else {}),
+        "airflow:role": group.role.value,
+        **pool,
     }
-
-
-def group_tags(tags: Mapping[str, str]) -> list[aws.autoscaling.GroupTagArgs]:
-    """The tags of a group itself: an autoscaling group is the one resource that the provider's default tags pass by."""
-    return [
-        aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=True)
-        for key, value in sorted(tags.items())
-    ]
 
 
 def launch_template(
@@ -130,59 +111,6 @@ def launch_template(
             for kind in TAGGED_AT_LAUNCH
         ],
         opts=opts,
-    )
-
-
-def maintenance_policy() -> aws.autoscaling.GroupInstanceMaintenancePolicyArgs:
-    """Launch before terminate, whatever makes AWS replace a node."""
-    return aws.autoscaling.GroupInstanceMaintenancePolicyArgs(
-        min_healthy_percentage=MIN_HEALTHY_PERCENT, max_healthy_percentage=MAX_HEALTHY_PERCENT
-    )
-
-
-def rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefreshArgs:
-    """How nodes are replaced; the provider starts a refresh when the launch template or mixed instances policy changes.
-
-    No automatic rollback: the provider changes the group before it starts the refresh, so there would be nothing to
-    roll back to (https://github.com/hashicorp/terraform-provider-aws/issues/34189).
-    """
-    return aws.autoscaling.GroupInstanceRefreshArgs(
-        strategy="Rolling",
-        preferences=aws.autoscaling.GroupInstanceRefreshPreferencesArgs(
-            # Said again although the group's maintenance policy has them: the provider sends 90 and 100 when absent.
-            min_healthy_percentage=MIN_HEALTHY_PERCENT,
-            max_healthy_percentage=MAX_HEALTHY_PERCENT,
-            skip_matching=launch.skip_matching,
-        ),
-    )
-
-
-def list_nodes_command(cluster: str, region: str) -> str:
-    """Lists the running nodes with their images and launch times, oldest first."""
-    columns = "{name: Tags[?Key==`Name`] | [0].Value, id: InstanceId, image: ImageId, launched: LaunchTime}"
-    return (
-        f"aws ec2 describe-instances --region {region} --filters Name=tag:airflow:cluster,Values={cluster}"
-        " Name=instance-state-name,Values=running --output table"
-        f" --query 'sort_by(Reservations[].Instances[].{columns}, &launched)'"
-    )
-
-
-def watch_refresh_command(group_name: pulumi.Output[str], region: str) -> pulumi.Output[str]:
-    """Shows the progress of the group's last refresh: `pulumi up` does not wait for one."""
-    return pulumi.Output.concat(
-        "aws autoscaling describe-instance-refreshes --auto-scaling-group-name ",
-        group_name,
-        f" --region {region} --max-records 1",
-    )
-
-
-def refresh_command(group_name: pulumi.Output[str], region: str, launch: NodeLaunch) -> pulumi.Output[str]:
-    """Starts a refresh as the program does: neither AWS nor `pulumi up` retries one that failed."""
-    return pulumi.Output.concat(
-        "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
-        group_name,
-        f" --region {region} --preferences MinHealthyPercentage={MIN_HEALTHY_PERCENT},"
-        f"MaxHealthyPercentage={MAX_HEALTHY_PERCENT},SkipMatching={str(launch.skip_matching).lower()}",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.context import Context
 from node.naming import API_SERVER_PORT, private_zone_name, web_url
 from settings import WebSettings
 
@@ -52,11 +53,9 @@ class LoadBalancersArgs:
         public_security_group_id: given when there is public access; needs a domain.
         access_logs_bucket: name of a bucket, known once its policy lets load balancers of this account write: AWS has
             each new load balancer write a test object, and fails its creation otherwise.
-        protect: whether the internal load balancer, on which all tasks depend, is protected against deletion. One line
-            of the stack file may remove the public one, which holds no data.
     """
 
-    cluster: str
+    context: Context
     settings: WebSettings
     vpc_id: pulumi.Input[str]
     internal_subnet_ids: Sequence[pulumi.Input[str]]
@@ -64,7 +63,6 @@ class LoadBalancersArgs:
     internal_security_group_id: pulumi.Input[str]
     public_security_group_id: pulumi.Input[str] | None
     access_logs_bucket: pulumi.Input[str]
-    protect: bool
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,11 @@ class LoadBalancers(pulumi.ComponentResource):
     def __init__(self, name: str, args: LoadBalancersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
-        self.url = web_url(args.cluster, args.settings.domain)
+        self.url = web_url(args.context.cluster, args.settings.domain)
         internal = self._load_balancer(
             f"{name}-internal",
             args,
-            physical_name=f"{args.cluster}-web",
+            physical_name=f"{args.context.cluster}-web",
             internal=True,
             subnet_ids=args.internal_subnet_ids,
             security_group_id=args.internal_security_group_id,
@@ -152,7 +150,7 @@ class LoadBalancers(pulumi.ComponentResource):
         balancer = self._load_balancer(
             f"{name}-public",
             args,
-            physical_name=f"{args.cluster}-public",
+            physical_name=f"{args.context.cluster}-public",
             internal=False,
             subnet_ids=args.public_subnet_ids,
             security_group_id=security_group_id,
@@ -206,7 +204,8 @@ class LoadBalancers(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             desync_mitigation_mode="defensive",
             idle_timeout=IDLE_TIMEOUT_SECONDS,
-            enable_deletion_protection=args.protect and internal,
+            # All tasks depend on the internal one. A line of the stack file may remove the public one.
+            enable_deletion_protection=args.context.protect and internal,
             access_logs=aws.lb.LoadBalancerAccessLogsArgs(
                 bucket=args.access_logs_bucket, prefix=physical_name, enabled=True
             ),
@@ -240,15 +239,15 @@ class LoadBalancers(pulumi.ComponentResource):
     def _private_name(self, name: str, args: LoadBalancersArgs, internal: aws.lb.LoadBalancer) -> None:
         zone = aws.route53.Zone(
             f"{name}-private-zone",
-            name=private_zone_name(args.cluster),
-            comment=f"How the nodes of {args.cluster} reach its api-servers",
+            name=private_zone_name(args.context.cluster),
+            comment=f"How the nodes of {args.context.cluster} reach its api-servers",
             vpcs=[aws.route53.ZoneVpcArgs(vpc_id=args.vpc_id)],
             opts=self._child,
         )
         aws.route53.Record(
             f"{name}-private-record",
             zone_id=zone.zone_id,
-            name=private_zone_name(args.cluster),
+            name=private_zone_name(args.context.cluster),
             type="A",
             aliases=[
                 aws.route53.RecordAliasArgs(

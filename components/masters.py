@@ -1,4 +1,4 @@
-"""The nodes that run Airflow's own services."""
+"""The masters: the nodes of the control plane, which run Airflow's own services."""
 
 from __future__ import annotations
 
@@ -8,36 +8,29 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.launch_template import (
-    GROUP_METRICS,
-    NodeLaunch,
-    group_tags,
-    launch_template,
-    maintenance_policy,
-    rolling_refresh,
-)
-from components.lifecycle_hooks import first_launching_hook, launching_hook
-from node.roles import MASTERS
+from components.autoscaling_group import autoscaling_group
+from components.launch_template import NodeLaunch, launch_template
+from components.lifecycle_hooks import launching_hook
 from settings import MasterSettings
 
-# Counted from the moment when a master says that its services are up, after its boot. A load balancer needs some checks
-# to agree; its verdict before that would replace a node that is merely new to it.
+# Counted from the moment when a master has reported that its services are up, after its boot. A load balancer needs
+# some checks to agree; an earlier result would replace a node only because it is new.
 HEALTH_GRACE_SECONDS = 300
 
-# A refresh goes on to the next node this long after a launch. It must outlast the grace period: only then has the load
-# balancer's verdict counted once, and a template whose nodes never serve stops the refresh before the old nodes go.
+# A refresh continues with the next node this long after a launch. It must outlast the grace period: only then has the
+# load balancer's health check counted once, and a template whose nodes never serve stops the refresh before the old
+# nodes go.
 WARMUP_SECONDS = HEALTH_GRACE_SECONDS + 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class MastersArgs:
-    """What the masters are made of.
+    """The masters' launch and the load balancers in front of them.
 
     Attributes:
         target_group_arns: the target groups that decide whether a master is healthy, by the load balancer's purpose.
     """
 
-    cluster: str
     settings: MasterSettings
     launch: NodeLaunch
     target_group_arns: Mapping[str, pulumi.Input[str]]
@@ -51,6 +44,7 @@ class Masters(pulumi.ComponentResource):
     """
 
     autoscaling_group_name: pulumi.Output[str]
+    launch: NodeLaunch
 
     def __init__(self, name: str, args: MastersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:Masters", name, None, opts)
@@ -74,16 +68,16 @@ class Masters(pulumi.ComponentResource):
                 opts=child,
             )
         self.autoscaling_group_name = group.name
+        self.launch = args.launch
         self.register_outputs({"autoscaling_group_name": self.autoscaling_group_name})
 
     def _group(self, name: str, args: MastersArgs, template: aws.ec2.LaunchTemplate) -> aws.autoscaling.Group:
-        return aws.autoscaling.Group(
+        return autoscaling_group(
             f"{name}-group",
-            name=MASTERS.name(args.cluster),
+            args.launch,
             min_size=args.settings.count,
             max_size=args.settings.count,
             desired_capacity=args.settings.count,
-            vpc_zone_identifiers=args.launch.subnet_ids,
             launch_template=aws.autoscaling.GroupLaunchTemplateArgs(
                 id=template.id,
                 # A concrete version, never "$Latest": with a name that does not change Pulumi sees no difference, and
@@ -93,18 +87,8 @@ class Masters(pulumi.ComponentResource):
             health_check_type="ELB",
             health_check_grace_period=HEALTH_GRACE_SECONDS,
             default_instance_warmup=WARMUP_SECONDS,
-            # With one master there is no gap either: tasks lose their heartbeats, and fail, when no api-server answers
-            # for minutes.
-            instance_maintenance_policy=maintenance_policy(),
-            instance_refresh=rolling_refresh(args.launch),
-            initial_lifecycle_hooks=[first_launching_hook()],
-            # A node of an old template goes first, whatever else would make it the group's choice.
+            # A node of an old template goes first.
             termination_policies=["OldestLaunchTemplate", "OldestInstance"],
-            # "0" = do not wait. Boots take minutes, and a node that fails is replaced until it does not: `pulumi up`
-            # would hang for ten minutes and then mark a group as broken that heals itself.
-            wait_for_capacity_timeout="0",
-            enabled_metrics=GROUP_METRICS,
-            tags=group_tags(args.launch.tags),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=list(args.launch.after), ignore_changes=["initialLifecycleHooks"]
             ),

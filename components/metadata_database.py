@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from aws_catalog import database_storage
+from components.context import Context
 from components.iam_documents import on_behalf_of, trust_policy
 from settings import DatabaseSettings
 
@@ -27,16 +28,12 @@ MAINTENANCE_WINDOW = "sun:03:00-sun:04:00"
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataDatabaseArgs:
-    cluster: str
-    account_id: str
-    region: str
+    context: Context
     settings: DatabaseSettings
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     max_connections: int
     """Sessions that the server admits. A change waits for the next restart of the instance."""
-    log_retention_days: int
-    protect: bool
 
 
 class MetadataDatabase(pulumi.ComponentResource):
@@ -75,7 +72,7 @@ class MetadataDatabase(pulumi.ComponentResource):
             aws.cloudwatch.LogGroup(
                 f"{name}-{group_name.rpartition('/')[2]}-logs",
                 name=group_name,
-                retention_in_days=args.log_retention_days,
+                retention_in_days=args.context.retention.log_groups_days,
                 opts=self._child(),
             )
             for group_name in self.log_group_names
@@ -111,7 +108,7 @@ class MetadataDatabase(pulumi.ComponentResource):
             backup_retention_period=args.settings.backup_retention_days,
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
-            deletion_protection=args.protect,
+            deletion_protection=args.context.protect,
             skip_final_snapshot=not args.settings.final_snapshot,
             final_snapshot_identifier=self._final_snapshot(name, args) if args.settings.final_snapshot else None,
             delete_automated_backups=not args.settings.final_snapshot,
@@ -126,7 +123,7 @@ class MetadataDatabase(pulumi.ComponentResource):
             monitoring_interval=60,
             monitoring_role_arn=monitoring_role.arn,
             enabled_cloudwatch_logs_exports=list(LOG_EXPORTS),
-            opts=self._child(protect=args.protect, depends_on=[monitoring_policy, *log_groups]),
+            opts=self._child(protect=args.context.protect, depends_on=[monitoring_policy, *log_groups]),
         )
 
     def _final_snapshot(self, name: str, args: MetadataDatabaseArgs) -> pulumi.Output[str]:
@@ -137,7 +134,7 @@ class MetadataDatabase(pulumi.ComponentResource):
     def _subnets(self, name: str, args: MetadataDatabaseArgs) -> aws.rds.SubnetGroup:
         return aws.rds.SubnetGroup(
             f"{name}-subnets",
-            description=f"Data subnets of {args.cluster}",
+            description=f"Data subnets of {args.context.cluster}",
             subnet_ids=args.subnet_ids,
             opts=self._child(),
         )
@@ -146,7 +143,7 @@ class MetadataDatabase(pulumi.ComponentResource):
         return aws.rds.ParameterGroup(
             f"{name}-parameters",
             family=f"postgres{args.settings.engine_version.partition('.')[0]}",
-            description=f"PostgreSQL for Airflow in {args.cluster}",
+            description=f"PostgreSQL for Airflow in {args.context.cluster}",
             parameters=postgresql_parameters(args.max_connections),
             opts=self._child(),
         )
@@ -161,7 +158,8 @@ class MetadataDatabase(pulumi.ComponentResource):
             assume_role_policy=trust_policy(
                 "monitoring.rds",
                 condition=on_behalf_of(
-                    args.account_id, f"arn:aws:rds:{args.region}:{args.account_id}:db:{_identifier(args)}"
+                    args.context.account_id,
+                    args.context.arn("rds", f"db:{_identifier(args)}"),
                 ),
             ),
             opts=self._child(),
@@ -211,4 +209,4 @@ def _performance(gib: int) -> database_storage.Performance | None:
 
 
 def _identifier(args: MetadataDatabaseArgs) -> str:
-    return f"{args.cluster}-metadata"
+    return f"{args.context.cluster}-metadata"

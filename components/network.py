@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.context import Context
 from components.iam_documents import allow, document, on_behalf_of, trust_policy
 from components.subnet_layout import zone_subnets
 from settings import NetworkSettings
@@ -17,9 +18,7 @@ from settings import NetworkSettings
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    cluster: str
-    account_id: str
-    region: str
+    context: Context
     settings: NetworkSettings
 
 
@@ -57,7 +56,7 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             # The private zone and the interface endpoints answer in a VPC with both switches on only.
             enable_dns_hostnames=True,
-            tags={"Name": args.cluster},
+            tags={"Name": args.context.cluster},
             opts=self._child(),
         )
         # Every VPC comes with a group that lets its members reach each other. Nothing of ours uses it; without rules
@@ -82,7 +81,7 @@ class Network(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _log_flows(self, name: str, args: NetworkArgs, vpc: aws.ec2.Vpc) -> None:
-        self.flow_log_group_name = f"/{args.cluster}/vpc-flow-logs"
+        self.flow_log_group_name = f"/{args.context.cluster}/vpc-flow-logs"
         group = aws.cloudwatch.LogGroup(
             f"{name}-flow-logs",
             name=self.flow_log_group_name,
@@ -91,10 +90,13 @@ class Network(pulumi.ComponentResource):
         )
         role = aws.iam.Role(
             f"{name}-flow-logs-role",
-            description=f"Lets VPC flow logs of {args.cluster} write to CloudWatch",
+            description=f"Lets VPC flow logs of {args.context.cluster} write to CloudWatch",
             assume_role_policy=trust_policy(
                 "vpc-flow-logs",
-                condition=on_behalf_of(args.account_id, f"arn:aws:ec2:{args.region}:{args.account_id}:vpc-flow-log/*"),
+                condition=on_behalf_of(
+                    args.context.account_id,
+                    args.context.arn("ec2", "vpc-flow-log/*"),
+                ),
             ),
             opts=self._child(),
         )
@@ -125,14 +127,14 @@ class Network(pulumi.ComponentResource):
                 availability_zone=zone,
                 cidr_block=cidr,
                 map_public_ip_on_launch=False,
-                tags={"Name": f"{args.cluster}-{tier}-{zone[-1]}", "airflow:tier": tier},
+                tags={"Name": f"{args.context.cluster}-{tier}-{zone[-1]}", "airflow:tier": tier},
                 opts=self._child(),
             )
             for zone, cidr in cidrs.items()
         }
 
     def _internet_route(self, name: str, args: NetworkArgs, vpc: aws.ec2.Vpc) -> aws.ec2.Route:
-        tags = {"Name": args.cluster}
+        tags = {"Name": args.context.cluster}
         gateway = aws.ec2.InternetGateway(f"{name}-internet-gateway", vpc_id=vpc.id, tags=tags, opts=self._child())
         table = self._route_table(name, args, vpc, "public")
         # A route of its own, not a block inside the table: a table with blocks drops the routes that others add, as for
@@ -152,7 +154,7 @@ class Network(pulumi.ComponentResource):
         zones = list(public) if args.settings.nat_gateways == "perZone" else [next(iter(public))]
         gateways = {}
         for zone in zones:
-            tags = {"Name": f"{args.cluster}-nat-{zone[-1]}"}
+            tags = {"Name": f"{args.context.cluster}-nat-{zone[-1]}"}
             address = aws.ec2.Eip(f"{name}-nat-address-{zone[-1]}", domain="vpc", tags=tags, opts=self._child())
             gateways[zone] = aws.ec2.NatGateway(
                 f"{name}-nat-{zone[-1]}",
@@ -179,9 +181,9 @@ class Network(pulumi.ComponentResource):
             f"{name}-s3-endpoint",
             vpc_id=vpc.id,
             vpc_endpoint_type="Gateway",
-            service_name=f"com.amazonaws.{args.region}.s3",
+            service_name=f"com.amazonaws.{args.context.region}.s3",
             route_table_ids=[table.id for table in tables.values()],
-            tags={"Name": f"{args.cluster}-s3"},
+            tags={"Name": f"{args.context.cluster}-s3"},
             opts=self._child(),
         )
         return {
@@ -218,7 +220,7 @@ class Network(pulumi.ComponentResource):
         return aws.ec2.RouteTable(
             f"{name}-{purpose}-routes",
             vpc_id=vpc.id,
-            tags={"Name": f"{args.cluster}-{purpose}"},
+            tags={"Name": f"{args.context.cluster}-{purpose}"},
             opts=self._child(),
         )
 

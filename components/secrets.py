@@ -12,6 +12,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.context import Context
 from node.roles import Role
 
 METADATA_ROLE = "airflow"
@@ -38,14 +39,13 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SecretsArgs:
-    cluster: str
+    context: Context
     database_address: pulumi.Input[str]
     database_port: int
     database_admin_secret_arn: pulumi.Input[str]
     broker_address: pulumi.Input[str]
     broker_port: int
     broker_auth_token: pulumi.Input[str]
-    protect: bool
 
 
 class Secrets(pulumi.ComponentResource):
@@ -68,7 +68,7 @@ class Secrets(pulumi.ComponentResource):
         values = self._values(name, args)
         secrets = {key: self._secret(name, args, key) for key in DESCRIPTIONS}
         self.arns = {key: secret.arn for key, secret in secrets.items()}
-        self.names = {key: f"{args.cluster}/{key}" for key in DESCRIPTIONS}
+        self.names = {key: f"{args.context.cluster}/{key}" for key in DESCRIPTIONS}
         self.versions = {key: self._store(name, key, secret, values[key]) for key, secret in secrets.items()}
         self.register_outputs({})
 
@@ -92,7 +92,9 @@ class Secrets(pulumi.ComponentResource):
             ),
             "broker-url": pulumi.Output.all(args.broker_auth_token, *broker).apply(lambda known: broker_url(*known)),
             # Losing this key makes stored connections unreadable, so replacing it must not be an accident.
-            "fernet-key": self._random(name, "fernet-key-value", length=43, protect=args.protect).apply(fernet_key),
+            "fernet-key": self._random(name, "fernet-key-value", length=43, protect=args.context.protect).apply(
+                fernet_key
+            ),
             "jwt-secret-key": self._random(name, "jwt-secret-value", length=64),
             "api-secret-key": self._random(name, "api-secret-key-value", length=64),
             "flask-secret-key": self._random(name, "flask-secret-key-value", length=64),
@@ -113,12 +115,12 @@ class Secrets(pulumi.ComponentResource):
     def _secret(self, name: str, args: SecretsArgs, key: str) -> aws.secretsmanager.Secret:
         return aws.secretsmanager.Secret(
             f"{name}-{key}",
-            name=f"{args.cluster}/{key}",
+            name=f"{args.context.cluster}/{key}",
             description=DESCRIPTIONS[key],
             # A deleted secret keeps its name for these days; a stack that is made and unmade needs it again at once.
-            recovery_window_in_days=PROTECTED_RECOVERY_DAYS if args.protect else 0,
+            recovery_window_in_days=PROTECTED_RECOVERY_DAYS if args.context.protect else 0,
             # All others can be made again from what the stack has; this one alone reads what it has encrypted.
-            opts=self._child(protect=args.protect and key == "fernet-key"),
+            opts=self._child(protect=args.context.protect and key == "fernet-key"),
         )
 
     def _store(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.context import Context
 from node.naming import API_SERVER_PORT
 from settings import WebSettings
 
@@ -60,7 +61,7 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupsArgs:
-    cluster: str
+    context: Context
     vpc_id: pulumi.Input[str]
     web: WebSettings
     with_endpoints: bool
@@ -108,7 +109,7 @@ class SecurityGroups(pulumi.ComponentResource):
             # AWS cannot change a group's description: another text here replaces the group on each machine that has it.
             description=DESCRIPTIONS[part],
             vpc_id=args.vpc_id,
-            tags={"Name": f"{args.cluster}-{part}"},
+            tags={"Name": f"{args.context.cluster}-{part}"},
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.context import Context
+
 
 @dataclass(frozen=True, kw_only=True)
 class VpcEndpointsArgs:
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
-    region: str
+    context: Context
     services: Sequence[str]
     """Names as in the services' addresses: `secretsmanager`, `ssm`, `logs`."""
 
@@ -29,7 +31,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 f"{name}-{service}",
                 vpc_id=args.vpc_id,
                 vpc_endpoint_type="Interface",
-                service_name=f"com.amazonaws.{args.region}.{service}",
+                service_name=f"com.amazonaws.{args.context.region}.{service}",
                 subnet_ids=args.subnet_ids,
                 security_group_ids=[args.security_group_id],
                 private_dns_enabled=True,

@@ -20,7 +20,7 @@ class WebDomainArgs:
         load_balancer: the one that serves the domain on 443.
         plain_listener_arn: the HTTP listener that redirects people to the domain.
         after: the resources that answer under the domain; created before the record and deleted after it.
-        entrypoint: the component whose child the record is in older states of a stack.
+        load_balancers: the component whose child the record is in older states of a stack.
     """
 
     domain: str
@@ -28,7 +28,7 @@ class WebDomainArgs:
     load_balancer: aws.lb.LoadBalancer
     plain_listener_arn: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
-    entrypoint: pulumi.Resource
+    load_balancers: pulumi.Resource
 
 
 class WebDomain(pulumi.ComponentResource):
@@ -58,7 +58,7 @@ class WebDomain(pulumi.ComponentResource):
                 parent=self,
                 depends_on=list(args.after),
                 # Otherwise Pulumi would create the new record before it deletes the old one, and Route 53 would refuse.
-                aliases=[pulumi.Alias(name="web-record", parent=args.entrypoint)],
+                aliases=[pulumi.Alias(name="web-record", parent=args.load_balancers)],
             ),
         )
 

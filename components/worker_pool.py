@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from components.launch_template import (
-    GROUP_METRICS,
-    NodeLaunch,
-    group_tags,
-    launch_template,
-    maintenance_policy,
-    rolling_refresh,
-)
-from components.lifecycle_hooks import first_launching_hook, launching_hook, terminating_hook
-from node.roles import worker_group
+from components.autoscaling_group import autoscaling_group
+from components.launch_template import NodeLaunch, launch_template
+from components.lifecycle_hooks import launching_hook, terminating_hook
 from settings import WorkerPoolSettings
 
 # A worker in service takes tasks: the launching hook has waited for its boot. A refresh looks at it once more before it
@@ -31,14 +23,8 @@ RETAINED_WORKERS = "GroupTerminatingRetainedInstances"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPoolArgs:
-    """What one pool is made of.
+    """The pool's settings, and how its workers are launched."""
 
-    Attributes:
-        pool: the pool's key in the stack file; part of its group's name.
-    """
-
-    cluster: str
-    pool: str
     settings: WorkerPoolSettings
     launch: NodeLaunch
 
@@ -52,6 +38,7 @@ class WorkerPool(pulumi.ComponentResource):
     """
 
     autoscaling_group_name: pulumi.Output[str]
+    launch: NodeLaunch
 
     def __init__(self, name: str, args: WorkerPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:WorkerPool", name, None, opts)
@@ -71,6 +58,7 @@ class WorkerPool(pulumi.ComponentResource):
         heartbeat_seconds = args.settings.heartbeat_seconds
         terminating_hook(f"{name}-terminating-hook", group, heartbeat_seconds=heartbeat_seconds, opts=kept)
         self.autoscaling_group_name = group.name
+        self.launch = args.launch
         self.register_outputs({"autoscaling_group_name": self.autoscaling_group_name})
 
     def _group(
@@ -80,13 +68,13 @@ class WorkerPool(pulumi.ComponentResource):
         template: aws.ec2.LaunchTemplate,
         alarm: aws.cloudwatch.MetricAlarm,
     ) -> aws.autoscaling.Group:
-        return _Group(
+        return autoscaling_group(
             f"{name}-group",
-            name=worker_group(args.pool).name(args.cluster),
+            args.launch,
+            metrics=[RETAINED_WORKERS],
             min_size=args.settings.min_size,
             max_size=args.settings.max_size,
             desired_capacity=args.settings.min_size,
-            vpc_zone_identifiers=args.launch.subnet_ids,
             mixed_instances_policy=_instances_policy(template, args.settings),
             # A worker is moved off a spot instance that is about to be reclaimed, rather than ended with it.
             capacity_rebalance=args.settings.spot_percent > 0,
@@ -99,17 +87,10 @@ class WorkerPool(pulumi.ComponentResource):
             # Workers leave by name, from any zone. To even that out AWS would launch one and drain another, with or
             # without work for it; new workers go to the emptiest zone anyway.
             suspended_processes=["AZRebalance"],
-            instance_maintenance_policy=maintenance_policy(),
-            instance_refresh=rolling_refresh(args.launch),
-            initial_lifecycle_hooks=[first_launching_hook()],
             instance_lifecycle_policy=_retain_abandoned(),
             # Only a person's smaller `maxSize` lets AWS choose: idle workers leave by name. Of those alike the newest
             # has had the least time to gather long tasks, and is drained first.
             termination_policies=["OldestLaunchTemplate", "NewestInstance"],
-            # "0" = do not wait: see the masters' group. Here the size is not Pulumi's business either.
-            wait_for_capacity_timeout="0",
-            enabled_metrics=[*GROUP_METRICS, RETAINED_WORKERS],  # ty: ignore[invalid-argument-type] - see _Group
-            tags=group_tags(args.launch.tags),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # The alarm has to outlive the group: it is needed most while a removed pool drains.
@@ -128,14 +109,14 @@ class WorkerPool(pulumi.ComponentResource):
         """
         return aws.cloudwatch.MetricAlarm(
             f"{name}-retained-alarm",
-            name=f"{worker_group(args.pool).name(args.cluster)}-retained",
+            name=f"{args.launch.group_name}-retained",
             alarm_description=(
-                f"A worker of pool {args.pool} was told to leave and has not reported that its tasks are done. "
-                "It still runs, outside of its group: docs/running-worker-pools.md"
+                f"A worker of pool {args.launch.group.pool} was told to leave and has not reported that its tasks are"
+                " done. It still runs, outside of its group: docs/running-worker-pools.md"
             ),
             namespace="AWS/AutoScaling",
             metric_name=RETAINED_WORKERS,
-            dimensions={"AutoScalingGroupName": worker_group(args.pool).name(args.cluster)},
+            dimensions={"AutoScalingGroupName": args.launch.group_name},
             statistic="Maximum",
             period=300,
             evaluation_periods=3,
@@ -144,19 +125,6 @@ class WorkerPool(pulumi.ComponentResource):
             treat_missing_data="notBreaching",
             opts=pulumi.ResourceOptions(parent=self),
         )
-
-
-class _Group(aws.autoscaling.Group):
-    """The provider's group with metrics by any name: the SDK's list of them lacks those of retained instances, and it
-    refuses a name outside of it where the provider answers with one."""
-
-    @property
-    @pulumi.getter(name="enabledMetrics")
-    def enabled_metrics(  # ty: ignore[incompatible-property-override] - any name, where the SDK lists some
-        self,
-    ) -> pulumi.Output[Sequence[str] | None]:
-        """The group metrics that are sent to CloudWatch."""
-        return pulumi.get(self, "enabled_metrics")
 
 
 def _retain_abandoned() -> aws.autoscaling.GroupInstanceLifecyclePolicyArgs:

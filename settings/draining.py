@@ -20,7 +20,7 @@ _MARGIN = 1.05
 
 def most_instances(max_size: int) -> int:
     """How many instances a pool can have: two generations, and a tenth of a third one, which a refresh launches before
-    it terminates a worker (MAX_HEALTHY_PERCENT in components/launch_template.py). Those wait until there is room."""
+    it terminates a worker (MAX_HEALTHY_PERCENT in components/autoscaling_group.py). Those wait until there is room."""
     return GENERATIONS * max_size + math.ceil(max_size / 10)
 
 

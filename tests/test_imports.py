@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What each part may import of ours, besides itself. A part that is not here is a new one: give it its place.
 MAY_IMPORT: dict[str, set[str]] = {
-    "__main__": {"components", "settings", "node", "virtual_environment"},
+    "__main__": {"components", "exports", "node", "node_groups", "settings", "virtual_environment"},
+    "exports": {"components"},
+    "node_groups": {"components", "settings", "node", "aws_catalog"},
     "virtual_environment": set(),
     "components": {"settings", "node", "aws_catalog"},
     "settings": {"aws_catalog", "node"},
@@ -31,7 +33,14 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.
-SHARED_BY_COMPONENTS = {"iam_documents", "launch_template", "lifecycle_hooks", "subnet_layout"}
+SHARED_BY_COMPONENTS = {
+    "autoscaling_group",
+    "context",
+    "iam_documents",
+    "launch_template",
+    "lifecycle_hooks",
+    "subnet_layout",
+}
 
 # What a node runs is Debian's Python and the Airflow environment; neither has Pulumi.
 OUTSIDE_OF_NODE = {"pulumi", "pulumi_aws", "pulumi_random", "pydantic"}

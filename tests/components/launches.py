@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from components.launch_template import NodeLaunch
+from node.roles import MASTERS
 
 LAUNCH = NodeLaunch(
+    group=MASTERS,
+    group_name=MASTERS.name("airflow-prod"),
     image_id="resolve:ssm:/aws/service/debian/release/13/latest/amd64",
     user_data="I2Nsb3VkLWNvbmZpZwo=",
     subnet_ids=["subnet-a", "subnet-b"],

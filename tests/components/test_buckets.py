@@ -11,7 +11,7 @@ from components.buckets import Buckets, BucketsArgs
 from engine.program import deploy
 from engine.recording import Recording
 from node.artifacts import Artifact
-from settings import RetentionSettings
+from tests.components.contexts import context
 
 BUCKET = "aws:s3/bucket:Bucket"
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
@@ -31,12 +31,8 @@ def build(*, protect: bool = True, content: bytes = LOCK) -> Buckets:
     return Buckets(
         "buckets",
         BucketsArgs(
-            cluster="airflow-prod",
-            account_id="111122223333",
-            region="eu-west-1",
-            retention=RetentionSettings(task_logs_days=365, access_logs_days=90),
+            context=context(protect=protect, task_logs_days=365, access_logs_days=90),
             artifacts=[artifact("airflow.txt", content)],
-            protect=protect,
         ),
     )
 

@@ -9,6 +9,7 @@ from components.metadata_database import MAINTENANCE_WINDOW as DATABASE_MAINTENA
 from engine.program import deploy
 from engine.recording import Recording, Resource
 from settings import BrokerSettings
+from tests.components.contexts import context
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
@@ -20,12 +21,10 @@ def broker(*, protect: bool = True, **settings: Any) -> Recording:
         lambda: CeleryBroker(
             "broker",
             CeleryBrokerArgs(
-                cluster="airflow-prod",
+                context=context(protect=protect, log_groups_days=30),
                 settings=BrokerSettings(node_type="cache.m7g.large", **settings),
                 subnet_ids=["subnet-data-a", "subnet-data-b"],
                 security_group_id="sg-broker",
-                log_retention_days=30,
-                protect=protect,
             ),
         )
     )

@@ -11,6 +11,7 @@ from engine.program import deploy
 from engine.recording import Recording
 from lab.aws.policy import Request, is_allowed
 from node.roles import MASTERS, NodeGroup, Role, worker_group
+from tests.components.contexts import context
 
 KEYS = sorted({key for role in Role for key in role.definition.secret_keys})
 RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"
@@ -27,9 +28,7 @@ def identity(role: Role, **changes: Any) -> Recording:
             f"{role}-identity",
             InstanceRoleArgs(
                 group=GROUPS[role],
-                cluster="airflow-prod",
-                account_id="111122223333",
-                region="eu-west-1",
+                context=context(),
                 secret_arns={key: pulumi.Output.from_input(arn(key)) for key in KEYS},
                 database_admin_secret_arn=RDS_SECRET,
                 bucket_arns={name: f"arn:aws:s3:::{name}" for name in ("task-logs", "dags", "artifacts")},

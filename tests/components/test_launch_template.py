@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pulumi
-import pulumi_aws as aws
-import pytest
 
-from components.launch_template import launch_template, node_tags, rolling_refresh
+from components.launch_template import launch_template, node_tags
 from engine.program import deploy
 from engine.recording import Resource
+from node.roles import MASTERS, worker_group
 from tests.components.launches import LAUNCH
 
 
@@ -23,16 +20,6 @@ def template() -> Resource:
         )
     )
     return recording.only("aws:ec2/launchTemplate:LaunchTemplate")
-
-
-@pytest.mark.parametrize(
-    ("image_id", "skips"),
-    [("resolve:ssm:/aws/service/debian/release/13/latest/amd64", False), ("ami-0123456789abcdef0", True)],
-)
-def test_a_refresh_skips_matching_nodes_if_the_image_is_pinned(image_id: str, skips: bool):
-    preferences = rolling_refresh(replace(LAUNCH, image_id=image_id)).preferences
-    assert isinstance(preferences, aws.autoscaling.GroupInstanceRefreshPreferencesArgs)
-    assert preferences.skip_matching is skips, "AWS refuses it for an alias"
 
 
 def test_instance_credentials_need_a_session_and_stay_on_the_node():
@@ -73,7 +60,7 @@ def test_a_node_that_powers_off_is_gone():
 
 
 def test_a_node_can_be_told_apart_in_the_console():
-    tags = node_tags({"Project": "airflow"}, cluster="airflow-prod", role="worker", pool="heavy")
+    tags = node_tags({"Project": "airflow"}, "airflow-prod", worker_group("heavy"))
     assert tags == {
         "Project": "airflow",
         "Name": "airflow-prod-worker-heavy",
@@ -81,4 +68,4 @@ def test_a_node_can_be_told_apart_in_the_console():
         "airflow:role": "worker",
         "airflow:pool": "heavy",
     }
-    assert node_tags({}, cluster="airflow-prod", role="master")["Name"] == "airflow-prod-master"
+    assert node_tags({}, "airflow-prod", MASTERS)["Name"] == "airflow-prod-master"

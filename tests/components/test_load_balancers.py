@@ -13,6 +13,7 @@ from components.load_balancers import (
 from engine.program import deploy
 from engine.recording import Recording, Resource
 from settings import PublicWeb, WebSettings
+from tests.components.contexts import context
 from tests.support.listener_rules import action_for, rules_of
 
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
@@ -32,7 +33,7 @@ def build(settings: WebSettings, *, protect: bool = True) -> LoadBalancers:
     return LoadBalancers(
         "web",
         LoadBalancersArgs(
-            cluster="airflow-prod",
+            context=context(protect=protect),
             settings=settings,
             vpc_id="vpc-1",
             internal_subnet_ids=["subnet-private-a", "subnet-private-b"],
@@ -40,7 +41,6 @@ def build(settings: WebSettings, *, protect: bool = True) -> LoadBalancers:
             internal_security_group_id="sg-internal",
             public_security_group_id=None if settings.public is None else "sg-public",
             access_logs_bucket="airflow-prod-access-logs",
-            protect=protect,
         ),
     )
 

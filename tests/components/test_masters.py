@@ -22,7 +22,6 @@ def build(count: int = 2) -> Masters:
     return Masters(
         "masters",
         MastersArgs(
-            cluster="airflow-prod",
             settings=MasterSettings(count=count, instance_type="m7i.large"),
             launch=replace(LAUNCH, after=[secret]),
             target_group_arns={"internal": "arn:internal", "public": "arn:public"},

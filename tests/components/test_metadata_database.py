@@ -10,6 +10,7 @@ from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from engine.program import deploy
 from engine.recording import Recording, Resource
 from settings import DatabaseSettings
+from tests.components.contexts import context
 
 INSTANCE = "aws:rds/instance:Instance"
 PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
@@ -34,15 +35,11 @@ def build(
     return MetadataDatabase(
         "database",
         MetadataDatabaseArgs(
-            cluster="airflow-prod",
-            account_id="111122223333",
-            region="eu-west-1",
+            context=context(protect=protect, log_groups_days=30),
             settings=settings,
             subnet_ids=["subnet-data-a", "subnet-data-b"],
             security_group_id="sg-database",
             max_connections=max_connections,
-            log_retention_days=30,
-            protect=protect,
         ),
     )
 

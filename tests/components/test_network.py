@@ -9,6 +9,7 @@ from components.network import Network, NetworkArgs, flow_logs_policy
 from engine.program import deploy
 from engine.recording import Recording, Resource
 from settings import ExistingNetwork, NetworkSettings
+from tests.components.contexts import context
 
 SUBNET = "aws:ec2/subnet:Subnet"
 ROUTE = "aws:ec2/route:Route"
@@ -31,7 +32,7 @@ EXISTING = NetworkSettings(
 def build(settings: NetworkSettings) -> Network:
     return Network(
         "network",
-        NetworkArgs(cluster="airflow-prod", account_id="111122223333", region="eu-west-1", settings=settings),
+        NetworkArgs(context=context(), settings=settings),
     )
 
 

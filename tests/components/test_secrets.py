@@ -24,6 +24,7 @@ from components.secrets import (
 )
 from engine.program import deploy
 from engine.recording import Recording
+from tests.components.contexts import context
 
 SECRET = "aws:secretsmanager/secret:Secret"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
@@ -55,14 +56,13 @@ def build(*, protect: bool = True) -> Secrets:
     return Secrets(
         "secrets",
         SecretsArgs(
-            cluster="airflow-prod",
+            context=context(protect=protect),
             database_address=HOST,
             database_port=5432,
             database_admin_secret_arn=ADMIN_SECRET,
             broker_address="master.airflow-prod-broker.abc123.euw1.cache.amazonaws.com",
             broker_port=6379,
             broker_auth_token=pulumi.Output.secret("token"),
-            protect=protect,
         ),
     )
 

@@ -10,6 +10,7 @@ from components.security_groups import DESCRIPTIONS, TABLE, SecurityGroups, Secu
 from engine.program import deploy
 from engine.recording import Recording
 from settings import PublicWeb, WebSettings
+from tests.components.contexts import context
 
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -25,7 +26,7 @@ def access(web: WebSettings = PUBLIC, *, with_endpoints: bool = True) -> Recordi
     _, recording = deploy(
         lambda: SecurityGroups(
             "access",
-            SecurityGroupsArgs(cluster="airflow-prod", vpc_id="vpc-1", web=web, with_endpoints=with_endpoints),
+            SecurityGroupsArgs(context=context(), vpc_id="vpc-1", web=web, with_endpoints=with_endpoints),
         )
     )
     return recording

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from engine.program import deploy
+from tests.components.contexts import context
 
 
 def test_clients_reach_the_endpoints_under_the_services_usual_names():
@@ -12,7 +13,7 @@ def test_clients_reach_the_endpoints_under_the_services_usual_names():
                 vpc_id="vpc-1",
                 subnet_ids=["subnet-a", "subnet-b"],
                 security_group_id="sg-endpoints",
-                region="eu-west-1",
+                context=context(),
                 services=("secretsmanager", "ssm"),
             ),
         )

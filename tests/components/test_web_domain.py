@@ -24,7 +24,7 @@ def build() -> WebDomain:
             load_balancer=balancer,
             plain_listener_arn=plain.arn,
             after=[plain],
-            entrypoint=pulumi.ComponentResource("airflow:web:WebEntrypoint", "web"),
+            load_balancers=pulumi.ComponentResource("airflow:web:WebEntrypoint", "web"),
         ),
     )
 

@@ -12,6 +12,7 @@ from components.worker_pool import WorkerPool, WorkerPoolArgs
 from engine.program import deploy
 from engine.recording import Recording, Resource
 from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
+from node.roles import worker_group
 from settings import WorkerPoolSettings
 from tests.components.launches import LAUNCH
 
@@ -19,6 +20,7 @@ GROUP = "aws:autoscaling/group:Group"
 HOOK = "aws:autoscaling/lifecycleHook:LifecycleHook"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+GROUP_OF_POOL = worker_group("heavy")
 SETTINGS = WorkerPoolSettings(
     queues=("heavy",), instance_types=("r7i.xlarge", "r7a.xlarge"), concurrency=4, min_size=1, max_size=4
 )
@@ -29,10 +31,8 @@ def build(**changes: Any) -> WorkerPool:
     return WorkerPool(
         "pool-heavy",
         WorkerPoolArgs(
-            cluster="airflow-prod",
-            pool="heavy",
             settings=SETTINGS.model_copy(update=changes),
-            launch=replace(LAUNCH, after=[secret]),
+            launch=replace(LAUNCH, group=GROUP_OF_POOL, group_name=GROUP_OF_POOL.name("airflow-prod"), after=[secret]),
         ),
     )
 

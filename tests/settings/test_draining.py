@@ -7,7 +7,7 @@ import math
 import pytest
 
 from aws_catalog import limits
-from components.launch_template import MAX_HEALTHY_PERCENT
+from components.autoscaling_group import MAX_HEALTHY_PERCENT
 from settings.draining import GENERATIONS, heartbeat_seconds, most_instances
 from tests.node.programs import load
 

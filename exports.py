@@ -1,0 +1,94 @@
+"""The stack's outputs: commands to paste into a shell, and the names to look things up by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.autoscaling_group import MAX_HEALTHY_PERCENT, MIN_HEALTHY_PERCENT
+from components.buckets import Buckets
+from components.celery_broker import CeleryBroker
+from components.context import Context
+from components.launch_template import NodeLaunch
+from components.load_balancers import LoadBalancers
+from components.masters import Masters
+from components.metadata_database import MetadataDatabase
+from components.network import Network
+from components.secrets import Secrets
+from components.worker_pool import WorkerPool
+
+
+def export_access(context: Context, web: LoadBalancers, secrets: Secrets, buckets: Buckets) -> None:
+    """How to reach Airflow, and how to upload DAGs."""
+    pulumi.export("url", web.url)
+    pulumi.export("adminUser", "admin")
+    pulumi.export(
+        "adminPasswordCommand",
+        f"aws secretsmanager get-secret-value --secret-id {secrets.names['admin-password']} --query SecretString"
+        f" --output text --region {context.region}",
+    )
+    pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {context.region}")
+    pulumi.export(
+        "buckets",
+        {
+            "taskLogs": buckets.task_logs.name,
+            "dags": buckets.dags.name,
+            "artifacts": buckets.artifacts.name,
+            "accessLogs": buckets.access_logs.name,
+        },
+    )
+    pulumi.export("secrets", secrets.names)
+
+
+def export_nodes(context: Context, masters: Masters, pools: Mapping[str, WorkerPool]) -> None:
+    """The groups of nodes, and the commands that list and replace their nodes."""
+    pulumi.export("nodesCommand", list_nodes_command(context.cluster, context.region))
+    for component in (masters, *pools.values()):
+        # One output for each command: `pulumi stack output <name>` prints it ready to paste into a shell.
+        group_name, launch = component.autoscaling_group_name, component.launch
+        pulumi.export(f"watchRefreshCommand-{launch.group.key}", watch_refresh_command(group_name, context.region))
+        pulumi.export(f"refreshCommand-{launch.group.key}", refresh_command(group_name, context.region, launch))
+    pulumi.export(
+        "autoscalingGroups",
+        {
+            "masters": masters.autoscaling_group_name,
+            "workerPools": {pool: component.autoscaling_group_name for pool, component in pools.items()},
+        },
+    )
+
+
+def export_network_and_logs(network: Network, database: MetadataDatabase, broker: CeleryBroker) -> None:
+    """The log groups, and the addresses from which the nodes reach the internet."""
+    flow_logs = [network.flow_log_group_name] if network.flow_log_group_name else []
+    pulumi.export("logGroups", [*database.log_group_names, *broker.log_group_names, *flow_logs])
+    pulumi.export("natAddresses", network.nat_addresses)
+
+
+def list_nodes_command(cluster: str, region: str) -> str:
+    """Lists the running nodes with their images and launch times, oldest first."""
+    columns = "{name: Tags[?Key==`Name`] | [0].Value, id: InstanceId, image: ImageId, launched: LaunchTime}"
+    return (
+        f"aws ec2 describe-instances --region {region} --filters Name=tag:airflow:cluster,Values={cluster}"
+        " Name=instance-state-name,Values=running --output table"
+        f" --query 'sort_by(Reservations[].Instances[].{columns}, &launched)'"
+    )
+
+
+def watch_refresh_command(group_name: pulumi.Output[str], region: str) -> pulumi.Output[str]:
+    """Shows the progress of the group's last refresh: `pulumi up` does not wait for one."""
+    return pulumi.Output.concat(
+        "aws autoscaling describe-instance-refreshes --auto-scaling-group-name ",
+        group_name,
+        f" --region {region} --max-records 1",
+    )
+
+
+def refresh_command(group_name: pulumi.Output[str], region: str, launch: NodeLaunch) -> pulumi.Output[str]:
+    """Starts a refresh as the program does: neither AWS nor `pulumi up` retries one that failed."""
+    return pulumi.Output.concat(
+        "aws autoscaling start-instance-refresh --auto-scaling-group-name ",
+        group_name,
+        f" --region {region} --preferences MinHealthyPercentage={MIN_HEALTHY_PERCENT},"
+        f"MaxHealthyPercentage={MAX_HEALTHY_PERCENT},SkipMatching={str(launch.skip_matching).lower()}",
+    )

@@ -1,0 +1,17 @@
+"""A cluster to test components with."""
+
+from __future__ import annotations
+
+from components.context import Context
+from settings import RetentionSettings
+
+
+def context(*, protect: bool = True, **retention: int) -> Context:
+    """The context of a cluster; retention has the settings' defaults but for what is given."""
+    return Context(
+        cluster="airflow-prod",
+        account_id="111122223333",
+        region="eu-west-1",
+        protect=protect,
+        retention=RetentionSettings(**retention),
+    )
