@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.airflow_options.rendering import Options, default_options, managed_options
+from node.airflow_options.rendering import COMMON_OPTIONS, values
 from node.artifacts import CA_BUNDLE, artifacts_for
 from node.naming import LAUNCHING_HOOK
-from node.roles import NodeGroup, Role
+from node.roles import DEFINITIONS, NodeGroup, Role
 from node.worker_pool_config import WorkerPoolConfig
 
 ENVIRONMENT_FILE = "/etc/airflow/airflow.env"
@@ -52,7 +52,7 @@ class NodeEnvironment:
         web_url: where browsers find the UI.
         secure_cookies: whether that is HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
-        config: the user's Airflow options by section, which win over the defaults but not over MANAGED_OPTIONS.
+        config: the user's Airflow options by section, which override the program's defaults but not LOCKED_OPTIONS.
     """
 
     group: NodeGroup
@@ -83,14 +83,16 @@ class NodeEnvironment:
             raise ValueError(f"A {self.role} belongs to no worker pool.")
         return self.pool
 
-    def options(self) -> Options:
+    def options(self) -> dict[tuple[str, str], str]:
         """Every Airflow option that the file sets, with its value."""
         chosen = {
             (section.lower(), option.lower()): config_text(value)
             for section, options in self.config.items()
             for option, value in options.items()
         }
-        return default_options(self) | chosen | managed_options(self)
+        own = (*COMMON_OPTIONS, *self.role.definition.airflow_options)
+        defaults = values((each for each in own if not each.locked), self)
+        return defaults | chosen | values((each for each in own if each.locked), self)
 
     def airflow_options(self) -> frozenset[tuple[str, str]]:
         """The (section, option) pairs that the file sets."""
@@ -164,36 +166,10 @@ def assignment(name: str, value: str) -> str:
     return f'{name}="{escaped}"\n'
 
 
-def _managed() -> frozenset[tuple[str, str]]:
-    """The managed options of all roles; which they are depends on nothing but the role."""
-    names: set[tuple[str, str]] = set()
-    pool = WorkerPoolConfig(
-        name="sample",
-        group="sample",
-        queues=("sample",),
-        concurrency=1,
-        idle_seconds=1,
-        drain_limit_seconds=1,
-        heartbeat_seconds=1,
-        boot_lead_seconds=1,
-        workers_ahead=0,
-    )
-    for role in Role:
-        sample = NodeEnvironment(
-            group=NodeGroup(role, pool.name if role.definition.in_worker_pools else None),
-            cluster="sample",
-            region="sample",
-            pool=pool if role.definition.in_worker_pools else None,
-            web_url="sample",
-            secure_cookies=False,
-            vpc_cidrs=("sample",),
-            task_logs_bucket="sample",
-            dags_bucket="sample",
-            artifacts_bucket="sample",
-        )
-        names |= managed_options(sample).keys()
-    return frozenset(names)
-
-
-# The (section, option) pairs that a stack file's `airflow:config` may not set.
-MANAGED_OPTIONS: frozenset[tuple[str, str]] = _managed()
+LOCKED_OPTIONS: frozenset[tuple[str, str]] = frozenset(
+    each.name
+    for options in (COMMON_OPTIONS, *(definition.airflow_options for definition in DEFINITIONS.values()))
+    for each in options
+    if each.locked
+)
+"""The (section, option) pairs that a stack file's `airflow:config` may not set."""

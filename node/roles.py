@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from node.airflow_options.rendering import master_options, worker_options
+from node.airflow_options.rendering import MASTER_OPTIONS, WORKER_OPTIONS, NodeOption
 from node.naming import TERMINATING_HOOK
 from node.worker_pool_config import for_masters
 
@@ -56,7 +56,7 @@ class Definition:
         bootstrap_secrets: the same for the boot step that prepares the database. They are in a file of their own, which
             is deleted before the services start.
         permissions: what the node may do on AWS, besides reading its secrets and what all nodes may do.
-        airflow_options: the Airflow options that the role sets and a stack file cannot change.
+        airflow_options: the Airflow options that only this role sets.
         variables: the environment variables that only this role has.
     """
 
@@ -69,7 +69,7 @@ class Definition:
     secrets: Mapping[str, str]
     bootstrap_secrets: Mapping[str, str] = field(default_factory=dict)
     permissions: tuple[Permission, ...]
-    airflow_options: Callable[[NodeEnvironment], dict[tuple[str, str], str]]
+    airflow_options: tuple[NodeOption, ...]
     variables: Callable[[NodeEnvironment], dict[str, str]]
 
     @property
@@ -147,7 +147,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
             # Other nodes unpack the environment that a master built. The keys of other artifacts start with a hash.
             Permission("PublishEnvironments", ("s3:PutObject",), "artifacts/environments/*"),
         ),
-        airflow_options=master_options,
+        airflow_options=MASTER_OPTIONS,
         variables=_master_variables,
     ),
     Role.WORKER: Definition(
@@ -168,7 +168,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
             # A worker terminates itself. IAM has no condition that would keep it from terminating others of its group.
             Permission("Leave", ("autoscaling:TerminateInstanceInAutoScalingGroup",), "own-group"),
         ),
-        airflow_options=worker_options,
+        airflow_options=WORKER_OPTIONS,
         variables=_worker_variables,
     ),
 }

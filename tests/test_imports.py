@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"engine", "node"},
     "lab": {"engine", "node"},
     "bench": {"engine", "lab", "node"},
-    "docs": {"settings", "aws_catalog"},
+    "docs": {"settings", "node", "aws_catalog"},
 }
 
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.

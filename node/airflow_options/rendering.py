@@ -1,9 +1,10 @@
-"""The Airflow options that a node sets, with the reason for each that is not Airflow's default."""
+"""The Airflow options that the program sets on nodes, with their reasons. docs/airflow-options.md is made of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.naming import API_SERVER_PORT, api_server_url
@@ -11,10 +12,57 @@ from node.naming import API_SERVER_PORT, api_server_url
 if TYPE_CHECKING:
     from node.environment import NodeEnvironment
 
-Options = Mapping[tuple[str, str], str]
 
-# Connections that a failover of the database has cut are noticed before use, and within a minute where the other end
-# went without a word. Names and units of the arguments are libpq's; node_database.py has the metadata engines' own.
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """A value that depends on the stack file.
+
+    Attributes:
+        of: the value on a node; None leaves the option to Airflow's default.
+        source: where the value comes from, for the reference.
+    """
+
+    of: Callable[[NodeEnvironment], str | None]
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOption:
+    """An Airflow option that the program sets.
+
+    Attributes:
+        locked: whether other parts of the cluster rely on the value, so that `airflow:config` may not set it.
+    """
+
+    section: str
+    option: str
+    value: str | Computed
+    reason: str
+    locked: bool
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """The section and the option."""
+        return self.section, self.option
+
+
+def _default(section: str, option: str, value: str | Computed, reason: str) -> NodeOption:
+    return NodeOption(section=section, option=option, value=value, reason=reason, locked=False)
+
+
+def _locked(section: str, option: str, value: str | Computed, reason: str) -> NodeOption:
+    return NodeOption(section=section, option=option, value=value, reason=reason, locked=True)
+
+
+def values(options: Iterable[NodeOption], environment: NodeEnvironment) -> dict[tuple[str, str], str]:
+    """The options with their values on a node."""
+    found = {
+        each.name: each.value.of(environment) if isinstance(each.value, Computed) else each.value for each in options
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# Names and units of the arguments are libpq's; node_database.py has those of the metadata engines.
 RESULT_BACKEND_ENGINE = {
     "pool_pre_ping": True,
     "pool_recycle": 1800,
@@ -28,105 +76,246 @@ RESULT_BACKEND_ENGINE = {
 }
 
 
-def default_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
-    """What production wants and the user's `airflow:config` may change."""
-    options = {
-        # A task whose message the broker lost, or whose worker died, costs one try.
-        ("core", "default_task_retries"): "1",
-        ("core", "load_examples"): "False",
-        # A dead worker's task fails after three minutes instead of five. A failover of the database takes up to two, in
-        # which no heartbeat is written down: less than this would fail every running task.
-        ("scheduler", "task_instance_heartbeat_timeout"): "180",
-        # What a task asks of Airflow, from its start to its last XCom, and its heartbeats are asked again for about as
-        # long: 170 s where each attempt fails at once, 290 s where each runs into its time-out of 5 s. A worker that
-        # has heard nothing for that long ends the task: by then it may run elsewhere.
-        ("workers", "execution_api_retries"): "25",
-        ("workers", "execution_api_retry_wait_max"): "15",
-        ("workers", "max_failed_heartbeats"): "1",
-        ("scheduler", "orphaned_tasks_check_interval"): "60",
-        # A task may wait a day for a free worker; the token it starts with lives as long. Afterwards it is queued anew,
-        # as often as it takes. Those whose messages the broker lost are found by requeue-lost-tasks.
-        ("scheduler", "task_queued_timeout"): "86400",
-        ("scheduler", "task_queued_timeout_check_interval"): "30",
-        ("scheduler", "num_stuck_in_queued_retries"): "1000",
-        # Attempts while the broker is away. Each is cut off after a second; then a task costs no try but waits.
-        ("celery", "task_publish_max_retries"): "1000000",
-        # A message is redelivered after this time even if its task still runs: far above any task.
-        ("celery_broker_transport_options", "visibility_timeout"): "604800",
-        ("celery", "result_backend_sqlalchemy_engine_options"): json.dumps(RESULT_BACKEND_ENGINE),
-        # Tokens are renewed with heartbeats; ten minutes do not outlast a failover of the database.
-        ("execution_api", "jwt_expiration_time"): "3600",
-        # api-server processes grow. gunicorn replaces each of them twice a day and starts the new one before it stops
-        # the old one. It forks them from a process that has built the execution API (node_api_server.py); processes
-        # that uvicorn starts are slow at their first call.
-        ("api", "server_type"): "gunicorn",
-        ("api", "worker_refresh_interval"): "43200",
-    }
-    if environment.task_slots is not None:
-        # Each scheduler alone must be able to fill every worker.
-        options["core", "parallelism"] = str(max(32, environment.task_slots))
-        options["core", "default_pool_task_slot_count"] = str(max(128, environment.task_slots))
-    return options
-
-
-def managed_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
-    """What the cluster's parts rely on between each other; a stack file cannot change it."""
-    shared = {
-        ("core", "executor"): "CeleryExecutor",
-        ("core", "auth_manager"): "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
-        ("core", "execution_api_server_url"): f"{api_server_url(environment.cluster)}/execution/",
-        # Live logs are read from the node's address: nothing depends on names that DNS may not have.
-        ("core", "hostname_callable"): "node_address.private_address",
-        ("api", "base_url"): environment.web_url,
-        ("api", "port"): str(API_SERVER_PORT),
-        ("celery", "ssl_active"): "True",
-        ("celery", "ssl_mutual_tls"): "False",
-        ("logging", "remote_logging"): "True",
-        ("logging", "remote_base_log_folder"): f"s3://{environment.task_logs_bucket}/airflow",
-        ("logging", "remote_log_conn_id"): "aws_default",
-        ("logging", "delete_local_logs"): "True",
-        # The ports that the security groups open for live logs.
-        ("logging", "worker_log_server_port"): "8793",
-        ("logging", "trigger_log_server_port"): "8794",
-        ("dag_processor", "dag_bundle_config_list"): json.dumps([_dag_bundle(environment)]),
-        ("dag_processor", "dag_bundle_storage_path"): "/var/lib/airflow/bundles",
-    }
-    return shared | environment.role.definition.airflow_options(environment)
-
-
-def _dag_bundle(environment: NodeEnvironment) -> dict[str, object]:
-    return {
+def _dag_bundles(environment: NodeEnvironment) -> str:
+    bundle = {
         "name": "dags",
         "classpath": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
         "kwargs": {"aws_conn_id": "aws_default", "bucket_name": environment.dags_bucket, "prefix": ""},
     }
+    return json.dumps([bundle])
 
 
-def master_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
-    """The managed options that only masters have."""
-    return {
-        ("database", "sql_alchemy_connect_args"): "node_database.CONNECT_ARGS",
-        ("database", "sql_alchemy_connect_args_async"): "node_database.ASYNC_CONNECT_ARGS",
-        ("celery", "celery_config_options"): "node_celery.CONFIG",
-        # Airflow stores one time of the last refresh for all dag-processors. With an interval, the master that
-        # refreshes first keeps the others from it, and they keep parsing their old files: changed DAGs alternate
-        # between two versions, deleted ones come back. Without one, each master refreshes every
-        # `bundle_refresh_check_interval`, 5 s. That takes one list request for each 1,000 files, 2.60 USD a month, and
-        # 1 % of a core for 100 files, 9 % for 1,000.
-        ("dag_processor", "refresh_interval"): "0",
-        ("fab", "config_file"): "/usr/local/lib/airflow/python/webserver_config.py",
-        ("fab", "cookie_secure"): str(environment.secure_cookies),
-        # The database step does it, once and under its lock; two api-servers at a time would collide.
-        ("fab", "update_fab_perms"): "False",
-    }
+def _slots(environment: NodeEnvironment, least: int) -> str | None:
+    return None if environment.task_slots is None else str(max(least, environment.task_slots))
 
 
-def worker_options(environment: NodeEnvironment) -> dict[tuple[str, str], str]:
-    """The managed options that only workers have."""
-    return {
-        ("celery", "celery_config_options"): "worker_celery.CONFIG",
-        ("celery", "worker_concurrency"): str(environment.worker_pool.concurrency),
-        # The masters reckon with it; and the tasks that a node has to end are found as processes of their own.
-        ("celery", "worker_autoscale"): "",
-        ("celery", "pool"): "prefork",
-    }
+_API_RETRIES = (
+    "A task retries its calls to the API, from its start to its last XCom, for 170 s if each attempt fails at once, "
+    "and for 290 s if each runs into its time-out of 5 s. That outlasts a failover of the database."
+)
+_WAITING = (
+    "A task may wait a day for a free worker, which is as long as its first token is valid. It is then queued again. "
+    "Tasks whose message the broker has lost do not wait for that: requeue-lost-tasks finds them."
+)
+_GUNICORN = (
+    "The processes of the api-server grow. gunicorn replaces each of them twice a day, and starts the new one before "
+    "it stops the old one. It forks them from a process that has already built the execution API (node_api_server.py); "
+    "processes that uvicorn starts are slow at their first call."
+)
+_BROKER_TLS = "The broker accepts only TLS, and a `rediss://` URL alone verifies nothing."
+_LIVE_LOG_PORT = "The security groups open this port for the logs of running tasks and triggers."
+
+COMMON_OPTIONS = (
+    _default("core", "default_task_retries", "1", "A lost message or a dead worker costs a task one try."),
+    _default("core", "load_examples", "False", "The examples are no part of a production cluster."),
+    _default(
+        "scheduler",
+        "task_instance_heartbeat_timeout",
+        "180",
+        "A dead worker's tasks fail after three minutes instead of five. A failover of the database takes up to two, "
+        "in which no heartbeat is stored: a shorter time would fail every running task.",
+    ),
+    _default("workers", "execution_api_retries", "25", _API_RETRIES),
+    _default("workers", "execution_api_retry_wait_max", "15", _API_RETRIES),
+    _default(
+        "workers",
+        "max_failed_heartbeats",
+        "1",
+        "A heartbeat is retried as long as any other call. When it fails, the worker ends the task, because by then it "
+        "may run on another worker.",
+    ),
+    _default(
+        "scheduler",
+        "orphaned_tasks_check_interval",
+        "60",
+        "Another scheduler adopts the tasks of one that failed after about a minute.",
+    ),
+    _default("scheduler", "task_queued_timeout", "86400", _WAITING),
+    _default(
+        "scheduler",
+        "task_queued_timeout_check_interval",
+        "30",
+        "A task whose message is lost is queued again within a minute.",
+    ),
+    _default("scheduler", "num_stuck_in_queued_retries", "1000", "Waiting for a worker never fails a task."),
+    _default(
+        "celery",
+        "task_publish_max_retries",
+        "1000000",
+        "While the broker is away, a task waits and loses no try. Each attempt is cut off after a second.",
+    ),
+    _default(
+        "celery_broker_transport_options",
+        "visibility_timeout",
+        "604800",
+        "After this time, the broker delivers a message again even if its task still runs. A week is longer than any "
+        "task may run while its worker drains.",
+    ),
+    _default(
+        "celery",
+        "result_backend_sqlalchemy_engine_options",
+        json.dumps(RESULT_BACKEND_ENGINE),
+        "Connections that a failover of the database has cut are found before they are used, and within a minute if "
+        "the server closed none of them.",
+    ),
+    _default(
+        "execution_api",
+        "jwt_expiration_time",
+        "3600",
+        "A task renews its token with its heartbeats. Airflow's ten minutes may end in a failover of the database.",
+    ),
+    _default("api", "server_type", "gunicorn", _GUNICORN),
+    _default("api", "worker_refresh_interval", "43200", _GUNICORN),
+    _locked("core", "executor", "CeleryExecutor", "The cluster's workers are Celery workers."),
+    _locked(
+        "core",
+        "auth_manager",
+        "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+        "The program creates its first user, and the nodes hold no configuration for any other.",
+    ),
+    _locked(
+        "core",
+        "execution_api_server_url",
+        Computed(
+            of=lambda node: f"{api_server_url(node.cluster)}/execution/",
+            source="the private name of the internal load balancer",
+        ),
+        "Workers reach the execution API through the internal load balancer.",
+    ),
+    _locked(
+        "core",
+        "hostname_callable",
+        "node_address.private_address",
+        "The api-server reads live logs at the node's address, so nothing depends on names that DNS may not have.",
+    ),
+    _locked(
+        "api",
+        "base_url",
+        Computed(of=lambda node: node.web_url, source="`airflow:web.domain`, or the internal load balancer's name"),
+        "Links and redirects lead to the load balancer.",
+    ),
+    _locked("api", "port", str(API_SERVER_PORT), "The load balancers connect to this port."),
+    _locked("celery", "ssl_active", "True", _BROKER_TLS),
+    _locked("celery", "ssl_mutual_tls", "False", "ElastiCache uses no client certificates."),
+    _locked("logging", "remote_logging", "True", "A task's log outlives its node."),
+    _locked(
+        "logging",
+        "remote_base_log_folder",
+        Computed(of=lambda node: f"s3://{node.task_logs_bucket}/airflow", source="the bucket for task logs"),
+        "Nodes may write task logs to the stack's own bucket only.",
+    ),
+    _locked("logging", "remote_log_conn_id", "aws_default", "This connection uses the node's IAM role."),
+    _locked("logging", "delete_local_logs", "True", "Logs are in S3; copies would fill the disk of the node."),
+    _locked("logging", "worker_log_server_port", "8793", _LIVE_LOG_PORT),
+    _locked("logging", "trigger_log_server_port", "8794", _LIVE_LOG_PORT),
+    _locked(
+        "dag_processor",
+        "dag_bundle_config_list",
+        Computed(of=_dag_bundles, source="one bundle named `dags`: the bucket for DAGs"),
+        "Masters and workers read the same DAGs, from a bucket that their IAM roles may read.",
+    ),
+    _locked(
+        "dag_processor",
+        "dag_bundle_storage_path",
+        "/var/lib/airflow/bundles",
+        "The systemd units let the services write there.",
+    ),
+)
+"""The options of every node."""
+
+MASTER_OPTIONS = (
+    _default(
+        "core",
+        "parallelism",
+        Computed(
+            of=lambda node: _slots(node, 32), source="the task slots of all worker pools at `maxSize`, at least 32"
+        ),
+        "Each scheduler can fill every worker on its own.",
+    ),
+    _default(
+        "core",
+        "default_pool_task_slot_count",
+        Computed(
+            of=lambda node: _slots(node, 128), source="the task slots of all worker pools at `maxSize`, at least 128"
+        ),
+        "The default pool does not limit the worker pools. It applies when the database is created.",
+    ),
+    _locked(
+        "database",
+        "sql_alchemy_connect_args",
+        "node_database.CONNECT_ARGS",
+        "Connections that a failover of the database has cut end within a minute.",
+    ),
+    _locked(
+        "database",
+        "sql_alchemy_connect_args_async",
+        "node_database.ASYNC_CONNECT_ARGS",
+        "Connections that a failover of the database has cut end within a minute.",
+    ),
+    _locked(
+        "celery",
+        "celery_config_options",
+        "node_celery.CONFIG",
+        "Connections to the broker that a failover has cut end within seconds, and the pickled results of tasks are "
+        "never loaded (node_celery.py).",
+    ),
+    _locked(
+        "dag_processor",
+        "refresh_interval",
+        "0",
+        "Airflow stores one time of the last refresh for all dag-processors. With an interval, the master that "
+        "refreshes first keeps the others from it, and they keep parsing their old files: changed DAGs alternate "
+        "between two versions, and deleted ones come back. Without one, each master refreshes every "
+        "`bundle_refresh_check_interval`, 5 s. That takes one list request for each 1,000 files, 2.60 USD a month, and "
+        "1 % of a core for 100 files, 9 % for 1,000.",
+    ),
+    _locked(
+        "fab",
+        "config_file",
+        "/usr/local/lib/airflow/python/webserver_config.py",
+        "Sessions are signed with a key that workers cannot read, and login attempts are counted in the broker "
+        "(webserver_config.py).",
+    ),
+    _locked(
+        "fab",
+        "cookie_secure",
+        Computed(of=lambda node: str(node.secure_cookies), source="True if `airflow:web.domain` is set"),
+        "With a domain, the UI is HTTPS only.",
+    ),
+    _locked(
+        "fab",
+        "update_fab_perms",
+        "False",
+        "The step that prepares the database does it, once and under its lock; two api-servers would collide.",
+    ),
+)
+"""The options that only masters have."""
+
+WORKER_OPTIONS = (
+    _locked(
+        "celery",
+        "celery_config_options",
+        "worker_celery.CONFIG",
+        "The same as on masters, and the modules with which a worker reports its tasks and refuses remote commands "
+        "(worker_celery.py).",
+    ),
+    _locked(
+        "celery",
+        "worker_concurrency",
+        Computed(
+            of=lambda node: str(node.worker_pool.concurrency),
+            source="`concurrency` or `taskMemoryGib` of the worker pool",
+        ),
+        "The masters calculate with it when they scale the pool.",
+    ),
+    _locked(
+        "celery", "worker_autoscale", "", "The masters calculate with a fixed number of task slots for each worker."
+    ),
+    _locked(
+        "celery",
+        "pool",
+        "prefork",
+        "Each task is a process of its own, which a worker that drains can find and end.",
+    ),
+)
+"""The options that only workers have."""

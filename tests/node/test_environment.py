@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.airflow_options import lookup
-from node.environment import MANAGED_OPTIONS, NodeEnvironment, PackageIndex, assignment
+from node.environment import LOCKED_OPTIONS, NodeEnvironment, PackageIndex, assignment
 from node.roles import Role
 from node.rootfs import files_for
 from tests.node.environment_file import parse
@@ -84,14 +84,14 @@ def test_the_users_options_do_not_win_over_what_the_parts_rely_on():
     assert chosen.variables()["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
 
 
-def test_the_managed_options_are_known_without_an_environment():
+def test_exactly_the_locked_options_win_over_the_users():
     for environment in BOTH:
-        managed = {
+        locked = {
             pair
-            for pair in MANAGED_OPTIONS & environment.airflow_options()
+            for pair in LOCKED_OPTIONS & environment.airflow_options()
             if dataclasses.replace(environment, config={pair[0]: {pair[1]: "mine"}}).options()[pair] != "mine"
         }
-        assert managed == MANAGED_OPTIONS & environment.airflow_options()
+        assert locked == LOCKED_OPTIONS & environment.airflow_options()
 
 
 def test_workers_and_masters_share_the_pace_of_heartbeats():

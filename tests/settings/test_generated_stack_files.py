@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aws_catalog import broker_nodes, database_classes, endpoint_services, instance_types, limits, regions
 from engine.program import DEFAULT_CONFIG, deploy
 from node.airflow_options import lookup
-from node.environment import MANAGED_OPTIONS
+from node.environment import LOCKED_OPTIONS
 from settings import Settings, schema
 from settings.errors import SettingsError
 from settings.sections.airflow_config import refusals, values
@@ -45,7 +45,7 @@ _BOUND_OPTIONS = {
 _FREE_OPTIONS = [
     pair
     for pair in _OPTIONS
-    if pair not in {*MANAGED_OPTIONS, *_POOL_OPTIONS, *_BOUND_OPTIONS} and refusals.refusal(*pair) is None
+    if pair not in {*LOCKED_OPTIONS, *_POOL_OPTIONS, *_BOUND_OPTIONS} and refusals.refusal(*pair) is None
 ]
 _NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 _TEXTS = st.text(max_size=200).filter(str.isprintable)

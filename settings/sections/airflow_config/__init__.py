@@ -6,7 +6,7 @@ from settings.sections.airflow_config import existence, refusals, secrets, value
 
 RULES = (
     existence.options_exist,
-    refusals.options_are_not_managed,
+    refusals.options_are_not_locked,
     refusals.options_can_work_here,
     secrets.options_hold_no_secrets,
     values.options_can_be_read,

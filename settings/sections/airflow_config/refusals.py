@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterator
 
 from node.airflow_options import lookup
-from node.environment import MANAGED_OPTIONS, config_text
+from node.environment import LOCKED_OPTIONS, config_text
 from node.roles import DEFINITIONS
 from settings import schema
 from settings.errors import Fault
 from settings.sections.airflow_config.types import Config, options
 
-# What to do instead of setting a managed option.
+# What to do instead of setting a locked option.
 _NO_SINGLE_SIGN_ON = (
     "leave it out: users log in with user names and passwords stored in Airflow; there is no single sign-on"
 )
-_INSTEAD = {
+INSTEAD = {
     ("core", "executor"): "leave it out: tasks run on the Celery workers of airflow:workerPools, and nowhere else",
     ("core", "auth_manager"): _NO_SINGLE_SIGN_ON,
     ("fab", "config_file"): _NO_SINGLE_SIGN_ON,
@@ -91,8 +91,8 @@ ARGUMENTS = re.compile(r".*_(kwargs|engine_args)")
 
 def refusal(section: str, option: str) -> str | None:
     """What to do instead of setting an option that exists but is refused with any value; None for all others."""
-    if (section, option) in MANAGED_OPTIONS:
-        return _managed_advice(section, option)
+    if (section, option) in LOCKED_OPTIONS:
+        return _locked_advice(section, option)
     unworkable = UNWORKABLE.get((section, option))
     if unworkable is None and lookup.sensitive(section, option) and not ARGUMENTS.fullmatch(option):
         return secret_advice(section, option)
@@ -103,8 +103,8 @@ def _unread(section: str, option: str) -> str | None:
     return _UNREAD_SECTIONS.get(section) or _UNREAD.get((section, option))
 
 
-def _managed_advice(section: str, option: str) -> str:
-    return _INSTEAD.get((section, option), "leave it out: other parts of the cluster rely on the program's value")
+def _locked_advice(section: str, option: str) -> str:
+    return INSTEAD.get((section, option), "leave it out: other parts of the cluster rely on the program's value")
 
 
 def secret_advice(section: str, option: str) -> str:
@@ -115,15 +115,15 @@ def secret_advice(section: str, option: str) -> str:
     return "leave it out: the nodes have no way to fetch a secret for this option; tasks get theirs from connections"
 
 
-def options_are_not_managed(config: Config) -> Iterator[Fault]:
+def options_are_not_locked(config: Config) -> Iterator[Fault]:
     """Options with which the parts of the cluster find each other are not set: they must be the same on both sides."""
     for section, option, _ in options(config):
-        if (section, option) in MANAGED_OPTIONS:
+        if (section, option) in LOCKED_OPTIONS:
             yield Fault(
                 key=schema.key_of(("config", section, option)),
                 given="an option that the program sets itself",
                 allowed="options on which no other part of the cluster relies",
-                remedy=_managed_advice(section, option),
+                remedy=_locked_advice(section, option),
             )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from node.airflow_options import lookup
-from node.environment import MANAGED_OPTIONS, config_text
+from node.environment import LOCKED_OPTIONS, config_text
 from settings import schema
 from settings.errors import Fault
 from settings.sections.airflow_config.existence import is_passed_on
@@ -36,7 +36,7 @@ def options_hold_no_secrets(config: Config) -> Iterator[Fault]:
     """
     for section, option, value in options(config):
         key = schema.key_of(("config", section, option))
-        if (section, option) in MANAGED_OPTIONS or (section, option) in UNWORKABLE:
+        if (section, option) in LOCKED_OPTIONS or (section, option) in UNWORKABLE:
             continue
         if not lookup.exists(section, option):
             secret = is_passed_on(section, option) and any(_secret_arguments({option: _content(value)}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.environment import MANAGED_OPTIONS
+from node.environment import LOCKED_OPTIONS
 from node.roles import Role
 from settings.errors import SettingsError
 from tests.stack_file import changed, faults_of, load, the_fault
@@ -202,7 +202,7 @@ def test_an_option_unlike_any_is_to_be_removed():
     assert fault.remedy.startswith("remove it; if it is an option of a provider, add the provider")
 
 
-@pytest.mark.parametrize(("section", "option"), sorted(MANAGED_OPTIONS))
+@pytest.mark.parametrize(("section", "option"), sorted(LOCKED_OPTIONS))
 def test_an_option_that_the_program_sets_is_refused(section: str, option: str):
     fault = the_fault({f"airflow:config.{section}": {option: "x"}})
     assert fault.given == "an option that the program sets itself"

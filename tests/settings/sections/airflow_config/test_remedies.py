@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from node.airflow_options import lookup
-from node.environment import MANAGED_OPTIONS
+from node.environment import LOCKED_OPTIONS
 from settings.errors import Fault
 from settings.sections.airflow_config import refusals
 from tests.stack_file import faults_of
@@ -71,7 +71,7 @@ def test_the_remedy_for_a_misspelt_option_is_one_that_can_be_set():
 def test_the_remedy_for_an_option_that_is_always_refused_is_to_leave_it_out():
     pairs = sorted((section, option) for section, options in _REGISTRY["options"].items() for option in options)
     refused = {pair: "x" for pair in pairs if refusals.refusal(*pair) is not None}
-    assert set(refused) >= MANAGED_OPTIONS
+    assert set(refused) >= LOCKED_OPTIONS
     for pair, fault in _faults(refused).items():
         assert _TAKE_OUT.match(fault.remedy), f"{pair}: {fault.remedy}"
     assert set(_faults(refused)) == set(refused)
