@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict, deque
 
 from airflow_node.worker_registry import GroupSizes
-from lifecycle.scale_in import may_leave
+from lifecycle.scale_in import may_scale_in
 
 from bench.scaling.cluster import BOOT_SECONDS, Cluster, Worker
 from scaling.forecast import DueRun, expected_tasks, lead_seconds, peak_concurrency
@@ -96,7 +96,7 @@ class Product:
         group = GroupSizes(minimum=self._floor, maximum=self._cluster.trace.maximum, desired=self._desired)
         for worker in list(self._cluster.workers):
             report = self._report(worker)
-            leaves = may_leave(
+            leaves = may_scale_in(
                 state=report.state,
                 active=report.active,
                 idle_seconds=report.idle_seconds,

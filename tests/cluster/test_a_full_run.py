@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import preconditions
-from tests.node.lifecycle.node_of import memory
+from tests.node.lifecycle.node_of import PersistedState
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def _fill(run: Path) -> None:
 
 def test_a_service_that_is_restarted_with_run_full_still_knows_when_its_drain_began(run: Path) -> None:
     path = run / "memory.json"
-    memory.Memory().write(path)
+    PersistedState().write(path)
     _fill(run)
-    kept = memory.Memory().with_draining_since(1e9 / 3).with_end(terminating=True, spot_end=1e9 / 7)
-    kept.write(path)
-    assert memory.Memory.read(path) == kept
+    state = PersistedState().with_draining_since(1e9 / 3).with_termination(terminating=True, spot_end=1e9 / 7)
+    state.write(path)
+    assert PersistedState.read(path) == state

@@ -37,7 +37,7 @@ import worker_report
 
 folder = pathlib.Path({folder!r})
 worker_report.STATE_FILE = folder / "run" / "state.json"
-worker_report.RETIRED_FILE = folder / "retired"
+worker_report.CORDON_FILE = folder / "retired"
 worker_report.STOPPING_FILE = folder / "run" / "stopping"
 
 app = celery.Celery("test", broker={broker!r})

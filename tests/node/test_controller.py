@@ -183,7 +183,7 @@ def test_a_run_that_is_due_has_its_workers_ready(aws: boto3.Session, master: Mas
 def test_a_measured_boot_time_decides_how_far_ahead_that_is(aws: boto3.Session, master: Master, board: WorkerRegistry):
     master.metadata.add_dag("hourly", 100)
     master.metadata.add_run("hourly", 1, [Task(1, 60) for _ in range(10)])
-    board.note_boot("default", 20)
+    board.record_boot("default", 20)
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 0
 

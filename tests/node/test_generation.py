@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from airflow_node.worker_registry import GroupSizes, WorkerRegistry
-from lifecycle.scale_in import may_leave
+from lifecycle.scale_in import may_scale_in
 
 from tests.node import redis_server
 from tests.node.metadata import Metadata
@@ -195,7 +195,7 @@ class Simulation:
                 idle_seconds=idle_seconds,
             )
         )
-        leaves = may_leave(state=state, active=active, idle_seconds=idle_seconds, limit_seconds=60.0, group=group)
+        leaves = may_scale_in(state=state, active=active, idle_seconds=idle_seconds, limit_seconds=60.0, group=group)
         if leaves and self.desired > 1:
             self.desired -= 1
             self.workers.remove(worker)

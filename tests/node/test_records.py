@@ -12,13 +12,13 @@ import redis
 from airflow_node.worker_registry import GroupSizes, WorkerRegistry
 
 from tests.node import redis_server
-from tests.node.lifecycle.node_of import memory
+from tests.node.lifecycle.node_of import PersistedState
 from tests.node.programs import module
 from tests.support.records import INSTANCE, RECORDS
 
 venv_archive = module("airflow_node.venv_archive")
 worker_registry = module("airflow_node.worker_registry")
-worker_file = module("lifecycle.worker_file")
+worker_service = module("lifecycle.worker_service")
 
 STORED: dict[str, Any] = json.loads(RECORDS.read_text(encoding="utf-8"))
 REPORT = f"worker:default:{INSTANCE}"
@@ -114,21 +114,21 @@ def test_a_manifest_may_lack_what_is_for_people():
     assert len(manifest.parts) == 1
 
 
-KEPT = memory.Memory(draining_since=12.5, terminating=True, boot_noted=True)
+PERSISTED = PersistedState(draining_since=12.5, terminating=True, boot_noted=True)
 
 
-def test_the_memory_of_a_node_is_read_also_with_unknown_fields(tmp_path: Path):
+def test_the_persisted_state_is_read_also_with_unknown_fields(tmp_path: Path):
     path = tmp_path / "memory.json"
     for text in (STORED["memory.json"], added_to(STORED["memory.json"])):
         path.write_text(text)
-        assert memory.Memory.read(path) == KEPT
+        assert PersistedState.read(path) == PERSISTED
 
 
 @pytest.mark.parametrize("field", ["stopping_since", "spot_end"])
 def test_a_node_remembers_its_drain_also_where_another_field_is_missing(tmp_path: Path, field: str):
     path = tmp_path / "memory.json"
     path.write_text(without(STORED["memory.json"], field))
-    assert memory.Memory.read(path) == KEPT
+    assert PersistedState.read(path) == PERSISTED
 
 
 def test_a_state_file_with_unknown_fields_is_read(tmp_path: Path):
@@ -136,5 +136,5 @@ def test_a_state_file_with_unknown_fields_is_read(tmp_path: Path):
     task = {"pid": 77, "since": 1.0, "task": "etl r load try 1"}
     said = {"at": 1.0, "connected": True, "queues": ["default"], "reserved": 0, "active": [task | ADDED]}
     path.write_text(json.dumps(said | ADDED))
-    worker = worker_file.WorkerFile(path).read(5.0)
+    worker = worker_service.StateFile(path).read(5.0)
     assert (worker.queues, worker.tasks) == (("default",), ("etl r load try 1",))

@@ -197,7 +197,7 @@ def test_the_last_worker_is_kept_while_the_others_cannot_be_launched(
     master.do_passes()
     group = master.board.group("default")
     assert group is not None
-    assert not module("lifecycle.scale_in").may_leave(
+    assert not module("lifecycle.scale_in").may_scale_in(
         state="working", active=0, idle_seconds=9000, limit_seconds=60, group=group
     )
 

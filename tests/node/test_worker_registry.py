@@ -230,9 +230,9 @@ def test_the_workers_learn_their_groups_sizes(board: WorkerRegistry, store: redi
 def test_the_boot_time_is_the_median_of_the_last_twenty(board: WorkerRegistry):
     assert board.boot_seconds("default") is None
     for _ in range(20):
-        board.note_boot("default", 500)
+        board.record_boot("default", 500)
     for seconds in range(1, 21):
-        board.note_boot("default", seconds)
+        board.record_boot("default", seconds)
     assert board.boot_seconds("default") == 10.5
 
 
@@ -241,7 +241,7 @@ def test_a_boot_that_cannot_be_read_is_left_out(board: WorkerRegistry, store: re
     store.lpush("boots:default", text)
     assert board.boot_seconds("default") is None
     assert board.faults() == {"boots:default": "holds what is no number of seconds"}
-    board.note_boot("default", 45)
+    board.record_boot("default", 45)
     assert board.boot_seconds("default") == 45
 
 
@@ -249,7 +249,7 @@ def test_boots_of_another_type_are_deleted_and_named(board: WorkerRegistry, stor
     store.set("boots:default", "x")
     assert board.boot_seconds("default") is None
     assert board.faults() == {"boots:default": "has a value of another type, and was deleted"}
-    board.note_boot("default", 45)
+    board.record_boot("default", 45)
     assert board.boot_seconds("default") == 45
 
 
@@ -262,7 +262,7 @@ def test_boots_beyond_all_bounds_are_deleted_and_named(board: WorkerRegistry, st
 
 @pytest.mark.parametrize(("noted", "believed"), [(1e9, 1800), (-5, 10), (0.1, 10), (1800, 1800), (10, 10)])
 def test_a_boot_that_no_instance_takes_is_not_believed(board: WorkerRegistry, noted: float, believed: float):
-    board.note_boot("default", noted)
+    board.record_boot("default", noted)
     assert board.boot_seconds("default") == believed
 
 

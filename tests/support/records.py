@@ -22,24 +22,23 @@ RECORDS = GOLDEN / "records.json"
 INSTANCE = "i-0123456789abcdef0"
 
 venv_archive = module("airflow_node.venv_archive")
-memory = module("lifecycle.persisted_state")
-pool = module("scaling.pool")
+persisted_state = module("lifecycle.persisted_state")
 worker_registry = module("airflow_node.worker_registry")
 
 
 def written(server: redis_server.Server) -> dict[str, str | list[str]]:
-    """One record of each kind: by its key on the worker board, its name in S3 or its file's name."""
-    board = WorkerRegistry.connect(server.url, timeout_seconds=5)
-    board.report(
+    """One record of each kind: by its key on the worker registry, its name in S3 or its file's name."""
+    registry = WorkerRegistry.connect(server.url, timeout_seconds=5)
+    registry.report(
         worker_registry.Report(instance=INSTANCE, pool="default", state="retired", slots=16, active=3, idle_seconds=0.0)
     )
-    board.publish_group("default", worker_registry.GroupSizes(minimum=1, maximum=8, desired=3))
-    board.cordon("default", [INSTANCE])
-    board.note_boot("default", 41.52)
-    board.close()
+    registry.publish_group("default", worker_registry.GroupSizes(minimum=1, maximum=8, desired=3))
+    registry.cordon("default", [INSTANCE])
+    registry.record_boot("default", 41.52)
+    registry.close()
     with server.client(worker_registry.REGISTRY_DATABASE) as client:
         found = {str(key): _value(client, str(key)) for key in sorted(client.keys())}
-    return found | {"manifest": _manifest(), "memory.json": _memory()}
+    return found | {"manifest": _manifest(), "memory.json": _persisted_state()}
 
 
 def _value(client: Any, key: str) -> str | list[str]:
@@ -51,11 +50,16 @@ def _manifest() -> str:
     return venv_archive.Manifest(made_for="layout 1, lock ab, Python 3.13.5, x86_64", parts=(part,)).to_json().decode()
 
 
-def _memory() -> str:
-    kept = memory.Memory().with_draining_since(12.5).with_boot_noted().with_end(terminating=True, spot_end=None)
+def _persisted_state() -> str:
+    state = (
+        persisted_state.PersistedState()
+        .with_draining_since(12.5)
+        .with_boot_noted()
+        .with_termination(terminating=True, spot_end=None)
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "memory.json")
-        kept.write(file)
+        state.write(file)
         return file.read_text()
 
 

@@ -4,100 +4,90 @@ import os
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
-from tests.node.lifecycle.node_of import Kind, action
+from tests.node.lifecycle.node_of import Kind, Outcome, actions, worker_service
 from tests.node.programs import load, module
 
-hands = module("lifecycle.actuator")
+group_api = module("lifecycle.group_api")
+registry_client = module("lifecycle.registry_client")
 
 
-class _Recorder:
-    """Stands for everything that an action may reach, and notes what was called."""
+class _Parts:
+    """What the actions reach. A method that the real part lacks, or other arguments, are errors."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def end(self) -> list[str]:
-        self.calls.append(("end", {}))
-        return ["etl manual__1 load try 1", "etl manual__2 load try 1"]
-
-    def admission_seconds(self) -> float:
-        return 1e6
-
-    def note_boot(self, seconds: float) -> Any:
-        self.calls.append(("note_boot", {"seconds": seconds}))
-        return action.DONE
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*_: object, **arguments: Any) -> Any:
-            self.calls.append((name, arguments))
-            return action.DONE
-
-        return call
+        self.unit = create_autospec(worker_service.WorkerUnit, instance=True)
+        self.group = create_autospec(group_api.GroupApi, instance=True)
+        self.registry = create_autospec(registry_client.RegistryClient, instance=True)
+        self.tasks = create_autospec(worker_service.RunningTasks, instance=True)
+        for method in (
+            *(self.unit.stop, self.unit.start, self.unit.restart, self.unit.power_off, self.registry.record_boot),
+            *(self.group.heartbeat, self.group.complete, self.group.terminate, self.group.report_unhealthy),
+        ):
+            method.return_value = actions.DONE
+        self.unit.admission_seconds.return_value = 1e6
+        self.tasks.end.return_value = ["etl manual__1 load try 1", "etl manual__2 load try 1"]
 
 
 @pytest.fixture
-def reached() -> _Recorder:
-    return _Recorder()
+def parts() -> _Parts:
+    return _Parts()
 
 
 @pytest.fixture
-def both(reached: _Recorder, tmp_path: Path) -> hands.Hands:
-    parts: Any = reached
-    return hands.Hands(unit=parts, group=parts, board=parts, tasks=parts, retired=tmp_path / "retired")
+def actuator(parts: _Parts, tmp_path: Path) -> Any:
+    return module("lifecycle.actuator").Actuator(**vars(parts), cordon_file=tmp_path / "retired")
 
 
-def _do(both: hands.Hands, kind: str) -> Any:
-    return both.do(action.Action(kind, "the reason"))
+def _do(actuator: Any, kind: str) -> Any:
+    return actuator.do(actions.Action(kind, "the reason"))
 
 
-def test_there_is_a_way_to_do_everything(both: hands.Hands):
+def test_every_kind_of_action_can_be_done(actuator: Any):
     for kind in Kind:
-        assert _do(both, kind).outcome == action.Outcome.DONE
+        assert _do(actuator, kind).outcome == Outcome.DONE
 
 
-@pytest.mark.parametrize(("kind", "decrement"), [(Kind.LEAVE, True), (Kind.TERMINATE, False)])
-def test_only_a_worker_that_leaves_makes_its_group_smaller(
-    both: hands.Hands, reached: _Recorder, kind: str, decrement: bool
-):
-    _do(both, kind)
-    assert reached.calls == [("terminate", {"decrement": decrement})]
+@pytest.mark.parametrize(("kind", "decrement"), [(Kind.SCALE_IN, True), (Kind.TERMINATE, False)])
+def test_only_a_scale_in_makes_the_group_smaller(actuator: Any, parts: _Parts, kind: str, decrement: bool):
+    _do(actuator, kind)
+    parts.group.terminate.assert_called_once_with(decrement=decrement)
 
 
-def test_a_worker_is_retired_by_a_file_and_called_back_by_its_absence(both: hands.Hands, tmp_path: Path):
-    _do(both, Kind.RETIRE)
+def test_a_worker_is_cordoned_by_a_file_and_uncordoned_by_its_absence(actuator: Any, tmp_path: Path):
+    _do(actuator, Kind.CORDON)
     assert (tmp_path / "retired").exists()
-    _do(both, Kind.RECALL)
-    _do(both, Kind.RECALL)
+    _do(actuator, Kind.UNCORDON)
+    _do(actuator, Kind.UNCORDON)
     assert not (tmp_path / "retired").exists()
 
 
-def test_a_worker_that_cannot_be_told_to_rest_is_no_reason_to_end(both: hands.Hands, tmp_path: Path):
+def test_a_cordon_without_space_for_the_file_fails(actuator: Any, tmp_path: Path):
     tmp_path.rmdir()
-    assert _do(both, Kind.RETIRE).outcome == action.Outcome.FAILED
+    assert _do(actuator, Kind.CORDON).outcome == Outcome.FAILED
 
 
-def test_the_worker_looks_for_that_file_where_the_service_puts_it():
+def test_the_worker_reads_the_cordon_file_that_the_service_writes():
     program = load("manage-lifecycle")
-    assert program.RUN / program.RETIRED == load("python/worker_report.py").RETIRED_FILE
+    assert program.RUN / program.CORDON_FILE == load("python/worker_report.py").CORDON_FILE
 
 
-def test_a_worker_that_was_held_back_has_not_booted_for_as_long(both: hands.Hands, reached: _Recorder):
-    """Masters launch workers ahead by as much as boots take."""
-    _do(both, Kind.NOTE_BOOT)
-    [(name, arguments)] = reached.calls
-    assert name == "note_boot"
-    assert arguments["seconds"] == pytest.approx(hands.seconds_since_power_on() - 1e6, abs=5)
+def test_the_admission_does_not_count_as_boot(actuator: Any, parts: _Parts):
+    """Masters launch workers ahead by the length of a boot."""
+    _do(actuator, Kind.RECORD_BOOT)
+    ((seconds,), _) = parts.registry.record_boot.call_args
+    assert seconds == pytest.approx(module("lifecycle.actuator").seconds_since_power_on() - 1e6, abs=5)
 
 
-def test_the_log_names_each_task_that_was_ended(both: hands.Hands):
-    assert _do(both, Kind.END_TASKS).message == "ended etl manual__1 load try 1; etl manual__2 load try 1"
+def test_the_result_names_each_task_that_was_ended(actuator: Any):
+    assert _do(actuator, Kind.END_TASKS).message == "ended etl manual__1 load try 1; etl manual__2 load try 1"
 
 
-def test_the_clock_of_a_boot_starts_with_the_first_process(tmp_path: Path):
+def test_the_length_of_a_boot_counts_from_the_first_process(tmp_path: Path):
     ticks = int((time.clock_gettime(time.CLOCK_BOOTTIME) - 42) * os.sysconf("SC_CLK_TCK"))
     stat = tmp_path / "stat"
     stat.write_text(f"1 (sys) (temd) S {' '.join(['0'] * 18)} {ticks} 0 0\n")
-    assert hands.seconds_since_power_on(stat) == pytest.approx(42, abs=1)
+    assert module("lifecycle.actuator").seconds_since_power_on(stat) == pytest.approx(42, abs=1)

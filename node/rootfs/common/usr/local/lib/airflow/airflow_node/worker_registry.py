@@ -209,7 +209,7 @@ class WorkerRegistry:
         text = self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES))
         return self._read(key, text, _read_group) if text else None
 
-    def note_boot(self, pool: str, seconds: float) -> None:
+    def record_boot(self, pool: str, seconds: float) -> None:
         """Note how long a worker took from power-on to its first readiness."""
         key = f"boots:{pool}"
         pipeline = self._board.pipeline()

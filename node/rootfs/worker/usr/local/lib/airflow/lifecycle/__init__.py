@@ -1,1 +1,1 @@
-"""A worker's life: what the lifecycle service sees, how it decides, and what it does."""
+"""The lifecycle of a worker: what the service observes, how its state machine decides, and what it does."""

@@ -1,79 +1,132 @@
-"""How a node ends that has to: its worker finishes, Auto Scaling is kept waiting, and then told."""
+"""The end of a worker: it finishes its tasks, then Auto Scaling ends the node. Pure."""
 
 from __future__ import annotations
 
-from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.observation import Limits, Situation
-from lifecycle.stopping import Stopping
-from lifecycle.stopwatch import Lasting, Pace
+from lifecycle.actions import Action, Kind, Outcome, Result
+from lifecycle.observation import Observation
+from lifecycle.stopwatch import Stopwatch, Throttle
 
-RETRY_SECONDS = 15.0
-# The first attempt after the worker has stopped is the one that matters; the ones after it wait out a throttled API.
-SHORTEST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 5.0, 60.0
-# A drained node does no work and costs money. With its last task done there is nothing to lose by turning it off.
-LAST_RESORT_SECONDS = 900.0
+STOP_AGAIN_SECONDS = 10.0
+END_AGAIN_SECONDS = 10.0
+# Tasks that are ended this long before EC2 takes a spot instance can still report: Airflow retries them at once instead
+# of after missed heartbeats. EC2 gives notice 120 s ahead.
+SPOT_RESERVE_SECONDS = 30.0
+# After a request to shut down, EC2 waits a few minutes for the machine, however many tasks run. This is the time for an
+# instance that is terminated without its group. A reboot looks the same.
+SHUTDOWN_SECONDS = 60.0
+HEARTBEAT_RETRY_SECONDS = 15.0
+# The first request after the worker has stopped is the one that counts; later ones outlast a throttled API.
+SHORTEST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 5.0, 60.0
+# A drained node does no work and costs money. After its last task nothing is lost by turning it off.
+POWER_OFF_SECONDS = 900.0
+
+
+class Stop:
+    """The stop of a worker: it takes no new tasks and finishes the others; tasks that exceed their time are ended.
+
+    systemd counts the drain limit from the first stop, and kills what is left shortly after it. So a later stop of the
+    same worker counts from the first one as well.
+    """
+
+    def __init__(self, limit_seconds: float, since: float) -> None:
+        """`since`: when the worker was first told to stop."""
+        self.since = since
+        self._limit_seconds = limit_seconds
+        self._stop, self._end = Throttle(), Throttle()
+        self._shutdown = Stopwatch()
+
+    def stop_worker(self, seen: Observation, reason: str) -> list[Action]:
+        """Tell the worker to stop; again after a while, if it still runs."""
+        if seen.unit is None or not seen.unit.is_up or not self._stop.is_due(seen.now):
+            return []
+        self._stop.pause(seen.now, STOP_AGAIN_SECONDS)
+        return [Action(Kind.STOP_WORKER, reason)]
+
+    def end_tasks(self, seen: Observation) -> list[Action]:
+        """End the tasks that still run, if their time is over."""
+        reason = self._reason_to_end_tasks(seen)
+        if reason is None or seen.running == 0 or not self._end.is_due(seen.now):
+            return []
+        self._end.pause(seen.now, END_AGAIN_SECONDS)
+        return [Action(Kind.END_TASKS, reason)]
+
+    def _reason_to_end_tasks(self, seen: Observation) -> str | None:
+        shutdown = self._shutdown.seconds(seen.system_stopping, seen.now)
+        if seen.spot_end is not None and seen.now >= seen.spot_end - SPOT_RESERVE_SECONDS:
+            return f"EC2 takes this spot instance back in {max(0.0, seen.spot_end - seen.now):.0f} s"
+        if shutdown >= SHUTDOWN_SECONDS:
+            return f"the machine has been shutting down for {shutdown:.0f} s"
+        if seen.now >= self.since + self._limit_seconds:
+            return f"the drain limit of {self._limit_seconds:.0f} s is over"
+        return None
 
 
 class Drain:
-    """One drain, from the first sign to the end. Pure: it is told what is seen, and says what to do.
+    """The drain of a node that must end, from its first sign to the completed lifecycle action.
 
-    `began`: when the worker was first told to stop, by a departure maybe.
+    Attributes:
+        is_over: whether the lifecycle action is completed.
     """
 
-    def __init__(self, limits: Limits, began: float) -> None:
-        self._heartbeat_seconds = limits.heartbeat / 3
-        self._stopping = Stopping(limits.drain, began)
-        self._heartbeat, self._go = Pace(), Pace()
-        self._retry_seconds = SHORTEST_RETRY_SECONDS
-        self._farewell = Kind.CONTINUE
-        self._down = Lasting()
-        self.is_over = False
+    def __init__(self, *, limit_seconds: float, heartbeat_seconds: float, began: float) -> None:
+        """`began`: when the worker was first told to stop, also if that was for a scale-in.
 
-    def decide(self, seen: Situation, why: str) -> list[Action]:
-        """What to do now."""
+        `heartbeat_seconds`: how long the terminating hook waits without a heartbeat.
+        """
+        self.is_over = False
+        self._heartbeat_seconds = heartbeat_seconds / 3
+        self._stop = Stop(limit_seconds, began)
+        self._heartbeat, self._end_node = Throttle(), Throttle()
+        self._backoff_seconds = SHORTEST_BACKOFF_SECONDS
+        self._next_request = Kind.COMPLETE
+        self._down = Stopwatch()
+
+    def decide(self, seen: Observation, reason: str) -> list[Action]:
+        """The actions of this pass."""
         if seen.unit is None:
             # Neither the hook nor EC2 waits until systemd answers.
-            return [*self._keep_waiting(seen), *self._stopping.end_tasks(seen)]
-        down_for = self._down.seconds(seen.unit.is_down, seen.now)
+            return [*self._record_heartbeat(seen), *self._stop.end_tasks(seen)]
+        down_seconds = self._down.seconds(seen.unit.is_down, seen.now)
         if not seen.unit.is_down:
-            stopping = self._stopping
-            return [*stopping.stop_worker(seen, why), *self._keep_waiting(seen), *stopping.end_tasks(seen)]
+            stop = self._stop
+            return [*stop.stop_worker(seen, reason), *self._record_heartbeat(seen), *stop.end_tasks(seen)]
         if not seen.terminating and seen.spot_end is None:
             return []
-        return self._say_farewell(seen, down_for)
+        return self._end(seen, down_seconds)
 
     def learn(self, action: Action, result: Result, now: float) -> None:
-        """Note how an action went."""
+        """Take the result of an action into account."""
         failed = result.outcome is Outcome.FAILED
         if action.kind is Kind.HEARTBEAT:
-            self._heartbeat.rest(now, RETRY_SECONDS if failed else self._heartbeat_seconds)
-        elif action.kind in (Kind.CONTINUE, Kind.TERMINATE):
-            self._turn(action.kind, result.outcome, now)
+            self._heartbeat.pause(now, HEARTBEAT_RETRY_SECONDS if failed else self._heartbeat_seconds)
+        elif action.kind in (Kind.COMPLETE, Kind.TERMINATE):
+            self._learn_end(action.kind, result.outcome, now)
 
-    def _turn(self, kind: Kind, outcome: Outcome, now: float) -> None:
-        """After a hook that no longer waits (or never did) the group is asked directly; that may bring a hook, too."""
+    def _learn_end(self, kind: Kind, outcome: Outcome, now: float) -> None:
+        """Where no hook waits (any more), the group is asked to terminate the instance. That may start a hook."""
         if outcome is not Outcome.FAILED:
-            self._farewell = Kind.TERMINATE if kind is Kind.CONTINUE else Kind.CONTINUE
-        if kind is Kind.CONTINUE and outcome is Outcome.DONE:
+            self._next_request = Kind.TERMINATE if kind is Kind.COMPLETE else Kind.COMPLETE
+        if kind is Kind.COMPLETE and outcome is Outcome.DONE:
             self.is_over = True
-        elif kind is Kind.CONTINUE and outcome is Outcome.REFUSED:
-            self._go.rest(now, 0)
+        elif kind is Kind.COMPLETE and outcome is Outcome.REFUSED:
+            self._end_node.pause(now, 0)
         else:
-            self._go.rest(now, self._retry_seconds)
-            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+            self._end_node.pause(now, self._backoff_seconds)
+            self._backoff_seconds = min(2 * self._backoff_seconds, LONGEST_BACKOFF_SECONDS)
 
-    def _keep_waiting(self, seen: Situation) -> list[Action]:
+    def _record_heartbeat(self, seen: Observation) -> list[Action]:
         if not seen.terminating or not self._heartbeat.is_due(seen.now):
             return []
-        return [Action(Kind.HEARTBEAT, f"tasks have been finishing for {seen.now - self._stopping.since:.0f} s")]
+        return [Action(Kind.HEARTBEAT, f"tasks have been finishing for {seen.now - self._stop.since:.0f} s")]
 
-    def _say_farewell(self, seen: Situation, down_for: float) -> list[Action]:
-        if down_for >= LAST_RESORT_SECONDS and self._go.is_due(seen.now):
-            self._go.rest(seen.now, LONGEST_RETRY_SECONDS)
-            return [Action(Kind.POWER_OFF, f"drained {down_for:.0f} s ago and still here")]
-        if self.is_over or not self._go.is_due(seen.now):
+    def _end(self, seen: Observation, down_seconds: float) -> list[Action]:
+        """End a node whose worker is down."""
+        if down_seconds >= POWER_OFF_SECONDS and self._end_node.is_due(seen.now):
+            self._end_node.pause(seen.now, LONGEST_BACKOFF_SECONDS)
+            return [Action(Kind.POWER_OFF, f"drained {down_seconds:.0f} s ago, and nothing has ended the instance")]
+        if self.is_over or not self._end_node.is_due(seen.now):
             return []
-        why = "the worker has stopped and all its tasks are finished"
-        if self._farewell is Kind.TERMINATE:
-            why += ", and no lifecycle action waits for that"
-        return [Action(self._farewell, why)]
+        reason = "the worker has stopped and all its tasks are finished"
+        if self._next_request is Kind.TERMINATE:
+            reason += ", and no lifecycle action waits for that"
+        return [Action(self._next_request, reason)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_node import log
 
-from lifecycle.action import DONE, Outcome, Result
+from lifecycle.actions import DONE, Outcome, Result
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 # The answer to what can never succeed: no hook waits, the group is at its minimum, the instance is not in the group.

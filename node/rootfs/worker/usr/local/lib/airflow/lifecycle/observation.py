@@ -1,89 +1,59 @@
-"""Everything the lifecycle service sees in one look. Times are seconds of the monotonic clock."""
+"""What the lifecycle service observes in one pass. Times are seconds of the monotonic clock."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
 
+from airflow_node import log
 from airflow_node.worker_registry import GroupSizes
 
+from lifecycle import pressure
 from lifecycle.pressure import Resource
+from lifecycle.stopwatch import Throttle
+from lifecycle.termination_notices import Notices, TerminationNotices
+from lifecycle.worker_service import RunningTasks, StateFile, Unit, WorkerReport, WorkerUnit
 
-# The worker writes its file each second; a machine short of memory or processor may take its time.
-FRESH_SECONDS = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """airflow-worker.service as systemd sees it."""
-
-    active_state: str
-    main_pid: int = 0
-    has_job: bool = False
-
-    @property
-    def is_down(self) -> bool:
-        """Nothing of it runs, and nothing is about to."""
-        return self.active_state in ("inactive", "failed") and not self.has_job
-
-    @property
-    def is_up(self) -> bool:
-        """It runs and is not on its way out."""
-        return self.active_state in ("active", "activating", "reloading")
-
-    @property
-    def is_stopping(self) -> bool:
-        """It is on its way out."""
-        return self.active_state == "deactivating"
+# EC2 recommends to check for spot notices every five seconds:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+NOTICES_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker:
-    """What the worker says about itself.
+class RegistrySnapshot:
+    """What was read from the worker registry. A field is None if its entry is missing or cannot be read.
 
     Attributes:
-        age_seconds: since it last said so.
-        connected: to the broker.
-        queues: those that it consumes now.
-        reserved: tasks that it has taken and not started.
-        tasks: those that it runs, each by its name.
-        failed_at_once: number of tasks that failed at once in the last minutes.
-        others: number of all other tasks of the last minutes.
+        cordoned: whether the masters have cordoned this worker.
+        group: the sizes of its group.
+        queued: messages in its queues.
+        outlier: why this worker is at fault for tasks that fail at once on it; None if it is not.
+        problem: why the registry could not be read at all.
+        faults: why single entries could not be read, by key.
     """
 
-    age_seconds: float
-    connected: bool
-    queues: tuple[str, ...]
-    reserved: int
-    tasks: tuple[str, ...]
-    failed_at_once: int = 0
-    others: int = 0
-
-    @property
-    def is_fresh(self) -> bool:
-        return self.age_seconds <= FRESH_SECONDS
-
-    @property
-    def load(self) -> int:
-        """Tasks that run or are about to."""
-        return self.reserved + len(self.tasks)
+    cordoned: bool | None = None
+    group: GroupSizes | None = None
+    queued: int | None = None
+    outlier: str | None = None
+    problem: str | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
-    """One look.
+class Observation:
+    """One pass.
 
     Attributes:
         unit: None if systemd does not answer.
-        system_stopping: the machine is shutting down.
-        worker: None while it is not running, or not ready.
-        running: tasks whose processes are there, whatever the worker says; None if that cannot be told.
-        terminating: Auto Scaling is ending this instance.
-        spot_end: when EC2 takes the machine away, if it has said so.
-        retired: whether the masters want the worker to take no more tasks; None if the board cannot be read.
-        group: the group's sizes, as far as they are known.
-        queued: messages in the worker's queues; None if the board cannot be read.
+        system_stopping: whether the machine is shutting down.
+        worker: the worker's report; None while it does not run, or is not ready.
+        running: tasks whose processes exist, whatever the report says; None if that is unknown.
+        terminating: whether Auto Scaling is ending this instance.
+        spot_end: when EC2 takes this spot instance back; None without a notice.
+        cordoned: whether the masters have cordoned the worker; None if the registry cannot be read.
+        group: the group's sizes; None if they are unknown.
+        queued: messages in the worker's queues; None if the registry cannot be read.
         outlier: why the worker is at fault for tasks that fail at once on it; None if it is not.
         resources: free disk and memory; empty if they cannot be read.
     """
@@ -91,11 +61,11 @@ class Situation:
     now: float
     unit: Unit | None
     system_stopping: bool = False
-    worker: Worker | None = None
+    worker: WorkerReport | None = None
     running: int | None = 0
     terminating: bool = False
     spot_end: float | None = None
-    retired: bool | None = False
+    cordoned: bool | None = False
     group: GroupSizes | None = None
     queued: int | None = 0
     outlier: str | None = None
@@ -103,17 +73,17 @@ class Situation:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the worker is there and speaks."""
+        """Whether the worker reports."""
         return self.worker is not None and self.worker.is_fresh
 
     @property
     def load(self) -> int | None:
-        """Tasks that the worker has; None if it does not say."""
+        """Tasks that the worker runs or has reserved; None if it does not report."""
         return self.worker.load if self.worker is not None and self.worker.is_fresh else None
 
     @property
-    def reason_to_go(self) -> str | None:
-        """Why this node has to end, whether it wants to or not."""
+    def reason_to_end(self) -> str | None:
+        """Why this node must end; None if it need not."""
         if self.terminating:
             return "Auto Scaling is terminating this instance"
         if self.spot_end is not None:
@@ -123,39 +93,55 @@ class Situation:
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The pool's settings; times in seconds.
+class Observer:
+    """Reads all sources once per pass. Each of them has a short time-out."""
 
-    Attributes:
-        slots: tasks that a worker can run at a time.
-        idle: after this time without a task a worker leaves.
-        drain: after this time of draining the tasks that still run are ended.
-        heartbeat: for how long the terminating hook waits without a heartbeat.
-    """
+    def __init__(
+        self, *, unit: WorkerUnit, state_file: StateFile, tasks: RunningTasks, notices: TerminationNotices
+    ) -> None:
+        self._unit = unit
+        self._state_file = state_file
+        self._tasks = tasks
+        self._termination_notices = notices
+        self._notices = Notices()
+        self._throttle = Throttle()
+        self._problem: str | None = None
 
-    slots: int
-    idle: float
-    drain: float
-    heartbeat: float
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The limits in airflow.env. ValueError names the variable that is no number."""
-        return cls(
-            slots=int(_number(environment, "NODE_CONCURRENCY", "tasks")),
-            idle=_seconds(environment, "NODE_IDLE_SECONDS"),
-            drain=_seconds(environment, "NODE_DRAIN_LIMIT_SECONDS"),
-            heartbeat=_seconds(environment, "NODE_HEARTBEAT_SECONDS"),
+    def observe(self, now: float, registry: RegistrySnapshot) -> Observation:
+        """Read everything but the registry, which is read less often."""
+        if self._throttle.is_due(now):
+            self._throttle.pause(now, NOTICES_SECONDS)
+            self._read_notices()
+        unit, stopping = self._unit.read()
+        return Observation(
+            now=now,
+            unit=unit,
+            system_stopping=stopping,
+            worker=self._state_file.read(now),
+            running=self._tasks.count(unit),
+            terminating=self._notices.terminating,
+            spot_end=self._notices.spot_end,
+            cordoned=registry.cordoned,
+            group=registry.group,
+            queued=registry.queued,
+            outlier=registry.outlier,
+            resources=pressure.read_resources(),
         )
 
-
-def _seconds(environment: Mapping[str, str], name: str) -> float:
-    return _number(environment, name, "seconds")
-
-
-def _number(environment: Mapping[str, str], name: str, unit: str) -> float:
-    text = environment.get(name, "")
-    if not text.isdigit():
-        raise ValueError(f"{name} is {text or 'missing'} in /etc/airflow/airflow.env; it has to be a number of {unit}.")
-    return float(text)
+    def _read_notices(self) -> None:
+        """The last answer holds until the next one: a notice is never withdrawn."""
+        try:
+            notices = self._termination_notices.read()
+        except OSError as error:
+            if self._problem is None:
+                self._problem = str(error)
+                log.event("metadata-service-unreachable", why=self._problem)
+            return
+        if self._problem is not None:
+            self._problem = None
+            log.event("metadata-service-reachable")
+        if notices.rebalance and not self._notices.rebalance:
+            # A group with capacity rebalancing launches another node first and ends this one through its hook, and a
+            # recommendation may come hours early or for nothing: to stop work now would only remove capacity.
+            log.event("rebalance-recommended", why="EC2 may take this spot instance back; it works until it must end")
+        self._notices = notices

@@ -1,4 +1,4 @@
-"""What the lifecycle service must not forget when it is restarted; a reboot may forget it."""
+"""What the lifecycle service needs again after a restart and cannot observe. A reboot may lose it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-# Twice as much as it can need.
-ROOM_BYTES = 512
+# Twice the length of the longest text.
+FILE_BYTES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class PersistedState:
     """Attributes:
-    draining_since: the monotonic time at which draining began; None if it has not.
-    stopping_since: when a worker that leaves by itself was told to stop; None if it was not, or works again.
-    terminating: whether Auto Scaling was seen to end this instance.
-    spot_end: when EC2 takes it back, if it has said so.
-    boot_noted: whether this boot's length is on the board.
+    draining_since: when the drain began, in seconds of the monotonic clock; None if it has not.
+    stopping_since: when a worker that scales in was told to stop; None if it was not, or works again.
+    terminating: whether Auto Scaling has begun to end this instance.
+    spot_end: when EC2 takes the spot instance back; None without a notice.
+    boot_noted: whether the length of this boot is in the worker registry.
     """
 
     draining_since: float | None = None
@@ -29,11 +29,11 @@ class Memory:
     boot_noted: bool = False
 
     def with_draining_since(self, since: float) -> Self:
-        """The same, and draining."""
+        """A copy in which the drain has begun."""
         return replace(self, draining_since=since)
 
-    def with_end(self, *, terminating: bool, spot_end: float | None) -> Self:
-        """The same, and what else there is to say about the end: nothing of it is ever taken back."""
+    def with_termination(self, *, terminating: bool, spot_end: float | None) -> Self:
+        """A copy with what is known about the end of the instance. A termination is never withdrawn."""
         return replace(
             self,
             terminating=self.terminating or terminating,
@@ -41,38 +41,39 @@ class Memory:
         )
 
     def with_stopping_since(self, since: float | None) -> Self:
-        """The same, and the worker told to stop since then, or at work."""
+        """A copy with the time of the stop; None if the worker works."""
         return replace(self, stopping_since=since)
 
     def with_boot_noted(self) -> Self:
-        """The same, and the boot noted."""
+        """A copy in which the boot is recorded."""
         return replace(self, boot_noted=True)
 
     def write(self, path: Path) -> None:
-        """Write it; OSError if there is no space. A file that exists can always be overwritten, because it never grows.
+        """Write the file. OSError if there is no space for a new one.
 
-        The file is complete at any moment: the kernel writes so little in one step.
+        An existing file can always be overwritten, because it never grows, and it is complete at any moment, because
+        the kernel writes this little in one step.
         """
-        text = json.dumps(asdict(self)).ljust(ROOM_BYTES)
+        text = json.dumps(asdict(self)).ljust(FILE_BYTES)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb", buffering=0) as file:
             file.write(text.encode())
             file.truncate()
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What was written; an empty memory if nothing can be read. A missing field means that it was not set."""
+        """What was written, or the defaults if the file is missing or cannot be read."""
         try:
-            kept = json.loads(path.read_text())
+            stored = json.loads(path.read_text())
             return cls(
-                draining_since=_time(kept.get("draining_since")),
-                stopping_since=_time(kept.get("stopping_since")),
-                terminating=bool(kept.get("terminating")),
-                spot_end=_time(kept.get("spot_end")),
-                boot_noted=bool(kept.get("boot_noted")),
+                draining_since=_time(stored.get("draining_since")),
+                stopping_since=_time(stored.get("stopping_since")),
+                terminating=bool(stored.get("terminating")),
+                spot_end=_time(stored.get("spot_end")),
+                boot_noted=bool(stored.get("boot_noted")),
             )
         except (OSError, ValueError, TypeError, AttributeError):
             return cls()
 
 
-def _time(kept: Any) -> float | None:
-    return None if kept is None else float(kept)
+def _time(stored: Any) -> float | None:
+    return None if stored is None else float(stored)

@@ -1,6 +1,6 @@
-"""Whether the node has room for another task, on its disk and in its memory.
+"""Whether disk and memory suffice for another task.
 
-Kubernetes calls the lack of it pressure:
+Kubernetes calls it node pressure when they do not:
 https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
 """
 
@@ -11,27 +11,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle.stopwatch import Lasting
+from lifecycle.stopwatch import Stopwatch
 
-# Where tasks write. Their temporary folders are on the root file system, too.
+# Where tasks write. Their temporary directories are on the root file system.
 DISKS = (Path("/"), Path("/var/lib/airflow"))
 MEMINFO = Path("/proc/meminfo")
 GIB = 1 << 30
-# This share has to be free, or this many bytes, whichever is less: five percent of a large disk is more than needed.
+# This share must be free, or this many bytes, whichever is less: five percent of a large disk are more than enough.
 RESERVED_SHARE = 0.05
 RESERVED_DISK_BYTES, RESERVED_MEMORY_BYTES = 2 * GIB, 1 * GIB
-# A short peak is no reason to launch another worker, and a worker that goes back to work needs room that lasts.
+# A short peak is no reason to launch another worker, and a worker that resumes work needs resources that stay free.
 SHORT_SECONDS = 10.0
-ROOM_AGAIN_SECONDS = 30.0
+RECOVERED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """Something that tasks use up.
+    """A resource that tasks use up.
 
     Attributes:
-        name: what it is, for a sentence.
-        unit: the unit of the following three, "bytes" or "inodes".
+        name: its name in a sentence.
+        unit: the unit of `free`, `size` and `reserve`: "bytes" or "inodes".
         reserve: with less than this free, a task is likely to fail.
     """
 
@@ -50,30 +50,30 @@ class Resource:
 
 
 class Pressure:
-    """Pure. Remembers which resources it has reported as short: each stays so until twice its reserve is free."""
+    """Pure. A resource that was reported as short stays short until twice its reserve is free."""
 
     def __init__(self) -> None:
         self._short: dict[tuple[str, str], Resource] = {}
-        self._lasting, self._over = Lasting(), Lasting()
+        self._short_for, self._recovered_for = Stopwatch(), Stopwatch()
         self._reason: str | None = None
 
     def reason(self, resources: Sequence[Resource], now: float) -> str | None:
-        """Why the node has no room for another task; None if it has, or if the lack may last only seconds."""
+        """Which resource is short; None if none is, or if the shortage may be over within seconds."""
         self._short = {(each.name, each.unit): each for each in resources if self._is_short(each)}
-        lasting = self._lasting.seconds(bool(self._short), now)
-        over = self._over.seconds(not self._short, now)
-        if self._reason is None and lasting >= SHORT_SECONDS:
+        short_for = self._short_for.seconds(bool(self._short), now)
+        recovered_for = self._recovered_for.seconds(not self._short, now)
+        if self._reason is None and short_for >= SHORT_SECONDS:
             self._reason = "; ".join(map(str, self._short.values()))
-        elif over >= ROOM_AGAIN_SECONDS:
+        elif recovered_for >= RECOVERED_SECONDS:
             self._reason = None
         return self._reason
 
     def _is_short(self, resource: Resource) -> bool:
-        is_told = self._reason is not None and (resource.name, resource.unit) in self._short
-        return resource.free < resource.reserve * (2 if is_told else 1)
+        is_reported = self._reason is not None and (resource.name, resource.unit) in self._short
+        return resource.free < resource.reserve * (2 if is_reported else 1)
 
 
-def look(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resource, ...]:
+def read_resources(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resource, ...]:
     """The node's resources now. A directory that does not exist is left out."""
     found: dict[int, Path] = {}
     for path in filter(Path.exists, disks):
@@ -83,7 +83,7 @@ def look(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resour
 
 def _disk(path: Path) -> Iterator[Resource]:
     seen = os.statvfs(path)
-    # Space that only root may use (in f_bfree, f_ffree) does not count: tasks run as another user.
+    # Without the space that only root may use (in f_bfree, f_ffree): tasks run as another user.
     size = seen.f_blocks * seen.f_frsize
     reserve = min(RESERVED_SHARE * size, RESERVED_DISK_BYTES)
     yield Resource(name=f"the disk at {path}", free=seen.f_bavail * seen.f_frsize, size=size, reserve=reserve)

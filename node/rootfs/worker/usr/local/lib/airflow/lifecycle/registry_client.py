@@ -1,57 +1,45 @@
-"""The worker's side of the board: it says how it is and reads what the masters want of it."""
+"""One worker's access to the worker registry: it reports its state and reads the masters' requests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from airflow_node import log
-from airflow_node.worker_registry import GroupSizes, Report, WorkerRegistry
+from airflow_node.worker_registry import Report, WorkerRegistry
 from redis import RedisError
 
-from lifecycle import outlier
-from lifecycle.action import DONE, Outcome, Result
-from lifecycle.observation import Situation
-from lifecycle.stopwatch import Pace
+from lifecycle.actions import DONE, Outcome, Result
+from lifecycle.observation import Observation, RegistrySnapshot
+from lifecycle.stopwatch import Throttle
 
 # Reading a pool of 200 workers takes the broker some milliseconds.
 NEIGHBOURS_SECONDS = 15.0
+# With fewer tasks it may be chance.
+LEAST_TASKS = 5
+OUTLIERS_SHARE = 0.5
+# Of all neighbours' tasks together. If more fail, the cause is in the tasks, or in something that all workers use.
+NEIGHBOURS_SHARE = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bulletin:
-    """What the board says; None for what it does not, or what cannot be read.
+class RegistryClient:
+    """None of the methods raises."""
 
-    Attributes:
-        outlier: why this worker is at fault for tasks that fail at once on it; None if it is not.
-        problem: why nothing could be read.
-        faults: single entries that could not be read: what is wrong, by key.
-    """
-
-    retired: bool | None = None
-    group: GroupSizes | None = None
-    queued: int | None = None
-    outlier: str | None = None
-    problem: str | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-
-class BoardVisit:
-    """One worker's visits. None of them raises."""
-
-    def __init__(self, board: WorkerRegistry, *, instance: str, pool: str, slots: int, queues: Sequence[str]) -> None:
-        self._board = board
+    def __init__(
+        self, registry: WorkerRegistry, *, instance: str, pool: str, slots: int, queues: Sequence[str]
+    ) -> None:
+        self._registry = registry
         self._instance = instance
         self._pool = pool
         self._slots = slots
         self._queues = tuple(queues)
-        self._neighbours = Pace()
+        self._neighbours = Throttle()
 
-    def visit(self, *, state: str, seen: Situation | None, idle_seconds: float) -> Bulletin:
-        """Say how the worker is, and read the rest."""
+    def exchange(self, *, state: str, seen: Observation | None, idle_seconds: float) -> RegistrySnapshot:
+        """Report the worker's state, and read the registry. `seen` is None before the first observation."""
         load = None
         if seen is not None:
-            # Tasks keep running while the worker writes no state.
+            # Tasks keep running while the worker writes no report.
             load = seen.running if seen.load is None else seen.load
         worker = seen.worker if seen is not None else None
         report = Report(
@@ -65,34 +53,70 @@ class BoardVisit:
             others=worker.others if worker else 0,
         )
         try:
-            self._board.report(report)
-            return Bulletin(
-                retired=self._board.is_cordoned(self._pool, self._instance),
-                group=self._board.group(self._pool),
-                queued=sum(self._board.queue_length(queue) for queue in self._queues),
-                outlier=self._outlier(report, seen.now) if seen is not None else None,
-                faults=self._board.faults(),
+            self._registry.report(report)
+            return RegistrySnapshot(
+                cordoned=self._registry.is_cordoned(self._pool, self._instance),
+                group=self._registry.group(self._pool),
+                queued=sum(self._registry.queue_length(queue) for queue in self._queues),
+                outlier=self._reason_for_outlier(report, seen.now) if seen is not None else None,
+                faults=self._registry.faults(),
             )
         except RedisError as error:
-            return Bulletin(problem=log.one_line(error))
+            return RegistrySnapshot(problem=log.one_line(error))
 
-    def note_boot(self, seconds: float) -> Result:
-        """Note how long this worker took from power-on to its first readiness, without what held it back."""
+    def record_boot(self, seconds: float) -> Result:
+        """Store how long this worker took from power-on to its first readiness, without the wait for admission."""
         try:
-            self._board.note_boot(self._pool, seconds)
+            self._registry.record_boot(self._pool, seconds)
         except RedisError as error:
             return Result(Outcome.FAILED, log.one_line(error))
         return Result(DONE.outcome, f"{seconds:.1f} s from power-on to ready")
 
-    def _outlier(self, own: Report, now: float) -> str | None:
-        """Why this worker and not its tasks is at fault for their failures.
+    def _reason_for_outlier(self, own: Report, now: float) -> str | None:
+        """Why this worker and not its tasks is at fault for their failures; None if it is not.
 
-        Reads the neighbours' reports only when this may be so, and not often: when a DAG fails everywhere, every worker
-        of a large pool would read those of all others.
+        Reads the neighbours' reports only if that is possible, and not often: when a DAG fails everywhere, every worker
+        of a large pool would read the reports of all others.
         """
-        if not outlier.is_suspect(own) or not self._neighbours.is_due(now):
+        if not is_suspect(own) or not self._neighbours.is_due(now):
             return None
-        self._neighbours.rest(now, NEIGHBOURS_SECONDS)
-        neighbours = [report for report in self._board.some_reports(self._pool) if report.instance != self._instance]
-        why = outlier.reason(own, neighbours)
-        return why if why is not None and self._board.eject(self._pool, self._instance) else None
+        self._neighbours.pause(now, NEIGHBOURS_SECONDS)
+        reports = self._registry.some_reports(self._pool)
+        reason = reason_for_outlier(own, [report for report in reports if report.instance != self._instance])
+        return reason if reason is not None and self._registry.eject(self._pool, self._instance) else None
+
+
+class TaskCounts(Protocol):
+    """How a worker's tasks have ended in the last minutes."""
+
+    @property
+    def failed_at_once(self) -> int: ...
+    @property
+    def others(self) -> int: ...
+
+
+def is_suspect(own: TaskCounts) -> bool:
+    """Whether most of the worker's tasks have failed at once; the tasks themselves may be at fault."""
+    return own.failed_at_once >= LEAST_TASKS and _share(own.failed_at_once, own.others) >= OUTLIERS_SHARE
+
+
+def reason_for_outlier(own: TaskCounts, neighbours: Iterable[TaskCounts]) -> str | None:
+    """Why a worker is at fault for its tasks' failures; None if the neighbours do not show that it is.
+
+    Such a worker is always free, so it takes most of the tasks, and fails them. Load balancers call it an outlier:
+    https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
+    """
+    if not is_suspect(own):
+        return None
+    found = list(neighbours)
+    failed, others = sum(each.failed_at_once for each in found), sum(each.others for each in found)
+    if failed + others < LEAST_TASKS or _share(failed, others) > NEIGHBOURS_SHARE:
+        return None
+    return (
+        f"{own.failed_at_once} of its last {own.failed_at_once + own.others} tasks failed at once, "
+        f"and {failed} of {failed + others} on the other workers of its pool"
+    )
+
+
+def _share(failed: int, others: int) -> float:
+    return failed / (failed + others)

@@ -1,138 +1,140 @@
-"""How a worker leaves of its own accord: it takes no more, stops, and asks its group to be one smaller."""
+"""The scale-in of a worker by its own decision: it stops, and its group becomes one smaller. Pure."""
 
 from __future__ import annotations
 
 from airflow_node.worker_registry import GroupSizes, WorkerState
 
-from lifecycle.action import Action, Kind, Outcome, Result
-from lifecycle.observation import Situation
-from lifecycle.stopping import Stopping
-from lifecycle.stopwatch import Pace
+from lifecycle.actions import Action, Kind, Outcome, Result
+from lifecycle.drain import Stop
+from lifecycle.observation import Observation
+from lifecycle.stopwatch import Throttle
 
-# A worker obeys within a second or two; one that does not is a case for the watchdog.
-REST_SECONDS = 30.0
-RETRY_SECONDS = 5.0
-# A throttled call may pass, and a group that gave no answer may begin. After this the worker is worth more at work.
-PATIENCE_SECONDS = 60.0
+# A worker lets go of its queues within a second or two; one that does not is left to the health check.
+LET_GO_SECONDS = 30.0
+REQUEST_RETRY_SECONDS = 5.0
+# For this long a throttled call is retried, or a group that has not answered may begin to end the instance. After that
+# the worker is of more use at work.
+REQUEST_SECONDS = 60.0
 # How long the group may take to begin with an instance that it has agreed to end.
 AGREED_SECONDS = 600.0
-# What refused a worker's leaving, a minimum as a rule, is not likely to change sooner.
-LEAVE_AGAIN_SECONDS = 300.0
+# The reason for a refusal, usually the group's minimum, is not likely to change sooner.
+PAUSE_SECONDS = 300.0
 
 
-def may_leave(*, state: str, active: int, idle_seconds: float, limit_seconds: float, group: GroupSizes | None) -> bool:
-    """Whether a worker may stop its service and terminate itself.
+def may_scale_in(
+    *, state: str, active: int, idle_seconds: float, limit_seconds: float, group: GroupSizes | None
+) -> bool:
+    """Whether a worker may stop and have its group become one smaller.
 
-    A retired worker goes once its last task is finished: the masters have chosen it, and never too many. A working one
-    goes after `limit_seconds` without a task, unless the group is at its minimum. `group` is None while no master has
-    published it: then nobody would bring back what leaves, so a working one stays. Whatever this says, Auto Scaling has
-    the last word: it refuses a termination below the minimum, also when two workers leave at once, and who is refused
-    goes back to work.
+    A cordoned worker may as soon as its last task is finished: the masters have chosen it, and never too many. A
+    working one may after `limit_seconds` without a task, unless the group is at its minimum. While no master has
+    published the group's sizes (None), no master would launch a replacement, so a working one stays. Auto Scaling
+    decides in the end: it refuses a termination below the minimum, also when two workers ask at once, and a worker
+    that is refused works again.
     """
     if active:
         return False
     if state == WorkerState.CORDONED:
         return True
-    return (
-        state == WorkerState.WORKING
-        and idle_seconds >= limit_seconds
-        and group is not None
-        and group.desired > group.minimum
-    )
+    is_idle = state == WorkerState.WORKING and idle_seconds >= limit_seconds
+    return is_idle and group is not None and group.desired > group.minimum
 
 
-class Departure:
-    """One attempt to leave. Pure.
+class ScaleIn:
+    """One attempt to scale in.
 
-    A worker that is stopped cannot be called back before its last task is finished. So it is asked to rest first, and
-    stopped when it has said that it takes nothing more and has nothing left.
+    The stop of a worker cannot be cancelled before its last task is finished. So the worker is cordoned first, and
+    stopped after it has reported that it consumes no queue and has no task.
 
     Attributes:
-        given_up: why it came to nothing; None while it has not.
-        pause_seconds: how long to wait then before another attempt.
-        stopping: of a worker that rests, or has been told to stop before a restart of this service.
+        given_up: why the attempt has failed; None while it goes on.
+        pause_seconds: how long to wait after it before another attempt.
+        stop: the stop of a worker that has let go of its queues, or that was stopped before a restart of this service.
     """
 
-    def __init__(self, *, why: str, was_retired: bool, limit_seconds: float, stopping: Stopping | None = None) -> None:
-        """`limit_seconds`: after this time of stopping, tasks are ended."""
-        self.why = why
-        self.was_retired = was_retired
+    def __init__(self, *, reason: str, was_cordoned: bool, limit_seconds: float, stop: Stop | None = None) -> None:
+        """`limit_seconds`: tasks are ended this long after the stop."""
+        self.reason = reason
+        self.was_cordoned = was_cordoned
         self.given_up: str | None = None
         self.pause_seconds = 0.0
-        self.stopping = stopping
+        self.stop = stop
         self._limit_seconds = limit_seconds
-        self._resting_since: float | None = None
-        self._ask = Pace()
-        self._first_asked: float | None = None
+        self._cordoned_at: float | None = None
+        self._request = Throttle()
+        self._first_request: float | None = None
         self._wait_until: float | None = None
 
-    def decide(self, seen: Situation) -> list[Action]:
-        """What to do now."""
-        if self.stopping is None:
-            return self._rest(seen)
+    def decide(self, seen: Observation) -> list[Action]:
+        """The actions of this pass."""
+        if self.stop is None:
+            return self._let_go(seen)
         if seen.unit is None or not seen.unit.is_down:
-            return [*self.stopping.stop_worker(seen, self.why), *self.stopping.end_tasks(seen)]
+            return [*self.stop.stop_worker(seen, self.reason), *self.stop.end_tasks(seen)]
         return [] if self.given_up else self._ask_group(seen)
 
     def learn(self, action: Action, result: Result, now: float) -> None:
-        """Note how an action went."""
-        if action.kind is not Kind.LEAVE:
+        """Take the result of an action into account."""
+        if action.kind is not Kind.SCALE_IN:
             return
-        if self._first_asked is None:
-            self._first_asked = now
+        if self._first_request is None:
+            self._first_request = now
         if result.outcome is Outcome.DONE:
             self._wait_until = now + AGREED_SECONDS
         elif not result.answered:
-            # It may have agreed. Asked twice, it would become two smaller.
-            self._wait_until = now + PATIENCE_SECONDS
-        elif result.outcome is Outcome.REFUSED or now - self._first_asked >= PATIENCE_SECONDS:
+            # The group may have agreed. A second request would make it two smaller.
+            self._wait_until = now + REQUEST_SECONDS
+        elif result.outcome is Outcome.REFUSED or now - self._first_request >= REQUEST_SECONDS:
             self._give_up(result.message)
-        self._ask.rest(now, RETRY_SECONDS)
+        self._request.pause(now, REQUEST_RETRY_SECONDS)
 
-    def _rest(self, seen: Situation) -> list[Action]:
-        """Have it take no more, and see what it took in the last moment."""
+    def _let_go(self, seen: Observation) -> list[Action]:
+        """Cordon the worker, and stop it when it consumes no queue and has no task."""
         if seen.unit is None:
             return []
-        if self._resting_since is None:
-            self._resting_since = seen.now
-            return [] if self.was_retired else [Action(Kind.RETIRE, self.why)]
+        if self._cordoned_at is None:
+            self._cordoned_at = seen.now
+            return [] if self.was_cordoned else [Action(Kind.CORDON, self.reason)]
         if objection := self._objection(seen):
             self._give_up(objection, pause_seconds=0.0)
         elif seen.load:
-            self._give_up("a task came in the last moment", pause_seconds=0.0)
-        elif self._is_at_rest(seen, self._resting_since):
-            self.stopping = Stopping(self._limit_seconds, seen.now)
-            return self.stopping.stop_worker(seen, self.why)
-        elif seen.now - self._resting_since >= REST_SECONDS:
-            self._give_up(f"the worker has not let go of its queues for {REST_SECONDS:.0f} s")
+            self._give_up("a task has arrived in the meantime", pause_seconds=0.0)
+        elif self._has_let_go(seen, self._cordoned_at):
+            self.stop = Stop(self._limit_seconds, seen.now)
+            return self.stop.stop_worker(seen, self.reason)
+        elif seen.now - self._cordoned_at >= LET_GO_SECONDS:
+            self._give_up(f"the worker has not let go of its queues for {LET_GO_SECONDS:.0f} s")
         return []
 
-    def _ask_group(self, seen: Situation) -> list[Action]:
+    def _ask_group(self, seen: Observation) -> list[Action]:
         if self._wait_until is not None:
             if seen.now >= self._wait_until:
-                self._give_up("the group has been asked, and does nothing")
+                self._give_up("the group was asked to end this instance, and has not")
             return []
         if objection := self._objection(seen):
             self._give_up(objection, pause_seconds=0.0)
             return []
-        return [Action(Kind.LEAVE, self.why)] if self._ask.is_due(seen.now) else []
+        return [Action(Kind.SCALE_IN, self.reason)] if self._request.is_due(seen.now) else []
 
-    def _is_at_rest(self, seen: Situation, asked: float) -> bool:
-        """Whether it has said so since it was asked. One that is not connected names no queue, whatever it is up to."""
+    def _has_let_go(self, seen: Observation, cordoned_at: float) -> bool:
+        """Whether a report from after the cordon shows no queue and no task.
+
+        The report of a worker without a connection shows no queue either, but that worker may have messages left.
+        """
         if seen.unit is not None and seen.unit.is_down:
             return True
         worker = seen.worker
-        if worker is None or seen.now - worker.age_seconds <= asked:
+        if worker is None or seen.now - worker.age_seconds <= cordoned_at:
             return False
         return worker.connected and not worker.queues and worker.load == 0
 
-    def _give_up(self, why: str, *, pause_seconds: float = LEAVE_AGAIN_SECONDS) -> None:
-        self.given_up, self.pause_seconds = why, pause_seconds
+    def _give_up(self, reason: str, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self.given_up, self.pause_seconds = reason, pause_seconds
 
-    def _objection(self, seen: Situation) -> str | None:
-        """What has changed while the last tasks finished. Auto Scaling has the last word, but need not be bothered."""
-        if self.was_retired:
-            return "the masters want this worker back" if seen.retired is False else None
+    def _objection(self, seen: Observation) -> str | None:
+        """What has changed since the attempt began. Auto Scaling would refuse too, but a call can be saved."""
+        if self.was_cordoned:
+            return "the masters have uncordoned this worker" if seen.cordoned is False else None
         if seen.queued:
             return f"{seen.queued} tasks wait in its queues"
         if seen.group is not None and seen.group.desired <= seen.group.minimum:

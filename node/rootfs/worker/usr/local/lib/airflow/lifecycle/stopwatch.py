@@ -1,16 +1,16 @@
-"""Pure clocks: they are told the time and never ask for it."""
+"""Measures of time that take the present time as an argument."""
 
 from __future__ import annotations
 
 
-class Lasting:
-    """How long something has held without a break."""
+class Stopwatch:
+    """How long a condition has held without a break."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def seconds(self, holds: bool, now: float) -> float:
-        """Note whether it holds now; returns for how long it has, 0 if it does not."""
+        """Note whether the condition holds now; returns for how long it has held, 0 if it does not."""
         if not holds:
             self._since = None
             return 0.0
@@ -19,12 +19,12 @@ class Lasting:
         return now - self._since
 
     def reset(self) -> None:
-        """Count anew."""
+        """Start again from zero."""
         self._since = None
 
 
-class Pace:
-    """Lets something happen at most once in a time."""
+class Throttle:
+    """Limits how often something is done."""
 
     def __init__(self) -> None:
         self._not_before = float("-inf")
@@ -32,6 +32,6 @@ class Pace:
     def is_due(self, now: float) -> bool:
         return now >= self._not_before
 
-    def rest(self, now: float, seconds: float) -> None:
-        """Not again before so many seconds have passed."""
+    def pause(self, now: float, seconds: float) -> None:
+        """Not due again before this many seconds have passed."""
         self._not_before = now + seconds

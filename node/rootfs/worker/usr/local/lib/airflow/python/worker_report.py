@@ -21,7 +21,7 @@ from celery.utils.log import get_logger
 from celery.worker import state as worker_state
 
 STATE_FILE = Path("/run/airflow-worker/state.json")
-RETIRED_FILE = Path("/run/airflow-lifecycle/retired")
+CORDON_FILE = Path("/run/airflow-lifecycle/retired")
 # Made by the unit before it sends the signal to stop, and gone with it.
 STOPPING_FILE = Path("/run/airflow-worker/stopping")
 PERIOD_SECONDS = 1.0
@@ -76,7 +76,7 @@ class WorkerReport(bootsteps.StartStopStep):
 
     def _obey(self, consumer: Any) -> None:
         consumed = [queue.name for queue in consumer.task_consumer.queues]
-        if RETIRED_FILE.exists() or STOPPING_FILE.exists():
+        if CORDON_FILE.exists() or STOPPING_FILE.exists():
             for name in consumed:
                 consumer.cancel_task_queue(name)
             return

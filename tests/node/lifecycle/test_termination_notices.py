@@ -9,12 +9,12 @@ import pytest
 from tests.node.fake_server import Answer, Request, serving
 from tests.node.programs import module
 
-client = module("airflow_node.metadata_service")
-metadata_service = module("lifecycle.metadata_service")
+metadata_service = module("airflow_node.metadata_service")
+termination_notices = module("lifecycle.termination_notices")
 
 
 class _Ec2:
-    """Answers to those who show the token it gave last."""
+    """Answers requests with the latest token."""
 
     def __init__(self) -> None:
         self.tree: dict[str, str] = {}
@@ -36,7 +36,7 @@ class _Ec2:
 def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Ec2]:
     answers = _Ec2()
     with serving(answers) as server:
-        monkeypatch.setattr(client, "SERVICE", server.url)
+        monkeypatch.setattr(metadata_service, "SERVICE", server.url)
         yield answers
 
 
@@ -44,79 +44,79 @@ def _notice(end: datetime) -> str:
     return f'{{"action": "terminate", "time": "{end:%Y-%m-%dT%H:%M:%SZ}"}}'
 
 
-def test_an_instance_in_service_has_nothing_to_fear(ec2: _Ec2):
+def test_an_instance_in_service_has_no_notices(ec2: _Ec2):
     ec2.tree["autoscaling/target-lifecycle-state"] = "InService"
-    assert metadata_service.MetadataService().outlook() == metadata_service.Outlook()
+    assert termination_notices.TerminationNotices().read() == termination_notices.Notices()
 
 
-def test_one_token_serves_many_questions(ec2: _Ec2):
-    service = metadata_service.MetadataService()
+def test_one_token_serves_many_requests(ec2: _Ec2):
+    service = termination_notices.TerminationNotices()
     for _ in range(5):
-        service.outlook()
+        service.read()
     assert ec2.tokens == 1
 
 
 def test_a_token_that_is_refused_is_renewed(ec2: _Ec2):
-    service = metadata_service.MetadataService()
-    service.outlook()
+    service = termination_notices.TerminationNotices()
+    service.read()
     ec2.tokens += 1
     with pytest.raises(OSError, match="401"):
-        service.outlook()
-    assert service.outlook() == metadata_service.Outlook()
+        service.read()
+    assert service.read() == termination_notices.Notices()
 
 
-def test_a_termination_is_seen(ec2: _Ec2):
+def test_a_termination_is_read(ec2: _Ec2):
     ec2.tree["autoscaling/target-lifecycle-state"] = "Terminated"
-    assert metadata_service.MetadataService().outlook().terminating
+    assert termination_notices.TerminationNotices().read().terminating
 
 
-def test_a_recommendation_is_seen(ec2: _Ec2):
+def test_a_rebalance_recommendation_is_read(ec2: _Ec2):
     ec2.tree["events/recommendations/rebalance"] = '{"noticeTime": "2027-01-01T00:00:00Z"}'
-    assert metadata_service.MetadataService().outlook().rebalance
+    assert termination_notices.TerminationNotices().read().rebalance
 
 
-def test_a_spot_notice_names_the_end(ec2: _Ec2):
+def test_the_end_of_a_spot_instance_is_read(ec2: _Ec2):
     ec2.tree["spot/instance-action"] = _notice(datetime.now(UTC) + timedelta(seconds=120))
-    end = metadata_service.MetadataService().outlook().spot_end
+    end = termination_notices.TerminationNotices().read().spot_end
     assert end - time.monotonic() == pytest.approx(120, abs=5)
 
 
-def test_a_clock_that_is_set_does_not_move_the_end(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
+def test_setting_the_clock_does_not_move_the_end(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
     ec2.tree["spot/instance-action"] = _notice(datetime.now(UTC) + timedelta(seconds=120))
-    service = metadata_service.MetadataService()
-    before = service.outlook().spot_end
+    service = termination_notices.TerminationNotices()
+    before = service.read().spot_end
     now = time.time()
-    monkeypatch.setattr(metadata_service.time, "time", lambda: now + 3600)
-    assert service.outlook().spot_end == before
+    monkeypatch.setattr(termination_notices.time, "time", lambda: now + 3600)
+    assert service.read().spot_end == before
 
 
-def test_a_clock_that_is_behind_sees_no_more_time_than_there_is(ec2: _Ec2):
+def test_a_slow_clock_shows_no_more_than_two_minutes(ec2: _Ec2):
     ec2.tree["spot/instance-action"] = _notice(datetime.now(UTC) + timedelta(seconds=400))
-    end = metadata_service.MetadataService().outlook().spot_end
+    end = termination_notices.TerminationNotices().read().spot_end
     assert end - time.monotonic() <= 120
 
 
-def test_a_notice_that_cannot_be_read_is_taken_seriously(ec2: _Ec2):
+def test_a_notice_that_cannot_be_read_leaves_no_time(ec2: _Ec2):
     ec2.tree["spot/instance-action"] = "soon"
-    end = metadata_service.MetadataService().outlook().spot_end
+    end = termination_notices.TerminationNotices().read().spot_end
     assert end == pytest.approx(time.monotonic(), abs=5)
 
 
-def test_a_service_that_is_away_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(client, "SERVICE", "http://127.0.0.1:1")
+def test_a_service_that_is_away_raises_an_oserror(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metadata_service, "SERVICE", "http://127.0.0.1:1")
     with pytest.raises(OSError, match="refused"):
-        metadata_service.MetadataService().outlook()
+        termination_notices.TerminationNotices().read()
 
 
-def test_half_an_answer_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch):
+def test_an_incomplete_answer_raises_an_oserror(monkeypatch: pytest.MonkeyPatch):
     with serving(lambda _: Answer(200, b"half", {"Content-Length": "8"})) as server:
-        monkeypatch.setattr(client, "SERVICE", server.url)
+        monkeypatch.setattr(metadata_service, "SERVICE", server.url)
         with pytest.raises(OSError, match="IncompleteRead"):
-            metadata_service.MetadataService().outlook()
+            termination_notices.TerminationNotices().read()
 
 
-def test_no_proxy_comes_between(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
+def test_no_proxy_is_used(ec2: _Ec2, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     ec2.tree["autoscaling/target-lifecycle-state"] = "Terminated"
-    assert metadata_service.MetadataService().outlook().terminating
+    assert termination_notices.TerminationNotices().read().terminating

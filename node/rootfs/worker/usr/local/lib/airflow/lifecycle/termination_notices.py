@@ -1,4 +1,4 @@
-"""What EC2 tells this instance about its future."""
+"""What the metadata service announces about the end of this instance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from airflow_node import metadata_service
 
-# The longest that there is: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+# The longest lifetime of a token: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 TOKEN_SECONDS = 21600
 RENEW_TOKEN_SECONDS = TOKEN_SECONDS / 2
 TIMEOUT_SECONDS = 1.0
@@ -22,11 +22,11 @@ LONGEST_NOTICE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class Notices:
     """Attributes:
-    terminating: Auto Scaling is ending this instance.
+    terminating: whether Auto Scaling is ending this instance.
     spot_end: when EC2 takes this spot instance back, in seconds of the monotonic clock; None without a notice.
-    rebalance: EC2 sees a higher risk that it will.
+    rebalance: whether EC2 recommends to rebalance, because the risk of an interruption has risen.
     """
 
     terminating: bool = False
@@ -34,8 +34,9 @@ class Outlook:
     rebalance: bool = False
 
 
-class MetadataService:
-    """A client that asks often and fails soon: the metadata service is on the machine's own host."""
+class TerminationNotices:
+    """Reads the notices, with a token that serves many requests and with a short time-out: the metadata service is on
+    the instance's own host."""
 
     def __init__(self) -> None:
         self._token = ""
@@ -43,31 +44,31 @@ class MetadataService:
         self._notice = ""
         self._spot_end: float | None = None
 
-    def outlook(self) -> Outlook:
-        """What it says now. OSError if it does not answer."""
-        return Outlook(
-            # "Terminated" as soon as the instance is on its way, whether or not a hook waits for it.
+    def read(self) -> Notices:
+        """The notices of now. OSError if the metadata service does not answer."""
+        return Notices(
+            # "Terminated" as soon as the termination has begun, whether or not a hook waits.
             terminating=self._get(TARGET_STATE) == "Terminated",
             spot_end=self._read_notice(self._get(SPOT_NOTICE)),
             rebalance=self._get(REBALANCE) is not None,
         )
 
     def _read_notice(self, notice: str | None) -> float | None:
-        """The end, once worked out: a clock that is set afterwards does not move it."""
+        """The end, computed once for each notice: setting the clock afterwards does not move it."""
         if notice is None or notice == self._notice:
             return self._spot_end
         try:
             end = datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
         except (ValueError, KeyError, TypeError):
-            # A notice that cannot be read is a notice: act as if there were no time.
+            # A notice that cannot be read is still a notice: act as if no time were left.
             end = time.time()
         self._notice = notice
-        # A clock that is behind would see more time than EC2 ever gives.
+        # A clock that is slow would show more time than EC2 ever gives.
         self._spot_end = time.monotonic() + min(end - time.time(), LONGEST_NOTICE_SECONDS)
         return self._spot_end
 
     def _get(self, path: str) -> str | None:
-        """The value, or None where there is none."""
+        """The value; None if there is none."""
         if time.monotonic() >= self._renew_at:
             self._renew_token()
         try:
