@@ -1,4 +1,4 @@
-"""How long a node took from power-on to work, and which step took how much of it."""
+"""How long a node took from power-on until it was ready, and how long each step took."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROPERTIES = (
 )
 CLOUD_INIT = ("cloud-init-local.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service")
 WORKER_READY = r"celery@.* ready\."
-"""What a worker says when it begins to take tasks."""
+"""What a worker logs when it begins to consume tasks."""
 PROGRESS = f"""
 systemctl list-units --plain --no-legend --state=activating --type=service 'airflow-*' 'cloud-*'
 journalctl --boot --quiet --unit=airflow-worker --grep='{WORKER_READY}' --output=short-monotonic | head -n 1
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """One node's boot. `ready` is when it did its work: taking tasks, or serving behind the load balancer."""
+    """One node's boot. `ready` is when it began to consume tasks, or to serve behind the load balancer; seconds."""
 
     node: str
     steps: tuple[Step, ...]
@@ -44,9 +44,9 @@ class Boot:
 
 
 def read_steps(node: Node, *others: str) -> tuple[Step, ...]:
-    """Ask the node's systemd when each unit of the boot, and each of the others, began and was done.
+    """When each unit of the boot, and each of the `others`, began and ended, by the node's systemd.
 
-    Its monotonic clock is this machine's, so the times count from the power-on that the lab noted.
+    A node has this machine's monotonic clock, so the times count from the power-on that the lab recorded.
     """
     units = (*CLOUD_INIT, *others, "airflow-*.service")
     shown = node.exec("systemctl", "show", "--property", ",".join(PROPERTIES), *units)
@@ -54,24 +54,24 @@ def read_steps(node: Node, *others: str) -> tuple[Step, ...]:
 
 
 def parse_steps(shown: str, powered_on: float) -> tuple[Step, ...]:
-    """The steps that began, in that order, from the output of `systemctl show`."""
+    """The steps that began, in the order in which they did, from the output of `systemctl show`."""
     steps = [_step(unit, powered_on) for unit in _units(shown)]
     return tuple(sorted((step for step in steps if step is not None), key=lambda step: step.begin))
 
 
-def ask_for_progress(node: Node) -> tuple[str, float | None]:
-    """The unit that a booting node is busy with, and when it took tasks, in seconds since power-on, if it does."""
+def read_progress(node: Node) -> tuple[str, float | None]:
+    """The unit that a booting node is starting, and when it began to consume tasks: seconds since power-on, or None."""
     try:
-        answer = node.exec(PROGRESS, timeout=10).stdout
+        output = node.exec(PROGRESS, timeout=10).stdout
     except subprocess.TimeoutExpired:
         return "", None
-    return parse_progress(answer, node.powered_on)
+    return parse_progress(output, node.powered_on)
 
 
-def parse_progress(answer: str, powered_on: float) -> tuple[str, float | None]:
-    """The answer to PROGRESS: lines of `systemctl list-units`, and perhaps one of the journal."""
+def parse_progress(output: str, powered_on: float) -> tuple[str, float | None]:
+    """The same from the output of PROGRESS: lines of `systemctl list-units`, and perhaps one of the journal."""
     busy, ready = "", None
-    for line in answer.splitlines():
+    for line in output.splitlines():
         if found := _MONOTONIC.match(line):
             ready = float(found[1]) - powered_on
         elif line.strip() and not busy:
@@ -95,7 +95,7 @@ def table(boots: Iterable[Boot]) -> str:
 
 def _step(unit: Mapping[str, str], powered_on: float) -> Step | None:
     begin, active, over = (int(unit.get(name) or 0) / 1e6 for name in PROPERTIES[1:])
-    # A one-shot unit that does not stay is never "active"; it is done when it is inactive again.
+    # A one-shot unit without RemainAfterExit is never "active"; it has ended when it is inactive again.
     end = active or over
     if not begin or not end:
         return None
@@ -110,5 +110,5 @@ def _units(shown: str) -> Iterator[dict[str, str]]:
 
 
 def slowest_first(boots: Sequence[Boot]) -> list[Boot]:
-    """The boots, the one that everybody waited for first."""
+    """The boots, the longest first."""
     return sorted(boots, key=lambda boot: -boot.ready)

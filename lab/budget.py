@@ -1,4 +1,4 @@
-"""Divides the machine's memory: how much each node may use, and how many workers of each pool fit."""
+"""Divides the machine's memory: how much each node may use, and how many workers of each worker pool fit."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Memory:
         return self.node + self.slot * slots
 
 
-# What a node needs when small tasks take all its slots, measured with Airflow 3.3.2 ...
+# What a node uses when small tasks fill all its slots, measured with Airflow 3.3.2 ...
 NEEDS_MIB = {Role.MASTER: Memory(1700), Role.WORKER: Memory(640, 136)}
-# ... and what it may use. Not all nodes use that much at once: together they have a limit of their own.
+# ... and its limit. Not all nodes use that much at once: together they have a limit of their own.
 LIMITS_MIB = {Role.MASTER: Memory(2560), Role.WORKER: Memory(1024, 192)}
 
 
@@ -96,8 +96,8 @@ class Budget:
         return f"memory: {_gib(self.available)} here; {', '.join(groups)}; {_gib(self.nodes)} for all of them together"
 
 
-def share_out(recording: Recording, available: int, *, fit_all_workers: bool = True) -> Budget:
-    """Divide `available` MiB; the masters and each pool's smallest size get their share even if memory is short.
+def divide(recording: Recording, available: int, *, fit_all_workers: bool = True) -> Budget:
+    """Divide `available` MiB; the masters and each worker pool's smallest size get their share even if memory is short.
 
     Without `fit_all_workers` each group keeps its size, for a caller that never lets all groups grow at once.
     """
@@ -131,10 +131,10 @@ def _needed(shares: Mapping[str, Share]) -> int:
 def _fill(shares: Mapping[str, Share], left: int) -> dict[str, Share]:
     """Add a worker to the smallest pool, repeatedly, as long as a pool may grow and another worker fits."""
     grown = dict(shares)
-    while can := {n: one for n, one in grown.items() if one.maximum < one.wanted and one.needs <= left}:
-        name = min(can, key=lambda one: can[one].maximum)
-        grown[name] = replace(can[name], maximum=can[name].maximum + 1)
-        left -= can[name].needs
+    while growing := {n: one for n, one in grown.items() if one.maximum < one.wanted and one.needs <= left}:
+        name = min(growing, key=lambda one: growing[one].maximum)
+        grown[name] = replace(growing[name], maximum=growing[name].maximum + 1)
+        left -= growing[name].needs
     return grown
 
 

@@ -1,6 +1,6 @@
-"""The lab's certificate authority: it signs for AWS's real names, so nobody but the lab's own nodes may trust it.
+"""The lab's certificate authority: it signs certificates for AWS's real names, so only the lab's nodes may trust it.
 
-It lives as long as one run of the lab, and its key never leaves this process.
+Each run of the lab has its own, whose key never leaves the process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIFETIME = timedelta(days=30)
 
 
 class CertificateAuthority:
-    """Signs server certificates; `certificate` is what a client has to trust."""
+    """Signs server certificates; clients must trust `certificate`."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -27,7 +27,7 @@ class CertificateAuthority:
         self._certificate = (
             _builder(self._name, self._name, self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            # Python 3.13 refuses an authority that does not say what its key is for.
+            # Python 3.13 refuses an authority without a key usage.
             .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, SHA256())
@@ -42,7 +42,7 @@ class CertificateAuthority:
         """A server's certificate and its key, both PEM. A name may start with `*.`."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]
-        # The common name holds 64 characters, and clients look at the alternatives alone.
+        # The common name is limited to 64 characters, and clients compare only the alternative names.
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         certificate = (
             _builder(subject, self._name, key)

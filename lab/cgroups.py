@@ -18,7 +18,7 @@ HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "pids",
 NODE_CONTROLLERS = ("cpu", "memory", "pids", "io")
 SHARES, WEIGHT = 16 * 1024, 1600
 """Processor time for all nodes together, in the unit of each cgroup version: sixteen times the share of one other
-process or cgroup. An EC2 instance does not slow down because somebody runs unit tests beside it."""
+process or cgroup. An EC2 instance does not slow down because unit tests run on another machine."""
 
 
 def is_unified(top: Path = TOP) -> bool:
@@ -76,7 +76,7 @@ def available_mib(top: Path = TOP, meminfo: Path = MEMINFO, own: Path = OWN) -> 
 
 
 def _left_by_limits(top: Path, own: Path) -> Iterator[int]:
-    """What each limit that applies to the lab's process leaves. A container may not see the files of its own cgroup."""
+    """What each limit that applies to the lab's process leaves. In a container, its own cgroup may be invisible."""
     limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
     if is_unified(top):
         limit, usage, cache = "memory.max", "memory.current", "inactive_file"
@@ -93,7 +93,7 @@ def _left_by_limits(top: Path, own: Path) -> Iterator[int]:
 
 
 def remove(node: str = "", top: Path = TOP, seconds: float = 30) -> None:
-    """Remove the cgroups of a node that is off, or of all nodes: empty cgroups take kernel memory too.
+    """Remove the cgroups of a node that is powered off, or of all nodes: empty cgroups take kernel memory too.
 
     LabError names the cgroup that still cannot be removed after `seconds`.
     """

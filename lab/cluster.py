@@ -32,7 +32,7 @@ from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet, Group
 from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
-from lab.budget import share_out
+from lab.budget import divide
 from lab.certificates import CertificateAuthority
 from lab.control import CALLS, Control, RemoteGroups
 from lab.description import Description
@@ -93,7 +93,7 @@ class Cluster:
         with step(f"running the program of Pulumi.{self._stack}.yaml"):
             self._authority = CertificateAuthority()
             self.recording = record(self._stack, self._changes, rds_authority=self._authority.certificate)
-        self.budget = share_out(self.recording, cgroups.available_mib(), fit_all_workers=self._fit_all_workers)
+        self.budget = divide(self.recording, cgroups.available_mib(), fit_all_workers=self._fit_all_workers)
         preconditions.check(self.budget.shortage)
         host.install_programs()
         preconditions.check()  # again, with the programs that have just been installed

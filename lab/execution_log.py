@@ -1,4 +1,4 @@
-"""What the load's tasks wrote down about themselves: each execution of each try, whatever Airflow knows of it."""
+"""The log that the load's tasks keep themselves: each execution of each try, whatever Airflow has recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREFIX = "executions/"
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One try of one task. A ledger that holds it twice tells of a try that was executed twice."""
+    """One try of one task; it is in the log twice if the try was executed twice."""
 
     dag_id: str
     run_id: str
@@ -22,7 +22,7 @@ class Execution:
 
 
 def read(s3: Any, bucket: str) -> Counter[Execution]:
-    """How often each try was begun, by the objects in the bucket of the task logs."""
+    """How often each try was executed, by the objects in the bucket of the task logs."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
     return parse(entry["Key"] for page in pages for entry in page.get("Contents", ()))
 

@@ -1,4 +1,4 @@
-"""A way through this machine's own packet filter, where it drops what is forwarded, as with Docker or ufw."""
+"""Exceptions in this machine's own packet filter, where it drops forwarded packets, as with Docker or ufw."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COMMENT = "airflow lab"
 
 
 def admit() -> None:
-    """Let the lab's traffic pass every chain that drops forwarded packets unless told otherwise."""
+    """Accept the lab's traffic in every chain that drops forwarded packets by default."""
     _nft([f"insert rule {chain} {rule}" for chain in dropping_chains(_listed()) for rule in _rules()])
 
 
 def withdraw() -> None:
-    """Remove every rule that `admit` has made."""
+    """Remove every rule that `admit` added."""
     _nft([f"delete rule {chain} handle {handle}" for chain, handle in own_rules(_listed())])
 
 

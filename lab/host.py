@@ -13,10 +13,10 @@ from lab.progress import LabError, step
 CACHE = Path("/var/cache/airflow-lab")
 """Images, kept between runs."""
 STATE = Path("/run/airflow-lab")
-"""What describes the running lab, and its logs; readable by root alone."""
+"""The state of the running lab, and its logs; only root can read them."""
 LOGS = STATE / "logs"
 DISKS = Path("/var/tmp/airflow-lab")  # noqa: S108 - made by root with mode 0700
-"""Disks of the nodes and of the servers, gone when the lab ends."""
+"""Disks of the nodes and of the servers, deleted when the lab ends."""
 
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -24,10 +24,10 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
 }
-"""Environment of every program the lab starts: nothing of the caller's shell reaches the servers and the nodes."""
+"""Environment of every program that the lab starts; that of the caller's shell does not reach servers and nodes."""
 
-# Program -> Debian package. Servers are not among them: they run out of an image of their own, so that nothing
-# on this machine starts to listen and PostgreSQL has the version that RDS runs.
+# Program -> Debian package. The servers are not among them: they are in an image of their own, so that no service
+# starts on this machine and PostgreSQL has the version that RDS runs.
 PROGRAMS: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -38,11 +38,11 @@ PROGRAMS: Mapping[str, str] = {
     "apt-config": "apt",
 }
 SUITE_KEYS = Path("/usr/share/keyrings/debian-archive-trixie-stable.gpg")
-"""Signs the packages of the nodes' Debian 13; the first releases of Debian 12 did not have it."""
+"""Signs the packages of the nodes' Debian 13; the first releases of Debian 12 lack it."""
 
 
 def install_programs() -> None:
-    """Install the packages of the programs that are not there yet; nothing is started by them."""
+    """Install the packages of the programs that are missing; they start no services."""
     lacking = sorted({package for program, package in PROGRAMS.items() if not find_program(program)})
     if not SUITE_KEYS.exists():
         lacking.append("debian-archive-keyring")
@@ -57,12 +57,12 @@ def install_programs() -> None:
 
 
 def find_program(name: str) -> str | None:
-    """Where a program is, on root's search path whatever the caller's is."""
+    """The path of a program by root's search path, whatever the caller's is; None if it is not there."""
     return shutil.which(name, path=ENVIRONMENT["PATH"])
 
 
 def _apt(*arguments: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}  # the caller's proxy settings count here
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}  # with the caller's proxy settings
     done = subprocess.run(
         ["apt-get", "-q", *arguments],
         env=environment,
@@ -76,7 +76,7 @@ def _apt(*arguments: str) -> None:
 
 
 def make_private(path: Path) -> Path:
-    """Make a directory that root alone can enter."""
+    """Make a directory that only root can enter."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path

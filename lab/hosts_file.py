@@ -1,4 +1,4 @@
-"""The cluster's name on this machine: Airflow sends browsers to it, so it has to lead to the lab here as well."""
+"""The cluster's name on this machine: Airflow redirects browsers to it, so it must resolve to the lab here too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MARK = "# airflow lab: removed when the lab ends, or by `make lab-sweep`"
 
 
 def add(name: str, address: IPv4Address, hosts: Path = HOSTS) -> None:
-    """Add the line, in the place of one that a killed lab left."""
+    """Add the lab's line; it replaces one that a killed lab left."""
     remove(hosts)
     text = hosts.read_text()
     separator = "" if text.endswith("\n") or not text else "\n"
@@ -19,7 +19,7 @@ def add(name: str, address: IPv4Address, hosts: Path = HOSTS) -> None:
 
 
 def remove(hosts: Path = HOSTS) -> None:
-    """Remove every line of the lab's; all others stay as they are."""
+    """Remove every line of the lab; all others stay unchanged."""
     lines = hosts.read_text().splitlines(keepends=True)
     kept = [line for line in lines if MARK not in line]
     if kept != lines:

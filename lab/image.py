@@ -17,11 +17,11 @@ from lab.progress import LabError, say, step
 
 SUITE = "trixie"
 RECIPE = 1
-"""Raise it when the hooks below change what is in an image."""
+"""Increase it when the content of an image changes by other means than the values below."""
 
 NODE_PACKAGES = (
-    # What Debian's own cloud image for EC2 brings, as far as a container can use it. Nothing else may be here: our user
-    # data installs no package, and the lab would hide that one is missing.
+    # The packages of Debian's own cloud image for EC2 that a container can use. No others may be added: user data
+    # installs no packages, and the lab would hide that one is missing.
     *("systemd-sysv", "dbus", "libpam-systemd", "systemd-resolved", "systemd-timesyncd", "udev"),
     *("netplan.io", "iproute2", "iputils-ping", "dhcpcd-base", "netcat-openbsd"),
     *("cloud-init", "cloud-guest-utils", "sudo", "python3", "ca-certificates", "curl", "openssl", "gnupg"),
@@ -29,17 +29,17 @@ NODE_PACKAGES = (
 )
 SERVER_PACKAGES = (
     "postgresql-17",  # RDS's version
-    "valkey-server",  # what ElastiCache runs; a fork of Redis 7.2
+    "valkey-server",  # ElastiCache's engine, a fork of Redis 7.2
     "haproxy",
     "dnsmasq-base",
 )
-# Settings of this machine's apt that decide whether a package index can be reached at all.
+# Settings of this machine's apt without which it may not reach a package index.
 APT_SETTINGS = re.compile(r"^Acquire::(https?::|Check-|Retries|ForceIPv)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A root file system by its recipe; the path names the recipe's hash, so that a changed recipe is a new image."""
+    """A root file system; its path contains a hash of all that decides its content, so a change makes a new image."""
 
     name: str
     packages: tuple[str, ...]
@@ -57,10 +57,10 @@ NODE = Image(
     name="node",
     packages=NODE_PACKAGES,
     hooks=(
-        # An AMI has no machine id, no host name, and cloud-init has never run on it.
+        # Like an AMI: without machine id and host name, and cloud-init has never run.
         ': > "$1"/etc/machine-id; rm -f "$1"/etc/hostname; rm -rf "$1"/var/lib/cloud/*',
         'chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service',
-        # They would take apt's lock in the middle of a first boot that is being measured.
+        # They would take apt's lock during a first boot whose duration is measured.
         'chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer',
     ),
 )
@@ -68,16 +68,16 @@ SERVERS = Image(name="servers", packages=SERVER_PACKAGES)
 
 
 def build(image: Image) -> Path:
-    """Return the image's root file system, building it first when the cache has none of this recipe."""
+    """Return the image's root file system; build it first if it is not in the cache."""
     target = image.path
     if target.exists():
         return target
     host.CACHE.mkdir(parents=True, exist_ok=True)
-    with step(f"building the {image.name} image (Debian 13, {len(image.packages)} packages and what they need)"):
+    with step(f"building the {image.name} image (Debian 13, {len(image.packages)} packages and their dependencies)"):
         work = Path(tempfile.mkdtemp(prefix="build-", dir=host.CACHE))
         try:
             _mmdebstrap(image, work / "root", host.CACHE / f"{image.name}-build.log")
-            (work / "root").rename(target)  # only a complete image ever has the final name
+            (work / "root").rename(target)  # so only a complete image has the final name
         finally:
             shutil.rmtree(work, ignore_errors=True)
     for stale in host.CACHE.glob(f"{image.name}-{SUITE}-*"):
@@ -88,7 +88,7 @@ def build(image: Image) -> Path:
 
 
 def host_cas() -> list[Path]:
-    """Certificate authorities that were added to this machine; nodes need them to reach package indexes."""
+    """The certificate authorities that were added to this machine; nodes need them to reach package indexes."""
     return sorted(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
 
 
@@ -137,12 +137,15 @@ def _sources(mirror: str) -> Sequence[str]:
 
 
 def _mirror() -> str:
-    """Scheme and host of the Debian mirror this machine uses itself."""
+    """Scheme and host of the Debian mirror that this machine uses."""
     files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     text = "\n".join(file.read_text() for file in files if file.suffix in (".list", ".sources") and file.is_file())
     found = re.search(r"(https?://\S+?)/debian/?(?:\s|$)", text)
     if not found:
-        raise LabError("The images come from the Debian mirror that this machine uses, and apt's sources name none.")
+        raise LabError(
+            "The images are built from the Debian mirror that this machine uses, and apt's sources name none. "
+            "Add one to /etc/apt/sources.list."
+        )
     return found[1]
 
 

@@ -1,4 +1,4 @@
-"""An EC2 instance as its metadata service describes it to itself."""
+"""An EC2 instance, and what it reads about itself from the metadata service."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lab.servers.metadata_service import USER_DATA
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """What the API says of one instance.
+    """One instance, as the API describes it.
 
     Attributes:
-        life_cycle: how it was bought: `on-demand` or `spot`.
+        life_cycle: `on-demand` or `spot`.
         user_data: base64, byte for byte as the launch template holds it.
         readable_tags: whether the instance may read its own tags.
     """
@@ -40,12 +40,12 @@ class Instance:
 
     @property
     def mac(self) -> str:
-        """A locally administered address made from the IPv4 address, so that no two nodes share one."""
+        """A locally administered address made from the IPv4 address, so that every node has a different one."""
         return ":".join(f"{byte:02x}" for byte in (0x06, 0x00, *self.address.packed))
 
     @property
     def host_name(self) -> str:
-        """EC2's name by address, which the VPC's name server knows."""
+        """EC2's name for its address, which the VPC's name server resolves."""
         return f"ip-{str(self.address).replace('.', '-')}.{self.region}.compute.internal"
 
 
@@ -59,7 +59,7 @@ class RoleCredentials:
     expiration: datetime
 
     def document(self) -> str:
-        """As the metadata service hands them out."""
+        """The JSON of the metadata service."""
         return json.dumps(
             {
                 "Code": "Success",
@@ -75,12 +75,12 @@ class RoleCredentials:
 
 @dataclass(frozen=True, kw_only=True)
 class Notices:
-    """What EC2 and Auto Scaling let an instance know about its future.
+    """What EC2 and Auto Scaling announce to an instance.
 
     Attributes:
-        target_state: where it is on its way to.
-        rebalance: when EC2 saw it at risk: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
-        interruption: when EC2 will take a spot instance away:
+        target_state: its target lifecycle state.
+        rebalance: when EC2 recommended to replace it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
+        interruption: when EC2 will reclaim a spot instance:
             https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
     """
 
@@ -89,15 +89,15 @@ class Notices:
     interruption: datetime | None = None
 
     def values(self) -> dict[str, str]:
-        """As the metadata service tells of them; what is not there is not found."""
-        told = {"autoscaling/target-lifecycle-state": self.target_state}
+        """By the paths of the metadata service; without a value there is no path."""
+        values = {"autoscaling/target-lifecycle-state": self.target_state}
         if self.rebalance is not None:
-            told["events/recommendations/rebalance"] = json.dumps({"noticeTime": _timestamp(self.rebalance)})
+            values["events/recommendations/rebalance"] = json.dumps({"noticeTime": _timestamp(self.rebalance)})
         if self.interruption is not None:
             end = _timestamp(self.interruption)
-            told["spot/instance-action"] = json.dumps({"action": "terminate", "time": end})
-            told["spot/termination-time"] = end
-        return told
+            values["spot/instance-action"] = json.dumps({"action": "terminate", "time": end})
+            values["spot/termination-time"] = end
+        return values
 
 
 def metadata(instance: Instance, credentials: RoleCredentials, plan: AddressPlan, notices: Notices) -> dict[str, str]:
@@ -133,7 +133,7 @@ def metadata(instance: Instance, credentials: RoleCredentials, plan: AddressPlan
 def _identity(instance: Instance) -> str:
     document = {
         "accountId": instance.account_id,
-        # The nodes' architecture is this machine's, whatever the instance type would have.
+        # The nodes have this machine's architecture, not that of the instance type.
         "architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
         "availabilityZone": instance.zone,
         "imageId": instance.image_id,

@@ -1,4 +1,4 @@
-"""What the metadata service tells each instance, kept up to date: one file for each address."""
+"""The files from which the metadata service serves: one for each address, kept up to date."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from lab.addresses import AddressPlan
 from lab.aws.fleet import Fleet
 from lab.instance import Instance, Notices, RoleCredentials, metadata
 
-# Credentials last an hour, and clients ask for new ones a quarter of an hour before the end.
+# Credentials are valid for an hour, and clients renew them a quarter of an hour before the end.
 REFRESH_BEFORE_END = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What an instance has been told last."""
+class Written:
+    """What is in an instance's file."""
 
     notices: Notices
     credentials: RoleCredentials
 
 
 class MetadataFiles:
-    """The files in `directory`, written at once so that nobody reads half of one."""
+    """The files in `directory`; each is replaced as a whole, so that no reader finds half of one."""
 
     def __init__(self, directory: Path, fleet: Fleet, plan: AddressPlan) -> None:
         self._directory, self._fleet, self._plan = directory, fleet, plan
-        self._told: dict[str, Told] = {}
+        self._written: dict[str, Written] = {}
 
-    def tell(self, instance: Instance, notices: Notices) -> None:
-        """Let the instance see these notices, and credentials that last; nothing is written when nothing is new."""
-        told = self._told.get(instance.id)
-        fresh = told is not None and told.credentials.expiration - datetime.now(UTC) >= REFRESH_BEFORE_END
-        if told is not None and fresh and told.notices == notices:
+    def write(self, instance: Instance, notices: Notices) -> None:
+        """Publish these notices to the instance, and valid credentials; writes only what has changed."""
+        written = self._written.get(instance.id)
+        fresh = written is not None and written.credentials.expiration - datetime.now(UTC) >= REFRESH_BEFORE_END
+        if written is not None and fresh and written.notices == notices:
             return
-        credentials = told.credentials if told is not None and fresh else self._fleet.credentials(instance)
-        self._told[instance.id] = Told(notices=notices, credentials=credentials)
+        credentials = written.credentials if written is not None and fresh else self._fleet.credentials(instance)
+        self._written[instance.id] = Written(notices=notices, credentials=credentials)
         file = self._file(instance)
         tree = metadata(instance, credentials, self._plan, notices)
         file.with_suffix(".new").write_text(json.dumps(tree))
         file.with_suffix(".new").rename(file)
 
     def forget(self, instance: Instance) -> None:
-        """The instance is off; its address is somebody else's soon."""
-        self._told.pop(instance.id, None)
+        """Remove the file of an instance that is powered off: its address will be used again."""
+        self._written.pop(instance.id, None)
         self._file(instance).unlink(missing_ok=True)
 
     def _file(self, instance: Instance) -> Path:

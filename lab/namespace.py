@@ -1,7 +1,7 @@
-"""One place for everything of the lab: a PID, mount and network namespace that ends when the lab's process ends.
+"""A PID, mount and network namespace in which the whole lab runs, and which ends with the lab's process.
 
 Its init waits on a pipe whose other end only the lab's process holds. However that process ends, the kernel then kills
-every server and node and unmounts their disks. What is not bound to the namespace is removed by `sweep`.
+all servers and nodes and unmounts their disks. `sweep` removes what is not bound to the namespace.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOST_LINK = "airflow-lab"
 HOST_TABLE = "airflow-lab"
 """The host's nftables table that gives the lab its way out."""
 
-# PID 1 of the namespace: reap whatever is orphaned; leave when the pipe closes, and take everything along.
+# PID 1 of the namespace: reaps orphans, and exits when the pipe closes; the kernel then kills everything in it.
 _INIT = """
 import os, signal
 def reap(*_):
@@ -35,7 +35,7 @@ os.close(1)
 while os.read(0, 1): pass
 """
 
-# No journal: after a crash the disk is deleted anyway. Direct I/O, or the page cache would hold everything twice.
+# No journal: after a crash the disk is deleted. Direct I/O, or the page cache would hold all blocks twice.
 _MAKE_DISK = """
 truncate --size="$2" "$1/image"
 mkfs.ext4 -q -m 0 -O ^has_journal -E lazy_itable_init=1,nodiscard "$1/image"
@@ -79,7 +79,7 @@ class Namespace:
         return [*enter, *map(str, arguments)]
 
     def run(self, *arguments: str | Path, text: str | None = None) -> str:
-        """Run a program to its end inside and return its output; LabError with its complaint when it fails."""
+        """Run a program to its end inside and return its output; LabError with its error output when it fails."""
         done = subprocess.run(
             self.command(*arguments),
             input=text or "",
@@ -95,7 +95,7 @@ class Namespace:
     def start(
         self, *arguments: str | Path, log: IO[bytes], environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a program inside that lives until it is stopped or the lab ends."""
+        """Start a program inside that runs until it is stopped or the lab ends."""
         return subprocess.Popen(
             self.command(*arguments),
             stdin=subprocess.DEVNULL,
@@ -110,9 +110,9 @@ class Namespace:
         return Path(f"/proc/{self.init_pid}/root{path}")
 
     def make_disks(self) -> None:
-        """Make room for the disks of servers and nodes.
+        """Prepare `host.DISKS` for the disks of servers and nodes.
 
-        In one file if there is a loop device: deleting it replaces deleting 100,000 files. Otherwise in a directory.
+        It is one file if there is a loop device, which is deleted faster than 100,000 files; otherwise a directory.
         """
         host.make_private(host.DISKS)
         size = shutil.disk_usage(host.DISKS).free
@@ -120,7 +120,7 @@ class Namespace:
             self.run("sh", "-ec", _MAKE_DISK, "sh", host.DISKS, str(size))
 
     def close(self) -> None:
-        """End the namespace and with it all that runs in it."""
+        """End the namespace and all that runs in it."""
         if self._unshare.stdin is not None:
             self._unshare.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -128,9 +128,9 @@ class Namespace:
 
 
 def sweep() -> None:
-    """Remove what a lab leaves behind when it was killed; does nothing after an orderly end.
+    """Remove what a killed lab has left behind; does nothing after an orderly end.
 
-    LabError names a cgroup in which a process is left; everything else is removed all the same.
+    LabError names a cgroup in which a process is left; everything else is removed nevertheless.
     """
     subprocess.run(
         ["nft", "delete", "table", "inet", HOST_TABLE], stderr=subprocess.DEVNULL, env=host.ENVIRONMENT, check=False
@@ -139,12 +139,12 @@ def sweep() -> None:
     try:
         cgroups.remove()
     finally:
-        # Faster than Python's own way by half, and there may be a hundred thousand files.
+        # Takes half the time of shutil.rmtree, and there may be a hundred thousand files.
         subprocess.run(["rm", "-rf", "--one-file-system", host.DISKS], env=host.ENVIRONMENT, check=False)
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process, by its first thread; none when it is gone."""
+    """The children of a process, by its first thread; none when it has ended."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):

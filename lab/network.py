@@ -1,4 +1,4 @@
-"""The lab's network: one bridge as the VPC's router, a cable to the host, and the VPC's name server."""
+"""The lab's network: one bridge as the VPC's router, and a cable to this machine."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from lab.progress import LabError
 BRIDGE = "vpc"
 METADATA_ADDRESS = "169.254.169.254"
 ROUTER_MAC = "06:00:00:00:00:01"
-"""A fixed one. A bridge without takes that of a port, another one as nodes come and go; every node then speaks to an
-address that is gone until its neighbour table has forgotten it."""
-# Link-local, as nothing but this one cable needs to know them.
+"""Without a fixed one, a bridge takes that of a port, and another when that port goes. Nodes would then send to an
+address that does not exist, until their neighbour tables expire."""
+# Link-local: they are used on this cable alone.
 HOST_END, LAB_END = IPv4Address("169.254.77.1"), IPv4Address("169.254.77.2")
 
 
 def refuse_overlap(vpc: IPv4Network) -> None:
-    """Raise LabError when this machine reaches something else by addresses of the VPC."""
+    """Raise LabError when this machine has a route to addresses of the VPC already."""
     listed = subprocess.run(["ip", "-json", "route"], capture_output=True, text=True, env=host.ENVIRONMENT, check=True)
     for route in json.loads(listed.stdout):
         if route["dst"] != "default" and IPv4Network(route["dst"]).overlaps(vpc):
             raise LabError(
-                f"This machine reaches {route['dst']} by {route.get('dev', 'a route')}, and the stack's VPC is {vpc}. "
-                "Change airflow:network.cidr in a copy of the stack file, or take the route away while the lab runs."
+                f"This machine has a route to {route['dst']} (by {route.get('dev', 'another host')}), "
+                f"which overlaps the stack's VPC {vpc}. "
+                "Change airflow:network.cidr in a copy of the stack file, or remove the route while the lab runs."
             )
 
 
 def connect_to_host(namespace: Namespace, vpc: IPv4Network) -> None:
-    """Lay the cable: this machine reaches the VPC, the VPC reaches the world behind this machine's address."""
+    """Connect the VPC to this machine, and through its address to the internet."""
     _host(
         *("ip", "link", "add", HOST_LINK, "type", "veth", "peer", "name", "uplink"),
         *("netns", str(namespace.init_pid)),
@@ -66,7 +67,7 @@ def make_router(namespace: Namespace, plan: AddressPlan, servers: Iterable[IPv4A
     _ip(namespace, "\n".join(f"address add {address} dev {BRIDGE}" for address in addresses))
     sysctls = {
         "net.ipv4.ip_forward": 1,
-        # Ports are isolated, so that neighbours in a subnet meet the security groups too: the router answers for them.
+        # Ports are isolated, so that security groups apply between neighbours in a subnet too; the router answers ARP.
         f"net.ipv4.conf.{BRIDGE}.proxy_arp_pvlan": 1,
         "net.ipv4.conf.all.send_redirects": 0,
         f"net.ipv4.conf.{BRIDGE}.send_redirects": 0,
@@ -89,14 +90,14 @@ def plug_in(namespace: Namespace, *, port: str, netns: str, mac: str) -> None:
 
 
 def unplug(namespace: Namespace, *, port: str, netns: str) -> None:
-    """Take a node's interface away; the other end of the cable goes with it."""
+    """Remove a node's interface, with the other end of the cable."""
     for command in (f"link delete {port}", f"netns delete {netns}"):
-        with contextlib.suppress(LabError):  # after the loss of a node the kernel may have been faster
+        with contextlib.suppress(LabError):  # the kernel may have removed them with the node's namespace
             _ip(namespace, command)
 
 
 def set_cable(namespace: Namespace, *, port: str, connected: bool) -> None:
-    """Pull a node's cable, or put it back."""
+    """Disconnect a node's cable, or connect it again."""
     _ip(namespace, f"link set {port} {'up' if connected else 'down'}")
 
 

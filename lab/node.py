@@ -1,4 +1,4 @@
-"""One node: a Debian 13 system under systemd-nspawn that believes to be an EC2 instance."""
+"""One node: a Debian 13 system under systemd-nspawn, set up as an EC2 instance."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from lab.namespace import Namespace, children
 from lab.progress import LabError
 
 BOOT_NODE = Path(__file__).with_name("boot-node")
-# EC2 waits some minutes for an instance to shut down before it pulls the plug; the lab's people wait less.
+# EC2 waits some minutes for an instance to shut down before it cuts the power; the lab waits less.
 SECONDS_TO_SHUT_DOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeStorage:
-    """Where nodes' disks are made of and kept.
+    """What nodes' disks are made of, and where they are.
 
     Attributes:
         disks: the directory of the disks, inside the namespace.
         lower: read-only layers, the topmost first: what only the lab adds, then the image.
+        dhcp_hosts: the directory in which the DHCP server finds each node's address.
     """
 
     disks: Path
@@ -38,7 +39,7 @@ class NodeStorage:
 
 
 class Node:
-    """A booted node. `name` is what a person types; a node that is gone stays readable but runs no commands."""
+    """A booted node. After its end, its disk and its console stay readable until it is destroyed."""
 
     def __init__(
         self,
@@ -98,9 +99,9 @@ class Node:
         return self._process.poll() is None
 
     def exec(self, *command: str, timeout: float = 60, user: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command on the node as a transient unit, like a service of the node would run.
+        """Run a command on the node as a transient unit, as the node's services run.
 
-        One argument is a line for bash, several are a program and its arguments. A failure is in the return code.
+        One argument is a line for bash; several are a program and its arguments. A failure shows in the return code.
         """
         line = ["bash", "-c", command[0]] if len(command) == 1 else list(command)
         return subprocess.run(
@@ -108,53 +109,53 @@ class Node:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            errors="replace",  # a command may print what is no text
+            errors="replace",  # the output may not be text
             timeout=timeout + 10,
             env=host.ENVIRONMENT,
             check=False,
         )
 
     def unit(self, name: str, *properties: str) -> dict[str, str]:
-        """Properties of a unit, by default the ones that tell how it fares."""
+        """Properties of a unit, by default those of its state."""
         wanted = properties or ("ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts")
         shown = self.exec("systemctl", "show", name, f"--property={','.join(wanted)}")
         return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
 
     def journal(self, unit: str | None = None) -> str:
-        """The journal of this boot, or what one unit wrote there."""
+        """The journal of this boot, or of one unit in it."""
         of_unit = [f"--unit={unit}"] if unit else []
         return self.exec("journalctl", "--boot", "--no-pager", "--output=short-monotonic", *of_unit).stdout
 
     def read(self, path: str) -> str:
-        """A file of the node."""
+        """The content of a file on the node."""
         return self.exec("cat", path).stdout
 
     @property
     def disk(self) -> Path:
-        """What the node has written to its disk, as this machine sees it: the layer above the image."""
+        """The directory with what the node has written to its disk: the layer above the image."""
         return self._directory / "upper"
 
     @property
     def console(self) -> str:
-        """What the node has written to its console since it was powered on."""
+        """The output on the node's console since it was powered on."""
         return (self._directory / "console.log").read_text(errors="replace")
 
     def isolate(self) -> None:
-        """Pull the network cable."""
+        """Disconnect the node from the network."""
         network.set_cable(self._namespace, port=self._port, connected=False)
 
     def reconnect(self) -> None:
-        """Put the network cable back."""
+        """Connect the node to the network again."""
         network.set_cable(self._namespace, port=self._port, connected=True)
 
     def kill(self) -> None:
-        """The machine is lost from one moment to the next."""
+        """Cut the node's power."""
         self.was_cut = True
         self._signal(signal.SIGKILL)
         self._process.wait(20)
 
     def stop(self, timeout: float = SECONDS_TO_SHUT_DOWN) -> None:
-        """Press the power button as EC2 does when it terminates an instance; pull the plug after `timeout` seconds."""
+        """Shut the node down as EC2 does when it terminates an instance; cut its power after `timeout` seconds."""
         self._signal(signal.SIGRTMIN + 3)
         try:
             self._process.wait(timeout)
@@ -162,7 +163,7 @@ class Node:
             self.kill()
 
     def destroy(self) -> None:
-        """Take what is left of a node that runs no more: its interface, its cgroups and its disk."""
+        """Remove what is left of a node that is powered off: its interface, its cgroups and its disk."""
         network.unplug(self._namespace, port=self._port, netns=self.name)
         self._dhcp_host.unlink(missing_ok=True)
         try:
@@ -175,7 +176,7 @@ class Node:
             os.kill(self.leader, number)
 
     def _find_init(self, timeout: float = 20) -> int:
-        """The node's PID 1 as this machine numbers it: below nspawn, the first that is init of its own namespace."""
+        """The id of the node's PID 1 on this machine: below nspawn, the first process that is init of its namespace."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and self._process.poll() is None:
             candidates = [self._process.pid]
@@ -185,13 +186,13 @@ class Node:
                     return pid
                 candidates += children(pid)
             time.sleep(0.02)
-        raise LabError(f"{self.name} did not start; its console says:\n{self.console[-1500:]}")
+        raise LabError(f"{self.name} did not start. Its console:\n{self.console[-1500:]}")
 
 
 def enter(leader: int, *, timeout: float | None = None, user: str | None = None, terminal: bool = False) -> list[str]:
     """The start of a command line that runs a program on a node.
 
-    The node's own PID 1 starts it: a process that only entered the node's namespaces would keep this machine's
+    The node's PID 1 starts it: a process that only entered the node's namespaces would keep this machine's
     capabilities, and could set its clock.
     """
     return [

@@ -14,7 +14,7 @@ from lab.progress import LabError
 
 SUPPORTED = {"debian": ("12", "13")}
 IMAGES_GIB, DISKS_GIB = 2, 12
-"""Free space for both images, and for the disks of ten nodes, each 1.1 GiB, nearly all of it Airflow's environment."""
+"""Free space for both images, and for the disks of ten nodes of 1.1 GiB each, most of it Airflow's environment."""
 
 # Bits of a capability set: include/uapi/linux/capability.h of the kernel. All but the last two are Docker's defaults.
 CAPABILITIES = {
@@ -37,14 +37,14 @@ CAPABILITIES = {
 # Tried in separate namespaces. `ip` and `nft` may be missing before the first lab.
 IN_NAMESPACES = ("unshare", "--fork", "--pid", "--mount", "--net", "--mount-proc", "--propagation", "private")
 MOUNT_OVERLAY = "mkdir l u w r && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w r"
-LAY_CABLE = "ip link add name vpc type bridge && ip link add name port type veth peer name cable"
+CONNECT_CABLE = "ip link add name vpc type bridge && ip link add name port type veth peer name cable"
 FILTER_PACKETS = "nft add table inet airflow-lab"
 
-ROOT = "The lab boots machines and creates networks, which only root can do: use sudo."
+ROOT = "The lab boots machines and creates networks, which only root can do. Use sudo."
 IN_A_CONTAINER = """\
 In a container, provide what is missing as the job `lab` in .github/workflows/check.yml does:
   docker run --privileged --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw -v /var/tmp:/var/tmp ...
-/var/tmp has to be the host's: the container's own is an overlay."""
+/var/tmp must be the host's: the container's own is an overlay."""
 
 
 class UnfitError(LabError):
@@ -52,7 +52,7 @@ class UnfitError(LabError):
 
 
 def check(*further: str) -> None:
-    """Raise UnfitError with everything that this machine lacks, `further` faults included, and how to provide it."""
+    """Raise UnfitError with everything that this machine lacks and how to provide it; `further` are more faults."""
     faults = [*_of_distribution(), *filter(None, further)]
     if os.geteuid() != 0:
         faults.append(ROOT)
@@ -64,7 +64,7 @@ def check(*further: str) -> None:
 
 
 def check_root() -> None:
-    """Raise UnfitError unless we are root, with all other faults that can be found without being root."""
+    """Raise UnfitError unless run as root, with all other faults that can be found without root."""
     if os.geteuid() != 0:
         check()
 
@@ -89,13 +89,13 @@ def _of_capabilities(status: Path = Path("/proc/self/status")) -> list[str]:
 
 
 def _of_kernel() -> list[str]:
-    """What the kernel, or a security profile, refuses although root has the capabilities."""
+    """What the kernel or a security profile refuses, although root has the capabilities."""
     if fault := _refused("new namespaces", "true"):
         return [fault]
     tried = (
         _refused("a mount", "mount -t tmpfs tmpfs ."),
         _refused("an overlay", MOUNT_OVERLAY) if not _are_on_overlay() else "",
-        _refused("a bridge and a virtual cable", LAY_CABLE) if host.find_program("ip") else "",
+        _refused("a bridge and a virtual cable", CONNECT_CABLE) if host.find_program("ip") else "",
         _refused("a packet filter", FILTER_PACKETS) if host.find_program("nft") else "",
     )
     return [fault for fault in tried if fault]

@@ -1,4 +1,4 @@
-"""What the lab tells the person who waits for it: one line per step, with the seconds since the start."""
+"""The lab's progress on standard error: one line per step, with the seconds since the start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class LabError(Exception):
-    """Something the person at the keyboard can put right; shown as one sentence, without a traceback."""
+    """Something that the operator can put right; shown as one sentence, without a traceback."""
 
 
 _started = time.monotonic()
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(text: str) -> Generator[None]:
-    """Announce a step, and how long it took when it is done."""
+    """Log the beginning of a step, and its end with how long it took."""
     say(f"{text} ...")
     begin = time.monotonic()
     yield

@@ -1,4 +1,4 @@
-"""What the masters' scaling service and the workers' lifecycle service wrote: a JSON object in each line."""
+"""The log of the masters' scaling service and of the workers' lifecycle service: a JSON object on each line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCALING, LIFECYCLE = "airflow-scaling.service", "airflow-lifecycle.service"
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line. `fields` is all of it."""
+    """One line; `fields` are all its fields."""
 
     at: datetime
     name: str
@@ -24,7 +24,7 @@ class Event:
 
 
 def decisions(cluster: Cluster, pool: str) -> list[Event]:
-    """What was decided for a pool, by either master, in the order of time."""
+    """The scaler's decisions for a worker pool, of all masters, the oldest first."""
     found = [event for master in cluster.nodes(role="master") for event in events(master, SCALING)]
     of_pool = [event for event in found if event.name == "decision" and event.fields["pool"] == pool]
     return sorted(of_pool, key=lambda event: event.at)
@@ -42,7 +42,7 @@ def parse(journal: str) -> Iterator[Event]:
         entry = json.loads(line)
         try:
             fields = json.loads(entry["MESSAGE"])
-        except (TypeError, ValueError):  # another program's line, or one that is no text
+        except (TypeError, ValueError):  # of another program, or not text
             continue
         if isinstance(fields, dict) and "event" in fields:
             at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, UTC)

@@ -1,4 +1,4 @@
-"""The stack's program, run with values that are as hard on quoting as AWS and PostgreSQL allow."""
+"""The stack's program, run with secrets that contain every character that AWS and PostgreSQL allow."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from engine.recording import Recording, Registration
 from node import artifacts
 
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105 - a type token
-# Characters that mean something in URLs, shells, environment files, SQL, or to Airflow, which expands $NAME.
+# Characters with a meaning in URLs, shells, environment files and SQL, and in Airflow, which expands $NAME.
 HOSTILE = "p%41@:/#?w& d'\"\\$HOME"
-# ElastiCache takes letters, digits and these: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html
+# ElastiCache accepts letters, digits and these: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html
 HOSTILE_TOKEN = "t!&#$^<>-$HOME"  # noqa: S105 - the form of a token
 
 
@@ -34,7 +34,7 @@ def record(stack: str, changes: Mapping[str, Any] | None = None, *, rds_authorit
 
 
 def hostile_password(registration: Registration) -> Mapping[str, Any]:
-    """A hostile result for the passwords that travel in URLs; none for what a person types."""
+    """A hostile result for the passwords that are part of URLs; none for those that people type."""
     if registration.name.endswith(("database-password", "results-password")):
         return {"result": HOSTILE + secrets.token_hex(8)}
     if registration.name.endswith("auth-token"):
@@ -43,5 +43,5 @@ def hostile_password(registration: Registration) -> Mapping[str, Any]:
 
 
 def hostile_admin_password() -> str:
-    """For the admin whose password RDS makes: any printable characters but `/`, `@`, `"` and blanks."""
+    """Like the admin password that RDS makes: any printable characters except `/`, `@`, `"` and blanks."""
     return "p%41:#?w&d'\\$HOME" + secrets.token_hex(8)

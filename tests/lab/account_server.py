@@ -23,7 +23,7 @@ from engine.recording import Recording
 from lab.aws import account
 from lab.aws.account import AccessKey
 from lab.aws.fleet import Fleet
-from lab.budget import share_out
+from lab.budget import divide
 from lab.instance import Instance
 from lab.servers.moto import ADDRESS, TLS_VERSION_HEADER
 from lab.servers.server import REPOSITORY
@@ -109,7 +109,7 @@ def _filled(aws: Aws, recording: Recording) -> Aws:
         recording,
         aws.client,
         secrets={secret["secretArn"]: DATABASE_ADMIN for secret in account.managed_secrets(recording)},
-        maximums=share_out(recording, MEMORY_MIB).maximums,
+        maximums=divide(recording, MEMORY_MIB).maximums,
     )
     connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"), timeout=10)
     connection.request("POST", "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})

@@ -102,7 +102,7 @@ class FakeNode:
     def __init__(self, name: str, number: int, instance: Instance, *_: object) -> None:
         self.name, self.number, self.instance = name, number, instance
         self.running, self.was_cut = True, False
-        self.powered_on = time.monotonic() - boot_watch.SECONDS_BETWEEN_QUESTIONS
+        self.powered_on = time.monotonic() - boot_watch.SECONDS_BETWEEN_CHECKS
         self.shut_down = threading.Event()
         self.shut_down.set()
         self.destroyed = threading.Event()
@@ -133,10 +133,10 @@ class FakeTargetGroups:
 
 @dataclass
 class FakePacketFilter:
-    wearers: Mapping[str, Sequence[IPv4Address]] = field(default_factory=dict)
+    members: Mapping[str, Sequence[IPv4Address]] = field(default_factory=dict)
 
     def set_nodes(self, nodes: Mapping[str, Sequence[IPv4Address]]) -> None:
-        self.wearers = nodes
+        self.members = nodes
 
 
 class Lab:
@@ -162,7 +162,7 @@ class Lab:
         """Let the account hold these instances (or what it holds), look once, and return the nodes."""
         if there:
             self.fleet.there = {one.id: one for one in there}
-        self.groups.look()
+        self.groups.reconcile()
         return cast(list[FakeNode], self.groups.nodes())
 
 
@@ -170,7 +170,7 @@ class Lab:
 def lab(plan: AddressPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(groups, "Node", FakeNode)
     monkeypatch.setattr(boot_watch, "read_steps", lambda _: ())
-    monkeypatch.setattr(boot_watch, "ask_for_progress", lambda _: ("", None))
+    monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", None))
     return Lab(plan, tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_load_balancer_and_packet_filter_know_who_is_there(lab: Lab):
     master, worker = instance(1), instance(2, POOL)
     lab.look(master, worker)
     assert lab.target_groups.members == [master.address], "nothing listens on a worker"
-    assert lab.packet_filter.wearers == {"sg-masters": [master.address], "sg-workers": [worker.address]}
+    assert lab.packet_filter.members == {"sg-masters": [master.address], "sg-workers": [worker.address]}
 
 
 def test_a_node_that_is_powered_off_is_replaced(lab: Lab):
@@ -303,12 +303,12 @@ def test_a_node_that_shuts_down_keeps_its_network_until_it_is_off(lab: Lab):
     node, other = lab.look(instance(1, POOL), instance(2, POOL))
     node.shut_down.clear()
     lab.look(other.instance)
-    assert set(lab.packet_filter.wearers["sg-workers"]) == {node.instance.address, other.instance.address}
+    assert set(lab.packet_filter.members["sg-workers"]) == {node.instance.address, other.instance.address}
     node.shut_down.set()
     assert node.destroyed.wait(10)
-    while len(lab.packet_filter.wearers["sg-workers"]) > 1:  # the very end of it is not to be seen from here
+    while len(lab.packet_filter.members["sg-workers"]) > 1:  # the very end of it is not to be seen from here
         lab.look()
-    assert lab.packet_filter.wearers["sg-workers"] == [other.instance.address]
+    assert lab.packet_filter.members["sg-workers"] == [other.instance.address]
 
 
 def test_a_node_without_an_instance_is_told_stopped_and_destroyed(lab: Lab):
@@ -351,7 +351,7 @@ def test_a_master_is_ready_when_it_passes_the_checks(lab: Lab):
 
 
 def test_a_worker_is_ready_when_it_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(boot_watch, "ask_for_progress", lambda _: ("", 91.5))
+    monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
     lab.look(instance(1, POOL))
     lab.groups.follow_boots()
     [boot] = lab.groups.boots()
@@ -359,9 +359,9 @@ def test_a_worker_is_ready_when_it_says_so(lab: Lab, monkeypatch: pytest.MonkeyP
 
 
 def test_a_node_is_left_alone_in_its_first_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(boot_watch, "ask_for_progress", lambda _: ("", 91.5))
+    monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
     lab.look(instance(1, POOL))
-    monkeypatch.setattr(boot_watch, "SECONDS_BETWEEN_QUESTIONS", boot_watch.SECONDS_BETWEEN_QUESTIONS + 60)
+    monkeypatch.setattr(boot_watch, "SECONDS_BETWEEN_CHECKS", boot_watch.SECONDS_BETWEEN_CHECKS + 60)
     lab.groups.follow_boots()
     assert not lab.groups.boots()
 
@@ -370,7 +370,7 @@ def test_a_node_that_says_nothing_more_was_ready_all_the_same(lab: Lab, monkeypa
     def say_nothing(_: object) -> None:
         raise subprocess.TimeoutExpired("systemctl", 70)
 
-    monkeypatch.setattr(boot_watch, "ask_for_progress", lambda _: ("", 91.5))
+    monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
     monkeypatch.setattr(boot_watch, "read_steps", say_nothing)
     lab.look(instance(1, POOL))
     lab.groups.follow_boots()
