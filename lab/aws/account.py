@@ -1,4 +1,4 @@
-"""The program's resources as an AWS account holds them: made in moto from exactly the inputs that were recorded."""
+"""The program's resources in the AWS account: created in moto from exactly the recorded inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Client = Callable[[str], Any]
 """Makes a boto3 client of the account for a service."""
 
 OPERATOR = "lab-operator"
-"""The user that plays the operator, EC2 and the autoscaling service."""
+"""The user as whom the operator acts, and the lab in the roles of EC2 and Auto Scaling."""
 
 GROUP = "aws:autoscaling/group:Group"
 HOOK_PROPERTIES = ("lifecycleTransition", "heartbeatTimeout", "defaultResult")
@@ -30,20 +30,20 @@ class AccessKey:
 
 
 def secret_arns(recording: Recording) -> dict[str, str]:
-    """The ARN of every secret by its name, the one that RDS makes for its admin included."""
+    """The ARN of every secret by its name, including the one that RDS makes for its admin."""
     arns = [secret.outputs["arn"] for secret in recording.of_type("aws:secretsmanager/secret:Secret")]
     arns += [secret["secretArn"] for secret in managed_secrets(recording)]
     return {name_of_secret(arn): arn for arn in arns}
 
 
 def managed_secrets(recording: Recording) -> list[Mapping[str, str]]:
-    """What RDS says of the admin secrets it manages itself."""
+    """The admin secrets that RDS manages itself."""
     instances = recording.of_type("aws:rds/instance:Instance")
     return [secret for instance in instances for secret in instance.outputs.get("masterUserSecrets", [])]
 
 
 def name_of_secret(arn: str) -> str:
-    """The name in a secret's ARN, which ends in a hyphen and six characters of AWS's."""
+    """The name in a secret's ARN, to which AWS appends a hyphen and six characters."""
     return arn.partition(":secret:")[2][:-7]
 
 
@@ -125,7 +125,7 @@ def _roles(recording: Recording, iam: Any) -> None:
 
 
 def _network(recording: Recording, ec2: Any) -> dict[str, str]:
-    """Make VPC and subnets; moto chooses their ids itself, so the recorded ids are returned with moto's."""
+    """Make VPC and subnets. Returns moto's ids by the recorded ones, as moto chooses them itself."""
     ids = {}
     for vpc in recording.of_type("aws:ec2/vpc:Vpc"):
         ids[vpc.id] = ec2.create_vpc(CidrBlock=vpc.inputs["cidrBlock"])["Vpc"]["VpcId"]
@@ -149,7 +149,7 @@ def _launch_templates(recording: Recording, ec2: Any) -> dict[str, str]:
 
 
 def _template_data(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides how an instance boots; disks and interfaces are the lab's own."""
+    """What decides how an instance boots; the lab makes disks and interfaces itself."""
     return {
         "ImageId": inputs["imageId"],
         **({"InstanceType": inputs["instanceType"]} if "instanceType" in inputs else {}),
@@ -182,12 +182,12 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str], maxi
             **dict(_lifecycle_of(given)),
             **template,
         )
-        # At creation moto takes 0 for "not given" and makes it 300; an update without a template takes that away.
+        # At creation moto treats 0 as "not given" and sets 300. An update without a template would remove the template.
         grace = given["healthCheckGracePeriod"]
         autoscaling.update_auto_scaling_group(
             AutoScalingGroupName=group.outputs["name"], HealthCheckGracePeriod=grace, **template
         )
-    # Resources of their own come after their group: its first instances know nothing of them.
+    # Hooks that are resources of their own come after their group, so they do not apply to its first instances.
     for hook in recording.of_type("aws:autoscaling/lifecycleHook:LifecycleHook"):
         given = {key: value for key, value in hook.inputs.items() if key in HOOK_PROPERTIES}
         autoscaling.put_lifecycle_hook(
@@ -198,7 +198,7 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str], maxi
 
 
 def refresh_preferences(recording: Recording, group: str) -> dict[str, Any]:
-    """The preferences that the program gives for a refresh of this group, in the form of the API."""
+    """The program's preferences for a refresh of this group, in the form of the API."""
     [recorded] = [each for each in recording.of_type(GROUP) if each.outputs["name"] == group]
     return _capitals(recorded.inputs["instanceRefresh"]["preferences"])
 
@@ -230,7 +230,7 @@ def policy_to_give(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lifecycle_of(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What decides how the group's instances come and go, as far as it is given."""
+    """The given arguments for the launch and termination of the group's instances."""
     if policies := given.get("terminationPolicies"):
         yield "TerminationPolicies", policies
     yield "CapacityRebalance", given.get("capacityRebalance", False)

@@ -1,4 +1,4 @@
-"""What a group did to its instances, as DescribeScalingActivities tells it."""
+"""The scaling activities of a group, as DescribeScalingActivities lists them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Activity:
 
     Attributes:
         instance: the id of the instance; empty for a launch that failed.
-        details: what the answer's `Details` hold.
+        details: the content of the response's `Details`.
 
     https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Activity.html
     """
@@ -37,7 +37,7 @@ class Activity:
         return self.status in FINISHED
 
     def finish(self, now: float, status: str, message: str = "", details: Mapping[str, object] | None = None) -> None:
-        """The end of it."""
+        """End the activity."""
         self.status, self.message, self.ended = status, message, now
         self.details |= details or {}
 
@@ -49,7 +49,7 @@ class ActivityLog:
         self._activities: list[Activity] = []
 
     def add(self, activity: Activity) -> Activity:
-        """Note it; the oldest is forgotten when there are too many."""
+        """Add an activity; the oldest is dropped when there are more than KEPT."""
         self._activities = [*self._activities[-KEPT + 1 :], activity]
         return activity
 
@@ -58,11 +58,11 @@ class ActivityLog:
         return next((one for one in reversed(self._activities) if one.instance == instance), None)
 
     def listing(self) -> Sequence[Activity]:
-        """Newest first, and those in progress before all others, as the API documents its answer."""
+        """Those in progress, then the others, each newest first: the order that the API documents."""
         newest_first = self._activities[::-1]
         return sorted(newest_first, key=lambda one: one.finished)
 
 
 def at(now: float) -> str:
-    """The beginning of a cause."""
+    """The time with which a cause begins."""
     return f"At {datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,6 +1,6 @@
-"""Auto Scaling as the nodes meet it: moto's requests and answers, played by `lab.aws.scaling_group`.
+"""The Auto Scaling API: moto's requests and responses, on groups that behave as `lab.aws.scaling_group` does.
 
-moto knows groups and templates, but no hook ever holds an instance in it, nothing is refused, and no activity is told.
+moto has groups and templates, but in it no hook holds an instance, no request is refused, and no activity is recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT = 30, 7200
 """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html (HeartbeatTimeout)"""
 
 _lock = threading.RLock()
-_played: WeakKeyDictionary[FakeAutoScalingGroup, ScalingGroup] = WeakKeyDictionary()
+_groups: WeakKeyDictionary[FakeAutoScalingGroup, ScalingGroup] = WeakKeyDictionary()
 _retaining: set[str] = set()
 _shutdowns = Shutdowns()
 _create = AutoScalingResponse.create_auto_scaling_group
@@ -41,13 +41,13 @@ _call_action = AutoScalingResponse.call_action
 
 
 class MotoEc2:
-    """moto's EC2, launching what a group wants."""
+    """moto's EC2, for one group."""
 
     def __init__(self, group: FakeAutoScalingGroup) -> None:
         self._group = group
 
     def launch(self, *, spot: bool) -> Launched:
-        """Start an instance in the group's emptiest subnet, of the template version that the group names."""
+        """Start an instance in the group's emptiest subnet, from the group's version of the launch template."""
         group = self._group
         if refusal := next((tag["Value"] for tag in group.tags if tag["Key"] == NO_CAPACITY_TAG), ""):
             raise CapacityError(refusal)
@@ -60,7 +60,7 @@ class MotoEc2:
         reservation = group.ec2_backend.run_instances(
             version.image_id,
             1,
-            None,  # nodes have theirs from their template: moto cannot take it from every version
+            None,  # `Fleet` reads user data from the template: moto does not pass on that of every version
             version.security_groups,
             instance_type=next(iter(_types(group)), version.instance_type),
             tags={"instance": group.get_propagated_tags() | {ASG_NAME_TAG: group.name} | group.instance_tags},
@@ -81,7 +81,7 @@ class MotoEc2:
 
 
 def _shut_down(group: FakeAutoScalingGroup, instance: str) -> None:
-    """Let the address of a terminated instance be used again in time; in moto it would be lost."""
+    """Free the address of a terminated instance when it is off; moto never does."""
 
     def release() -> None:
         for interface in group.ec2_backend.get_instance(instance).nics.values():
@@ -91,27 +91,27 @@ def _shut_down(group: FakeAutoScalingGroup, instance: str) -> None:
 
 
 @contextmanager
-def played(group: FakeAutoScalingGroup) -> Generator[ScalingGroup]:
-    """The group as it is played: brought up to date with its settings before, and moto with what came of it after."""
+def opened(group: FakeAutoScalingGroup) -> Generator[ScalingGroup]:
+    """The behaviour of a group, with the settings from moto; afterwards moto gets its state."""
     with _lock:
-        if group not in _played:
+        if group not in _groups:
             sizes = Sizes(minimum=group.min_size or 0, maximum=group.max_size or 0, desired=0)
-            _played[group] = ScalingGroup(group.name, MotoEc2(group), sizes)
-        game = _played[group]
-        _read_settings(group, game)
+            _groups[group] = ScalingGroup(group.name, MotoEc2(group), sizes)
+        scaling = _groups[group]
+        _read_settings(group, scaling)
         try:
-            yield game
+            yield scaling
         except RefusedError as refusal:
             raise ValidationError(str(refusal)) from None
-        game.settle(time.time())
-        group.desired_capacity = game.sizes.desired
-        group.min_size, group.max_size = game.sizes.minimum, game.sizes.maximum
-        _show(group, game)
+        scaling.settle(time.time())
+        group.desired_capacity = scaling.sizes.desired
+        group.min_size, group.max_size = scaling.sizes.minimum, scaling.sizes.maximum
+        _show(group, scaling)
 
 
-def _read_settings(group: FakeAutoScalingGroup, game: ScalingGroup) -> None:
+def _read_settings(group: FakeAutoScalingGroup, scaling: ScalingGroup) -> None:
     hooks = group.autoscaling_backend.describe_lifecycle_hooks(group.name)
-    game.rules.hooks = [
+    scaling.rules.hooks = [
         Hook(
             name=hook.name,
             transition=hook.lifecycle_transition or "",
@@ -120,23 +120,27 @@ def _read_settings(group: FakeAutoScalingGroup, game: ScalingGroup) -> None:
         )
         for hook in hooks
     ]
-    game.rules.retain = group.name in _retaining
-    game.termination_policies = group.termination_policies
-    game.replaces_unhealthy = all(one["ProcessName"] != "ReplaceUnhealthy" for one in group.suspended_processes)
+    scaling.rules.retain = group.name in _retaining
+    scaling.termination_policies = group.termination_policies
+    scaling.replaces_unhealthy = all(one["ProcessName"] != "ReplaceUnhealthy" for one in group.suspended_processes)
     distribution = (group.mixed_instances_policy or {}).get("InstancesDistribution", {})
-    game.sizes.on_demand_base = int(distribution.get("OnDemandBaseCapacity", 0))
-    game.sizes.on_demand_percent = int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
+    scaling.sizes.on_demand_base = int(distribution.get("OnDemandBaseCapacity", 0))
+    scaling.sizes.on_demand_percent = int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
     if group.capacity_rebalance:
         for state in group.instance_states:
-            if state.instance_id in game.members and any(t["key"] == REBALANCE_TAG for t in state.instance.get_tags()):
-                game.rebalance(state.instance_id)
+            if state.instance_id in scaling.members and _is_at_risk(state):
+                scaling.rebalance(state.instance_id)
 
 
-def _show(group: FakeAutoScalingGroup, game: ScalingGroup) -> None:
-    """Let moto's answers tell of the members that are there."""
-    group.instance_states = [state for state in group.instance_states if state.instance_id in game.members]
+def _is_at_risk(state: InstanceState) -> bool:
+    return any(tag["key"] == REBALANCE_TAG for tag in state.instance.get_tags())
+
+
+def _show(group: FakeAutoScalingGroup, scaling: ScalingGroup) -> None:
+    """Copy the members' states to moto."""
+    group.instance_states = [state for state in group.instance_states if state.instance_id in scaling.members]
     for state in group.instance_states:
-        member: Member = game.members[state.instance_id]
+        member: Member = scaling.members[state.instance_id]
         state.lifecycle_state = member.state
         state.health_status = "Healthy" if member.healthy else "Unhealthy"
 
@@ -157,16 +161,16 @@ def group_named(backend: AutoScalingBackend, name: str) -> FakeAutoScalingGroup:
 
 
 def call_action(self: AutoScalingResponse) -> Any:
-    """Answer a request after everything has been done that became due before it."""
+    """Do everything that is due, then the request."""
     with _lock:
         for group in list(self.autoscaling_backend.autoscaling_groups.values()):
-            with played(group):
+            with opened(group):
                 pass
         return _call_action(self)
 
 
 def create_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
-    """Make the group with what moto leaves out: its hooks, there before its first instance, and what it retains."""
+    """Add what moto leaves out: hooks, before the group's first instance, and retention."""
     name = self._get_param("AutoScalingGroupName")
     for hook in self._get_param("LifecycleHookSpecificationList", []):
         _put_hook(self.autoscaling_backend, name, hook)
@@ -176,7 +180,7 @@ def create_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
 
 
 def update_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
-    """Do what moto leaves out: a group may begin to rebalance its capacity at any time, or stop."""
+    """Add what moto leaves out: capacity rebalancing can be turned on and off at any time."""
     rebalance = self._get_bool_param("CapacityRebalance")
     if rebalance is not None:
         group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName")).capacity_rebalance = rebalance
@@ -184,7 +188,7 @@ def update_auto_scaling_group(self: AutoScalingResponse) -> ActionResult:
 
 
 def put_lifecycle_hook(self: AutoScalingResponse) -> ActionResult:
-    """Add a hook to a group; it holds the instances that come or go from now on."""
+    """Add a hook to a group; it applies to launches and terminations from now on."""
     name = self._get_param("AutoScalingGroupName")
     group_named(self.autoscaling_backend, name)
     _put_hook(self.autoscaling_backend, name, self._get_params())
@@ -212,15 +216,15 @@ def complete_lifecycle_action(self: AutoScalingResponse) -> ActionResult:
     result = self._get_param("LifecycleActionResult")
     if result not in ("CONTINUE", "ABANDON"):
         raise ValidationError(f"LifecycleActionResult {result} is neither CONTINUE nor ABANDON")
-    with played(group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))) as game:
-        game.complete(time.time(), self._get_param("LifecycleHookName"), result, **_action(self))
+    with opened(group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))) as scaling:
+        scaling.complete(time.time(), self._get_param("LifecycleHookName"), result, **_action(self))
     return ActionResult({})
 
 
 def record_lifecycle_action_heartbeat(self: AutoScalingResponse) -> ActionResult:
     """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RecordLifecycleActionHeartbeat.html"""
-    with played(group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))) as game:
-        game.heartbeat(time.time(), self._get_param("LifecycleHookName"), **_action(self))
+    with opened(group_named(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))) as scaling:
+        scaling.heartbeat(time.time(), self._get_param("LifecycleHookName"), **_action(self))
     return ActionResult({})
 
 
@@ -233,21 +237,21 @@ def terminate_instance(self: AutoScalingResponse) -> ActionResult:
     instance = self._get_param("InstanceId")
     decrement = self._get_bool_param("ShouldDecrementDesiredCapacity", False)
     group = group_of(self.autoscaling_backend, instance)
-    with played(group) as game:
-        activity = game.terminate(time.time(), instance, decrement=bool(decrement))
-    return ActionResult({"Activity": _told(activity, group.name)})
+    with opened(group) as scaling:
+        activity = scaling.terminate(time.time(), instance, decrement=bool(decrement))
+    return ActionResult({"Activity": _described(activity, group.name)})
 
 
 def set_instance_health(self: AutoScalingResponse) -> ActionResult:
-    """Note a report; one about an instance in its grace period counts only if it says so.
+    """Set an instance's health; during the grace period only if ShouldRespectGracePeriod is false.
 
     The grace period begins when an instance enters service:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-check-grace-period.html
     """
     instance, healthy = self._get_param("InstanceId"), self._get_param("HealthStatus") == "Healthy"
     group = group_of(self.autoscaling_backend, instance)
-    with played(group) as game:
-        member, now = game.members[instance], time.time()
+    with opened(group) as scaling:
+        member, now = scaling.members[instance], time.time()
         age = 0.0 if member.in_service_since is None else now - member.in_service_since
         young = age < (group.health_check_grace_period or 0)
         if not (young and self._get_bool_param("ShouldRespectGracePeriod", True)):
@@ -256,20 +260,20 @@ def set_instance_health(self: AutoScalingResponse) -> ActionResult:
 
 
 def set_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
-    """Take the place of moto's way to a size, which knows no hooks and no bounds."""
-    with played(self) as game:
-        game.set_desired(time.time(), game.sizes.minimum if new_capacity is None else new_capacity)
+    """Set the desired capacity with hooks and bounds, which moto ignores."""
+    with opened(self) as scaling:
+        scaling.set_desired(time.time(), scaling.sizes.minimum if new_capacity is None else new_capacity)
 
 
 def update(self: FakeAutoScalingGroup, **given: Any) -> None:
-    """Change what is given and nothing else; moto drops a mixed instances policy that is not given again."""
+    """Change only what is given; moto removes a mixed instances policy that is not given again."""
     policy, version = self.mixed_instances_policy, getattr(self, "launch_template_version", None)
     sizes = {key: given.pop(key) for key in ("min_size", "max_size", "desired_capacity")}
     _update(self, min_size=None, max_size=None, desired_capacity=None, **given)
     if given["mixed_instances_policy"] is None and not given["launch_template"]:
         self.mixed_instances_policy, self.launch_template_version = policy, version or "$Default"
-    with played(self) as game:
-        game.resize(
+    with opened(self) as scaling:
+        scaling.resize(
             time.time(), minimum=sizes["min_size"], maximum=sizes["max_size"], desired=sizes["desired_capacity"]
         )
 
@@ -282,11 +286,11 @@ def set_template(self: FakeAutoScalingGroup, configuration: str, template: Any, 
 
 
 def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]) -> None:
-    """EC2 has terminated instances that nobody asked Auto Scaling about."""
+    """EC2 has terminated instances without Auto Scaling."""
     for group in list(self.autoscaling_groups.values()):
-        with played(group) as game:
-            for instance in set(instance_ids) & game.members.keys():
-                game.ended(time.time(), instance)
+        with opened(group) as scaling:
+            for instance in set(instance_ids) & scaling.members.keys():
+                scaling.ended(time.time(), instance)
                 _shut_down(group, instance)
 
 
@@ -309,13 +313,13 @@ def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
             "An instance refresh with skip matching or a desired configuration is not supported for a launch template "
             "that specifies a Systems Manager parameter instead of an AMI ID"
         )
-    with played(group) as game:
-        game.refresh(keep=_matching(group) if skip_matching else ())
+    with opened(group) as scaling:
+        scaling.refresh(keep=_matching(group) if skip_matching else ())
     return ActionResult({"InstanceRefreshId": f"refresh-of-{group.name}"})
 
 
 def _version(group: FakeAutoScalingGroup) -> LaunchTemplateVersion:
-    """The version of the launch template that the group launches from now."""
+    """The version of the launch template from which the group launches at present."""
     if group.ec2_launch_template is None:
         raise ValidationError(f"AutoScalingGroup '{group.name}' has no launch template")
     return group.ec2_launch_template.get_version(group.launch_template_version)
@@ -346,12 +350,12 @@ def describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:
     groups = self.autoscaling_backend.autoscaling_groups
     wanted = [group_named(self.autoscaling_backend, name)] if name else list(groups.values())
     begin = int(self._get_param("NextToken") or 0)
-    told = [_told(activity, group.name) for group in wanted for activity in _played[group].activities.listing()]
+    listed = [_described(activity, group.name) for group in wanted for activity in _groups[group].activities.listing()]
     end = begin + records
-    return ActionResult({"Activities": told[begin:end], **({"NextToken": str(end)} if end < len(told) else {})})
+    return ActionResult({"Activities": listed[begin:end], **({"NextToken": str(end)} if end < len(listed) else {})})
 
 
-def _told(activity: Activity, group: str) -> dict[str, Any]:
+def _described(activity: Activity, group: str) -> dict[str, Any]:
     times = {"StartTime": activity.began} | ({} if activity.ended is None else {"EndTime": activity.ended})
     return {
         "ActivityId": activity.id,
@@ -367,7 +371,7 @@ def _told(activity: Activity, group: str) -> dict[str, Any]:
 
 
 def instance_template(self: InstanceState) -> dict[str, Any]:
-    """The template version that an instance was launched from, whatever its group launches now."""
+    """The template version from which an instance was launched, whatever its group launches now."""
     tags = {tag["key"]: tag["value"] for tag in self.instance.get_tags()}
     template = self.auto_scaling_group.ec2_launch_template
     return {
@@ -377,7 +381,7 @@ def instance_template(self: InstanceState) -> dict[str, Any]:
     }
 
 
-# Whose attribute of which name is replaced by what.
+# Owner and name of each attribute of moto that is replaced, and its replacement.
 REPLACED: tuple[tuple[type, str, Callable[..., Any] | property], ...] = (
     (AutoScalingResponse, "call_action", call_action),
     (AutoScalingResponse, "create_auto_scaling_group", create_auto_scaling_group),

@@ -1,4 +1,4 @@
-"""The account's instances and groups as the API tells of them, and what EC2 does for an instance behind the scenes."""
+"""The account's instances and groups by its API, and what the lab does there in the place of EC2."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Group:
     """An autoscaling group.
 
     Attributes:
-        grace: how long the load balancer's verdict on a new instance does not count; None for a group without one.
+        grace: how long failed health checks of a new instance are ignored; None for a group without a load balancer.
         desired: the desired capacity.
         states: the lifecycle state of each instance, by its id.
-        unhealthy: ids of the instances that somebody reported as such.
-        replaces_unhealthy: false while somebody has suspended that process, to look at a failing node.
+        unhealthy: ids of the instances that were reported as such.
+        replaces_unhealthy: false while that process is suspended, to examine a failing node.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How Auto Scaling let an instance go: see `lab.aws.lifecycle.Member.how`; `waited` in seconds."""
+    """How Auto Scaling ended an instance: see `lab.aws.lifecycle.Member.how`; `waited` in seconds."""
 
     cause: str
     how: str
@@ -52,7 +52,7 @@ class Ending:
 
 
 class Fleet:
-    """What the lab, playing EC2 and Auto Scaling, asks the account for."""
+    """The account, for the lab in the roles of EC2 and Auto Scaling."""
 
     def __init__(self, client: Callable[[str], Any], *, region: str, account_id: str) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class Fleet:
         self._ec2 = client("ec2")
         self._autoscaling = client("autoscaling")
         self._templates: dict[tuple[str, str], Mapping[str, Any]] = {}
-        self._role_of = cache(self._look_up_role)
+        self._role_of = cache(self._find_role)
 
     def groups(self) -> dict[str, Group]:
         """Every group, by its name."""
@@ -87,17 +87,17 @@ class Fleet:
         )
 
     def terminate(self, instance_id: str) -> None:
-        """EC2 ends an instance, whatever hooks wait; its group replaces it at once."""
+        """Let EC2 end an instance without waiting for hooks; its group replaces it at once."""
         self._ec2.terminate_instances(InstanceIds=[instance_id])
 
     def report_unhealthy(self, instance_id: str) -> None:
-        """The load balancer's word: the group sends the instance through its hooks, and replaces it."""
+        """Report failed health checks: the group terminates the instance through its hooks, and replaces it."""
         self._autoscaling.set_instance_health(
             InstanceId=instance_id, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
         )
 
     def recommend_rebalance(self, instance_id: str) -> None:
-        """EC2 sees a spot instance at risk; its group hears of it too."""
+        """Let EC2 recommend to replace a spot instance; its group acts on it."""
         tag = {"Key": REBALANCE_TAG, "Value": "yes"}
         self._ec2.create_tags(Resources=[instance_id], Tags=[tag])
 
@@ -115,9 +115,9 @@ class Fleet:
         return found[0]["LifecycleState"] if found else GONE
 
     def ending(self, instance: Instance) -> Ending | None:
-        """How an instance went, if Auto Scaling had a part in it."""
-        told = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=instance.group)["Activities"]
-        for activity in told:
+        """How an instance ended, if Auto Scaling ended it."""
+        activities = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=instance.group)["Activities"]
+        for activity in activities:
             details = json.loads(activity["Details"])
             if activity["Description"] == f"Terminating EC2 instance: {instance.id}" and "How" in details:
                 return Ending(cause=activity["Cause"], how=details["How"], waited=details["Waited"])
@@ -153,17 +153,15 @@ class Fleet:
             self._templates[id_, version] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         return self._templates[id_, version]
 
-    def _look_up_role(self, profile_arn: str) -> Mapping[str, Any]:
-        """The role of an instance profile; EC2 can take it on only if the role trusts EC2."""
+    def _find_role(self, profile_arn: str) -> Mapping[str, Any]:
+        """The role of an instance profile; LabError if it does not trust EC2, which then could not assume it."""
         name = profile_arn.rpartition("/")[2]
         role = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"][0]
         trust = role["AssumeRolePolicyDocument"]
         document = json.loads(trust) if isinstance(trust, str) else trust
         request = Request(action="sts:AssumeRole", resource=role["Arn"], principal="ec2.amazonaws.com")
         if not is_allowed(request, [], [document]):
-            raise LabError(
-                f"The role {role['RoleName']} does not trust ec2.amazonaws.com; EC2 could not give it to an instance."
-            )
+            raise LabError(f"The role {role['RoleName']} does not trust ec2.amazonaws.com, so no instance can have it.")
         return role
 
 

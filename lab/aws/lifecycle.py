@@ -1,6 +1,6 @@
-"""One instance's way through its Auto Scaling group, lifecycle hooks included. Time is an argument, in seconds.
+"""The lifecycle of one instance in its Auto Scaling group, lifecycle hooks included. Time is an argument, in seconds.
 
-The states and what leads from one to the next:
+The states and their transitions:
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html
 The states `Pending:Proceed` and `Terminating:Proceed` take no time here and are never seen.
 """
@@ -39,10 +39,10 @@ class Hook:
 
 @dataclass(kw_only=True)
 class Rules:
-    """What a group has decided about its instances' lives.
+    """A group's rules for the lifecycle of its instances.
 
     Attributes:
-        retain: an instance whose termination was abandoned is kept until somebody terminates it:
+        retain: an instance whose termination was abandoned is kept until it is terminated by a request:
             https://docs.aws.amazon.com/autoscaling/ec2/userguide/instance-lifecycle-policy.html
     """
 
@@ -52,7 +52,7 @@ class Rules:
 
 @dataclass(kw_only=True)
 class Action:
-    """A lifecycle action that waits for its result."""
+    """A lifecycle action without a result yet."""
 
     hook: Hook
     began: float
@@ -61,13 +61,13 @@ class Action:
 
     @property
     def deadline(self) -> float:
-        """When the default result counts: heartbeats put that off, up to the global time-out."""
+        """When the default result applies: heartbeats postpone that, up to the global time-out."""
         timeout = self.hook.heartbeat_timeout
         return min(self.heartbeat + timeout, self.began + min(LONGEST_WAIT, HEARTBEATS * timeout))
 
 
 class NoActiveActionError(Exception):
-    """Nothing waits for this result or heartbeat."""
+    """No lifecycle action is open for this result or heartbeat."""
 
 
 class Member:
@@ -76,10 +76,10 @@ class Member:
     Attributes:
         spot: whether EC2 may reclaim it.
         version: of the launch template.
-        healthy: what was last reported.
-        message: what became of its last lifecycle action, in the words of a scaling activity.
+        healthy: the health that was last reported.
+        message: the result of its last lifecycle action, as a scaling activity words it.
         how: what ended it: `continue`, `abandon`, `timeout`, `retained` (terminated after having been retained),
-            `no hook`, or `outside` (EC2 ended it); empty as long as it is there.
+            `no hook`, or `outside` (EC2 ended it); empty until its end.
     """
 
     def __init__(self, id_: str, rules: Rules, *, zone: str, version: str = "", spot: bool = False) -> None:
@@ -118,7 +118,7 @@ class Member:
             self._enter_service(now)
 
     def terminate(self, now: float) -> None:
-        """Somebody wants it to go: it goes at once, or when the terminating hooks are done; never in less."""
+        """Terminate it: at once, or when its terminating hooks are done."""
         if self.state == RETAINED:
             self._leave(now, "retained")
         elif self.counts:
@@ -129,19 +129,19 @@ class Member:
                 self._leave(now, "no hook")
 
     def end(self, now: float) -> None:
-        """EC2 has ended it, whatever waits."""
+        """EC2 has ended it; open actions do not matter."""
         self._leave(now, "outside")
 
     def complete(self, now: float, hook: str, result: str, token: str | None = None) -> None:
-        """The result of the open action; NoActiveActionError when there is none of this hook (and token)."""
+        """Set the result of the open action; NoActiveActionError if there is none of this hook (and token)."""
         self._decide(now, self._open(hook, token), result, "Lifecycle Action Completed with ABANDON Result", result)
 
     def heartbeat(self, now: float, hook: str, token: str | None = None) -> None:
-        """Begin the heartbeat time-out anew; NoActiveActionError when nothing waits."""
+        """Restart the heartbeat time-out; NoActiveActionError if no action is open."""
         self._open(hook, token).heartbeat = now
 
     def pass_time(self, now: float) -> bool:
-        """Let default results count whose time has come; true when there was one."""
+        """Apply the default results that are due; true if there was one."""
         due = [action for action in self._actions if action.deadline <= now]
         for action in due:
             if action in self._actions:  # the first one's result may have closed the others
@@ -149,7 +149,7 @@ class Member:
         return bool(due)
 
     def has(self, token: str) -> bool:
-        """Whether this is the token of one of its open actions."""
+        """Whether one of its open actions has this token."""
         return any(action.token == token for action in self._actions)
 
     def _open(self, hook: str, token: str | None) -> Action:
@@ -164,7 +164,7 @@ class Member:
         return self.waits
 
     def _decide(self, now: float, action: Action, result: str, reason: str, how: str) -> None:
-        """ABANDON closes the other actions of the transition; CONTINUE lets them go on."""
+        """ABANDON closes the other actions of the transition; CONTINUE leaves them open."""
         self._actions = [] if result == ABANDON else [other for other in self._actions if other is not action]
         if result == ABANDON:
             self.message = (
@@ -190,7 +190,7 @@ class Member:
 
 
 def target_of(state: str) -> str:
-    """The steady state that an instance in `state` is on its way to, or in: what it reads in its metadata.
+    """The target lifecycle state of an instance in `state`, as its metadata has it.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
     """

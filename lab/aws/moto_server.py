@@ -1,8 +1,7 @@
-"""The lab's AWS: moto's server with the program's policies enforced as AWS would, resource by resource.
+"""The lab's AWS: moto's server with the program's policies enforced as on AWS, resource by resource.
 
-Runs as a process of its own inside the lab's network: `python -m lab.aws.moto_server SETTINGS.json`. moto itself
-checks, when asked to, that a request is signed by a key it gave out. What that key may do is decided in
-`lab.aws.policy` from the role's and the bucket's policies.
+Runs as a process inside the lab's network: `python -m lab.aws.moto_server SETTINGS.json`. moto itself checks that a
+request is signed with one of its keys; `lab.aws.policy` decides by the policies of role and bucket what the key may do.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ S3_PERMISSIONS = {"HeadBucket": "ListBucket"}
 
 
 def check_permission(self: IAMRequestBase, resource: str) -> None:
-    """Stand in for moto's own decision about a signed request."""
-    if self._action == "sts:GetCallerIdentity":  # allowed to everybody, whatever the policies say
+    """Replaces moto's own decision about a signed request."""
+    if self._action == "sts:GetCallerIdentity":  # always allowed, whatever the policies
         return
     service, _, operation = self._action.partition(":")
     request = Request(
@@ -52,7 +51,7 @@ def check_permission(self: IAMRequestBase, resource: str) -> None:
     )
     if is_allowed(request, map(_document, self._access_key.collect_policies()), _bucket_policies(self, resource)):
         return
-    if "X-Amz-Target" in self._headers:  # moto would answer in XML, which clients of JSON services cannot read
+    if "X-Amz-Target" in self._headers:  # moto's response would be XML, which clients of JSON services cannot read
         raise JsonRESTError(
             "AccessDeniedException",
             f"User: {request.principal} is not authorized to perform: {request.action} on resource: {resource} "
@@ -62,7 +61,7 @@ def check_permission(self: IAMRequestBase, resource: str) -> None:
 
 
 def secret_arn(self: SecretsManagerResponse) -> str:
-    """The secret a request is about; one that is not there has the ARN its name would lead to."""
+    """The ARN of a request's secret; without such a secret, the ARN that its name would have."""
     wanted = self._get_param("SecretId") or self._get_param("Name")
     if not wanted:
         return "*"
@@ -78,7 +77,7 @@ def secret_arn(self: SecretsManagerResponse) -> str:
 
 
 def create_secret(self: SecretsManagerResponse) -> str:
-    """Refuse a name that AWS accepts but can misread: in a partial ARN its end looks like the suffix of a full ARN.
+    """Refuse a name that AWS accepts but may misread: in a partial ARN its end looks like the suffix of a full ARN.
 
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
     """
@@ -92,7 +91,7 @@ _CREATE_SECRET = SecretsManagerResponse.create_secret
 
 
 def group_arn(self: AutoScalingResponse) -> str:
-    """The autoscaling group a request is about, named directly or by one of its instances."""
+    """The ARN of a request's autoscaling group, named directly or by one of its instances."""
     groups = autoscaling_backends[self.current_account][self.region].autoscaling_groups
     if (name := self._get_param("AutoScalingGroupName")) in groups:
         return groups[name].arn
@@ -104,18 +103,18 @@ def group_arn(self: AutoScalingResponse) -> str:
 
 
 def keep_secret_arns(account_id: str, region: str, arns: Mapping[str, str]) -> None:
-    """Let secrets get the ARNs the program was answered, with which its policies name them."""
+    """Give secrets the ARNs that the recording has, since the program's policies contain them."""
     for name, arn in arns.items():
         moto_id_manager.set_custom_id(SecretsManagerSecretIdentifier(account_id, region, name), arn[-6:])
 
 
-# Whose attribute of which name is replaced by what.
+# Owner and name of each attribute of moto that is replaced, and its replacement.
 REPLACED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (IAMRequestBase, "check_action_permitted", check_permission),
     (SecretsManagerResponse, "_determine_resource", secret_arn),
     (SecretsManagerResponse, "create_secret", create_secret),
     (AutoScalingResponse, "_determine_resource", group_arn),
-    # Bucket policies are part of the decision above; moto's look at them knows no conditions.
+    # Bucket policies are part of the decision above; moto's own evaluation ignores conditions.
     (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
 )
 
@@ -164,15 +163,15 @@ def _bucket_policies(request: IAMRequestBase, resource: str) -> list[Document]:
 
 
 def main(file: Path) -> None:
-    """Serve until the lab ends. The file names port, region, account and the secrets' ARNs.
+    """Serve until the lab ends. The file has port, region, account and the secrets' ARNs.
 
-    MOTO_ACCOUNT_ID has to name the account as well, since moto reads it when it is imported.
+    MOTO_ACCOUNT_ID must be the same account: moto reads it when it is imported.
     """
     for owner, name, replacement in (*REPLACED, *autoscaling.REPLACED):
         setattr(owner, name, replacement)
     given = json.loads(file.read_text())
     keep_secret_arns(given["account_id"], given["region"], given["secret_arns"])
-    moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")  # until the lab has filled the account and says so
+    moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")  # until the lab has filled the account
     authorization.ActionAuthenticatorMixin.request_count = 0
     application = DomainDispatcherApplication(create_backend_app)
     run_simple(ADDRESS, given["port"], application, threaded=True, request_handler=MotoRequestHandler)

@@ -1,7 +1,7 @@
-"""How AWS evaluates policies, as far as the program's policies go: actions, resources, principals and conditions.
+"""AWS's evaluation of policies, for what the program's policies use: actions, resources, principals and conditions.
 
-moto compares the resource of S3 requests only and takes every condition as met; what a worker may not do would then be
-forbidden by nothing. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+moto compares only the resource of S3 requests and treats every condition as met, so nothing would refuse what a worker
+must not do. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Request:
         action: `service:Operation`.
         resource: ARN, or `*` where the operation has none.
         principal: ARN of the calling user or role session, or the name of an AWS service.
-        context: condition keys with their value; a key that the request does not have is absent.
+        context: the values of the condition keys that the request has.
     """
 
     action: str
@@ -33,7 +33,7 @@ class Request:
 
 
 class UnsupportedPolicyError(Exception):
-    """A policy uses something this evaluation does not know; better loud than silently allowed or refused."""
+    """A policy uses an element that is not implemented here; it is neither allowed nor refused silently."""
 
 
 def is_allowed(request: Request, identity: Iterable[Document], resource: Iterable[Document] = ()) -> bool:
@@ -100,7 +100,7 @@ def _is_trust(statement: Document) -> bool:
 
 
 def _is_principal(principal: str | Mapping[str, Any], caller: str) -> bool:
-    """Whether a resource policy's statement applies to this caller: anybody, its service, account, user or role."""
+    """Whether a resource policy's statement applies to this caller: everyone, or its service, account, user or role."""
     if isinstance(principal, str):
         return principal == "*"
     if not caller.startswith("arn:"):

@@ -1,6 +1,6 @@
-"""One Auto Scaling group: how many instances, which of them go, and what replaces what. Time is an argument.
+"""One Auto Scaling group: its size, terminations and replacements. Time is an argument, in seconds.
 
-The instances themselves are EC2's: see `Ec2`. What a group does with them is written down in its activities.
+EC2 has the instances themselves: see `Ec2`. The group records what it does with them in its activities.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from lab.aws.activities import Activity, ActivityLog, at
 from lab.aws.lifecycle import IN_SERVICE, RETAINED, Member, NoActiveActionError, Rules
 
 SECONDS_BETWEEN_FAILED_LAUNCHES = 15.0
-"""EC2 Auto Scaling goes on trying, at intervals it does not document."""
+"""EC2 Auto Scaling retries at intervals that it does not document."""
 
 
 class CapacityError(Exception):
-    """EC2 cannot launch; the text says why, as the activity's message tells it."""
+    """EC2 cannot launch; the text is the message of the activity."""
 
 
 class RefusedError(Exception):
-    """A request that AWS answers with a ValidationError of this text."""
+    """AWS refuses a request with a ValidationError of this text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ class Launched:
 
 
 class Ec2(Protocol):
-    """What a group asks EC2 for."""
+    """What a group does with EC2."""
 
     def launch(self, *, spot: bool) -> Launched:
-        """Start one instance; CapacityError when there is no room for it."""
+        """Start one instance; CapacityError if there is no capacity for it."""
 
     def terminate(self, instance: str) -> None:
         """End one."""
@@ -46,7 +46,7 @@ class Ec2(Protocol):
 
 @dataclass(kw_only=True)
 class Sizes:
-    """A group's bounds, and how it buys.
+    """A group's size and purchase options.
 
     Attributes:
         on_demand_base, on_demand_percent: the first instances, and the share of those above them, that are not spot:
@@ -62,7 +62,7 @@ class Sizes:
 
 @dataclass(kw_only=True)
 class Replacement:
-    """An instance that goes when the one launched for it is in service."""
+    """An instance that is terminated when the one launched for it is in service."""
 
     old: str
     reason: str
@@ -70,7 +70,7 @@ class Replacement:
 
 
 class ScalingGroup:
-    """A group. Every method that changes it is followed by `settle`, which does what has become due."""
+    """A group. After a method that changes it, call `settle`, which does what is due."""
 
     def __init__(self, name: str, ec2: Ec2, sizes: Sizes) -> None:
         self.name, self.sizes = name, sizes
@@ -91,7 +91,7 @@ class ScalingGroup:
         return bool(self._to_refresh) or any(one.reason == "an instance refresh" for one in self._replacements)
 
     def set_desired(self, now: float, desired: int) -> None:
-        """Ask for another size; RefusedError outside of the bounds."""
+        """Set the desired capacity; RefusedError if it is outside of the bounds."""
         if desired > self.sizes.maximum:
             raise RefusedError(
                 f"New SetDesiredCapacity value {desired} is above max value {self.sizes.maximum} "
@@ -111,13 +111,13 @@ class ScalingGroup:
         self._next_launch = 0.0
 
     def resize(self, now: float, *, minimum: int | None, maximum: int | None, desired: int | None) -> None:
-        """Other bounds; the desired capacity moves with them unless it is given as well."""
+        """Change the bounds; the desired capacity moves into them unless it is given as well."""
         low = self.sizes.minimum = self.sizes.minimum if minimum is None else minimum
         high = self.sizes.maximum = self.sizes.maximum if maximum is None else maximum
         self.set_desired(now, min(max(self.sizes.desired, low), high) if desired is None else desired)
 
     def terminate(self, now: float, instance: str, *, decrement: bool) -> Activity:
-        """What TerminateInstanceInAutoScalingGroup does, on an instance in whatever state."""
+        """TerminateInstanceInAutoScalingGroup, on an instance in any state."""
         member = self._member(instance)
         was = self.sizes.desired
         shrinks = decrement and member.counts
@@ -133,23 +133,23 @@ class ScalingGroup:
         return self._end(now, member, cause + (f", shrinking the capacity from {was} to {was - 1}" if shrinks else ""))
 
     def complete(self, now: float, hook: str, result: str, *, instance: str | None, token: str | None) -> None:
-        """The result of a lifecycle action; RefusedError when none waits."""
+        """Set the result of a lifecycle action; RefusedError if none is open."""
         member = self._waiting(instance, token)
         try:
             member.complete(now, hook, result, token)
         except NoActiveActionError:
-            raise _nothing_waits(instance, token) from None
+            raise _no_action(instance, token) from None
 
     def heartbeat(self, now: float, hook: str, *, instance: str | None, token: str | None) -> None:
-        """More time for a lifecycle action; RefusedError when none waits."""
+        """Restart the time-out of a lifecycle action; RefusedError if none is open."""
         member = self._waiting(instance, token)
         try:
             member.heartbeat(now, hook, token)
         except NoActiveActionError:
-            raise _nothing_waits(instance, token) from None
+            raise _no_action(instance, token) from None
 
     def ended(self, now: float, instance: str) -> None:
-        """EC2 has ended an instance, which its hooks cannot keep from being replaced."""
+        """EC2 has ended an instance; it is replaced without waiting for its hooks."""
         if instance in self.members:
             member = self.members[instance]
             cause = "response to an EC2 health check indicating it has been terminated or stopped"
@@ -167,25 +167,25 @@ class ScalingGroup:
     def refresh(self, *, keep: Collection[str] = ()) -> None:
         """Replace the instances one by one, new ones first; those whose ids are in `keep` stay.
 
-        RefusedError while a refresh is under way. The next instance's turn comes when the one before is out of
-        service, though its terminating hook may still wait: it is no part of the capacity that a refresh minds.
+        RefusedError while a refresh is in progress. The next instance is replaced as soon as the one before is out of
+        service, although its terminating hook may still wait: a refresh does not count it as capacity.
         """
         if self.refreshing:
             raise RefusedError("An Instance Refresh is already in progress and blocks the execution of this request.")
         self._to_refresh = [m.id for m in self.members.values() if m.counts and m.id not in keep]
 
     def settle(self, now: float) -> None:
-        """Do all that is due: time-outs, replacements, launches and terminations."""
+        """Do what is due: time-outs, replacements, launches and terminations."""
         for member in list(self.members.values()):
             member.pass_time(now)
-        while self._bury(now) or self._replace(now) or self._adjust(now):
+        while self._remove_ended(now) or self._replace(now) or self._adjust(now):
             pass
         self._request = ""
         for member in self.members.values():
-            self._tell_of(now, member)
+            self._update_activity(now, member)
 
     def _replace(self, now: float) -> bool:
-        """Send away what is unhealthy, and what its replacement is in service for; true when something changed."""
+        """Terminate unhealthy instances, and those whose replacement is in service; true if something changed."""
         for member in self.members.values():
             if member.state == IN_SERVICE and not member.healthy and self.replaces_unhealthy:
                 self._end(now, member, "an instance was taken out of service in response to a user health-check")
@@ -207,7 +207,7 @@ class ScalingGroup:
         return False
 
     def _adjust(self, now: float) -> bool:
-        """Launch or terminate one instance if there are too few or too many; true when it did."""
+        """Launch or terminate one instance if there are too few or too many; true if it did."""
         counted = [member for member in self.members.values() if member.counts]
         target = self.sizes.desired + len(self._replacements)
         if len(counted) < target and now >= self._next_launch:
@@ -228,7 +228,7 @@ class ScalingGroup:
         return False
 
     def _order(self, member: Member, counted: Sequence[Member]) -> tuple[object, ...]:
-        """Who goes first: the fullest zone's, then by the group's policies, the oldest at last.
+        """The order of terminations: the fullest zone first, then by the group's policies, then the oldest.
 
         https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html
         """
@@ -278,7 +278,7 @@ class ScalingGroup:
         return activity
 
     def _note_end(self, now: float, member: Member, cause: str) -> Activity:
-        """The activity of a termination, which is the one that is under way if there is one."""
+        """The activity of a termination: the one in progress if there is one."""
         known = self.activities.of(member.id)
         if known is not None and not known.finished and known.description.startswith("Terminating"):
             return known
@@ -295,19 +295,19 @@ class ScalingGroup:
             )
         )
 
-    def _bury(self, now: float) -> bool:
-        """Take away the members that are gone; true when there was one."""
-        gone = [member for member in self.members.values() if member.how]
-        for member in gone:
+    def _remove_ended(self, now: float) -> bool:
+        """Remove the members that have ended; true if there was one."""
+        ended = [member for member in self.members.values() if member.how]
+        for member in ended:
             activity = self._note_end(now, member, "an instance was taken out of service: its launch was abandoned")
             activity.finish(now, "Successful", member.message, {"How": member.how, "Waited": round(member.waited, 1)})
             del self.members[member.id]
             if member.how != "outside":
                 self._ec2.terminate(member.id)
-        return bool(gone)
+        return bool(ended)
 
-    def _tell_of(self, now: float, member: Member) -> None:
-        """Bring the activity of a member's transition up to date."""
+    def _update_activity(self, now: float, member: Member) -> None:
+        """Update the activity of a member's transition."""
         if not member.counts:
             abandoned_launch = "an instance was taken out of service: its launch was abandoned"
             activity = self._note_end(now, member, abandoned_launch)
@@ -331,9 +331,9 @@ class ScalingGroup:
         for member in self.members.values():
             if member.id == instance or (instance is None and token is not None and member.has(token)):
                 return member
-        raise _nothing_waits(instance, token)
+        raise _no_action(instance, token)
 
 
-def _nothing_waits(instance: str | None, token: str | None) -> RefusedError:
+def _no_action(instance: str | None, token: str | None) -> RefusedError:
     whose = f"instance ID {instance}" if instance else f"token {token}"
     return RefusedError(f"No active Lifecycle Action found with {whose}")
