@@ -118,7 +118,7 @@ def _filled(aws: Aws, recording: Recording) -> Aws:
 
 
 def refusal(call: Callable[[], object]) -> str:
-    """What AWS says to a call that it refuses."""
+    """The error with which AWS refuses a call."""
     with pytest.raises(ClientError) as caught:
         call()
     return str(caught.value)

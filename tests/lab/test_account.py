@@ -46,11 +46,11 @@ def test_the_admin_secret_that_rds_manages_holds_what_rds_would_write(aws: Aws, 
 @pytest.mark.parametrize(
     "key", ["database-dsn", "fernet-key", "jwt-secret-key", "flask-secret-key", "admin-password", "database-admin"]
 )
-def test_a_worker_is_refused_the_masters_secrets_and_told_which(aws: Aws, key: str):
+def test_a_worker_is_refused_the_masters_secrets_by_name(aws: Aws, key: str):
     secrets = aws.of_node("worker", "secretsmanager")
-    said = refusal(lambda: secrets.get_secret_value(SecretId=f"airflow-prod/{key}"))
-    assert "AccessDeniedException" in said
-    assert f"secret:airflow-prod/{key}" in said
+    error = refusal(lambda: secrets.get_secret_value(SecretId=f"airflow-prod/{key}"))
+    assert "AccessDeniedException" in error
+    assert f"secret:airflow-prod/{key}" in error
 
 
 def test_a_secret_whose_name_ends_like_the_suffix_of_an_arn_is_refused(aws: Aws):
@@ -64,7 +64,7 @@ def test_a_worker_reads_its_own_secrets(aws: Aws):
     assert secrets.get_secret_value(SecretId="airflow-prod/broker-url")["SecretString"].startswith("rediss://")
 
 
-def test_a_secret_that_is_not_there_is_refused_by_its_name(aws: Aws):
+def test_the_refusal_of_a_missing_secret_has_its_name(aws: Aws):
     secrets = aws.of_node("worker", "secretsmanager")
     assert "secret:airflow-prod/none" in refusal(lambda: secrets.get_secret_value(SecretId="airflow-prod/none"))
 
@@ -89,15 +89,17 @@ def test_buckets_refuse_requests_without_modern_tls(aws: Aws, recording: Recordi
 
 def test_every_artifact_is_in_its_bucket_under_its_hash(aws: Aws, recording: Recording):
     s3 = aws.of_node("worker", "s3")
-    for item in recording.of_type("aws:s3/bucketObjectv2:BucketObjectv2"):
+    items = recording.of_type("aws:s3/bucketObjectv2:BucketObjectv2")
+    assert items
+    for item in items:
         assert s3.head_object(Bucket=item.inputs["bucket"], Key=item.inputs["key"])["ContentLength"] > 0
 
 
 def test_a_node_reports_the_health_of_its_own_group_alone(aws: Aws):
     own, other = aws.instance("worker"), aws.instance("master")
     autoscaling = aws.of_node("worker", "autoscaling")
-    said = refusal(lambda: autoscaling.set_instance_health(InstanceId=other.id, HealthStatus="Unhealthy"))
-    assert "AccessDenied" in said
+    error = refusal(lambda: autoscaling.set_instance_health(InstanceId=other.id, HealthStatus="Unhealthy"))
+    assert "AccessDenied" in error
     with kept(aws, own):
         autoscaling.set_instance_health(InstanceId=own.id, HealthStatus="Unhealthy")
         assert own.id in aws.fleet.groups()[own.group].unhealthy
@@ -143,7 +145,7 @@ def worker_of(aws: Aws, pool: str) -> Generator[None]:
                 aws.fleet.terminate(instance.id)
 
 
-def test_masters_scale_the_pools_and_no_group_of_another_cluster(aws: Aws):
+def test_masters_scale_the_worker_pools_and_no_group_of_another_cluster(aws: Aws):
     masters, operator = aws.of_node("master", "autoscaling"), aws.client("autoscaling")
     masters.set_desired_capacity(AutoScalingGroupName="airflow-prod-pool-default", DesiredCapacity=1)
     template = aws.client("ec2").describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
@@ -155,11 +157,11 @@ def test_masters_scale_the_pools_and_no_group_of_another_cluster(aws: Aws):
         LaunchTemplate={"LaunchTemplateId": template},
         Tags=[{"Key": "airflow:cluster", "Value": "airflow-prod-pool-x"}, {"Key": "airflow:role", "Value": "master"}],
     )
-    said = refusal(
+    error = refusal(
         lambda: masters.set_desired_capacity(AutoScalingGroupName="airflow-prod-pool-x-masters", DesiredCapacity=0)
     )
     operator.delete_auto_scaling_group(AutoScalingGroupName="airflow-prod-pool-x-masters")
-    assert "AccessDenied" in said
+    assert "AccessDenied" in error
 
 
 def test_a_bucket_of_another_account_gets_no_logs(recording: Recording, monkeypatch: pytest.MonkeyPatch):
@@ -183,7 +185,7 @@ def test_a_bucket_of_another_account_gets_no_logs(recording: Recording, monkeypa
 
 @contextmanager
 def kept(aws: Aws, instance: Instance) -> Generator[None]:
-    """Let the instance's group keep what is unhealthy, as an operator does who wants to look at it."""
+    """Let the instance's group keep what is unhealthy, as an operator does to examine it."""
     processes = {"AutoScalingGroupName": instance.group, "ScalingProcesses": ["ReplaceUnhealthy"]}
     aws.client("autoscaling").suspend_processes(**processes)
     assert not aws.fleet.groups()[instance.group].replaces_unhealthy
@@ -194,7 +196,7 @@ def kept(aws: Aws, instance: Instance) -> Generator[None]:
     assert aws.fleet.groups()[instance.group].replaces_unhealthy
 
 
-def test_a_report_about_a_young_master_counts_only_when_it_says_so(aws: Aws):
+def test_a_health_report_in_the_grace_period_counts_only_without_respect_for_it(aws: Aws):
     master = aws.instance("master")
     report = {"InstanceId": master.id, "HealthStatus": "Unhealthy"}
     autoscaling = aws.of_node("master", "autoscaling")
@@ -206,12 +208,12 @@ def test_a_report_about_a_young_master_counts_only_when_it_says_so(aws: Aws):
         autoscaling.set_instance_health(InstanceId=master.id, HealthStatus="Healthy")
 
 
-def test_a_key_that_nobody_gave_out_opens_nothing(aws: Aws):
+def test_an_unknown_access_key_is_refused(aws: Aws):
     stranger = AccessKey(id="AKIAIOSFODNN7EXAMPLE", secret="x")
     assert "AuthFailure" in refusal(lambda: aws.client("ec2", stranger).describe_instances())
 
 
-def test_instances_carry_the_recorded_user_data_byte_for_byte(aws: Aws, recording: Recording):
+def test_instances_have_the_recorded_user_data_byte_for_byte(aws: Aws, recording: Recording):
     recorded = {template.inputs["userData"] for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")}
     given = {instance.user_data for instance in aws.fleet.instances().values()}
     assert len(given) >= 2, "a master's and a worker's"

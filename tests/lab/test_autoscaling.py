@@ -1,4 +1,4 @@
-"""Auto Scaling as a client meets it in the lab's AWS. Each test has a group of its own."""
+"""The Auto Scaling API of the lab's AWS. Each test has a group of its own."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Pool:
         return {one.id for one in self.aws.fleet.instances().values() if one.group == self.name}
 
 
-def test_an_instance_comes_and_goes_through_its_hooks(aws: Aws):
+def test_an_instance_is_launched_and_terminated_through_its_hooks(aws: Aws):
     pool = Pool(aws, "ready", "drained")
     first = pool.oldest
     assert pool.states == ["Pending:Wait"]
@@ -115,12 +115,12 @@ def test_an_instance_comes_and_goes_through_its_hooks(aws: Aws):
     assert aws.fleet.lifecycle_state(first) == "gone"
 
 
-def test_what_waits_for_nothing_is_refused_with_a_validation_error(aws: Aws):
+def test_a_result_without_an_open_action_is_a_validation_error(aws: Aws):
     pool = Pool(aws, "drained")
     for call in (pool.heartbeat, pool.answer):
-        said = refusal(lambda call=call: call("drained", pool.oldest))
-        assert "(ValidationError)" in said
-        assert f"No active Lifecycle Action found with instance ID {pool.oldest}" in said
+        error = refusal(lambda call=call: call("drained", pool.oldest))
+        assert "(ValidationError)" in error
+        assert f"No active Lifecycle Action found with instance ID {pool.oldest}" in error
 
 
 def test_a_retained_instance_stays_until_it_is_terminated(aws: Aws):
@@ -142,13 +142,13 @@ def test_a_group_does_not_shrink_below_its_minimum(aws: Aws):
     assert (pool.states, pool.described["DesiredCapacity"]) == (["InService"], 1)
 
 
-def test_a_smaller_group_drains_its_surplus(aws: Aws):
+def test_a_group_that_shrinks_drains_its_surplus(aws: Aws):
     pool = Pool(aws, "drained", DesiredCapacity=2)
     pool.desire(1)
     assert sorted(pool.states) == ["InService", "Terminating:Wait"]
 
 
-def test_new_bounds_leave_the_groups_template_alone(aws: Aws):
+def test_new_bounds_do_not_change_the_groups_template(aws: Aws):
     pool = Pool(aws)
     before = pool.described["MixedInstancesPolicy"]
     pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MinSize=2)
@@ -156,7 +156,7 @@ def test_new_bounds_leave_the_groups_template_alone(aws: Aws):
     assert (pool.states, pool.described["DesiredCapacity"]) == (["InService", "InService"], 2)
 
 
-def test_a_hook_that_is_added_holds_those_that_come_later(aws: Aws):
+def test_an_added_hook_applies_to_later_launches(aws: Aws):
     pool = Pool(aws)
     pool.api.put_lifecycle_hook(AutoScalingGroupName=pool.name, LifecycleHookName="ready", **HOOKS["ready"])
     pool.desire(2)
@@ -180,7 +180,7 @@ def test_an_unhealthy_instance_drains_and_is_replaced_at_once(aws: Aws):
     assert pool.states == ["Terminating:Wait", "InService"]
 
 
-def test_an_instance_that_ec2_ends_waits_for_no_hook(aws: Aws):
+def test_an_instance_that_ec2_ends_does_not_wait_for_a_hook(aws: Aws):
     pool = Pool(aws, "drained")
     first = pool.oldest
     aws.fleet.terminate(first)
@@ -189,7 +189,7 @@ def test_an_instance_that_ec2_ends_waits_for_no_hook(aws: Aws):
     assert pool.activities[0]["StatusCode"] == "Successful"
 
 
-def test_no_capacity_is_told_as_a_failed_activity_until_it_is_there_again(aws: Aws):
+def test_launches_without_capacity_are_failed_activities_until_there_is_capacity(aws: Aws):
     pool = Pool(aws)
     message = "We currently do not have sufficient m7i.large capacity in the Availability Zone you requested."
     aws.fleet.refuse_launches(pool.name, message)
@@ -201,7 +201,7 @@ def test_no_capacity_is_told_as_a_failed_activity_until_it_is_there_again(aws: A
     assert pool.states == ["InService"] * 3
 
 
-def test_spot_instances_are_told_apart(aws: Aws):
+def test_spot_instances_have_their_own_life_cycle(aws: Aws):
     pool = Pool(aws, distribution={"OnDemandBaseCapacity": 1, "OnDemandPercentageAboveBaseCapacity": 0})
     pool.desire(3)
     bought = [one.life_cycle for one in aws.fleet.instances().values() if one.group == pool.name]
@@ -209,13 +209,13 @@ def test_spot_instances_are_told_apart(aws: Aws):
 
 
 @pytest.mark.parametrize("rebalances", [True, False])
-def test_a_group_replaces_what_is_at_risk_only_if_it_rebalances_its_capacity(aws: Aws, rebalances: bool):
+def test_an_instance_at_risk_is_replaced_only_with_capacity_rebalancing(aws: Aws, rebalances: bool):
     pool = Pool(aws, "drained", CapacityRebalance=rebalances)
     aws.fleet.recommend_rebalance(pool.oldest)
     assert pool.states == (["Terminating:Wait", "InService"] if rebalances else ["InService"])
 
 
-def test_a_group_may_begin_to_rebalance_its_capacity_later(aws: Aws):
+def test_capacity_rebalancing_can_be_turned_on_for_an_existing_group(aws: Aws):
     pool = Pool(aws, "drained")
     pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, CapacityRebalance=True)
     pool.api.update_auto_scaling_group(AutoScalingGroupName=pool.name, MaxSize=3)
@@ -244,7 +244,7 @@ def test_a_changed_template_replaces_all_instances_whether_the_stack_pins_its_im
     assert version == pool.policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"]
 
 
-def test_a_group_without_a_policy_names_the_version_that_it_launches_and_each_instances_own(aws: Aws):
+def test_a_described_group_has_its_template_version_and_each_instance_its_own(aws: Aws):
     api, ec2 = aws.client("autoscaling"), aws.client("ec2")
     groups = api.describe_auto_scaling_groups()["AutoScalingGroups"]
     like = next(group for group in groups if "MixedInstancesPolicy" not in group)
@@ -282,7 +282,7 @@ def test_a_refresh_with_skip_matching_replaces_nodes_of_another_version_or_type(
     assert {one.instance_type for one in aws.fleet.instances().values() if one.group == pool.name} == {"m8i.xlarge"}
 
 
-def test_only_a_group_with_types_of_its_own_may_have_a_template_without_a_type(aws: Aws):
+def test_a_template_without_an_instance_type_needs_types_in_the_group(aws: Aws):
     data = {"ImageId": "ami-0123456789abcdef0"}
     made = aws.client("ec2").create_launch_template(LaunchTemplateName="without-a-type", LaunchTemplateData=data)
     template = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
@@ -308,12 +308,12 @@ def test_no_group_whose_image_is_an_alias_is_refreshed_with_skip_matching_or_a_d
     if "DesiredConfiguration" in given:
         given = {"DesiredConfiguration": {"MixedInstancesPolicy": pool.policy}}
     old = pool.running()
-    said = refusal(lambda: pool.api.start_instance_refresh(AutoScalingGroupName=pool.name, **given))
-    assert "Systems Manager parameter" in said
+    error = refusal(lambda: pool.api.start_instance_refresh(AutoScalingGroupName=pool.name, **given))
+    assert "Systems Manager parameter" in error
     assert pool.running() == old
 
 
-def test_a_refresh_cannot_promise_to_roll_back_without_a_desired_configuration(aws: Aws):
+def test_a_refresh_with_auto_rollback_needs_a_desired_configuration(aws: Aws):
     pool = Pool(aws)
     refresh = {"AutoScalingGroupName": pool.name, "Preferences": {"AutoRollback": True}}
     assert "when the DesiredConfiguration parameter is empty" in refusal(
@@ -321,7 +321,7 @@ def test_a_refresh_cannot_promise_to_roll_back_without_a_desired_configuration(a
     )
 
 
-def test_an_address_is_not_given_away_while_its_last_instance_shuts_down(aws: Aws):
+def test_an_address_is_not_assigned_while_its_last_instance_shuts_down(aws: Aws):
     pool, addresses = Pool(aws), []
     for _ in range(5):
         [one] = [one for one in aws.fleet.instances().values() if one.group == pool.name]
@@ -330,7 +330,7 @@ def test_an_address_is_not_given_away_while_its_last_instance_shuts_down(aws: Aw
     assert len(set(addresses)) == 5
 
 
-def test_an_ending_is_told_with_its_cause_its_result_and_its_wait(aws: Aws):
+def test_an_ending_has_its_cause_its_result_and_its_duration(aws: Aws):
     pool = Pool(aws, "drained")
     [instance] = [one for one in aws.fleet.instances().values() if one.group == pool.name]
     pool.terminate(instance.id, decrement=True)
@@ -341,15 +341,17 @@ def test_an_ending_is_told_with_its_cause_its_result_and_its_wait(aws: Aws):
     assert ending is not None
     assert (ending.how, ending.waited < 10) == ("continue", True)
     assert "user request" in ending.cause
-    [told] = [one for one in pool.activities if one["Description"].startswith("Terminating")]
-    assert json.loads(told["Details"])["How"] == "continue"
+    [activity] = [one for one in pool.activities if one["Description"].startswith("Terminating")]
+    assert json.loads(activity["Details"])["How"] == "continue"
 
 
-def test_the_hooks_of_the_stack_are_there(aws: Aws, recording: Recording):
+def test_the_stacks_hooks_exist(aws: Aws, recording: Recording):
     api = aws.client("autoscaling")
-    for hook in recording.of_type("aws:autoscaling/lifecycleHook:LifecycleHook"):
+    stacks = recording.of_type("aws:autoscaling/lifecycleHook:LifecycleHook")
+    assert stacks
+    for hook in stacks:
         group = hook.inputs["autoscalingGroupName"]
         hooks = api.describe_lifecycle_hooks(AutoScalingGroupName=group)["LifecycleHooks"]
-        [there] = [one for one in hooks if one["LifecycleHookName"] == hook.outputs["name"]]
-        assert there["HeartbeatTimeout"] == hook.inputs["heartbeatTimeout"]
-        assert there["DefaultResult"] == hook.inputs["defaultResult"]
+        [found] = [one for one in hooks if one["LifecycleHookName"] == hook.outputs["name"]]
+        assert found["HeartbeatTimeout"] == hook.inputs["heartbeatTimeout"]
+        assert found["DefaultResult"] == hook.inputs["defaultResult"]

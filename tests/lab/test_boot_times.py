@@ -1,4 +1,4 @@
-"""How a node's boot is read and shown."""
+"""The steps of a node's boot: how they are read and printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_steps_count_from_power_on_in_the_order_in_which_they_began():
     )
 
 
-def test_a_step_that_does_not_stay_active_ends_when_it_is_over():
+def test_a_step_that_does_not_stay_active_ends_when_it_becomes_inactive():
     shown = SHOWN.replace("ActiveEnterTimestampMonotonic=180000000", "ActiveEnterTimestampMonotonic=0").replace(
         "InactiveEnterTimestampMonotonic=0", "InactiveEnterTimestampMonotonic=170000000", 1
     )
@@ -49,11 +49,11 @@ LISTED = "airflow-install.service activating start start Install Airflow from th
 JOURNAL = "[  191.746757] ip-10-80-0-4 airflow[909]: celery@ip-10-80-0-4 ready.     [celery.apps.worker]\n"
 
 
-def test_a_booting_node_tells_the_unit_it_is_busy_with():
+def test_the_unit_that_a_booting_node_is_starting_is_read():
     assert parse_progress(LISTED, powered_on=100.0) == ("airflow-install", None)
     assert parse_progress("", powered_on=100.0) == ("", None)
 
 
-def test_a_worker_is_ready_when_its_journal_says_so_and_not_when_it_was_asked():
+def test_a_worker_is_ready_at_the_time_in_its_journal():
     busy, ready = parse_progress(JOURNAL, powered_on=100.0)
     assert (busy, round(ready or 0, 3)) == ("", 91.747)

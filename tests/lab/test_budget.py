@@ -32,13 +32,13 @@ def test_on_a_smaller_machine_there_are_fewer_workers_but_one_of_each_pool(
 
 
 @pytest.mark.parametrize("available", [10, 12, 16, 24, 32, 48])
-def test_busy_nodes_never_need_more_than_their_limit(recording: Recording, available: int):
+def test_busy_nodes_together_never_need_more_than_their_limit(recording: Recording, available: int):
     budget = divide(recording, available * GIB)
     needed = sum(share.needs * share.maximum for share in budget.shares.values())
     assert needed <= budget.nodes == available * GIB - RESERVE_MIB
 
 
-def test_on_too_small_a_machine_the_error_says_how_much_is_needed(recording: Recording):
+def test_on_too_small_a_machine_the_error_names_the_needed_memory(recording: Recording):
     shortage = divide(recording, 6 * GIB).shortage
     assert "needs 9.2 GiB of memory" in shortage
     assert "6.0 GiB is available here" in shortage

@@ -1,4 +1,4 @@
-"""What cgroups leave to the lab, and what they give to the nodes."""
+"""The memory that cgroups leave to the lab, and the limits of the nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab import cgroups
 
 GIB = 1 << 30
 UNLIMITED = 9223372036854771712
-"""What version 1 calls no limit."""
+"""The value of version 1 for no limit."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def available(top: Path, meminfo: Path, own: str) -> int:
     return cgroups.available_mib(top, meminfo, top / "own")
 
 
-def test_without_a_limit_the_available_memory_counts(tmp_path: Path, meminfo: Path):
+def test_without_a_limit_all_available_memory_can_be_used(tmp_path: Path, meminfo: Path):
     version_1(tmp_path / "memory", UNLIMITED, 5 * GIB)
     assert available(tmp_path, meminfo, "4:memory:/\n1:cpu:/other\n") == 17 << 10
 
@@ -80,14 +80,14 @@ def test_all_nodes_together_have_a_limit_in_version_2(tmp_path: Path):
     assert (tmp_path / cgroups.CGROUP / "memory.swap.max").read_text() == "0"
 
 
-def test_the_nodes_come_first_when_processor_time_is_scarce(tmp_path: Path):
+def test_nodes_have_priority_for_processor_time(tmp_path: Path):
     group(tmp_path / "memory", {})
     group(tmp_path / "cpu", {})
     cgroups.limit_nodes(9 << 10, tmp_path)
     assert (tmp_path / "cpu" / cgroups.CGROUP / "cpu.shares").read_text() == str(cgroups.SHARES)
 
 
-def test_the_nodes_come_first_in_version_2_too(tmp_path: Path):
+def test_nodes_have_priority_for_processor_time_in_version_2_too(tmp_path: Path):
     group(tmp_path, {"cgroup.controllers": "cpu io memory pids"})
     cgroups.limit_nodes(9 << 10, tmp_path)
     assert (tmp_path / cgroups.CGROUP / "cpu.weight").read_text() == str(cgroups.WEIGHT)

@@ -19,7 +19,7 @@ DOCKER: list[Mapping[str, Any]] = [
 ]
 
 
-def test_the_lab_passes_where_forwarded_packets_are_dropped_and_nowhere_else():
+def test_the_lab_gets_exceptions_only_where_forwarded_packets_are_dropped():
     assert list(dropping_chains(DOCKER)) == ["ip filter FORWARD"]
 
 
@@ -27,5 +27,5 @@ def test_only_the_labs_own_rules_are_removed():
     assert list(own_rules(DOCKER)) == [("ip filter FORWARD", 7)]
 
 
-def test_a_machine_without_a_packet_filter_needs_nothing():
+def test_a_machine_without_a_packet_filter_gets_no_rules():
     assert list(dropping_chains([])) == []

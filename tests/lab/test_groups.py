@@ -140,7 +140,7 @@ class FakePacketFilter:
 
 
 class Lab:
-    """The groups under test, one look at a time."""
+    """The groups under test, one pass at a time."""
 
     def __init__(self, plan: AddressPlan, folder: Path) -> None:
         self.fleet, self.target_groups, self.packet_filter = FakeFleet(), FakeTargetGroups(), FakePacketFilter()
@@ -158,8 +158,8 @@ class Lab:
         )
         self.groups = Groups(cast(Surroundings, parts), on_change=lambda *_: None)
 
-    def look(self, *there: Instance) -> list[FakeNode]:
-        """Let the account hold these instances (or what it holds), look once, and return the nodes."""
+    def reconcile(self, *there: Instance) -> list[FakeNode]:
+        """Set the account's instances if any are given, make one pass, and return the nodes."""
         if there:
             self.fleet.there = {one.id: one for one in there}
         self.groups.reconcile()
@@ -174,56 +174,54 @@ def lab(plan: AddressPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> L
     return Lab(plan, tmp_path)
 
 
-def test_every_instance_becomes_a_node_with_a_name_to_type(lab: Lab):
-    nodes = lab.look(instance(1), instance(2), instance(3, POOL))
+def test_every_instance_becomes_a_node_with_a_short_name(lab: Lab):
+    nodes = lab.reconcile(instance(1), instance(2), instance(3, POOL))
     assert [node.name for node in nodes] == ["master-1", "master-2", "heavy-1"]
     assert len({node.number for node in nodes}) == 3
 
 
-def test_load_balancer_and_packet_filter_know_who_is_there(lab: Lab):
+def test_load_balancer_and_packet_filter_get_the_nodes_addresses(lab: Lab):
     master, worker = instance(1), instance(2, POOL)
-    lab.look(master, worker)
+    lab.reconcile(master, worker)
     assert lab.target_groups.members == [master.address], "nothing listens on a worker"
     assert lab.packet_filter.members == {"sg-masters": [master.address], "sg-workers": [worker.address]}
 
 
 def test_a_node_that_is_powered_off_is_replaced(lab: Lab):
-    [node] = lab.look(instance(1))
+    [node] = lab.reconcile(instance(1))
     node.shut_down.clear()
     node.running = False
-    assert lab.look() == [], "its address is not free yet"
+    assert lab.reconcile() == [], "its address is not free yet"
     node.shut_down.set()
     lab.groups.close()  # which waits for what is on its way
     assert node.destroyed.is_set()
-    assert [one.name for one in lab.look()] == ["master-2"]
+    assert [one.name for one in lab.reconcile()] == ["master-2"]
 
 
-def test_the_load_balancers_verdict_counts_after_the_grace_period(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    [node] = lab.look(instance(1))
-    lab.look()
+def test_failed_health_checks_are_reported_after_the_grace_period(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    [node] = lab.reconcile(instance(1))
+    lab.reconcile()
     assert lab.fleet.reported == [], "it has just come into service"
     later = time.monotonic() + 16 * 60
     monkeypatch.setattr(time, "monotonic", lambda: later)
     lab.target_groups.healthy = [node.instance.address]
-    lab.look()
+    lab.reconcile()
     assert lab.fleet.reported == [], "it serves"
     lab.target_groups.healthy = []
-    lab.look()
+    lab.reconcile()
     assert lab.fleet.reported == [node.instance.id]
 
 
 @pytest.mark.parametrize("silenced", ["suspended", "reported before", "not in service"])
-def test_the_load_balancers_verdict_is_told_where_it_is_of_use(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, silenced: str
-):
-    lab.look(instance(1))
-    lab.look()
+def test_failed_health_checks_are_not_reported_without_effect(lab: Lab, monkeypatch: pytest.MonkeyPatch, silenced: str):
+    lab.reconcile(instance(1))
+    lab.reconcile()
     later = time.monotonic() + 16 * 60
     monkeypatch.setattr(time, "monotonic", lambda: later)
     lab.fleet.replaces_unhealthy = silenced != "suspended"
     lab.fleet.unhealthy = frozenset({"i-1"} if silenced == "reported before" else ())
     lab.fleet.states = {"i-1": "Terminating:Wait"} if silenced == "not in service" else {}
-    lab.look()
+    lab.reconcile()
     assert lab.fleet.reported == []
 
 
@@ -235,8 +233,8 @@ def tree(lab: Lab, node: FakeNode) -> dict[str, str]:
     return json.loads((lab.metadata / f"{node.instance.address}.json").read_text())
 
 
-def test_a_node_reads_where_its_group_sends_it_and_runs_on_until_the_instance_ends(lab: Lab):
-    [node] = lab.look(instance(1, POOL))
+def test_a_node_reads_its_target_state_and_runs_until_its_instance_is_terminated(lab: Lab):
+    [node] = lab.reconcile(instance(1, POOL))
     for state, target in {
         "Pending:Wait": "InService",
         "InService": "InService",
@@ -244,77 +242,79 @@ def test_a_node_reads_where_its_group_sends_it_and_runs_on_until_the_instance_en
         "Terminating:Retained": "Terminated",
     }.items():
         lab.fleet.states = {"i-1": state}
-        lab.look()
+        lab.reconcile()
         assert target_state(lab, node) == target
     assert node.running
 
 
-def test_a_load_balancers_targets_are_in_service(lab: Lab):
+def test_only_nodes_in_service_are_targets_of_the_load_balancer(lab: Lab):
     lab.fleet.states = {"i-1": "Pending:Wait", "i-2": "InService", "i-3": "Terminating:Wait"}
-    lab.look(instance(1), instance(2), instance(3))
+    lab.reconcile(instance(1), instance(2), instance(3))
     assert lab.target_groups.members == [instance(2).address]
 
 
-def test_a_departure_tells_what_auto_scaling_knows(lab: Lab):
-    lab.look(instance(1, POOL), instance(2, POOL))
-    lab.look(instance(2, POOL))
+def test_a_termination_has_the_cause_and_the_result_that_auto_scaling_recorded(lab: Lab):
+    lab.reconcile(instance(1, POOL), instance(2, POOL))
+    lab.reconcile(instance(2, POOL))
     [gone] = lab.groups.terminations()
     assert gone == Termination(
         node_name="heavy-1", instance="i-1", pool="heavy", cause="a user request", how="continue", waited_seconds=3.0
     )
 
 
-def test_a_departure_tells_a_power_cut_from_a_shutdown(lab: Lab):
-    killed, off = lab.look(instance(1), instance(2))
+def test_a_termination_distinguishes_a_power_cut_from_a_shutdown(lab: Lab):
+    killed, off = lab.reconcile(instance(1), instance(2))
     killed.kill()
     off.running = False
-    lab.look()
+    lab.reconcile()
     assert [gone.how for gone in lab.groups.terminations()] == ["power cut", "powered off"]
 
 
-def test_an_interrupted_node_is_told_and_loses_its_power_when_it_is_time(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_node_reads_the_notice_and_loses_its_power_at_that_time(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
     lab.fleet.states = {"i-1": "Terminating:Wait"}
-    [node] = lab.look(instance(1, POOL))
+    [node] = lab.reconcile(instance(1, POOL))
     lab.groups.interrupt(cast(Node, node), 120)
-    lab.look()
-    told = tree(lab, node)
-    assert json.loads(told["meta-data/spot/instance-action"])["action"] == "terminate"
-    assert json.loads(told["meta-data/spot/instance-action"])["time"] == told["meta-data/spot/termination-time"]
-    assert "noticeTime" in told["meta-data/events/recommendations/rebalance"]
+    lab.reconcile()
+    metadata = tree(lab, node)
+    assert json.loads(metadata["meta-data/spot/instance-action"])["action"] == "terminate"
+    assert json.loads(metadata["meta-data/spot/instance-action"])["time"] == metadata["meta-data/spot/termination-time"]
+    assert "noticeTime" in metadata["meta-data/events/recommendations/rebalance"]
     assert lab.fleet.at_risk == ["i-1"]
     assert node.running
     later = time.monotonic() + 120
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert node not in lab.look()
+    assert node not in lab.reconcile()
     [gone] = lab.groups.terminations()
     assert (gone.how, node.was_cut) == ("power cut", True)
 
 
-def test_a_risk_is_told_once(lab: Lab):
-    [node] = lab.look(instance(1, POOL))
+def test_a_rebalance_recommendation_is_made_once(lab: Lab):
+    [node] = lab.reconcile(instance(1, POOL))
     for _ in range(2):
         lab.groups.recommend_rebalance(cast(Node, node))
     assert lab.fleet.at_risk == ["i-1"]
-    lab.look()
+    lab.reconcile()
     assert "meta-data/spot/instance-action" not in tree(lab, node)
 
 
 def test_a_node_that_shuts_down_keeps_its_network_until_it_is_off(lab: Lab):
-    node, other = lab.look(instance(1, POOL), instance(2, POOL))
+    node, other = lab.reconcile(instance(1, POOL), instance(2, POOL))
     node.shut_down.clear()
-    lab.look(other.instance)
+    lab.reconcile(other.instance)
     assert set(lab.packet_filter.members["sg-workers"]) == {node.instance.address, other.instance.address}
     node.shut_down.set()
     assert node.destroyed.wait(10)
-    while len(lab.packet_filter.members["sg-workers"]) > 1:  # the very end of it is not to be seen from here
-        lab.look()
+    while len(lab.packet_filter.members["sg-workers"]) > 1:  # `destroyed` is set shortly before the node is removed
+        lab.reconcile()
     assert lab.packet_filter.members["sg-workers"] == [other.instance.address]
 
 
-def test_a_node_without_an_instance_is_told_stopped_and_destroyed(lab: Lab):
-    node, other = lab.look(instance(1), instance(2))
+def test_the_node_of_a_terminated_instance_is_shut_down_and_destroyed(lab: Lab):
+    node, other = lab.reconcile(instance(1), instance(2))
     node.shut_down.clear()
-    assert lab.look(other.instance) == [other]
+    assert lab.reconcile(other.instance) == [other]
     tree = json.loads((lab.metadata / f"{node.instance.address}.json").read_text())
     assert tree["meta-data/autoscaling/target-lifecycle-state"] == "Terminated"
     node.shut_down.set()
@@ -322,62 +322,62 @@ def test_a_node_without_an_instance_is_told_stopped_and_destroyed(lab: Lab):
 
 
 def test_an_address_is_used_again_only_when_its_last_node_is_off(lab: Lab):
-    [node] = lab.look(instance(1))
+    [node] = lab.reconcile(instance(1))
     node.shut_down.clear()
     lab.fleet.terminate(node.instance.id)
-    assert lab.look() == []
-    assert lab.look() == [], "two machines with one address would disturb each other"
+    assert lab.reconcile() == []
+    assert lab.reconcile() == [], "two machines with one address would disturb each other"
     node.shut_down.set()
     lab.groups.close()
-    assert [one.name for one in lab.look()] == ["master-2"]
+    assert [one.name for one in lab.reconcile()] == ["master-2"]
 
 
 def test_credentials_are_renewed_before_they_end(lab: Lab):
-    lab.look(instance(1))
-    lab.look()
+    lab.reconcile(instance(1))
+    lab.reconcile()
     assert lab.fleet.handed_out == 1
     lab.fleet.lifetime = timedelta(minutes=20)
-    [node] = lab.look(instance(2))
-    lab.look()
+    [node] = lab.reconcile(instance(2))
+    lab.reconcile()
     assert lab.fleet.handed_out == 3, f"{node.name} has some that end in 20 minutes"
 
 
 def test_a_master_is_ready_when_it_passes_the_checks(lab: Lab):
-    [node] = lab.look(instance(1))
+    [node] = lab.reconcile(instance(1))
     assert lab.groups.boots() == []
     lab.target_groups.healthy = [node.instance.address]
     lab.groups.follow_boots()
     assert [boot.node for boot in lab.groups.boots()] == ["master-1"]
 
 
-def test_a_worker_is_ready_when_it_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_worker_is_ready_when_it_logs_so(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
-    lab.look(instance(1, POOL))
+    lab.reconcile(instance(1, POOL))
     lab.groups.follow_boots()
     [boot] = lab.groups.boots()
     assert (boot.node, boot.ready) == ("heavy-1", 91.5)
 
 
-def test_a_node_is_left_alone_in_its_first_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_node_is_not_checked_in_its_first_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
-    lab.look(instance(1, POOL))
+    lab.reconcile(instance(1, POOL))
     monkeypatch.setattr(boot_watch, "SECONDS_BETWEEN_CHECKS", boot_watch.SECONDS_BETWEEN_CHECKS + 60)
     lab.groups.follow_boots()
     assert not lab.groups.boots()
 
 
-def test_a_node_that_says_nothing_more_was_ready_all_the_same(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_node_that_stops_responding_once_it_is_ready_counts_as_ready(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     def say_nothing(_: object) -> None:
         raise subprocess.TimeoutExpired("systemctl", 70)
 
     monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
     monkeypatch.setattr(boot_watch, "read_steps", say_nothing)
-    lab.look(instance(1, POOL))
+    lab.reconcile(instance(1, POOL))
     lab.groups.follow_boots()
     assert [boot.steps for boot in lab.groups.boots()] == [()]
 
 
-def test_a_failure_of_the_watch_is_kept_for_those_who_wait(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_of_a_pass_is_kept_for_the_main_thread(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     failure, failed = RuntimeError("the account is gone"), threading.Event()
 
     def fail() -> Any:

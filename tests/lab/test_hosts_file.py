@@ -13,7 +13,7 @@ ADDRESS = IPv4Address("10.80.15.244")
 
 
 @pytest.mark.parametrize("before", ["", "127.0.0.1 localhost\n", "127.0.0.1 localhost"])
-def test_the_line_comes_and_goes(tmp_path: Path, before: str):
+def test_the_line_is_added_and_removed(tmp_path: Path, before: str):
     hosts = tmp_path / "hosts"
     hosts.write_text(before)
     hosts_file.add("airflow-prod.internal", ADDRESS, hosts)
@@ -30,7 +30,7 @@ def test_a_line_that_a_killed_lab_left_is_replaced(tmp_path: Path):
     assert hosts.read_text().count("airflow-prod.internal") == 1
 
 
-def test_other_peoples_lines_stay(tmp_path: Path):
+def test_other_lines_stay(tmp_path: Path):
     hosts = tmp_path / "hosts"
     hosts.write_text("10.0.0.1 airflow-prod.internal # mine\n")
     hosts_file.remove(hosts)

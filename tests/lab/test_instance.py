@@ -50,23 +50,23 @@ def test_the_roles_credentials_are_found_by_the_name_of_the_role(tree: dict[str,
     assert given["Expiration"] == "2026-11-21T12:00:00Z", "clients renew by this, and read no other form"
 
 
-def test_the_place_of_the_instance_is_the_programs_own(tree: dict[str, str], plan: AddressPlan):
+def test_an_instance_reads_the_zone_and_the_subnet_of_the_program(tree: dict[str, str], plan: AddressPlan):
     assert tree["meta-data/placement/availability-zone"] == "eu-west-1b"
     interface = f"meta-data/network/interfaces/macs/{instance().mac}"
     assert tree[f"{interface}/subnet-ipv4-cidr-block"] == str(plan.subnet_of(instance().address).cidr)
     assert tree["meta-data/local-hostname"] == "ip-10-80-32-4.eu-west-1.compute.internal"
 
 
-def test_user_data_is_what_the_template_holds(tree: dict[str, str]):
+def test_user_data_is_that_of_the_template(tree: dict[str, str]):
     assert tree[USER_DATA] == "H4sI"
 
 
-def test_tags_are_readable_only_where_the_template_says_so(tree: dict[str, str], plan: AddressPlan):
+def test_tags_are_readable_only_if_the_template_allows_it(tree: dict[str, str], plan: AddressPlan):
     readable = metadata(instance(readable_tags=True), CREDENTIALS, plan, Notices())
     assert readable["meta-data/tags/instance/Name"] == "airflow-prod-master"
     assert not [key for key in tree if "tags/instance" in key]
 
 
-def test_the_lifecycle_state_is_told(plan: AddressPlan):
+def test_the_target_lifecycle_state_is_readable(plan: AddressPlan):
     tree = metadata(instance(), CREDENTIALS, plan, Notices(target_state="Terminated"))
     assert tree["meta-data/autoscaling/target-lifecycle-state"] == "Terminated"

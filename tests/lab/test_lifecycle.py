@@ -40,7 +40,7 @@ def in_service(*hooks: Hook, retain: bool = False) -> Member:
     return one
 
 
-def test_without_hooks_an_instance_comes_and_goes_at_once():
+def test_without_hooks_an_instance_is_launched_and_terminated_at_once():
     one = in_service()
     one.terminate(7)
     assert (one.state, one.how, one.waited) == (GONE, "no hook", 0)
@@ -64,7 +64,7 @@ def test_an_abandoned_launch_ends_the_instance_through_its_terminating_hook():
     assert (one.state, one.how, one.waited) == (GONE, "continue", 5)
 
 
-def test_a_launch_that_says_nothing_ends_after_the_time_out():
+def test_a_launch_without_a_result_is_abandoned_after_the_time_out():
     one = member(READY)
     assert not one.pass_time(599)
     assert one.pass_time(600)
@@ -72,7 +72,7 @@ def test_a_launch_that_says_nothing_ends_after_the_time_out():
     assert "Heartbeat Timeout" in one.message
 
 
-def test_a_default_result_of_continue_lets_a_silent_launch_into_service():
+def test_a_launch_without_a_result_enters_service_if_the_default_result_is_continue():
     one = member(hook("ready", LAUNCHING, default=CONTINUE))
     one.pass_time(300)
     assert one.state == IN_SERVICE
@@ -87,7 +87,7 @@ def test_a_terminating_hook_keeps_the_instance_until_it_continues():
     assert (one.state, one.how, one.waited) == (GONE, "continue", 60)
 
 
-def test_asking_twice_changes_nothing_about_a_termination():
+def test_a_second_termination_changes_nothing():
     one = in_service(DRAINED)
     one.terminate(100)
     one.terminate(200)
@@ -95,7 +95,7 @@ def test_asking_twice_changes_nothing_about_a_termination():
     assert one.terminating_since == 100
 
 
-def test_heartbeats_put_the_time_out_off():
+def test_heartbeats_postpone_the_time_out():
     one = in_service(DRAINED)
     one.terminate(0)
     one.heartbeat(299, "drained")
@@ -106,7 +106,7 @@ def test_heartbeats_put_the_time_out_off():
 
 
 @pytest.mark.parametrize(("timeout", "end"), [(300, 30_000), (7200, 172_800)], ids=["100 heartbeats", "48 hours"])
-def test_no_heartbeat_helps_beyond_the_global_time_out(timeout: float, end: float):
+def test_heartbeats_do_not_extend_the_global_time_out(timeout: float, end: float):
     one = in_service(hook("drained", TERMINATING, timeout=timeout))
     one.terminate(0)
     for beat in range(0, int(end), int(timeout) // 2):
@@ -118,7 +118,7 @@ def test_no_heartbeat_helps_beyond_the_global_time_out(timeout: float, end: floa
 
 
 @pytest.mark.parametrize("how", ["abandon", "timeout"])
-def test_a_group_that_retains_keeps_what_was_abandoned_until_it_is_terminated(how: str):
+def test_an_abandoned_termination_retains_the_instance_until_it_is_terminated_again(how: str):
     one = in_service(DRAINED, retain=True)
     one.terminate(0)
     one.complete(10, "drained", ABANDON) if how == "abandon" else one.pass_time(300)
@@ -128,21 +128,21 @@ def test_a_group_that_retains_keeps_what_was_abandoned_until_it_is_terminated(ho
     assert (one.state, one.how, one.waited) == (GONE, "retained", 1000)
 
 
-def test_a_group_that_does_not_retain_ends_what_was_abandoned():
+def test_an_abandoned_termination_ends_the_instance_without_retention():
     one = in_service(DRAINED)
     one.terminate(0)
     one.complete(10, "drained", ABANDON)
     assert (one.state, one.how) == (GONE, "abandon")
 
 
-def test_a_default_result_of_continue_is_no_abandonment():
+def test_a_default_result_of_continue_does_not_retain_the_instance():
     one = in_service(hook("drained", TERMINATING, default=CONTINUE), retain=True)
     one.terminate(0)
     one.pass_time(300)
     assert (one.state, one.how) == (GONE, "timeout")
 
 
-def test_all_hooks_have_to_continue_and_one_is_enough_to_abandon():
+def test_all_hooks_must_continue_and_one_can_abandon():
     second = hook("second", TERMINATING)
     one = in_service(DRAINED, second)
     one.terminate(0)
@@ -157,7 +157,7 @@ def test_all_hooks_have_to_continue_and_one_is_enough_to_abandon():
 
 
 @pytest.mark.parametrize("state", ["in service", "retained", "another hook"])
-def test_results_and_heartbeats_of_nothing_are_refused(state: str):
+def test_results_and_heartbeats_without_an_action_are_refused(state: str):
     one = in_service(DRAINED, retain=True)
     if state != "in service":
         one.terminate(0)
@@ -170,7 +170,7 @@ def test_results_and_heartbeats_of_nothing_are_refused(state: str):
         one.heartbeat(2, name)
 
 
-def test_what_ec2_ends_waits_for_nothing():
+def test_an_instance_that_ec2_ended_waits_for_no_hook_and_is_not_retained():
     one = in_service(DRAINED, retain=True)
     one.terminate(0)
     one.end(30)

@@ -113,7 +113,7 @@ def expressions(line: str) -> list[str]:
     return words[words.index("reg") + 1 : -1]
 
 
-def test_moto_itself_is_out_of_the_nodes_reach(recording: Recording, plan: AddressPlan):
+def test_nodes_cannot_reach_the_api_of_moto_itself(recording: Recording, plan: AddressPlan):
     lines = section(configuration(recording, plan), "frontend aws")
     denied = lines.index("http-request deny if { path_beg /moto-api }")
     assert denied < lines.index("default_backend moto")

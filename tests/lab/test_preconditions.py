@@ -1,4 +1,4 @@
-"""What the lab says of a machine on which it cannot run; for real in tests/cluster/test_preconditions.py."""
+"""The errors on a machine on which the lab cannot run; on a real one in tests/cluster/test_preconditions.py."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def os_release(path: Path, **values: str) -> Path:
 
 
 @pytest.mark.parametrize("version", ["12", "13"])
-def test_debian_12_and_13_are_fine(tmp_path: Path, version: str):
+def test_debian_12_and_13_are_supported(tmp_path: Path, version: str):
     assert not [*preconditions._of_distribution(os_release(tmp_path, ID="debian", VERSION_ID=version))]
 
 
 @pytest.mark.parametrize(("distribution", "version"), [("debian", "11"), ("ubuntu", "13"), ("fedora", "42")])
-def test_on_other_systems_the_error_says_what_works_there(tmp_path: Path, distribution: str, version: str):
+def test_on_other_systems_the_error_names_what_works_there(tmp_path: Path, distribution: str, version: str):
     file = os_release(tmp_path, ID=distribution, VERSION_ID=version, PRETTY_NAME="Some System 1")
     [fault] = preconditions._of_distribution(file)
     assert "this is Some System 1. `make check`" in fault
 
 
-def test_a_system_that_does_not_say_what_it_is_is_another_system(tmp_path: Path):
+def test_a_system_without_a_name_is_not_supported(tmp_path: Path):
     [fault] = preconditions._of_distribution(tmp_path / "os-release")
     assert "this is another system. `make check`" in fault
 

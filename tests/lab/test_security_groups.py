@@ -23,7 +23,7 @@ def chain(text: str, head: str) -> list[str]:
     return [line.strip() for line in re.findall(rf"chain {head} {{\n(.*?)\n  }}", text, re.DOTALL)[0].splitlines()]
 
 
-def test_each_ingress_rule_of_the_program_lets_its_port_in(recording: Recording, plan: AddressPlan):
+def test_each_ingress_rule_of_the_program_allows_its_port(recording: Recording, plan: AddressPlan):
     rules = chain(ruleset(recording, plan), "in")
     workers, database = name(recording, "workers"), name(recording, "database")
     assert f"ip daddr {database} ip saddr {workers} tcp dport 5432-5432 return" in rules

@@ -12,7 +12,7 @@ from lab.aws import autoscaling, shutdowns
 from lab.aws.shutdowns import SECONDS_TO_SHUT_DOWN, Shutdowns
 
 
-def test_what_belongs_to_an_instance_is_free_when_it_is_off():
+def test_an_instances_address_is_free_when_it_is_off():
     under_way, freed = Shutdowns(), []
     under_way.begin(0, lambda: freed.append("first"))
     under_way.begin(10, lambda: freed.append("second"))

@@ -10,7 +10,7 @@ from node.artifacts import CA_BUNDLE
 from node.user_data import decode
 
 
-def test_nodes_get_the_authority_of_the_labs_database_beside_those_of_rds():
+def test_nodes_get_the_authority_of_the_labs_database_in_addition_to_those_of_rds():
     """In the same file and under its hash, so that the lab's nodes get it in the same way as real ones."""
     authority = CertificateAuthority().certificate
     recording = record("prod", rds_authority=authority)

@@ -43,7 +43,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return commands
 
 
-def test_a_new_member_is_unhealthy_until_its_checks_pass_and_can_be_the_last_resort(sent: list[str]):
+def test_a_new_target_is_unhealthy_until_its_checks_pass_and_a_fallback_until_then(sent: list[str]):
     here = [IPv4Address(address) for address in ("10.80.0.6", "10.80.32.4", "10.80.64.4")]
     TargetGroups(Path()).set_members(here)
     assert sent == [
@@ -55,6 +55,6 @@ def test_a_new_member_is_unhealthy_until_its_checks_pass_and_can_be_the_last_res
     ]
 
 
-def test_a_member_that_has_gone_gets_no_requests_even_when_no_target_is_healthy(sent: list[str]):
+def test_a_deregistered_target_gets_no_requests_even_if_no_target_is_healthy(sent: list[str]):
     TargetGroups(Path()).set_members([IPv4Address("10.80.32.4")])
     assert sent == ["set server targets0/place1 state maint", "set server targets0/fallback1 state maint"]

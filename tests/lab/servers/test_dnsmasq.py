@@ -16,7 +16,7 @@ def command(plan: AddressPlan) -> list[str]:
     return arguments(plan, names, region="eu-west-1")
 
 
-def test_no_name_of_aws_ever_leads_to_aws(command: list[str], plan: AddressPlan):
+def test_no_name_of_aws_resolves_to_aws(command: list[str], plan: AddressPlan):
     assert f"--address=/amazonaws.com/{plan.aws}" in command
     assert "--local=/amazonaws.com/" in command, "their IPv6 addresses would be looked up outside"
 
@@ -25,7 +25,7 @@ def test_database_and_broker_have_addresses_of_their_own(command: list[str]):
     assert "--address=/db.eu-west-1.rds.amazonaws.com/10.80.27.246" in command
 
 
-def test_nodes_are_known_by_the_names_that_ec2_gives(command: list[str], plan: AddressPlan):
+def test_nodes_have_the_names_that_ec2_gives(command: list[str], plan: AddressPlan):
     assert f"--synth-domain=eu-west-1.compute.internal,{plan.vpc},ip-" in command
 
 

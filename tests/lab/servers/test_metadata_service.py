@@ -57,25 +57,25 @@ def imds(tmp_path: Path) -> Iterator[Client]:
     server.server_close()
 
 
-def test_without_a_token_there_is_no_answer(imds: Client):
+def test_without_a_token_the_status_is_401(imds: Client):
     assert imds.ask("GET", "/latest/meta-data/instance-id")[0] == 401, "version 1 of the service is off"
     assert imds.ask("GET", "/latest/meta-data/instance-id", **{TOKEN_HEADER: "invented"})[0] == 401
 
 
-def test_a_token_is_good_for_the_instance_it_was_given_to():
+def test_a_token_is_valid_only_for_the_instance_that_requested_it():
     tokens = Tokens()
     token = tokens.issue("10.80.0.4", 60)
     assert tokens.accepts("10.80.0.4", token)
     assert not tokens.accepts("10.80.0.5", token)
 
 
-def test_a_token_ends():
+def test_a_token_expires():
     tokens = Tokens()
     assert not tokens.accepts("10.80.0.4", tokens.issue("10.80.0.4", 0))
 
 
 @pytest.mark.parametrize("lifetime", ["", "0", "21601", "soon"])
-def test_a_token_needs_a_lifetime_that_ec2_takes(imds: Client, lifetime: str):
+def test_a_token_needs_a_lifetime_that_ec2_accepts(imds: Client, lifetime: str):
     assert imds.ask("PUT", "/latest/api/token", **{LIFETIME_HEADER: lifetime})[0] == 400
 
 
@@ -85,7 +85,7 @@ def test_an_instance_reads_its_own_tree(imds: Client):
     assert imds.get("/latest/meta-data/spot/instance-action")[0] == 404
 
 
-def test_user_data_is_given_out_byte_for_byte(imds: Client):
+def test_user_data_is_served_byte_for_byte(imds: Client):
     assert imds.get("/latest/user-data") == (200, b"\x1f\x8b packed")
 
 

@@ -12,7 +12,9 @@ ADDRESS = IPv4Address("10.80.27.246")
 
 
 def test_postgresql_gets_the_programs_parameters_but_none_of_rds_itself(recording: Recording):
-    lines = settings(Database.from_recording(recording, ADDRESS, "password"))
+    database = Database.from_recording(recording, ADDRESS, "password")
+    lines = settings(database)
+    assert [key for key in database.parameters if key.startswith("rds.")]
     assert "timezone = 'UTC'" in lines
     assert [line for line in lines if line.startswith("max_connections = ")]
     assert not [line for line in lines if line.startswith("rds.")], "PostgreSQL itself does not know them"

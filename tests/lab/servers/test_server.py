@@ -89,7 +89,7 @@ def test_a_server_has_the_security_groups_that_the_program_gave_it(
     assert found == {wanted}
 
 
-def test_the_secret_that_rds_manages_holds_the_admin(recording: Recording):
+def test_the_secret_that_rds_manages_has_the_admins_password(recording: Recording):
     server = PostgreSQL(site(recording))
     [value] = server.secrets().values()
     assert server.database.admin_password in json.loads(value).values()
