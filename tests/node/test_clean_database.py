@@ -15,7 +15,7 @@ from tests.node.metadata import Metadata
 from tests.node.programs import load, module
 
 clean_database = load("clean-database")
-database_lock, table_versions = module("database_lock"), module("table_versions")
+database_lock, table_versions = module("database.preparation_lock"), module("database.table_versions")
 
 # As Celery 5.6 creates them in PostgreSQL.
 RESULTS = """
@@ -230,8 +230,8 @@ def test_a_migration_gets_the_tables_within_seconds(
 
 
 def test_the_clean_up_shares_its_lock_with_no_other_program():
-    others = module("metadata_database")
-    assert clean_database.LOCK not in {module("database_lock").LOCK, others.LOCK, others.PRESENCE}
+    others = module("scaling.metadata_database")
+    assert clean_database.LOCK not in {module("database.preparation_lock").LOCK, others.LOCK, others.PRESENCE}
 
 
 def test_one_part_that_fails_does_not_keep_the_other_from_its_work(

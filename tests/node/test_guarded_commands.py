@@ -17,8 +17,8 @@ from psycopg import sql
 from tests.node import postgresql
 from tests.node.programs import module
 
-guarded_commands = module("guarded_commands")
-database_lock = module("database_lock")
+guarded_commands = module("database.guarded_commands")
+database_lock = module("database.preparation_lock")
 boot_step = module("airflow_node.boot_step")
 retry = module("airflow_node.retry")
 

@@ -10,15 +10,16 @@ import pytest
 import redis
 from airflow_node.worker_registry import WorkerRegistry
 
-from tests.node import fake_groups, redis_server
+from tests.node import redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import load, module
-from tests.node.test_controller import GROUP, Master, put_workers
+from tests.node.scaling import fake_groups
+from tests.node.scaling.test_controller import GROUP, Master, put_workers
 
-broker_messages = module("broker_messages")
+broker_messages = module("lost_tasks.messages")
 requeue = load("requeue-lost-tasks")
 worker_registry = module("airflow_node.worker_registry")
-LostTasks = module("lost_tasks").LostTasks
+LostTasks = module("lost_tasks.search").LostTasks
 MADE_UP = [f"i-made-up-{number}" for number in range(5)]
 IGNORED = "an entry of the worker board is ignored"
 

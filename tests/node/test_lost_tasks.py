@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.node.programs import module
 
-lost_tasks = module("lost_tasks")
+lost_tasks = module("lost_tasks.search")
 Whereabouts = lost_tasks.Whereabouts
 TASK = lost_tasks.QueuedTask(message="m1", queue="default", name="etl r load try 1")
 NOTHING = lost_tasks.Messages(waiting=(), taken=())

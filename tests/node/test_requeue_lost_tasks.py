@@ -16,8 +16,8 @@ from tests.node.programs import load, module, program_path
 from tests.node.redis_server import Server
 
 requeue = load("requeue-lost-tasks")
-broker_messages = module("broker_messages")
-LostTasks = module("lost_tasks").LostTasks
+broker_messages = module("lost_tasks.messages")
+LostTasks = module("lost_tasks.search").LostTasks
 DAY = 86400.0
 
 

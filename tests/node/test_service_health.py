@@ -7,7 +7,7 @@ import pytest
 
 from tests.node.programs import module
 
-service_health = module("service_health")
+service_health = module("health.verdict")
 STEADY, START = service_health.STEADY_SECONDS, service_health.START_SECONDS
 AFTER_RESTART = service_health.STEADY_SECONDS_AFTER_RESTART
 THRESHOLD = 30.0

@@ -16,10 +16,10 @@ from tests.node.metadata import Metadata
 from tests.node.programs import load, module
 
 watch_services = load("watch-services")
-database_lock = module("database_lock")
-heartbeats = module("heartbeats")
-service_health = module("service_health")
-service_units = module("service_units")
+database_lock = module("database.preparation_lock")
+heartbeats = module("health.heartbeats")
+service_health = module("health.verdict")
+service_units = module("health.service_units")
 service_log = module("service_log")
 
 HOST = "10.0.0.1"

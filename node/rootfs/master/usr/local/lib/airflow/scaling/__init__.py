@@ -1,4 +1,6 @@
-"""How a worker pool is scaled: pure decisions, without clock and I/O.
+"""How masters scale worker pools.
 
-Times are seconds of any clock that only goes forward.
+`controller` runs a pass: `observation` collects what the database, Auto Scaling and the worker registry hold, `scaler`
+decides for each pool. `scaler` and what it imports (`fleet`, `forecast`, `launch_backoff`, `need`, `pool`, `reason`)
+have neither clock nor I/O: times are seconds of any monotonic clock. `bench/scaling` simulates with them.
 """

@@ -9,7 +9,7 @@ from airflow_node.worker_registry import GroupSizes
 
 from scaling import reason
 from scaling.fleet import Fleet
-from scaling.launch_patience import LaunchPatience
+from scaling.launch_backoff import LaunchPatience
 from scaling.need import RecentNeed
 from scaling.pool import Pool, Worker
 

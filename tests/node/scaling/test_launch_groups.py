@@ -7,10 +7,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from tests.node import fake_groups
 from tests.node.programs import module
+from tests.node.scaling import fake_groups
 
-launch_groups = module("launch_groups")
+launch_groups = module("scaling.launch_groups")
 
 
 def some_client() -> Any:

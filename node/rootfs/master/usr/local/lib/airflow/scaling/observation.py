@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 import psycopg
 import redis
 from airflow_node.worker_registry import Report, WorkerRegistry, WorkerState
-from demand import Demand, read_demand
-from due_runs import DueRuns
-from launch_groups import LaunchGroup, LaunchGroups
+
+from scaling.demand import Demand, read_demand
+from scaling.due_runs import DueRuns
 from scaling.forecast import DueRun, expected_tasks, lead_seconds
+from scaling.launch_groups import LaunchGroup, LaunchGroups
 from scaling.pool import Pool, Worker
 
 

@@ -14,11 +14,11 @@ from lifecycle.scale_in import may_scale_in
 from tests.node import redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import module
-from tests.node.test_controller import GROUP, MASTERS, POOL, Master
+from tests.node.scaling.test_controller import GROUP, MASTERS, POOL, Master
 
-generation = module("generation")
-launch_groups = module("launch_groups")
-metadata_database = module("metadata_database")
+generation = module("scaling.generation")
+launch_groups = module("scaling.launch_groups")
+metadata_database = module("scaling.metadata_database")
 worker_registry = module("airflow_node.worker_registry")
 LaunchGroup, Template, Role = launch_groups.LaunchGroup, launch_groups.Template, generation.Role
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from launch_groups import LaunchGroup, Template
+from scaling.launch_groups import LaunchGroup, Template
 
 # A scaling service that ends is started again within seconds.
 PATIENCE_SECONDS = 60.0

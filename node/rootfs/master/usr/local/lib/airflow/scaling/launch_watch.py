@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from launch_groups import LaunchGroup, LaunchGroups
+from scaling.launch_groups import LaunchGroup, LaunchGroups
 
 # A launch that fails does so within seconds. Asking costs a call, so it is done only while instances are missing.
 PATIENCE_SECONDS = 30

@@ -5,7 +5,7 @@ import pytest
 from tests.node.metadata import Metadata, Task
 from tests.node.programs import module
 
-due_runs = module("due_runs")
+due_runs = module("scaling.due_runs")
 
 
 def read(metadata: Metadata, ahead_seconds: float = 120, reader: due_runs.DueRuns | None = None) -> list:

@@ -5,7 +5,7 @@ import pytest
 from tests.node.metadata import Metadata
 from tests.node.programs import module
 
-demand = module("demand")
+demand = module("scaling.demand")
 
 
 def read(metadata: Metadata) -> demand.Demand:

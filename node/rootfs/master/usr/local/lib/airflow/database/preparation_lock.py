@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
-from advisory_locks import PREPARE as LOCK
 from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
+
+from database.advisory_locks import PREPARE as LOCK
 
 # Application names in pg_stat_activity: of the connection that holds the lock or waits for it, and of all connections
 # that are opened under the lock.

@@ -12,7 +12,8 @@ from typing import Any
 
 import redis
 from airflow_node import broker_client
-from lost_tasks import Messages
+
+from lost_tasks.search import Messages
 
 UNACKED = "unacked"
 # A queue has a list per priority; the first, without a suffix, is Airflow's.

@@ -18,8 +18,8 @@ from tests.node.programs import load, module, program_path
 
 scale_pools = load("scale-pools")
 boot_step = module("airflow_node.boot_step")
-scaling_log = module("scaling_log")
-scaling_metrics = module("scaling_metrics")
+scaling_log = module("scaling.decision_log")
+scaling_metrics = module("scaling.metrics")
 
 POOLS = {
     "default": {

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from tests.node.programs import module
 
-launch_watch = module("launch_watch")
+launch_watch = module("scaling.launch_watch")
 
 
 class Groups:

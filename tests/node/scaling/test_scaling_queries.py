@@ -12,8 +12,8 @@ from tests.node import metadata as rows
 from tests.node import postgresql
 from tests.node.programs import module
 
-demand = module("demand")
-due_runs = module("due_runs")
+demand = module("scaling.demand")
+due_runs = module("scaling.due_runs")
 
 DAGS, RUNS, TASKS = 200, 500, 10
 MOST_SECONDS = 1.0

@@ -10,15 +10,16 @@ from typing import Any
 import psycopg
 import redis
 from airflow_node.worker_registry import GroupSizes, WorkerRegistry
-from generation import Generation, Role
-from launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
-from launch_watch import LaunchWatch
-from metadata_database import MetadataDatabase, is_scaled
+
+from scaling.decision_log import ScalingLog
+from scaling.generation import Generation, Role
+from scaling.launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
+from scaling.launch_watch import LaunchWatch
+from scaling.metadata_database import MetadataDatabase, is_scaled
+from scaling.metrics import ScalingMetrics
+from scaling.observation import Lookout, PoolSituation, Situation
 from scaling.pool import Pool
 from scaling.scaler import Decision, PoolScaler
-from scaling_log import ScalingLog
-from scaling_metrics import ScalingMetrics
-from situation import Lookout, PoolSituation, Situation
 
 PERIOD_SECONDS = 10.0
 # A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Sequence
 
 from airflow_node import log
-from service_health import Service, Unit
+
+from health.verdict import Service, Unit
 
 PROPERTIES = "Id,ActiveState,ActiveEnterTimestampMonotonic,NRestarts,WatchdogTimestampMonotonic"
 TIMEOUT_SECONDS = 10.0

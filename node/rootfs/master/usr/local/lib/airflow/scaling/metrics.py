@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_node.worker_registry import WorkerState
-from launch_groups import LaunchGroup
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from scaling.launch_groups import LaunchGroup
+from scaling.observation import PoolSituation
 from scaling.scaler import Decision
-from situation import PoolSituation
 
 ADDRESS = "127.0.0.1"
 PORT = 9105

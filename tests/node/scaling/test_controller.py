@@ -10,15 +10,16 @@ import boto3
 import pytest
 from airflow_node.worker_registry import WorkerRegistry
 
-from tests.node import fake_groups, redis_server
+from tests.node import redis_server
 from tests.node.metadata import Metadata, Task
 from tests.node.programs import module
+from tests.node.scaling import fake_groups
 
-controller = module("controller")
-launch_groups = module("launch_groups")
-metadata_database = module("metadata_database")
-scaling_log = module("scaling_log")
-scaling_metrics = module("scaling_metrics")
+controller = module("scaling.controller")
+launch_groups = module("scaling.launch_groups")
+metadata_database = module("scaling.metadata_database")
+scaling_log = module("scaling.decision_log")
+scaling_metrics = module("scaling.metrics")
 worker_registry = module("airflow_node.worker_registry")
 Pool = module("scaling.pool").Pool
 

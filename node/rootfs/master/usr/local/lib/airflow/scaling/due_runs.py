@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
+
 from scaling.forecast import DueRun, peak_concurrency
 
 # More than this many DAGs that are due within minutes are not looked at in one pass.

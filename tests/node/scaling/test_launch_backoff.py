@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scaling.launch_patience import FIRST_SECONDS, LONGEST_SECONDS, LaunchPatience
+from scaling.launch_backoff import FIRST_SECONDS, LONGEST_SECONDS, LaunchPatience
 
 FAILURE = "InsufficientInstanceCapacity"
 

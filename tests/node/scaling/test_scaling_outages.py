@@ -11,12 +11,13 @@ from airflow_node.worker_registry import WorkerRegistry
 from botocore.exceptions import ClientError, ReadTimeoutError
 from psycopg import sql
 
-from tests.node import fake_groups, redis_server
+from tests.node import redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import module
-from tests.node.test_controller import GROUP, Master
+from tests.node.scaling import fake_groups
+from tests.node.scaling.test_controller import GROUP, Master
 
-launch_groups = module("launch_groups")
+launch_groups = module("scaling.launch_groups")
 worker_registry = module("airflow_node.worker_registry")
 
 
@@ -136,13 +137,13 @@ def test_a_raise_that_is_refused_is_tried_again(aws: boto3.Session, master: Mast
 def test_what_an_operator_raises_during_a_pass_is_not_lowered(
     aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
 ):
-    demand = module("situation").read_demand
+    demand = module("scaling.observation").read_demand
 
     def read_slowly(connection: object) -> object:
         aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=6)
         return demand(connection)
 
-    monkeypatch.setattr(module("situation"), "read_demand", read_slowly)
+    monkeypatch.setattr(module("scaling.observation"), "read_demand", read_slowly)
     master.metadata.add_tasks(9, "queued")
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 6
@@ -263,7 +264,7 @@ def test_a_group_that_is_not_there_keeps_no_other_pool_waiting(aws: boto3.Sessio
 
 
 def test_a_statement_that_never_ends_is_ended(master: Master, monkeypatch: pytest.MonkeyPatch):
-    metadata_database = module("metadata_database")
+    metadata_database = module("scaling.metadata_database")
     monkeypatch.setattr(metadata_database, "STATEMENT_TIMEOUT", 100)
     with master.metadata.connect() as holder:
         holder.autocommit = False

@@ -6,8 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import psycopg
-from advisory_locks import PRESENCE
-from advisory_locks import SCALE as LOCK
+from database.advisory_locks import PRESENCE
+from database.advisory_locks import SCALE as LOCK
 from psycopg.conninfo import conninfo_to_dict
 
 IS_PRESENT = """

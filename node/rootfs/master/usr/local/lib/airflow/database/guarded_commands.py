@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
-from database_lock import PROGRESS_SECONDS, Activity, DatabaseLock, LockLostError
+
+from database.preparation_lock import PROGRESS_SECONDS, Activity, DatabaseLock, LockLostError
 
 # For everything under one lock. One migration of a large table may take an hour. Auto Scaling abandons a launch that is
 # not completed within 48 hours: https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html

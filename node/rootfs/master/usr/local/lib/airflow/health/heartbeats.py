@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import database_lock
 import psycopg
-from metadata_database import connect
+from database import preparation_lock
+from scaling.metadata_database import connect
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 """Airflow's name for the job of each service."""
@@ -42,7 +42,7 @@ class Heartbeats:
 
     def is_database_being_prepared(self) -> bool:
         """Whether a master is migrating the database, or checking whether it has to."""
-        return database_lock.is_held(self._connected())
+        return preparation_lock.is_held(self._connected())
 
     def has_sound_peer(self) -> bool:
         """Whether all of these services have been at work on another master for some minutes."""

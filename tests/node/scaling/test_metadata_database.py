@@ -9,7 +9,7 @@ import pytest
 from tests.node.metadata import PASSWORD, Metadata
 from tests.node.programs import module
 
-metadata_database = module("metadata_database")
+metadata_database = module("scaling.metadata_database")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_one_master_at_a_time_has_its_turn(metadata: Metadata, database: metadat
 
 
 def test_the_database_steps_lock_is_another_one():
-    assert module("database_lock").LOCK != metadata_database.LOCK
+    assert module("database.preparation_lock").LOCK != metadata_database.LOCK
 
 
 def test_a_turn_can_write_nothing(database: metadata_database.MetadataDatabase):

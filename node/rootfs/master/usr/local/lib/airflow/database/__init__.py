@@ -1,0 +1,1 @@
+"""What prepares and cleans Airflow's databases, one master at a time."""

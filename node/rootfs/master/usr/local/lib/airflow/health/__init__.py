@@ -1,0 +1,1 @@
+"""Whether a master's services work."""

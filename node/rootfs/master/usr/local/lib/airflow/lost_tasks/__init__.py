@@ -1,0 +1,1 @@
+"""Finds queued tasks whose messages the broker has lost."""
