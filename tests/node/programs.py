@@ -9,6 +9,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
+from node.roles import Role
 from node.rootfs import PROGRAMS, ROOTFS
 
 
@@ -27,10 +28,18 @@ def module(name: str) -> ModuleType:
 
 def load(name: str) -> ModuleType:
     """The program as a module. As on the node, it imports what stands beside it."""
-    path = program_path(name)
+    return _load(program_path(name))
+
+
+def load_of(role: Role, name: str) -> ModuleType:
+    """A module that each role has its own of."""
+    return _load(ROOTFS / role.value / PROGRAMS.lstrip("/") / name)
+
+
+def _load(path: Path) -> ModuleType:
     _make_importable(program_path("airflow_node").parent)
     _make_importable(path.parent)
-    loader = SourceFileLoader(f"node_program_{name.replace('-', '_')}", str(path))
+    loader = SourceFileLoader(f"node_program_{path.parts[-6]}_{path.name.replace('-', '_')}", str(path))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     if spec is None:
         raise ImportError(f"{path} cannot be loaded as a module")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -10,16 +11,27 @@ from packaging.version import Version
 from tests.node.programs import load, module
 
 announce_version = load("announce-version")
+launch_groups = module("scaling.launch_groups")
 masters_version = module("airflow_node.masters_version")
 BUCKET = "airflow-prod-artifacts"
 
 
-def instance(name: str, version: str, state: str = "InService", template: str = "lt-1") -> Mapping[str, Any]:
+def instance(name: str, version: str, state: str = "InService", template: str = "lt-1") -> dict[str, Any]:
     return {
         "InstanceId": name,
         "LifecycleState": state,
         "LaunchTemplate": {"LaunchTemplateId": template, "LaunchTemplateName": "masters", "Version": version},
     }
+
+
+def masters(*instances: dict[str, Any]) -> Any:
+    """The group as the program gets it from Auto Scaling's answer."""
+    sizes = {"AutoScalingGroupName": "masters", "MinSize": 1, "MaxSize": 4, "DesiredCapacity": 2}
+    group = sizes | {"Instances": list(instances)}
+    client = SimpleNamespace(
+        get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [{"AutoScalingGroups": [group]}])
+    )
+    return launch_groups.LaunchGroups(client).describe(["masters"])["masters"]
 
 
 @pytest.fixture
@@ -37,7 +49,7 @@ def told(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 
 def test_masters_of_a_fresh_cluster_tell_their_version_at_once(told: Callable[[], str | None]):
-    announce_version.announce(BUCKET, "i-new", lambda: [instance("i-new", "1"), instance("i-other", "1")])
+    announce_version.announce(BUCKET, "i-new", lambda: masters(instance("i-new", "1"), instance("i-other", "1")))
     assert told() == "3.4.0"
 
 
@@ -55,7 +67,7 @@ def test_a_new_master_tells_its_version_when_the_last_old_one_serves_no_more(
     before: list[str | None] = []
     monkeypatch.setattr(announce_version.retry, "wait", lambda _: before.append(told()))
     group = iter([steps[0], *steps])
-    announce_version.announce(BUCKET, "i-new", lambda: next(group))
+    announce_version.announce(BUCKET, "i-new", lambda: masters(*next(group)))
     assert before == ["3.3.2"] * 4
     assert told() == "3.4.0"
 
@@ -69,7 +81,7 @@ def test_a_master_of_an_older_airflow_tells_its_version_at_once(
     monkeypatch.setattr(announce_version.retry, "wait", lambda _: before.append(told()))
     both = [instance("i-newer", "2"), instance("i-own", "3")]
     group = iter([both, both, [instance("i-own", "3")]])
-    announce_version.announce(BUCKET, "i-own", lambda: next(group))
+    announce_version.announce(BUCKET, "i-own", lambda: masters(*next(group)))
     assert before == ["3.4.0"]
     assert told() == "3.4.0"
 
@@ -86,18 +98,19 @@ def test_a_master_of_an_older_airflow_tells_its_version_at_once(
     ],
 )
 def test_masters_are_alike_if_all_that_serve_come_from_one_version_of_a_template(others: list[Any], alike: bool):
-    assert announce_version.are_alike([instance("i-a", "7"), *others], "i-a") is alike
+    assert announce_version.are_alike(masters(instance("i-a", "7"), *others), "i-a") is alike
 
 
 def test_a_master_that_its_group_does_not_list_yet_says_nothing_for_the_others():
-    assert not announce_version.are_alike([instance("i-old", "1")], "i-new")
+    assert not announce_version.are_alike(masters(instance("i-old", "1")), "i-new")
 
 
 def test_a_failed_request_to_aws_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
-    def refuse(_: str) -> list[Any]:
-        raise OSError("no route")
+    def refuse(_: object, __: object) -> None:
+        raise launch_groups.AutoScalingError("no route")
 
-    monkeypatch.setattr(announce_version, "describe_group", refuse)
+    monkeypatch.setattr(launch_groups.LaunchGroups, "describe", refuse)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     names = ("NODE_ARTIFACTS_BUCKET", "NODE_GROUP", "NODE_INSTANCE_ID")
     with pytest.raises(announce_version.StepFailedError, match="A request to AWS failed: no route"):
         announce_version.step(dict.fromkeys(names, "x"))

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from node import rootfs
 from node.artifacts import Artifact, artifacts, artifacts_for
 from node.roles import Role
-from node.rootfs import files_for
+from node.rootfs import ROOTFS, files_for
+
+GOLDEN = Path(__file__).parent / "golden_files"
 
 
 def _members(artifact: Artifact) -> dict[str, tarfile.TarInfo]:
@@ -64,3 +68,39 @@ def test_the_archive_does_not_tell_who_made_it_and_when():
 def test_the_first_programs_exist():
     paths = {file.path for file in files_for(Role.WORKER)}
     assert paths >= rootfs.FIRST_PROGRAMS, "a first program that is not in the user data is nowhere"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_gets_exactly_the_files_on_its_list(role: Role):
+    """`python -m tests.node.test_artifacts` writes the lists anew; read the difference before you commit it."""
+    assert _list_of(role) == (GOLDEN / f"{role}.txt").read_text(), "a file moved to another role, or is new or gone"
+
+
+@pytest.mark.parametrize(("layer", "others"), [(Role.MASTER, Role.WORKER), (Role.WORKER, Role.MASTER)])
+def test_an_edit_of_a_roles_own_files_leaves_nodes_of_the_other_role_as_they_are(
+    layer: Role, others: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def build(role: Role) -> tuple[object, object]:
+        return artifacts_for(role), [file for file in files_for(role) if file.in_user_data]
+
+    before = {role: build(role) for role in Role}
+    edited = tmp_path / "rootfs"
+    shutil.copytree(ROOTFS, edited)
+    for file in (edited / layer.value).rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes() + b"\nedited = 1\n")
+    monkeypatch.setattr(rootfs, "ROOTFS", edited)
+    assert build(others) == before[others]
+    programs, in_user_data = build(layer)
+    assert programs != before[layer][0]
+    assert in_user_data != before[layer][1]
+
+
+def _list_of(role: Role) -> str:
+    lines = [f"{'user data' if file.in_user_data else 'archive  '} {file.path}" for file in files_for(role)]
+    return "\n".join(sorted(lines)) + "\n"
+
+
+if __name__ == "__main__":
+    for each in Role:
+        (GOLDEN / f"{each}.txt").write_text(_list_of(each))

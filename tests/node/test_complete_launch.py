@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
 
-from tests.node.programs import load
+from node.roles import Role
+from tests.node.programs import load, load_of, module
 
 complete_launch = load("complete-launch")
+worker, master = (load_of(role, "readiness.py") for role in (Role.WORKER, Role.MASTER))
+state_file = module("health.state_file")
 AwsError = complete_launch.AwsError
 
 
@@ -64,7 +66,9 @@ def test_a_group_that_cannot_be_told_is_told_later(capsys: pytest.CaptureFixture
 
 def test_while_a_migration_takes_hours_the_hook_gets_its_heartbeats(clock: Callable[[], float]):
     hook = _Hook(OSError("no route"))
-    complete_launch.wait_for(lambda: clock() > 4 * 3600, hook, started=lambda: False, clock=clock)
+    complete_launch.wait_for(
+        lambda: clock() > 4 * 3600, hook, describe=worker.describe, started=lambda: False, clock=clock
+    )
     assert len(hook.calls) >= 4 * 3600 / 700, "the hook gives up after an hour without one"
 
 
@@ -79,7 +83,9 @@ def test_a_systemd_that_does_not_answer_has_not_started_the_services(tmp_path: P
 
 def test_services_that_run_and_do_no_work_are_a_failure(clock: Callable[[], float]):
     with pytest.raises(complete_launch.StepFailedError, match="have been running for 20 minutes and do no work"):
-        complete_launch.wait_for(lambda: False, _Hook(), started=lambda: clock() > 7200, clock=clock)
+        complete_launch.wait_for(
+            lambda: False, _Hook(), describe=worker.describe, started=lambda: clock() > 7200, clock=clock
+        )
     assert 7200 + 1200 < clock() < 7200 + 1300
 
 
@@ -96,22 +102,22 @@ def test_services_that_run_and_do_no_work_are_a_failure(clock: Callable[[], floa
 )
 def test_a_worker_is_ready_when_it_is_connected_now(told: object, ready: bool, tmp_path: Path):
     (tmp_path / "state.json").write_text(json.dumps(told))
-    assert complete_launch.worker_is_ready(tmp_path / "state.json", lambda: 101.0) is ready
+    assert worker.is_ready(tmp_path / "state.json", lambda: 101.0) is ready
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "x" * 2_000_000])
 def test_a_worker_whose_file_a_task_has_replaced_is_not_ready(text: str, tmp_path: Path):
     (tmp_path / "state.json").write_text(text)
-    assert not complete_launch.worker_is_ready(tmp_path / "state.json")
+    assert not worker.is_ready(tmp_path / "state.json")
 
 
 def test_a_pipe_in_the_files_place_holds_no_boot_up(tmp_path: Path):
     os.mkfifo(tmp_path / "state.json")
-    assert not complete_launch.worker_is_ready(tmp_path / "state.json")
+    assert not worker.is_ready(tmp_path / "state.json")
 
 
 def test_a_worker_that_has_not_written_its_state_is_not_ready(tmp_path: Path):
-    assert not complete_launch.worker_is_ready(tmp_path / "state.json")
+    assert not worker.is_ready(tmp_path / "state.json")
 
 
 @pytest.mark.parametrize(
@@ -127,21 +133,19 @@ def test_a_worker_that_has_not_written_its_state_is_not_ready(tmp_path: Path):
 )
 def test_a_master_is_ready_when_all_of_its_services_work_now(told: object, ready: bool, tmp_path: Path):
     (tmp_path / "state.json").write_text(json.dumps(told))
-    assert complete_launch.master_is_ready(tmp_path / "state.json", lambda: 101.0) is ready
+    assert (state_file.read(tmp_path / "state.json", lambda: 101.0) == {}) is ready
 
 
 def test_a_master_whose_services_nobody_has_looked_at_is_not_ready(tmp_path: Path):
-    assert not complete_launch.master_is_ready(tmp_path / "state.json")
+    assert state_file.read(tmp_path / "state.json")
 
 
 def test_a_master_that_does_not_get_to_work_says_which_services_do_not(
     clock: Callable[[], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    state = {"at": time.time(), "troubles": {"triggerer": "is activating, after 99 restarts"}}
-    (tmp_path / "state.json").write_text(json.dumps(state))
-    troubles = complete_launch.master_troubles
-    monkeypatch.setattr(complete_launch, "master_troubles", lambda: troubles(tmp_path / "state.json"))
+    state_file.write({"triggerer": "is activating, after 99 restarts"}, tmp_path / "state.json")
+    read = state_file.read
+    monkeypatch.setattr(state_file, "read", lambda: read(tmp_path / "state.json"))
+    assert not master.is_ready()
     with pytest.raises(complete_launch.StepFailedError, match="airflow-triggerer is activating, after 99 restarts"):
-        complete_launch.wait_for(
-            lambda: False, _Hook(), describe=complete_launch.describe_master, started=lambda: True, clock=clock
-        )
+        complete_launch.wait_for(master.is_ready, _Hook(), describe=master.describe, started=lambda: True, clock=clock)

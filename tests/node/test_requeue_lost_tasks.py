@@ -91,10 +91,12 @@ def test_a_queue_beyond_all_bounds_is_not_read(
     _publish(broker, "other", queue="reports")
     found = messages.of(["default", "reports"])
     assert (set(found.waiting), found.unread) == ({"other"}, {"default"})
-    requeue.tell_of_unread({}, messages.unread)
-    assert "default at the broker holds more than 2 messages: lost tasks are not" in capsys.readouterr().err
-    requeue.tell_of_unread(messages.unread, messages.unread)
-    assert capsys.readouterr().err == "", "once"
+    log = requeue.ServiceLog()
+    requeue.log_unread(log, {}, messages.unread)
+    logged = capsys.readouterr().out
+    assert '"key": "default", "why": "holds more than 2 messages", "effect": "lost tasks are not looked for' in logged
+    requeue.log_unread(log, messages.unread, messages.unread)
+    assert capsys.readouterr().out == "", "once"
 
 
 def test_a_message_that_a_worker_has_taken_is_found(broker: Server, messages):

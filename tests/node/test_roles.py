@@ -4,6 +4,7 @@ import pytest
 
 from node.roles import DEFINITIONS, MASTERS, NodeGroup, Role, worker_group
 from node.rootfs import ROOTFS, files_for
+from tests.node.programs import load, module
 
 every_role = pytest.mark.parametrize("role", Role)
 
@@ -59,3 +60,9 @@ def test_groups_are_named_after_their_role_or_worker_pool():
 def test_only_a_role_in_worker_pools_has_a_group_with_a_pool(role: Role, pool: str | None):
     with pytest.raises(ValueError, match=f"Role {role}"):
         NodeGroup(role, pool)
+
+
+def test_the_services_that_a_master_watches_are_those_of_its_role():
+    names = module("health.services").NAMES
+    assert set(names) == set(Role.MASTER.definition.services)
+    assert load("renew-secrets").UNITS[-1] == f"airflow-{Role.MASTER.definition.supervisor}.service"

@@ -8,6 +8,7 @@ import pytest
 from tests.node.programs import module
 
 service_health = module("health.verdict")
+services_module = module("health.services")
 STEADY, START = service_health.STEADY_SECONDS, service_health.START_SECONDS
 AFTER_RESTART = service_health.STEADY_SECONDS_AFTER_RESTART
 THRESHOLD = 30.0
@@ -22,7 +23,7 @@ class _Master:
 
     def __init__(self) -> None:
         self.names = ("scheduler", "triggerer")
-        services = [service_health.Service(name=name, threshold=THRESHOLD) for name in self.names]
+        services = [services_module.Service(name=name, threshold=THRESHOLD) for name in self.names]
         self.health = service_health.ServiceHealth(services)
         self.now = 1000.0
         self.units: dict[str, dict[str, Any]] = {

@@ -311,7 +311,7 @@ def test_masters_tell_the_workers_their_version_when_they_are_in_service(roots: 
 
 def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_it(roots: dict[Role, Path]):
     """What is no service reads it at its next start, as the database step has to: see renew-secrets."""
-    root, restarted = roots[Role.MASTER], set(load("renew-secrets").SERVICES)
+    root, restarted = roots[Role.MASTER], set(load("renew-secrets").UNITS)
     settings = {unit.name: node_root.settings(root, unit.name) for unit in (root / node_root.UNITS).glob("*.service")}
     have = {name for name, each in settings.items() if "/run/airflow/secrets.env" in each.get("EnvironmentFile", [])}
     assert restarted == {name for name in have if settings[name]["Type"] != ["oneshot"]}

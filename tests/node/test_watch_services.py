@@ -19,6 +19,7 @@ watch_services = load("watch-services")
 database_lock = module("database.preparation_lock")
 heartbeats = module("health.heartbeats")
 service_health = module("health.verdict")
+Service, NOTIFYING = module("health.services").Service, module("health.services").NOTIFYING
 service_units = module("health.service_units")
 service_log = module("service_log")
 
@@ -108,7 +109,7 @@ def test_a_connection_that_was_cut_is_made_anew(metadata: Metadata):
 
 
 def test_every_service_is_seen_as_systemd_shows_it(systemd: Path):
-    services = [service_health.Service(name=name, threshold=1) for name in ("scheduler", "scaling")]
+    services = [Service(name=name, threshold=1) for name in ("scheduler", "scaling")]
     show(systemd, "scheduler", state="activating", since=2.5)
     show(systemd, "scaling", spoke=7)
     assert service_units.look(services) == {
@@ -122,7 +123,7 @@ def test_a_systemd_without_a_sound_answer_is_an_error(answer: str, systemd: Path
     (systemd / "bin/systemctl").write_text(f"#!/bin/sh\n{answer}\n")
     monkeypatch.setattr(service_units, "TIMEOUT_SECONDS", 0.2)
     with pytest.raises(service_units.SystemdError):
-        service_units.look([service_health.Service(name="scheduler", threshold=1)])
+        service_units.look([Service(name="scheduler", threshold=1)])
 
 
 def test_an_api_server_that_answers_a_call_like_a_tasks_is_alive():
@@ -141,7 +142,7 @@ def test_an_api_server_that_answers_a_call_like_a_tasks_is_alive():
 def watch(metadata: Metadata, systemd: Path) -> Iterator[watch_services.Watch]:
     """The watch of a master whose services have just been started."""
     found = watch_services.build(SETTINGS | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.url}, HOST)
-    found.state_file = systemd / "state/state.json"
+    found.state_path = systemd / "state/state.json"
     found.api_server.sign = lambda now: now
     assert {service.name for service in found.services} == set(SERVICES)
     for name in SERVICES:
@@ -159,7 +160,7 @@ def test_the_state_says_what_is_wrong_with_each_service(watch: watch_services.Wa
         for name in ("scaling", "lost-tasks"):
             show(systemd, name, since=1000, spoke=now)
         watch.look()
-    state = json.loads(watch.state_file.read_text())
+    state = json.loads(watch.state_path.read_text())
     assert state["at"] == pytest.approx(time.time(), abs=30)
     assert state["troubles"] == {"dag-processor": "has given no sign of life since its start 40 s ago"}
     assert lines == [], "it has not been well yet"
@@ -167,7 +168,7 @@ def test_the_state_says_what_is_wrong_with_each_service(watch: watch_services.Wa
         watch.clock = lambda now=now: now
         beat(metadata)
         watch.look()
-    assert json.loads(watch.state_file.read_text())["troubles"] == {}
+    assert json.loads(watch.state_path.read_text())["troubles"] == {}
     assert [json.loads(line)["event"] for line in lines] == ["all services work"]
 
 
@@ -190,7 +191,7 @@ def test_a_hung_service_is_restarted_through_systemd(watch: watch_services.Watch
 def test_a_full_run_does_not_keep_it_from_restarting_what_hangs(watch: watch_services.Watch, systemd: Path):
     lines: list[str] = []
     watch.log = service_log.ServiceLog(lines.append)
-    watch.state_file = Path("/proc/state.json")
+    watch.state_path = Path("/proc/state.json")
     for now in range(1030, 1700, 50):
         watch.clock = lambda now=now: float(now)
         watch.look()
@@ -206,7 +207,7 @@ def test_a_database_that_does_not_answer_is_said_once(watch: watch_services.Watc
     for now in (1030.0, 1035.0):
         watch.clock = lambda now=now: now
         watch.look()
-    troubles = json.loads(watch.state_file.read_text())["troubles"]
+    troubles = json.loads(watch.state_path.read_text())["troubles"]
     assert troubles["scheduler"].endswith("; the metadata database does not answer")
     assert len(lines) == 1
 
@@ -220,11 +221,11 @@ def test_every_service_of_a_master_is_watched(watch: watch_services.Watch, tmp_p
     assert {service.unit for service in watch.services} == started
 
 
-@pytest.mark.parametrize("name", watch_services.TOLD_TO_SYSTEMD)
+@pytest.mark.parametrize("name", NOTIFYING)
 def test_systemd_restarts_the_services_that_speak_to_it_itself(name: str, tmp_path: Path):
     settings = node_root.settings(node_root.build(tmp_path, Role.MASTER), f"airflow-{name}.service")
     assert settings["Type"] == ["notify"]
-    assert float(settings["WatchdogSec"][0]) <= watch_services.TOLD_TO_SYSTEMD_THRESHOLD
+    assert float(settings["WatchdogSec"][0]) <= watch_services.NOTIFYING_THRESHOLD
 
 
 def test_airflows_own_thresholds_count():

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from airflow_node import log
-
-# systemd takes the priority of a line from its beginning.
-WARNING = "<4>"
 
 
 class ServiceLog:
@@ -32,8 +28,8 @@ class ServiceLog:
 
     def event(self, event: str, **facts: Any) -> None:
         """Log what happened."""
-        self._write(json.dumps({"event": event, **facts}, ensure_ascii=False))
+        self._write(log.entry(event, **facts))
 
     def warning(self, event: str, **facts: Any) -> None:
         """Log something that a person should look at."""
-        self._write(WARNING + json.dumps({"event": event, **facts}, ensure_ascii=False))
+        self._write(log.WARNING + log.entry(event, **facts))

@@ -8,8 +8,7 @@ import psycopg
 from database import preparation_lock
 from scaling.metadata_database import connect
 
-JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
-"""Airflow's name for the job of each service."""
+from health.services import JOB_TYPES
 
 NEWEST = """
     SELECT DISTINCT ON (job_type) job_type, id, latest_heartbeat FROM job

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from airflow_node import log
 
-from health.verdict import Service, Unit
+from health.services import Service
+from health.verdict import Unit
 
 PROPERTIES = "Id,ActiveState,ActiveEnterTimestampMonotonic,NRestarts,WatchdogTimestampMonotonic"
 TIMEOUT_SECONDS = 10.0

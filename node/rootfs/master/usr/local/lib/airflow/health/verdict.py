@@ -10,6 +10,8 @@ import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from health.services import Service
+
 # Airflow's thresholds tell when a service is unhealthy; at four times as much it is restarted. Airflow's Helm chart
 # does it after five checks, a minute apart: its scheduler.livenessProbe.
 THRESHOLDS_UNTIL_RESTART = 4
@@ -22,19 +24,6 @@ STEADY_SECONDS_AFTER_RESTART = 40.0
 LOST_SECONDS = 1800.0
 # Between two checks. If more time has passed, the whole machine stood still, and nothing is known about its services.
 GAP_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """One of the master's services, and how many seconds it may be without a sign of life."""
-
-    name: str
-    threshold: float
-
-    @property
-    def unit(self) -> str:
-        """Its systemd unit."""
-        return f"airflow-{self.name}.service"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,8 @@ PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard"
 LAG_SECONDS = 30.0
 # For as long a worker that its group does not list any more, or not yet, may say something.
 LISTED_SECONDS = 120.0
+# Beginnings of lifecycle states of instances that do not serve yet, or no longer.
+NOT_SERVING = ("Pending", "Terminating")
 ENDED = ("Successful", "Failed", "Cancelled")
 KMS_REMEDY = " (If EBS uses a customer managed key, Auto Scaling needs a grant: docs/running-worker-pools.md)"
 
@@ -51,12 +53,14 @@ class LaunchGroup:
         templates: what each instance that the group lists was launched from, whatever its state. None if Auto Scaling
             does not say so.
         template: what the group launches now; None for a group with a mixed instances policy.
+        serving: instances that may do work: those in service and those in standby.
     """
 
     sizes: GroupSizes
     in_service: frozenset[str]
     templates: Mapping[str, Template | None]
     template: Template | None = None
+    serving: frozenset[str] = frozenset()
 
     @property
     def instances(self) -> frozenset[str]:
@@ -150,6 +154,7 @@ def _read(group: dict[str, Any]) -> LaunchGroup:
         in_service=frozenset(one["InstanceId"] for one in instances if one["LifecycleState"] == "InService"),
         templates={one["InstanceId"]: _template(one) for one in instances},
         template=_template(group),
+        serving=frozenset(one["InstanceId"] for one in instances if not one["LifecycleState"].startswith(NOT_SERVING)),
     )
 
 
