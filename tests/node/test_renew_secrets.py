@@ -10,7 +10,7 @@ from psycopg import sql
 from tests.node.metadata import PASSWORD, Metadata
 from tests.node.programs import load, module
 
-database_login = module("airflow_node.database_login")
+postgresql = module("airflow_node.postgresql")
 boot_step = module("airflow_node.boot_step")
 renew_secrets = load("renew-secrets")
 RESULTS = "postgresql+psycopg2://role:word@127.0.0.1:1/results"
@@ -93,7 +93,7 @@ def test_services_that_could_not_be_restarted_are_restarted_at_the_next_look(tmp
 
 def test_a_url_that_is_none_is_named_without_any_part_of_it():
     with pytest.raises(boot_step.StepFailedError) as raised:
-        database_login.refusal("postgresql+psycopg2://role:pass%zzword@127.0.0.1/airflow", "THE_VARIABLE")
+        postgresql.refusal("postgresql+psycopg2://role:pass%zzword@127.0.0.1/airflow", "THE_VARIABLE")
     assert "THE_VARIABLE" in str(raised.value)
     assert "must be percent-encoded" in str(raised.value)
     assert "zz" not in str(raised.value)

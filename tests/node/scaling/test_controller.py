@@ -18,6 +18,7 @@ from tests.node.scaling import fake_groups
 controller = module("scaling.controller")
 launch_groups = module("scaling.launch_groups")
 metadata_database = module("scaling.metadata_database")
+connection_info = module("airflow_node.postgresql").connection_info
 scaling_log = module("scaling.decision_log")
 scaling_metrics = module("scaling.metrics")
 worker_registry = module("airflow_node.worker_registry")
@@ -49,7 +50,7 @@ class Master:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.database = metadata_database.MetadataDatabase(metadata_database.connection_info(self.metadata.url))
+        self.database = metadata_database.MetadataDatabase(connection_info(self.metadata.url))
         self.groups = self.groups or launch_groups.LaunchGroups(clock=lambda: self.now)
         self.metrics = scaling_metrics.ScalingMetrics()
         self.controller = controller.Controller(
@@ -368,7 +369,7 @@ def test_two_masters_at_a_time_never_lower_what_one_has_raised(
 
 def test_a_master_leaves_the_pass_to_another_that_is_at_one(aws: boto3.Session, master: Master):
     master.metadata.add_tasks(9, "queued")
-    other = metadata_database.MetadataDatabase(metadata_database.connection_info(master.metadata.url))
+    other = metadata_database.MetadataDatabase(connection_info(master.metadata.url))
     with other.turn():
         master.do_passes()
     other.close()

@@ -19,6 +19,7 @@ from tests.node.scaling.test_controller import GROUP, MASTERS, POOL, Master
 generation = module("scaling.generation")
 launch_groups = module("scaling.launch_groups")
 metadata_database = module("scaling.metadata_database")
+connection_info = module("airflow_node.postgresql").connection_info
 worker_registry = module("airflow_node.worker_registry")
 LaunchGroup, Template, Role = launch_groups.LaunchGroup, launch_groups.Template, generation.Role
 
@@ -301,7 +302,7 @@ def await_absence(metadata: Metadata) -> None:
 
 
 def test_an_old_master_raises_nothing_while_a_new_one_is_at_it(old: Master):
-    new = metadata_database.MetadataDatabase(metadata_database.connection_info(old.metadata.url))
+    new = metadata_database.MetadataDatabase(connection_info(old.metadata.url))
     new.show_presence(True)
     old.do_passes(30)
     assert old.groups.desired == 5

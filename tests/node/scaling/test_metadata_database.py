@@ -10,17 +10,18 @@ from tests.node.metadata import PASSWORD, Metadata
 from tests.node.programs import module
 
 metadata_database = module("scaling.metadata_database")
+connection_info = module("airflow_node.postgresql").connection_info
 
 
 @pytest.fixture
 def database(metadata: Metadata) -> Iterator[metadata_database.MetadataDatabase]:
-    found = metadata_database.MetadataDatabase(metadata_database.connection_info(metadata.url))
+    found = metadata_database.MetadataDatabase(connection_info(metadata.url))
     yield found
     found.close()
 
 
 def test_one_master_at_a_time_has_its_turn(metadata: Metadata, database: metadata_database.MetadataDatabase):
-    other = metadata_database.MetadataDatabase(metadata_database.connection_info(metadata.url))
+    other = metadata_database.MetadataDatabase(connection_info(metadata.url))
     with database.turn() as first, other.turn() as second:
         assert first is not None
         assert second is None
@@ -57,7 +58,7 @@ def test_a_master_that_hangs_loses_the_lock(
     metadata: Metadata, database: metadata_database.MetadataDatabase, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(metadata_database, "IDLE_TIMEOUT", 100)
-    other = metadata_database.MetadataDatabase(metadata_database.connection_info(metadata.url))
+    other = metadata_database.MetadataDatabase(connection_info(metadata.url))
 
     def hang(until: float) -> None:
         with database.turn():
@@ -88,7 +89,7 @@ def test_a_master_that_hangs_loses_the_lock(
 )
 def test_what_is_no_url_of_a_database_is_named_without_its_password(url: str):
     with pytest.raises(ValueError, match="must be a postgresql:// URL") as refusal:
-        metadata_database.connection_info(url)
+        connection_info(url)
     assert PASSWORD[:6] not in str(refusal.value)
     assert "zz" not in str(refusal.value)
     assert refusal.value.__cause__ is None

@@ -14,6 +14,7 @@ import psycopg
 from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
 
+from database import advisory_locks
 from database.advisory_locks import PREPARE as LOCK
 
 # Application names in pg_stat_activity: of the connection that holds the lock or waits for it, and of all connections
@@ -24,12 +25,6 @@ STEP_APPLICATION = "airflow-database-step"
 PROGRESS_SECONDS = 60
 END_SECONDS = 60
 
-_HOLDER = """
-SELECT host(client_addr)
-FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s
-"""
-_IS_HELD = f"SELECT EXISTS ({_HOLDER})"
 _SESSIONS = """
 SELECT step.query, extract(epoch FROM now() - step.query_start)::int,
        blocker.pid, blocker.usename, blocker.application_name, host(blocker.client_addr), blocker.state,
@@ -119,13 +114,12 @@ def locked(connection: psycopg.Connection, progress_seconds: float = PROGRESS_SE
 
 def is_held(connection: psycopg.Connection) -> bool:
     """Whether a master holds the lock; the connection may be to any database of the server."""
-    row = connection.execute(_IS_HELD.encode(), [LOCK]).fetchone()
-    return row is not None and row[0]
+    return advisory_locks.is_held(connection, LOCK)
 
 
 def _holder(connection: psycopg.Connection) -> str:
-    row = connection.execute(_HOLDER.encode(), [LOCK]).fetchone()
-    return f" ({row[0]})" if row else ""
+    address = advisory_locks.holder(connection, LOCK)
+    return f" ({address})" if address else ""
 
 
 def _without_values(query: str) -> str:

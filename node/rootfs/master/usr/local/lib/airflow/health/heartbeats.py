@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import psycopg
+from airflow_node.postgresql import KeptConnection
 from database import preparation_lock
 from scaling.metadata_database import connect
 
@@ -29,32 +29,24 @@ class Heartbeats:
     """The heartbeats of one host. Every error is a `psycopg.Error`; the next call connects again."""
 
     def __init__(self, conninfo: str, host: str) -> None:
-        self._conninfo = conninfo
+        self._kept = KeptConnection(lambda: connect(conninfo, name="airflow-health"))
         self._host = host
-        self._connection: psycopg.Connection | None = None
 
     def read(self) -> dict[str, Hashable]:
         """The newest heartbeat of each service, with the id of its job."""
         values = {"host": self._host, "types": list(JOB_TYPES.values())}
-        newest = {row[0]: row[1:] for row in self._connected().execute(NEWEST, values)}
+        newest = {row[0]: row[1:] for row in self._kept.get().execute(NEWEST, values)}
         return {service: newest[job] for service, job in JOB_TYPES.items() if job in newest}
 
     def is_database_being_prepared(self) -> bool:
         """Whether a master is migrating the database, or checking whether it has to."""
-        return preparation_lock.is_held(self._connected())
+        return preparation_lock.is_held(self._kept.get())
 
     def has_sound_peer(self) -> bool:
         """Whether all of these services have been at work on another master for some minutes."""
         values = {"host": self._host, "types": list(JOB_TYPES.values()), "number": len(JOB_TYPES)}
-        return self._connected().execute(OTHERS, values).fetchone() is not None
+        return self._kept.get().execute(OTHERS, values).fetchone() is not None
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _connected(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._conninfo, name="airflow-health")
-        return self._connection
+        self._kept.close()
