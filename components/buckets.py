@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.component import Component
 from components.context import Context
 from components.iam_documents import allow, deny, document
 from node.artifacts import Artifact
@@ -58,7 +59,7 @@ class _Purpose:
     """Holds what nobody can make again."""
 
 
-class Buckets(pulumi.ComponentResource):
+class Buckets(Component):
     """Four private, encrypted buckets that refuse requests without TLS.
 
     Task logs and DAGs are guarded against deletion when the stack protects its data. A bucket of a protected stack is
@@ -99,9 +100,6 @@ class Buckets(pulumi.ComponentResource):
         """The buckets that nodes use, by purpose."""
         return {"task-logs": self.task_logs.arn, "dags": self.dags.arn, "artifacts": self.artifacts.arn}
 
-    def _child(self, **options: Any) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, **options)
-
     def _bucket(self, name: str, args: BucketsArgs, purpose: _Purpose) -> Bucket:
         label = f"{name}-{purpose.suffix}"
         physical_name = bucket_name(args.context.cluster, args.context.account_id, args.context.region, purpose.suffix)
@@ -109,7 +107,7 @@ class Buckets(pulumi.ComponentResource):
             label,
             bucket=physical_name,
             force_destroy=not args.context.protect,
-            opts=self._child(protect=args.context.protect and purpose.stateful),
+            opts=self.child(protect=args.context.protect and purpose.stateful),
         )
         self._encrypt(label, bucket)
         versioning = self._keep_versions(label, bucket) if purpose.versioned else None
@@ -127,7 +125,7 @@ class Buckets(pulumi.ComponentResource):
             )
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{label}-encryption", bucket=bucket.id, rules=[rule], opts=self._child()
+            f"{label}-encryption", bucket=bucket.id, rules=[rule], opts=self.child()
         )
 
     def _keep_versions(self, label: str, bucket: aws.s3.Bucket) -> aws.s3.BucketVersioning:
@@ -135,7 +133,7 @@ class Buckets(pulumi.ComponentResource):
             f"{label}-versioning",
             bucket=bucket.id,
             versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=self._child(),
+            opts=self.child(),
         )
 
     def _expire(
@@ -146,7 +144,7 @@ class Buckets(pulumi.ComponentResource):
             bucket=bucket.id,
             rules=lifecycle_rules(purpose.keep_days, versioned=purpose.versioned, rewritten=purpose.rewritten),
             # A rule on noncurrent versions needs a bucket that has versions.
-            opts=self._child(depends_on=[versioning] if versioning else None),
+            opts=self.child(depends_on=[versioning] if versioning else None),
         )
 
     def _close(self, label: str, bucket: aws.s3.Bucket, policy: str) -> aws.s3.BucketPolicy:
@@ -154,7 +152,7 @@ class Buckets(pulumi.ComponentResource):
             f"{label}-ownership",
             bucket=bucket.id,
             rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-            opts=self._child(),
+            opts=self.child(),
         )
         block = aws.s3.BucketPublicAccessBlock(
             f"{label}-public-access",
@@ -163,14 +161,14 @@ class Buckets(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=self._child(),
+            opts=self.child(),
         )
         return aws.s3.BucketPolicy(
             f"{label}-policy",
             bucket=bucket.id,
             policy=policy,
             # S3 answers with a conflict when a bucket's policy and its public access block change at the same time.
-            opts=self._child(depends_on=[block]),
+            opts=self.child(depends_on=[block]),
         )
 
     def _artifact(self, name: str, artifact: Artifact) -> None:
@@ -182,7 +180,7 @@ class Buckets(pulumi.ComponentResource):
             # S3 compares it at the upload and keeps it with the object.
             checksum_algorithm="SHA256",
             # New content has a new key. The old object stays for nodes that still boot from the launch template before.
-            opts=self._child(retain_on_delete=True),
+            opts=self.child(retain_on_delete=True),
         )
 
 

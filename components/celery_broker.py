@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.component import Component
 from components.context import Context
 from settings import BrokerSettings
 
@@ -30,7 +30,7 @@ class CeleryBrokerArgs:
     security_group_id: pulumi.Input[str]
 
 
-class CeleryBroker(pulumi.ComponentResource):
+class CeleryBroker(Component):
     """ElastiCache for Valkey that answers over TLS only, to clients with its token only.
 
     It never drops a message to save memory. With a replica, a lost primary is replaced by it in another zone, under the
@@ -54,12 +54,9 @@ class CeleryBroker(pulumi.ComponentResource):
         self.port = PORT
         self.register_outputs({"address": self.address})
 
-    def _child(self, **options: Any) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, **options)
-
     def _auth_token(self, name: str) -> pulumi.Output[str]:
         """ElastiCache takes 16 to 128 characters, of the special ones a few; length gives more strength than those."""
-        token = random.RandomPassword(f"{name}-auth-token", length=64, special=False, opts=self._child())
+        token = random.RandomPassword(f"{name}-auth-token", length=64, special=False, opts=self.child())
         return token.result
 
     def _replication_group(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.ReplicationGroup:
@@ -97,7 +94,7 @@ class CeleryBroker(pulumi.ComponentResource):
             # AWS refuses to change the token or the delivery of logs in any other way.
             apply_immediately=True,
             log_delivery_configurations=self._log_delivery(name, args),
-            opts=self._child(protect=args.context.protect),
+            opts=self.child(protect=args.context.protect),
         )
 
     def _log_delivery(
@@ -109,7 +106,7 @@ class CeleryBroker(pulumi.ComponentResource):
                 f"{name}-{log_type}",
                 name=group_name,
                 retention_in_days=args.context.retention.log_groups_days,
-                opts=self._child(),
+                opts=self.child(),
             )
             deliveries.append(
                 aws.elasticache.ReplicationGroupLogDeliveryConfigurationArgs(
@@ -126,7 +123,7 @@ class CeleryBroker(pulumi.ComponentResource):
             f"{name}-subnets",
             description=f"Data subnets of {args.context.cluster}",
             subnet_ids=args.subnet_ids,
-            opts=self._child(),
+            opts=self.child(),
         )
 
     def _parameters(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.ParameterGroup:
@@ -138,7 +135,7 @@ class CeleryBroker(pulumi.ComponentResource):
                 # An evicted key is a lost task: with full memory a publisher must get an error instead.
                 aws.elasticache.ParameterGroupParameterArgs(name="maxmemory-policy", value="noeviction"),
             ],
-            opts=self._child(),
+            opts=self.child(),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.component import Component
 from components.context import Context
 
 
@@ -22,7 +23,7 @@ class DeletionProtectionArgs:
     last: Sequence[pulumi.Resource]
 
 
-class DeletionProtection(pulumi.ComponentResource):
+class DeletionProtection(Component):
     """A protected component without a cloud resource, which Pulumi has to delete before everything else.
 
     Pulumi checks a resource's protection only when it is about to delete it, and deletes resources without dependents

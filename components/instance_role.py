@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from aws_catalog import limits
+from components.component import Component
 from components.context import Context
 from components.iam_documents import Statement, allow, document, trust_policy
 from node.roles import COMMON_PERMISSIONS, EVERY_WORKER_POOL, NodeGroup, Permission
@@ -37,7 +38,7 @@ class InstanceRoleArgs:
     bucket_arns: Mapping[str, Arn]
 
 
-class InstanceRole(pulumi.ComponentResource):
+class InstanceRole(Component):
     """The IAM role and instance profile of one group of nodes.
 
     Anything that runs on a node can use its role, and a worker runs the code of DAG authors. A worker's role therefore
@@ -50,21 +51,20 @@ class InstanceRole(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: InstanceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:NodeIdentity", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             f"{name}-role",
             name=role_name(args.context.cluster, args.context.region, args.group),
             description=f"The nodes of {args.group.name(args.context.cluster)}",
             assume_role_policy=trust_policy("ec2"),
-            opts=child,
+            opts=self.child(),
         )
         aws.iam.RolePolicy(
             f"{name}-policy",
             role=role.name,
             policy=pulumi.Output.json_dumps(node_policy(args)),
-            opts=child,
+            opts=self.child(),
         )
-        profile = aws.iam.InstanceProfile(f"{name}-profile", name=role.name, role=role.name, opts=child)
+        profile = aws.iam.InstanceProfile(f"{name}-profile", name=role.name, role=role.name, opts=self.child())
         self.instance_profile_arn = profile.arn
         self.role_name = role.name
         self.register_outputs({"instance_profile_arn": self.instance_profile_arn, "role_name": self.role_name})

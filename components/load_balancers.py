@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.component import Component
 from components.context import Context
 from node.naming import API_SERVER_PORT, private_zone_name, web_url
 from settings import WebSettings
@@ -79,7 +80,7 @@ def _domain(settings: WebSettings) -> _Domain | None:
     return _Domain(settings.domain, settings.hosted_zone_id)
 
 
-class LoadBalancers(pulumi.ComponentResource):
+class LoadBalancers(Component):
     """One internal load balancer for people and nodes, and by choice a public one for people alone.
 
     Inside the network, port 8080 serves the execution API, and also the web interface until people are redirected to
@@ -97,7 +98,6 @@ class LoadBalancers(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LoadBalancersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
-        self._child = pulumi.ResourceOptions(parent=self)
         self.url = web_url(args.context.cluster, args.settings.domain)
         internal = self._load_balancer(
             f"{name}-internal",
@@ -209,7 +209,7 @@ class LoadBalancers(pulumi.ComponentResource):
             access_logs=aws.lb.LoadBalancerAccessLogsArgs(
                 bucket=args.access_logs_bucket, prefix=physical_name, enabled=True
             ),
-            opts=self._child,
+            opts=self.child(),
         )
 
     def _target_group(self, logical_name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:
@@ -233,7 +233,7 @@ class LoadBalancers(pulumi.ComponentResource):
                 healthy_threshold=2,
                 unhealthy_threshold=FAILED_CHECKS_UNTIL_UNHEALTHY,
             ),
-            opts=self._child,
+            opts=self.child(),
         )
 
     def _private_name(self, name: str, args: LoadBalancersArgs, internal: aws.lb.LoadBalancer) -> None:
@@ -242,7 +242,7 @@ class LoadBalancers(pulumi.ComponentResource):
             name=private_zone_name(args.context.cluster),
             comment=f"How the nodes of {args.context.cluster} reach its api-servers",
             vpcs=[aws.route53.ZoneVpcArgs(vpc_id=args.vpc_id)],
-            opts=self._child,
+            opts=self.child(),
         )
         aws.route53.Record(
             f"{name}-private-record",
@@ -254,13 +254,13 @@ class LoadBalancers(pulumi.ComponentResource):
                     name=internal.dns_name, zone_id=internal.zone_id, evaluate_target_health=False
                 )
             ],
-            opts=self._child,
+            opts=self.child(),
         )
 
     def _certificate(self, name: str, domain: _Domain) -> pulumi.Output[str]:
         """The ARN of a certificate that is issued, so that listeners wait for it."""
         certificate = aws.acm.Certificate(
-            f"{name}-certificate", domain_name=domain.name, validation_method="DNS", opts=self._child
+            f"{name}-certificate", domain_name=domain.name, validation_method="DNS", opts=self.child()
         )
         # One name, hence one option. Its fields are unknown in a preview; that there is one record never is.
         proof = certificate.domain_validation_options[0]
@@ -276,13 +276,13 @@ class LoadBalancers(pulumi.ComponentResource):
             allow_overwrite=True,
             # For the same reason the record outlives the stack: ACM looks it up again at every renewal, so to delete it
             # with one stack would let the certificate of the other one expire.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            opts=self.child(retain_on_delete=True),
         )
         validation = aws.acm.CertificateValidation(
             f"{name}-certificate-validation",
             certificate_arn=certificate.arn,
             validation_record_fqdns=[record.fqdn],
-            opts=self._child,
+            opts=self.child(),
         )
         return validation.certificate_arn
 
@@ -294,7 +294,7 @@ class LoadBalancers(pulumi.ComponentResource):
             port=API_SERVER_PORT,
             default_actions=[_forward(targets)],
             routing_http_response_server_enabled=False,
-            opts=self._child,
+            opts=self.child(),
         )
 
     def _https_listener(
@@ -314,7 +314,7 @@ class LoadBalancers(pulumi.ComponentResource):
             default_actions=[action],
             routing_http_response_server_enabled=False,
             routing_http_response_strict_transport_security_header_value=HSTS_ONE_YEAR,
-            opts=self._child,
+            opts=self.child(),
         )
 
     def _rule(
@@ -333,7 +333,7 @@ class LoadBalancers(pulumi.ComponentResource):
             priority=priority,
             conditions=[aws.lb.ListenerRuleConditionArgs(path_pattern=path_pattern)],
             actions=[action],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
+            opts=self.child(depends_on=list(depends_on)),
         )
 
 

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.autoscaling_group import autoscaling_group
+from components.component import Component
 from components.launch_template import NodeLaunch, launch_template
 from components.lifecycle_hooks import launching_hook
 from settings import MasterSettings
@@ -36,7 +37,7 @@ class MastersArgs:
     target_group_arns: Mapping[str, pulumi.Input[str]]
 
 
-class Masters(pulumi.ComponentResource):
+class Masters(Component):
     """A group of fixed size: api-server, scheduler, dag-processor and triggerer on each node.
 
     A node is in service once its services are up. One that stops serving is replaced. A changed launch template
@@ -48,16 +49,15 @@ class Masters(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MastersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:Masters", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         template = launch_template(
             f"{name}-template",
             args.launch,
             instance_type=args.settings.instance_type,
             root_volume_gib=args.settings.root_volume_gib,
-            opts=child,
+            opts=self.child(),
         )
         group = self._group(name, args, template)
-        launching_hook(f"{name}-launching-hook", group, opts=child)
+        launching_hook(f"{name}-launching-hook", group, opts=self.child())
         for purpose, target_group_arn in args.target_group_arns.items():
             # Separate resources instead of an argument of the group: when public access is removed, the masters leave
             # its target group last, after the domain's record points elsewhere.
@@ -65,7 +65,7 @@ class Masters(pulumi.ComponentResource):
                 f"{name}-{purpose}-targets",
                 autoscaling_group_name=group.name,
                 lb_target_group_arn=target_group_arn,
-                opts=child,
+                opts=self.child(),
             )
         self.autoscaling_group_name = group.name
         self.launch = args.launch
@@ -89,7 +89,5 @@ class Masters(pulumi.ComponentResource):
             default_instance_warmup=WARMUP_SECONDS,
             # A node of an old template goes first.
             termination_policies=["OldestLaunchTemplate", "OldestInstance"],
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=list(args.launch.after), ignore_changes=["initialLifecycleHooks"]
-            ),
+            opts=self.child(depends_on=list(args.launch.after), ignore_changes=["initialLifecycleHooks"]),
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
 from aws_catalog import database_storage
+from components.component import Component
 from components.context import Context
 from components.iam_documents import on_behalf_of, trust_policy
 from settings import DatabaseSettings
@@ -36,7 +36,7 @@ class MetadataDatabaseArgs:
     """Sessions that the server admits. A change waits for the next restart of the instance."""
 
 
-class MetadataDatabase(pulumi.ComponentResource):
+class MetadataDatabase(Component):
     """RDS PostgreSQL that only nodes reach, over TLS only.
 
     The instance starts with no database of ours: a master makes the databases and their roles, with the admin's
@@ -63,9 +63,6 @@ class MetadataDatabase(pulumi.ComponentResource):
         self.admin_secret_arn = instance.master_user_secrets.apply(lambda secrets: str(secrets[0].secret_arn))
         self.register_outputs({"address": self.address})
 
-    def _child(self, **options: Any) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, **options)
-
     def _log_groups(self, name: str, args: MetadataDatabaseArgs) -> Sequence[aws.cloudwatch.LogGroup]:
         """Made before the instance: groups that RDS makes itself keep their logs, and their cost, for ever."""
         return [
@@ -73,7 +70,7 @@ class MetadataDatabase(pulumi.ComponentResource):
                 f"{name}-{group_name.rpartition('/')[2]}-logs",
                 name=group_name,
                 retention_in_days=args.context.retention.log_groups_days,
-                opts=self._child(),
+                opts=self.child(),
             )
             for group_name in self.log_group_names
         ]
@@ -123,12 +120,12 @@ class MetadataDatabase(pulumi.ComponentResource):
             monitoring_interval=60,
             monitoring_role_arn=monitoring_role.arn,
             enabled_cloudwatch_logs_exports=list(LOG_EXPORTS),
-            opts=self._child(protect=args.context.protect, depends_on=[monitoring_policy, *log_groups]),
+            opts=self.child(protect=args.context.protect, depends_on=[monitoring_policy, *log_groups]),
         )
 
     def _final_snapshot(self, name: str, args: MetadataDatabaseArgs) -> pulumi.Output[str]:
         """A name of its own for each database: AWS refuses a second snapshot of the same name."""
-        mark = random.RandomId(f"{name}-final-snapshot-mark", byte_length=4, opts=self._child())
+        mark = random.RandomId(f"{name}-final-snapshot-mark", byte_length=4, opts=self.child())
         return pulumi.Output.concat(f"{_identifier(args)}-final-", mark.hex)
 
     def _subnets(self, name: str, args: MetadataDatabaseArgs) -> aws.rds.SubnetGroup:
@@ -136,7 +133,7 @@ class MetadataDatabase(pulumi.ComponentResource):
             f"{name}-subnets",
             description=f"Data subnets of {args.context.cluster}",
             subnet_ids=args.subnet_ids,
-            opts=self._child(),
+            opts=self.child(),
         )
 
     def _parameters(self, name: str, args: MetadataDatabaseArgs) -> aws.rds.ParameterGroup:
@@ -145,7 +142,7 @@ class MetadataDatabase(pulumi.ComponentResource):
             family=f"postgres{args.settings.engine_version.partition('.')[0]}",
             description=f"PostgreSQL for Airflow in {args.context.cluster}",
             parameters=postgresql_parameters(args.max_connections),
-            opts=self._child(),
+            opts=self.child(),
         )
 
     def _monitoring_role(
@@ -162,13 +159,13 @@ class MetadataDatabase(pulumi.ComponentResource):
                     args.context.arn("rds", f"db:{_identifier(args)}"),
                 ),
             ),
-            opts=self._child(),
+            opts=self.child(),
         )
         attachment = aws.iam.RolePolicyAttachment(
             f"{name}-monitoring-policy",
             role=role.name,
             policy_arn="arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
-            opts=self._child(),
+            opts=self.child(),
         )
         return role, attachment
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from components.component import Component
 from components.context import Context
 from components.iam_documents import allow, document, on_behalf_of, trust_policy
 from components.subnet_layout import zone_subnets
@@ -22,7 +22,7 @@ class NetworkArgs:
     settings: NetworkSettings
 
 
-class Network(pulumi.ComponentResource):
+class Network(Component):
     """A VPC in which nodes reach the world through NAT, and the data tier reaches nothing.
 
     An existing VPC is used as it is.
@@ -57,11 +57,11 @@ class Network(pulumi.ComponentResource):
             # The private zone and the interface endpoints answer in a VPC with both switches on only.
             enable_dns_hostnames=True,
             tags={"Name": args.context.cluster},
-            opts=self._child(),
+            opts=self.child(),
         )
         # Every VPC comes with a group that lets its members reach each other. Nothing of ours uses it; without rules
         # nothing can.
-        aws.ec2.DefaultSecurityGroup(f"{name}-default-security-group", vpc_id=vpc.id, opts=self._child())
+        aws.ec2.DefaultSecurityGroup(f"{name}-default-security-group", vpc_id=vpc.id, opts=self.child())
         self._log_flows(name, args, vpc)
         layout = [zone_subnets(str(args.settings.cidr), zone) for zone in args.settings.zones]
         public = self._subnets(name, args, vpc, "public", {zone.zone: str(zone.public) for zone in layout})
@@ -77,16 +77,13 @@ class Network(pulumi.ComponentResource):
         self.data_subnet_ids = self._data_subnet_ids(name, args, vpc, data)
         self.nat_addresses = [gateway.public_ip for gateway in gateways.values()]
 
-    def _child(self, **options: Any) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, **options)
-
     def _log_flows(self, name: str, args: NetworkArgs, vpc: aws.ec2.Vpc) -> None:
         self.flow_log_group_name = f"/{args.context.cluster}/vpc-flow-logs"
         group = aws.cloudwatch.LogGroup(
             f"{name}-flow-logs",
             name=self.flow_log_group_name,
             retention_in_days=args.settings.flow_log_retention_days,
-            opts=self._child(),
+            opts=self.child(),
         )
         role = aws.iam.Role(
             f"{name}-flow-logs-role",
@@ -98,13 +95,13 @@ class Network(pulumi.ComponentResource):
                     args.context.arn("ec2", "vpc-flow-log/*"),
                 ),
             ),
-            opts=self._child(),
+            opts=self.child(),
         )
         policy = aws.iam.RolePolicy(
             f"{name}-flow-logs-policy",
             role=role.name,
             policy=group.arn.apply(flow_logs_policy),
-            opts=self._child(),
+            opts=self.child(),
         )
         aws.ec2.FlowLog(
             f"{name}-flow-log",
@@ -114,7 +111,7 @@ class Network(pulumi.ComponentResource):
             log_destination=group.arn,
             iam_role_arn=role.arn,
             # Without the policy the flow log is created, delivers nothing, and says so in its status only.
-            opts=self._child(depends_on=[policy]),
+            opts=self.child(depends_on=[policy]),
         )
 
     def _subnets(
@@ -128,14 +125,14 @@ class Network(pulumi.ComponentResource):
                 cidr_block=cidr,
                 map_public_ip_on_launch=False,
                 tags={"Name": f"{args.context.cluster}-{tier}-{zone[-1]}", "airflow:tier": tier},
-                opts=self._child(),
+                opts=self.child(),
             )
             for zone, cidr in cidrs.items()
         }
 
     def _internet_route(self, name: str, args: NetworkArgs, vpc: aws.ec2.Vpc) -> aws.ec2.Route:
         tags = {"Name": args.context.cluster}
-        gateway = aws.ec2.InternetGateway(f"{name}-internet-gateway", vpc_id=vpc.id, tags=tags, opts=self._child())
+        gateway = aws.ec2.InternetGateway(f"{name}-internet-gateway", vpc_id=vpc.id, tags=tags, opts=self.child())
         table = self._route_table(name, args, vpc, "public")
         # A route of its own, not a block inside the table: a table with blocks drops the routes that others add, as for
         # peering.
@@ -144,7 +141,7 @@ class Network(pulumi.ComponentResource):
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
-            opts=self._child(),
+            opts=self.child(),
         )
 
     def _nat_gateways(
@@ -155,14 +152,14 @@ class Network(pulumi.ComponentResource):
         gateways = {}
         for zone in zones:
             tags = {"Name": f"{args.context.cluster}-nat-{zone[-1]}"}
-            address = aws.ec2.Eip(f"{name}-nat-address-{zone[-1]}", domain="vpc", tags=tags, opts=self._child())
+            address = aws.ec2.Eip(f"{name}-nat-address-{zone[-1]}", domain="vpc", tags=tags, opts=self.child())
             gateways[zone] = aws.ec2.NatGateway(
                 f"{name}-nat-{zone[-1]}",
                 allocation_id=address.id,
                 subnet_id=public[zone].id,
                 tags=tags,
                 # A NAT gateway made before its VPC has an internet gateway fails.
-                opts=self._child(depends_on=[way_out]),
+                opts=self.child(depends_on=[way_out]),
             )
         return gateways
 
@@ -184,7 +181,7 @@ class Network(pulumi.ComponentResource):
             service_name=f"com.amazonaws.{args.context.region}.s3",
             route_table_ids=[table.id for table in tables.values()],
             tags={"Name": f"{args.context.cluster}-s3"},
-            opts=self._child(),
+            opts=self.child(),
         )
         return {
             zone: aws.ec2.Route(
@@ -192,7 +189,7 @@ class Network(pulumi.ComponentResource):
                 route_table_id=table.id,
                 destination_cidr_block="0.0.0.0/0",
                 nat_gateway_id=(gateways.get(zone) or next(iter(gateways.values()))).id,
-                opts=self._child(),
+                opts=self.child(),
             )
             for zone, table in tables.items()
         }
@@ -221,7 +218,7 @@ class Network(pulumi.ComponentResource):
             f"{name}-{purpose}-routes",
             vpc_id=vpc.id,
             tags={"Name": f"{args.context.cluster}-{purpose}"},
-            opts=self._child(),
+            opts=self.child(),
         )
 
     def _associate(
@@ -231,7 +228,7 @@ class Network(pulumi.ComponentResource):
             f"{name}-{tier}-association-{zone[-1]}",
             subnet_id=subnet.id,
             route_table_id=route_table_id,
-            opts=self._child(),
+            opts=self.child(),
         )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from components.component import Component
 from components.context import Context
 from node.roles import Role
 
@@ -48,7 +48,7 @@ class SecretsArgs:
     broker_auth_token: pulumi.Input[str]
 
 
-class Secrets(pulumi.ComponentResource):
+class Secrets(Component):
     """The secrets `<cluster>/<key>`, each readable on its own, so that a role gets only the ones it needs.
 
     Passwords and keys are made once and kept in Pulumi's state, encrypted. A changed value replaces the nodes whose
@@ -76,9 +76,6 @@ class Secrets(pulumi.ComponentResource):
         """The versions of the secrets that the role's services read; a new one replaces the role's nodes. Secrets that
         only the preparation of the database reads are read at each boot and do not affect a running node."""
         return {key: self.versions[key] for key in role.definition.secrets}
-
-    def _child(self, **options: Any) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, **options)
 
     def _values(self, name: str, args: SecretsArgs) -> Mapping[str, pulumi.Output[str]]:
         database = (args.database_address, args.database_port)
@@ -109,7 +106,7 @@ class Secrets(pulumi.ComponentResource):
 
         Always a RandomPassword: other random resources use the value as their id, and Pulumi does not encrypt ids.
         """
-        options = self._child(protect=protect)
+        options = self.child(protect=protect)
         return random.RandomPassword(f"{name}-{noun}", length=length, special=False, opts=options).result
 
     def _secret(self, name: str, args: SecretsArgs, key: str) -> aws.secretsmanager.Secret:
@@ -120,7 +117,7 @@ class Secrets(pulumi.ComponentResource):
             # A deleted secret keeps its name for these days; a stack that is made and unmade needs it again at once.
             recovery_window_in_days=PROTECTED_RECOVERY_DAYS if args.context.protect else 0,
             # All others can be made again from what the stack has; this one alone reads what it has encrypted.
-            opts=self._child(protect=args.context.protect and key == "fernet-key"),
+            opts=self.child(protect=args.context.protect and key == "fernet-key"),
         )
 
     def _store(
@@ -128,7 +125,7 @@ class Secrets(pulumi.ComponentResource):
     ) -> pulumi.Output[str]:
         """Returns the version's id. The provider never overwrites a version: a new value is a new one."""
         version = aws.secretsmanager.SecretVersion(
-            f"{name}-{key}-value", secret_id=secret.id, secret_string=value, opts=self._child()
+            f"{name}-{key}-value", secret_id=secret.id, secret_string=value, opts=self.child()
         )
         return version.version_id
 

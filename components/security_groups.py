@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.component import Component
 from components.context import Context
 from node.naming import API_SERVER_PORT
 from settings import WebSettings
@@ -67,7 +68,7 @@ class SecurityGroupsArgs:
     with_endpoints: bool
 
 
-class SecurityGroups(pulumi.ComponentResource):
+class SecurityGroups(Component):
     """A security group for each part of the cluster, with exactly the rules of the table."""
 
     masters: pulumi.Output[str]
@@ -110,7 +111,7 @@ class SecurityGroups(pulumi.ComponentResource):
             description=DESCRIPTIONS[part],
             vpc_id=args.vpc_id,
             tags={"Name": f"{args.context.cluster}-{part}"},
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self.child(),
         )
 
     def _allow(self, name: str, row: Row) -> None:
@@ -123,7 +124,7 @@ class SecurityGroups(pulumi.ComponentResource):
             from_port=row.port,
             to_port=row.port,
             description=row.why,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self.child(),
         )
         if row.source not in OPEN_EGRESS:
             aws.vpc.SecurityGroupEgressRule(
@@ -134,7 +135,7 @@ class SecurityGroups(pulumi.ComponentResource):
                 from_port=row.port,
                 to_port=row.port,
                 description=row.why,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=self.child(),
             )
 
     def _allow_everything_out(self, name: str, part: str, why: str) -> None:
@@ -144,7 +145,7 @@ class SecurityGroups(pulumi.ComponentResource):
             cidr_ipv4="0.0.0.0/0",
             ip_protocol="-1",
             description=why,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self.child(),
         )
 
     def _allow_addresses(self, name: str, part: str, cidr: str, port: int) -> None:
@@ -156,7 +157,7 @@ class SecurityGroups(pulumi.ComponentResource):
             from_port=port,
             to_port=port,
             description="People, from the addresses of the stack file",
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self.child(),
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.component import Component
 from components.context import Context
 
 
@@ -21,7 +22,7 @@ class VpcEndpointsArgs:
     """Names as in the services' addresses: `secretsmanager`, `ssm`, `logs`."""
 
 
-class VpcEndpoints(pulumi.ComponentResource):
+class VpcEndpoints(Component):
     """One endpoint for each service, under the service's usual name, so that no client has to know."""
 
     def __init__(self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -35,6 +36,6 @@ class VpcEndpoints(pulumi.ComponentResource):
                 subnet_ids=args.subnet_ids,
                 security_group_ids=[args.security_group_id],
                 private_dns_enabled=True,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=self.child(),
             )
         self.register_outputs({})

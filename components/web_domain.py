@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.component import Component
+
 # After every rule that the entrypoint has for port 8080, with room for more rules in between.
 REDIRECT_PRIORITY = 1000
 
@@ -31,7 +33,7 @@ class WebDomainArgs:
     load_balancers: pulumi.Resource
 
 
-class WebDomain(pulumi.ComponentResource):
+class WebDomain(Component):
     """A DNS record for the web interface, and a redirect from port 8080 to the domain.
 
     Both are created last: until the certificate is issued, the web interface answers where it did before. When the
@@ -54,8 +56,7 @@ class WebDomain(pulumi.ComponentResource):
             aliases=[
                 aws.route53.RecordAliasArgs(name=target.dns_name, zone_id=target.zone_id, evaluate_target_health=False)
             ],
-            opts=pulumi.ResourceOptions(
-                parent=self,
+            opts=self.child(
                 depends_on=list(args.after),
                 # Otherwise Pulumi would create the new record before it deletes the old one, and Route 53 would refuse.
                 aliases=[pulumi.Alias(name="web-record", parent=args.load_balancers)],
@@ -85,5 +86,5 @@ class WebDomain(pulumi.ComponentResource):
                     ),
                 )
             ],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[record]),
+            opts=self.child(depends_on=[record]),
         )

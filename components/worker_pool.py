@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.autoscaling_group import autoscaling_group
+from components.component import Component
 from components.launch_template import NodeLaunch, launch_template
 from components.lifecycle_hooks import launching_hook, terminating_hook
 from settings import WorkerPoolSettings
@@ -29,7 +30,7 @@ class WorkerPoolArgs:
     launch: NodeLaunch
 
 
-class WorkerPool(pulumi.ComponentResource):
+class WorkerPool(Component):
     """Workers of one kind, between the pool's bounds; nothing in here ends a running task.
 
     A worker comes into service when it takes tasks, and goes when its tasks are done, whatever sends it: it is held
@@ -42,18 +43,17 @@ class WorkerPool(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: WorkerPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:compute:WorkerPool", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         template = launch_template(
             f"{name}-template",
             args.launch,
             root_volume_gib=args.settings.root_volume_gib,
-            opts=child,
+            opts=self.child(),
         )
         alarm = self._retained_alarm(name, args)
         group = self._group(name, args, template, alarm)
         # They go with their group. Pulumi would delete them before it, and that ends every draining worker at once:
         # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteLifecycleHook.html
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        kept = self.child(retain_on_delete=True)
         launching_hook(f"{name}-launching-hook", group, opts=kept)
         heartbeat_seconds = args.settings.heartbeat_seconds
         terminating_hook(f"{name}-terminating-hook", group, heartbeat_seconds=heartbeat_seconds, opts=kept)
@@ -91,9 +91,7 @@ class WorkerPool(pulumi.ComponentResource):
             # Only a person's smaller `maxSize` lets AWS choose: idle workers leave by name. Of those alike the newest
             # has had the least time to gather long tasks, and is drained first.
             termination_policies=["OldestLaunchTemplate", "NewestInstance"],
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # The alarm has to outlive the group: it is needed most while a removed pool drains.
+            opts=self.child(  # The alarm has to outlive the group: it is needed most while a removed pool drains.
                 depends_on=[*args.launch.after, alarm],
                 # After creation the size belongs to scaling: `pulumi up` must not send a busy pool back to its minimum.
                 ignore_changes=["desiredCapacity", "initialLifecycleHooks"],
@@ -123,7 +121,7 @@ class WorkerPool(pulumi.ComponentResource):
             comparison_operator="GreaterThanThreshold",
             threshold=0,
             treat_missing_data="notBreaching",
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self.child(),
         )
 
 

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.
 SHARED_BY_COMPONENTS = {
     "autoscaling_group",
+    "component",
     "context",
     "iam_documents",
     "launch_template",
@@ -121,7 +122,7 @@ def test_what_components_share_registers_nothing():
         assert path.is_file(), f"{name} is gone: take it off the list"
         classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
         bases = {ast.unparse(base) for node in classes for base in node.bases}
-        assert "pulumi.ComponentResource" not in bases, f"{name} is a component; `__main__` has to pass its outputs on"
+        assert "Component" not in bases, f"{name} is a component; `__main__` has to pass its outputs on"
 
 
 @pytest.mark.parametrize(
