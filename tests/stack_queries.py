@@ -24,6 +24,13 @@ SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 
+def each(recording: Recording, type_: str) -> list[Resource]:
+    """Every resource of the type. An AssertionError if there is none: a rule without a subject proves nothing."""
+    found = recording.of_type(type_)
+    assert found, f"no {type_} in this stack: the rule would pass without having judged anything"
+    return found
+
+
 def of_bucket(recording: Recording, bucket: Resource, part: str) -> Resource:
     """The resource of a kind (`Policy`, `PublicAccessBlock`, ...) that belongs to the bucket."""
     [found] = [r for r in recording.of_type(f"aws:s3/bucket{part}:Bucket{part}") if r.inputs["bucket"] == bucket.id]
@@ -37,7 +44,7 @@ def has_part(recording: Recording, bucket: Resource, part: str) -> bool:
 
 def all_statements(recording: Recording) -> Iterator[tuple[Resource, dict[str, Any]]]:
     for type_ in ("aws:iam/rolePolicy:RolePolicy", "aws:s3/bucketPolicy:BucketPolicy"):
-        for policy in recording.of_type(type_):
+        for policy in each(recording, type_):
             for statement in statements(policy):
                 yield policy, statement
 

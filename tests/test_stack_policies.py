@@ -12,7 +12,7 @@ from aws_catalog import iam_actions
 from engine.program import deploy
 from lab.aws.policy import Request, is_allowed
 from tests.stack_file import ROOT, changed
-from tests.stack_queries import GROUP, TEMPLATE, all_statements, as_list, everything_before, statements
+from tests.stack_queries import GROUP, TEMPLATE, all_statements, as_list, each, everything_before, statements
 from tests.stack_variants import VARIANTS, recorded
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
@@ -75,7 +75,7 @@ def test_a_service_can_assume_a_role_only_for_our_account(variant: str):
     """Any customer of the service can name our role to it:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
     guarded = set()
-    for role in recorded(variant).of_type("aws:iam/role:Role"):
+    for role in each(recorded(variant), "aws:iam/role:Role"):
         trust = json.loads(role.inputs["assumeRolePolicy"])
         [service] = [statement["Principal"]["Service"] for statement in trust["Statement"]]
         if service in TRUSTED_WITHOUT_CONDITION:

@@ -24,6 +24,7 @@ from tests.stack_queries import (
     SECURITY_GROUP,
     TEMPLATE,
     as_list,
+    each,
     everything_before,
     of_bucket,
     readable_state,
@@ -116,10 +117,10 @@ def test_what_keeps_data_is_encrypted(variant: str):
     recording = recorded(variant)
     assert recording.only(DATABASE).inputs["storageEncrypted"] is True
     assert recording.only(BROKER).inputs["atRestEncryptionEnabled"] is True
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         volumes = [mapping["ebs"] for mapping in template.inputs["blockDeviceMappings"]]
         assert [volume["encrypted"] for volume in volumes] == ["true"], template.name
-    for bucket in recording.of_type(BUCKET):
+    for bucket in each(recording, BUCKET):
         encryption = of_bucket(recording, bucket, "ServerSideEncryptionConfiguration")
         [rule] = encryption.inputs["rules"]
         assert rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"] in ("AES256", "aws:kms"), bucket.name
@@ -135,7 +136,7 @@ def test_data_is_encrypted_on_its_way(variant: str):
     broker = recording.only(BROKER).inputs
     assert broker["transitEncryptionEnabled"] is True
     assert broker["transitEncryptionMode"] == "required", "`preferred` answers in clear text as well"
-    for bucket in recording.of_type(BUCKET):
+    for bucket in each(recording, BUCKET):
         refused = [s for s in statements(of_bucket(recording, bucket, "Policy")) if s["Effect"] == "Deny"]
         assert any(s["Condition"].get("Bool") == {"aws:SecureTransport": "false"} for s in refused), bucket.name
 
@@ -145,7 +146,7 @@ def test_the_internet_meets_https_only(variant: str):
     recording = recorded(variant)
     public = {b.outputs["arn"] for b in recording.of_type(LOAD_BALANCER) if b.inputs["internal"] is not True}
     assert bool(public) is (settings_of(variant).web.public is not None)
-    for listener in recording.of_type(LISTENER):
+    for listener in each(recording, LISTENER):
         if listener.inputs["loadBalancerArn"] in public:
             assert listener.inputs["protocol"] == "HTTPS", listener.name
         if listener.inputs["protocol"] == "HTTPS":
@@ -156,12 +157,12 @@ def test_the_internet_meets_https_only(variant: str):
 def test_nothing_but_a_public_load_balancer_has_a_public_address(variant: str):
     recording = recorded(variant)
     assert recording.only(DATABASE).inputs["publiclyAccessible"] is False
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         for interface in template.inputs["networkInterfaces"]:
             assert interface["associatePublicIpAddress"] == "false", template.name
     for subnet in recording.of_type("aws:ec2/subnet:Subnet"):
         assert subnet.inputs["mapPublicIpOnLaunch"] is False, subnet.name
-    for bucket in recording.of_type(BUCKET):
+    for bucket in each(recording, BUCKET):
         block = of_bucket(recording, bucket, "PublicAccessBlock").inputs
         switches = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
         assert all(block[switch] is True for switch in switches), bucket.name
@@ -174,14 +175,14 @@ def test_ingress_is_from_groups_and_people_come_in_by_the_load_balancers(variant
     if settings.web.public is not None:
         doors |= {(cidr, 443) for cidr in settings.web.public.allowed_cidrs}
     of_load_balancers = {g for b in recording.of_type(LOAD_BALANCER) for g in b.inputs["securityGroups"]}
-    for rule in recording.of_type(INGRESS):
+    for rule in each(recording, INGRESS):
         inputs = rule.inputs
         assert inputs["ipProtocol"] == "tcp", rule.name
         assert inputs["fromPort"] == inputs["toPort"], f"{rule.name}: one port, not a range"
         if "referencedSecurityGroupId" not in inputs:
             assert (inputs["cidrIpv4"], inputs["fromPort"]) in doors, f"{rule.name} opens a door that nobody asked for"
             assert inputs["securityGroupId"] in of_load_balancers, f"{rule.name} lets people past the load balancers"
-    for group in recording.of_type(SECURITY_GROUP):
+    for group in each(recording, SECURITY_GROUP):
         assert not {"ingress", "egress"} & group.inputs.keys(), f"{group.name}: its rules are resources of their own"
 
 
@@ -222,14 +223,14 @@ def test_the_default_security_group_lets_nothing_through(variant: str):
 
 @every_stack
 def test_nodes_get_credentials_for_sessions_only_and_keep_them(variant: str):
-    for template in recorded(variant).of_type(TEMPLATE):
+    for template in each(recorded(variant), TEMPLATE):
         metadata = template.inputs["metadataOptions"]
         assert (metadata["httpTokens"], metadata["httpPutResponseHopLimit"]) == ("required", 1), template.name
 
 
 @every_stack
 def test_groups_name_a_version_of_their_launch_template(variant: str):
-    for group in recorded(variant).of_type(GROUP):
+    for group in each(recorded(variant), GROUP):
         mixed = group.inputs.get("mixedInstancesPolicy", {}).get("launchTemplate", {})
         template = group.inputs.get("launchTemplate") or mixed["launchTemplateSpecification"]
         assert re.fullmatch(r"\d+", template["version"]), f"{group.name}: no change would ever be seen"
@@ -253,11 +254,11 @@ def test_everything_is_tagged_and_so_is_what_the_groups_start(variant: str):
     for resource in recording.resources:
         if "tagsAll" in resource.outputs and resource.type != "aws:s3/bucketObjectv2:BucketObjectv2":
             assert tags.items() <= resource.outputs["tagsAll"].items(), resource.name
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         specified = {spec["resourceType"]: spec["tags"] for spec in template.inputs["tagSpecifications"]}
         assert {"instance", "volume"} <= specified.keys(), template.name
         assert all(tags.items() <= own.items() for own in specified.values()), template.name
-    for group in recording.of_type(GROUP):
+    for group in each(recording, GROUP):
         own = {tag["key"]: tag["value"] for tag in group.inputs["tags"]}
         assert tags.items() <= own.items(), f"{group.name}: default tags pass autoscaling groups by"
 
@@ -285,20 +286,20 @@ def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: 
 @every_stack
 def test_logs_are_kept_and_end_some_day(variant: str):
     recording = recorded(variant)
-    for group in recording.of_type("aws:cloudwatch/logGroup:LogGroup"):
+    for group in each(recording, "aws:cloudwatch/logGroup:LogGroup"):
         assert group.inputs["retentionInDays"] > 0, f"{group.name}: 0 keeps, and bills, for ever"
     exported = recording.only(DATABASE).inputs["enabledCloudwatchLogsExports"]
     names = {group.inputs["name"] for group in recording.of_type("aws:cloudwatch/logGroup:LogGroup")}
     identifier = recording.only(DATABASE).inputs["identifier"]
     assert {f"/aws/rds/instance/{identifier}/{export}" for export in exported} <= names, "else RDS makes them, for ever"
-    for balancer in recording.of_type(LOAD_BALANCER):
+    for balancer in each(recording, LOAD_BALANCER):
         assert balancer.inputs["accessLogs"]["enabled"] is True, balancer.name
 
 
 @every_stack
 def test_load_balancers_may_write_the_logs_they_are_told_to_write(variant: str):
     recording, settings = recorded(variant), settings_of(variant)
-    for balancer in recording.of_type(LOAD_BALANCER):
+    for balancer in each(recording, LOAD_BALANCER):
         logs = balancer.inputs["accessLogs"]
         [bucket] = [b for b in recording.of_type(BUCKET) if b.inputs["bucket"] == logs["bucket"]]
         written = f"arn:aws:s3:::{logs['bucket']}/{logs['prefix']}/AWSLogs/{settings.cluster.account_id}/test"
@@ -313,7 +314,7 @@ def test_no_secret_is_in_user_data_or_readable_in_the_state(variant: str):
     recording = recorded(variant)
     secrets = secret_values(recording)
     assert len(secrets) >= 8, "the search below must have something to look for"
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         for path, content in decode(template.inputs["userData"]).items():
             assert not [s for s in secrets if s in content], f"{template.name} carries a secret in {path}"
     for resource in recording.resources:
@@ -326,14 +327,14 @@ def test_no_secret_is_in_user_data_or_readable_in_the_state(variant: str):
 def test_no_secrets_name_ends_like_the_suffix_that_secrets_manager_adds(variant: str):
     # "Do not end your secret name with a hyphen followed by six characters":
     # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
-    for secret in recorded(variant).of_type("aws:secretsmanager/secret:Secret"):
+    for secret in each(recorded(variant), "aws:secretsmanager/secret:Secret"):
         assert not re.search("-.{6}$", secret.inputs["name"]), f"{secret.inputs['name']}: a partial ARN finds another"
 
 
 @every_stack
 def test_every_value_of_a_secret_is_secret_in_the_state(variant: str):
     recording = recorded(variant)
-    for version in recording.of_type(SECRET_VERSION):
+    for version in each(recording, SECRET_VERSION):
         assert "secretString" in version.secret_inputs, version.name
     assert "authToken" in recording.only(BROKER).secret_inputs
     assert not {"password", "masterPassword"} & recording.only(DATABASE).inputs.keys()
@@ -343,14 +344,14 @@ def test_every_value_of_a_secret_is_secret_in_the_state(variant: str):
 def test_a_preview_shows_every_resource_and_all_user_data(variant: str):
     previewed, recording = recorded(variant, preview=True), recorded(variant)
     assert {(r.type, r.name) for r in previewed.resources} == {(r.type, r.name) for r in recording.resources}
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         assert previewed.named(TEMPLATE, template.name).inputs["userData"] == template.inputs["userData"]
 
 
 @every_stack
 def test_user_data_hangs_on_nothing_that_aws_decides(variant: str):
     recording = recorded(variant)
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         assert "userData" not in template.property_dependencies, template.name
 
 
@@ -358,7 +359,7 @@ def test_user_data_hangs_on_nothing_that_aws_decides(variant: str):
 def test_of_a_launch_template_only_the_tags_with_the_versions_of_secrets_wait_for_the_database(variant: str):
     recording = recorded(variant)
     by_urn = {resource.urn: resource for resource in recording.resources}
-    for template in recording.of_type(TEMPLATE):
+    for template in each(recording, TEMPLATE):
         for key, urns in template.property_dependencies.items():
             reached = {each.type for urn in urns for each in (by_urn[urn], *everything_before(recording, by_urn[urn]))}
             waits_for = reached & {DATABASE, BROKER, SECRET_VERSION, LOAD_BALANCER}

@@ -32,10 +32,6 @@ def test_an_artifact_is_named_after_its_content():
         assert artifact.key == f"{artifact.sha256}/{artifact.name}"
 
 
-def test_equal_files_make_equal_artifacts():
-    assert artifacts() == artifacts()
-
-
 def test_no_node_fetches_an_object_that_is_not_uploaded():
     uploaded = {artifact.key for artifact in artifacts()}
     for role in Role:
