@@ -101,7 +101,7 @@ class Notices:
 
 
 def metadata(instance: Instance, credentials: RoleCredentials, plan: AddressPlan, notices: Notices) -> dict[str, str]:
-    """The tree below `/latest/` that the instance sees."""
+    """The tree below `/latest/` that the instance reads."""
     data = {
         "ami-id": instance.image_id,
         "ami-launch-index": "0",

@@ -106,7 +106,7 @@ class Namespace:
         )
 
     def view(self, path: Path) -> Path:
-        """A path inside, as this machine sees it: mounts of the namespace are not in this machine's own tree."""
+        """The path on this machine of a path inside: mounts of the namespace are not in this machine's own tree."""
         return Path(f"/proc/{self.init_pid}/root{path}")
 
     def make_disks(self) -> None:

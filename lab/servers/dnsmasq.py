@@ -24,10 +24,10 @@ class Dnsmasq(Server):
 
     name = "dnsmasq"
 
-    def __init__(self, site: Site, known: Sequence[Endpoint]) -> None:
-        """`known` are the endpoints of the other servers."""
+    def __init__(self, site: Site, others: Sequence[Endpoint]) -> None:
+        """`others` are the endpoints of the other servers."""
         super().__init__(site)
-        self._known = known
+        self._others = others
         self.hosts = host.STATE / "dhcp" / "hosts"
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -39,7 +39,7 @@ class Dnsmasq(Server):
         self.site.namespace.run("mount", "--bind", self.hosts.parent, f"{self.site.root.path}{DIRECTORY}")
 
     def command(self) -> Sequence[str | Path]:
-        names = {name: endpoint.address for endpoint in self._known for name in endpoint.names}
+        names = {name: endpoint.address for endpoint in self._others for name in endpoint.names}
         options = arguments(self.site.plan, names, region=self.site.region)
         return self.site.root.command("root", "dnsmasq", *options)
 

@@ -1,4 +1,4 @@
-"""The instance metadata service, version 2 only: each node sees the tree that the lab wrote for its address.
+"""The instance metadata service, version 2 only: each node reads the tree that the lab wrote for its address.
 
 Runs as a process inside the lab's network: `python -m lab.servers.metadata_service DIRECTORY`. The directory holds
 `<address>.json`, a mapping of paths below `/latest/` to text, read again at each request. Nodes cannot write there.

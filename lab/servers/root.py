@@ -38,6 +38,6 @@ class ServerRoot:
         return [*enter, *map(str, command)]
 
     def write(self, path: str, text: str, *, owner: str = "root:root", mode: str = "0600") -> None:
-        """Write a file; only `owner` can read it unless `mode` says otherwise."""
+        """Write a file; only `owner` can read it with the default `mode`."""
         self.run("root", "sh", "-c", f"umask 077; mkdir -p '{Path(path).parent}'; cat > '{path}'", text=text)
         self.run("root", "sh", "-c", f"chown {owner} '{path}'; chmod {mode} '{path}'")

@@ -1,4 +1,4 @@
-"""The lab's AWS for a test: moto's server, asked over HTTP, with the program's resources in it."""
+"""The lab's AWS for a test: moto's server over HTTP, with the program's resources in it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DATABASE_ADMIN = json.dumps({"username": "admin", "password": "p'\"$x"})
 
 
 class Aws:
-    """The running account. Clients come in as through the TLS front, unless they ask not to."""
+    """The running account. Clients' requests look as if they had passed the TLS front, unless `tls` is empty."""
 
     def __init__(self, port: int) -> None:
         self.endpoint = f"http://{ADDRESS}:{port}"
@@ -81,7 +81,7 @@ class Aws:
 
 @contextmanager
 def served(recording: Recording, folder: Path) -> Generator[Aws]:
-    """The running account, filled, with everybody's permissions asked for."""
+    """The running account with the program's resources, and permissions enforced."""
     with socket.create_server((ADDRESS, 0)) as probe:
         port = probe.getsockname()[1]
     settings = folder / "settings.json"

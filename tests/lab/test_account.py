@@ -165,7 +165,7 @@ def test_masters_scale_the_worker_pools_and_no_group_of_another_cluster(aws: Aws
 
 
 def test_a_bucket_of_another_account_gets_no_logs(recording: Recording, monkeypatch: pytest.MonkeyPatch):
-    """Bucket names can be guessed, and the owner of a bucket can let everybody write to it."""
+    """Bucket names can be guessed, and the owner of a bucket can let anyone write to it."""
     name = recording.exports["buckets"]["taskLogs"]
     [rights] = [p for p in recording.of_type("aws:iam/rolePolicy:RolePolicy") if p.name == "pool-default-policy"]
     open_to_all = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}/*"}

@@ -20,8 +20,8 @@ def authority() -> CertificateAuthority:
     return CertificateAuthority()
 
 
-def handshake(authority: CertificateAuthority, trusted: str, folder: Path, asked: str) -> None:
-    """Connect to a server that has a certificate for NAME and 127.0.0.1 and ask it for `asked`."""
+def handshake(authority: CertificateAuthority, trusted: str, folder: Path, expected: str) -> None:
+    """Connect to a server with a certificate for NAME and 127.0.0.1, as a client that expects the name `expected`."""
     chain = folder / "server.pem"
     chain.write_text("".join(authority.issue([NAME, "*.eu-west-1.amazonaws.com"], [IPv4Address("127.0.0.1")])))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -39,15 +39,15 @@ def handshake(authority: CertificateAuthority, trusted: str, folder: Path, asked
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        client.wrap_socket(ours, server_hostname=asked).close()
+        client.wrap_socket(ours, server_hostname=expected).close()
     finally:
         ours.close()
         thread.join()
 
 
-@pytest.mark.parametrize("asked", [NAME, "sts.eu-west-1.amazonaws.com", "127.0.0.1"])
-def test_strict_clients_accept_the_server(authority: CertificateAuthority, tmp_path: Path, asked: str):
-    handshake(authority, authority.certificate, tmp_path, asked)
+@pytest.mark.parametrize("expected", [NAME, "sts.eu-west-1.amazonaws.com", "127.0.0.1"])
+def test_strict_clients_accept_the_server(authority: CertificateAuthority, tmp_path: Path, expected: str):
+    handshake(authority, authority.certificate, tmp_path, expected)
 
 
 def test_another_name_is_refused(authority: CertificateAuthority, tmp_path: Path):

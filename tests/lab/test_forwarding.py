@@ -15,7 +15,7 @@ DOCKER: list[Mapping[str, Any]] = [
     {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}},
     {"chain": {"family": "ip", "table": "filter", "name": "DOCKER-USER", "handle": 9}},
     {"rule": {"family": "ip", "table": "filter", "chain": "FORWARD", "handle": 7, "comment": COMMENT}},
-    {"rule": {"family": "ip", "table": "filter", "chain": "FORWARD", "handle": 8, "comment": "somebody else's"}},
+    {"rule": {"family": "ip", "table": "filter", "chain": "FORWARD", "handle": 8, "comment": "of another program"}},
 ]
 
 

@@ -97,7 +97,7 @@ class FakeFleet:
 
 
 class FakeNode:
-    """A node that does what the test says."""
+    """A node that a test controls."""
 
     def __init__(self, name: str, number: int, instance: Instance, *_: object) -> None:
         self.name, self.number, self.instance = name, number, instance
@@ -367,11 +367,11 @@ def test_a_node_is_not_checked_in_its_first_seconds(lab: Lab, monkeypatch: pytes
 
 
 def test_a_node_that_stops_responding_once_it_is_ready_counts_as_ready(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    def say_nothing(_: object) -> None:
+    def do_not_respond(_: object) -> None:
         raise subprocess.TimeoutExpired("systemctl", 70)
 
     monkeypatch.setattr(boot_watch, "read_progress", lambda _: ("", 91.5))
-    monkeypatch.setattr(boot_watch, "read_steps", say_nothing)
+    monkeypatch.setattr(boot_watch, "read_steps", do_not_respond)
     lab.reconcile(instance(1, POOL))
     lab.groups.follow_boots()
     assert [boot.steps for boot in lab.groups.boots()] == [()]

@@ -23,30 +23,30 @@ TREE = {
 
 
 class Client:
-    """Asks the service as an instance with the address 127.0.0.1."""
+    """A client of the service as an instance with the address 127.0.0.1."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def ask(self, method: str, path: str, **headers: str) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, **headers: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         return answer.status, answer.read()
 
     def token(self, lifetime: str = "60") -> str:
-        status, body = self.ask("PUT", "/latest/api/token", **{LIFETIME_HEADER: lifetime})
+        status, body = self.request("PUT", "/latest/api/token", **{LIFETIME_HEADER: lifetime})
         assert status == 200
         return body.decode()
 
     def get(self, path: str) -> tuple[int, bytes]:
-        return self.ask("GET", path, **{TOKEN_HEADER: self.token()})
+        return self.request("GET", path, **{TOKEN_HEADER: self.token()})
 
 
 @pytest.fixture
 def imds(tmp_path: Path) -> Iterator[Client]:
     (tmp_path / "127.0.0.1.json").write_text(json.dumps(TREE))
-    (tmp_path / "127.0.0.2.json").write_text(json.dumps({"meta-data/instance-id": "somebody-else"}))
+    (tmp_path / "127.0.0.2.json").write_text(json.dumps({"meta-data/instance-id": "i-2"}))
     handler = type("HandlerOfThisTest", (Handler,), {"trees": tmp_path, "log_message": lambda *_: None})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -58,8 +58,8 @@ def imds(tmp_path: Path) -> Iterator[Client]:
 
 
 def test_without_a_token_the_status_is_401(imds: Client):
-    assert imds.ask("GET", "/latest/meta-data/instance-id")[0] == 401, "version 1 of the service is off"
-    assert imds.ask("GET", "/latest/meta-data/instance-id", **{TOKEN_HEADER: "invented"})[0] == 401
+    assert imds.request("GET", "/latest/meta-data/instance-id")[0] == 401, "version 1 of the service is off"
+    assert imds.request("GET", "/latest/meta-data/instance-id", **{TOKEN_HEADER: "invented"})[0] == 401
 
 
 def test_a_token_is_valid_only_for_the_instance_that_requested_it():
@@ -76,7 +76,7 @@ def test_a_token_expires():
 
 @pytest.mark.parametrize("lifetime", ["", "0", "21601", "soon"])
 def test_a_token_needs_a_lifetime_that_ec2_accepts(imds: Client, lifetime: str):
-    assert imds.ask("PUT", "/latest/api/token", **{LIFETIME_HEADER: lifetime})[0] == 400
+    assert imds.request("PUT", "/latest/api/token", **{LIFETIME_HEADER: lifetime})[0] == 400
 
 
 def test_an_instance_reads_its_own_tree(imds: Client):

@@ -17,7 +17,7 @@ def test_postgresql_gets_the_programs_parameters_but_none_of_rds_itself(recordin
     assert [key for key in database.parameters if key.startswith("rds.")]
     assert "timezone = 'UTC'" in lines
     assert [line for line in lines if line.startswith("max_connections = ")]
-    assert not [line for line in lines if line.startswith("rds.")], "PostgreSQL itself does not know them"
+    assert not [line for line in lines if line.startswith("rds.")], "PostgreSQL itself does not have them"
 
 
 def test_the_admins_password_survives_its_characters(recording: Recording):
@@ -32,4 +32,4 @@ def test_the_admin_is_no_superuser(recording: Recording):
         for line in role_statements(Database.from_recording(recording, ADDRESS, "x")).splitlines()
         if "LOGIN CREATEROLE" in line
     ]
-    assert "SUPERUSER" not in statement.split(), "on RDS nobody is; what needs one must fail here too"
+    assert "SUPERUSER" not in statement.split(), "RDS gives it to no role; what needs it must fail here too"

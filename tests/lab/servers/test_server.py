@@ -28,7 +28,7 @@ from lab.servers.valkey import Valkey
 
 
 def site(recording: Recording) -> Site:
-    """A site whose namespace nobody enters."""
+    """A site without a namespace."""
     root = SimpleNamespace(path="/root")
     namespace = SimpleNamespace(view=lambda path: path)
     return cast(

@@ -96,19 +96,19 @@ def server(
         process.kill()
 
 
-def ask(server: Valkey, command: str) -> str:
+def send(server: Valkey, command: str) -> str:
     words = f"AUTH {quoted(server.broker.token)}\n{command}\n"
     return server.site.root.run("valkey", "valkey-cli", "-s", valkey.SOCKET, text=words).split("\n")[1]
 
 
 @pytest.mark.parametrize(("empty", "left"), [(False, "1"), (True, "0")])
 def test_a_broker_starts_again_with_what_it_held_or_empty(server: Valkey, empty: bool, left: str):
-    ask(server, "LPUSH default message")
+    send(server, "LPUSH default message")
     server.stop()
     with pytest.raises(LabError):
         server.check()
     server.start(empty=empty)
-    assert ask(server, "LLEN default") == left
+    assert send(server, "LLEN default") == left
 
 
 def test_a_server_that_does_not_serve_is_named_with_its_log(server: Valkey, monkeypatch: pytest.MonkeyPatch):
