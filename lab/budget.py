@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine.recording import Recording, Resource
-from lab.aws.account import GROUP
+from lab.aws.account import GROUP, launch_template
 from node.environment import ENVIRONMENT_FILE
 from node.roles import Role
 from node.user_data import decode
-
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 RESERVE_MIB = 2048
 """For PostgreSQL, Valkey, moto, HAProxy and the lab itself, which use half of it under load, and for the shell."""
@@ -111,7 +109,7 @@ def divide(recording: Recording, available: int, *, fit_all_workers: bool = True
 
 def _share(recording: Recording, group: Resource) -> Share:
     """The share of a group with the fewest nodes that the cluster needs."""
-    environment = decode(_template(recording, group).inputs["userData"])[ENVIRONMENT_FILE]
+    environment = decode(launch_template(recording, group).inputs["userData"])[ENVIRONMENT_FILE]
     variables = dict(line.split("=", 1) for line in shlex.split(environment, comments=True))
     role, slots = Role(variables["NODE_ROLE"]), int(variables.get("NODE_CONCURRENCY", 0))
     return Share(
@@ -136,15 +134,6 @@ def _fill(shares: Mapping[str, Share], left: int) -> dict[str, Share]:
         grown[name] = replace(growing[name], maximum=growing[name].maximum + 1)
         left -= growing[name].needs
     return grown
-
-
-def _template(recording: Recording, group: Resource) -> Resource:
-    """The group's launch template."""
-    given = group.inputs.get("launchTemplate", {}).get("id")
-    if not given:
-        policy = group.inputs["mixedInstancesPolicy"]["launchTemplate"]
-        given = policy["launchTemplateSpecification"]["launchTemplateId"]
-    return next(template for template in recording.of_type(TEMPLATE) if template.id == given)
 
 
 def _gib(mib: int) -> str:

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address
 
 from engine.recording import Recording, Resource
 from lab.addresses import AddressPlan
+from lab.aws.account import GROUP as AUTOSCALING_GROUP
+from lab.aws.account import launch_template
 from lab.namespace import Namespace
 from lab.network import HOST_END, METADATA_ADDRESS
 from lab.servers.server import Endpoint
@@ -14,8 +16,6 @@ from lab.servers.server import Endpoint
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-AUTOSCALING_GROUP = "aws:autoscaling/group:Group"
 TABLE = "security_groups"
 MEMBERS = "members"
 """The set of all addresses that have a security group. The others, such as AWS's public endpoints, have no rules."""
@@ -59,16 +59,9 @@ def ruleset(recording: Recording, plan: AddressPlan) -> str:
 
 def groups_of_nodes(recording: Recording) -> dict[str, list[str]]:
     """The ids of the security groups of each autoscaling group's nodes, by the autoscaling group's name."""
-    templates = {template.id: template for template in recording.of_type(TEMPLATE)}
     found = {}
     for group in recording.of_type(AUTOSCALING_GROUP):
-        mixed = group.inputs.get("mixedInstancesPolicy")
-        template_id = (
-            mixed["launchTemplate"]["launchTemplateSpecification"]["launchTemplateId"]
-            if mixed
-            else group.inputs["launchTemplate"]["id"]
-        )
-        interfaces = templates[template_id].inputs["networkInterfaces"]
+        interfaces = launch_template(recording, group).inputs["networkInterfaces"]
         found[group.outputs["name"]] = [name for interface in interfaces for name in interface["securityGroups"]]
     return found
 

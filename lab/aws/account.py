@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.recording import Recording, Resource
+from lab.addresses import SUBNET, VPC
 
 Client = Callable[[str], Any]
 """Makes a boto3 client of the account for a service."""
@@ -18,6 +19,10 @@ OPERATOR = "lab-operator"
 """The user as whom the operator acts, and the lab in the roles of EC2 and Auto Scaling."""
 
 GROUP = "aws:autoscaling/group:Group"
+HOOK = "aws:autoscaling/lifecycleHook:LifecycleHook"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+BUCKET_OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+DATABASE = "aws:rds/instance:Instance"
 HOOK_PROPERTIES = ("lifecycleTransition", "heartbeatTimeout", "defaultResult")
 
 
@@ -38,13 +43,22 @@ def secret_arns(recording: Recording) -> dict[str, str]:
 
 def managed_secrets(recording: Recording) -> list[Mapping[str, str]]:
     """The admin secrets that RDS manages itself."""
-    instances = recording.of_type("aws:rds/instance:Instance")
+    instances = recording.of_type(DATABASE)
     return [secret for instance in instances for secret in instance.outputs.get("masterUserSecrets", [])]
 
 
 def name_of_secret(arn: str) -> str:
     """The name in a secret's ARN, to which AWS appends a hyphen and six characters."""
     return arn.partition(":secret:")[2][:-7]
+
+
+def launch_template(recording: Recording, group: Resource) -> Resource:
+    """The launch template of an autoscaling group, alone or within a mixed instances policy."""
+    given = group.inputs.get("launchTemplate", {}).get("id")
+    if not given:
+        policy = group.inputs["mixedInstancesPolicy"]["launchTemplate"]
+        given = policy["launchTemplateSpecification"]["launchTemplateId"]
+    return next(template for template in recording.of_type(TEMPLATE) if template.id == given)
 
 
 def fill(recording: Recording, client: Client, *, secrets: Mapping[str, str], maximums: Mapping[str, int]) -> AccessKey:
@@ -97,7 +111,7 @@ def _buckets(recording: Recording, s3: Any) -> None:
         )
     for policy in recording.of_type("aws:s3/bucketPolicy:BucketPolicy"):
         s3.put_bucket_policy(Bucket=policy.inputs["bucket"], Policy=policy.inputs["policy"])
-    for item in recording.of_type("aws:s3/bucketObjectv2:BucketObjectv2"):
+    for item in recording.of_type(BUCKET_OBJECT):
         s3.put_object(Bucket=item.inputs["bucket"], Key=item.inputs["key"], Body=_content(item))
 
 
@@ -127,9 +141,9 @@ def _roles(recording: Recording, iam: Any) -> None:
 def _network(recording: Recording, ec2: Any) -> dict[str, str]:
     """Make VPC and subnets. Returns moto's ids by the recorded ones, as moto chooses them itself."""
     ids = {}
-    for vpc in recording.of_type("aws:ec2/vpc:Vpc"):
+    for vpc in recording.of_type(VPC):
         ids[vpc.id] = ec2.create_vpc(CidrBlock=vpc.inputs["cidrBlock"])["Vpc"]["VpcId"]
-    for subnet in recording.of_type("aws:ec2/subnet:Subnet"):
+    for subnet in recording.of_type(SUBNET):
         made = ec2.create_subnet(
             VpcId=ids[subnet.inputs["vpcId"]],
             CidrBlock=subnet.inputs["cidrBlock"],
@@ -144,7 +158,7 @@ def _launch_templates(recording: Recording, ec2: Any) -> dict[str, str]:
         template.id: ec2.create_launch_template(
             LaunchTemplateName=template.outputs["name"], LaunchTemplateData=_template_data(template.inputs)
         )["LaunchTemplate"]["LaunchTemplateId"]
-        for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")
+        for template in recording.of_type(TEMPLATE)
     }
 
 
@@ -188,7 +202,7 @@ def _groups(recording: Recording, autoscaling: Any, ids: Mapping[str, str], maxi
             AutoScalingGroupName=group.outputs["name"], HealthCheckGracePeriod=grace, **template
         )
     # Hooks that are resources of their own come after their group, so they do not apply to its first instances.
-    for hook in recording.of_type("aws:autoscaling/lifecycleHook:LifecycleHook"):
+    for hook in recording.of_type(HOOK):
         given = {key: value for key, value in hook.inputs.items() if key in HOOK_PROPERTIES}
         autoscaling.put_lifecycle_hook(
             AutoScalingGroupName=hook.inputs["autoscalingGroupName"],

@@ -9,11 +9,11 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from engine.recording import Recording
+from lab.aws.account import DATABASE
 from lab.network import HOST_END
 from lab.servers.server import Endpoint, Server, Site, parameters
 from lab.stack import hostile_admin_password
 
-INSTANCE = "aws:rds/instance:Instance"
 SUBNET_GROUP = "aws:rds/subnetGroup:SubnetGroup"
 PARAMETER_GROUP = "aws:rds/parameterGroup:ParameterGroup"
 PLACE = 10
@@ -43,7 +43,7 @@ class Database:
     @classmethod
     def from_recording(cls, recording: Recording, address: IPv4Address, admin_password: str) -> Database:
         """The database that the program creates in RDS."""
-        instance = recording.only(INSTANCE)
+        instance = recording.only(DATABASE)
         return cls(
             name=instance.outputs["address"],
             address=address,
@@ -61,7 +61,7 @@ class PostgreSQL(Server):
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
-        self._instance = site.recording.only(INSTANCE)
+        self._instance = site.recording.only(DATABASE)
         subnet = site.plan.first_subnet(site.recording, SUBNET_GROUP, self._instance.inputs["dbSubnetGroupName"])
         self.database = Database.from_recording(site.recording, subnet.cidr[-PLACE], hostile_admin_password())
 

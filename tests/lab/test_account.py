@@ -89,7 +89,7 @@ def test_buckets_refuse_requests_without_modern_tls(aws: Aws, recording: Recordi
 
 def test_every_artifact_is_in_its_bucket_under_its_hash(aws: Aws, recording: Recording):
     s3 = aws.of_node("worker", "s3")
-    items = recording.of_type("aws:s3/bucketObjectv2:BucketObjectv2")
+    items = recording.of_type(account.BUCKET_OBJECT)
     assert items
     for item in items:
         assert s3.head_object(Bucket=item.inputs["bucket"], Key=item.inputs["key"])["ContentLength"] > 0
@@ -214,7 +214,7 @@ def test_an_unknown_access_key_is_refused(aws: Aws):
 
 
 def test_instances_have_the_recorded_user_data_byte_for_byte(aws: Aws, recording: Recording):
-    recorded = {template.inputs["userData"] for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")}
+    recorded = {template.inputs["userData"] for template in recording.of_type(account.TEMPLATE)}
     given = {instance.user_data for instance in aws.fleet.instances().values()}
     assert len(given) >= 2, "a master's and a worker's"
     assert given <= recorded

@@ -347,7 +347,7 @@ def test_an_ending_has_its_cause_its_result_and_its_duration(aws: Aws):
 
 def test_the_stacks_hooks_exist(aws: Aws, recording: Recording):
     api = aws.client("autoscaling")
-    stacks = recording.of_type("aws:autoscaling/lifecycleHook:LifecycleHook")
+    stacks = recording.of_type(account.HOOK)
     assert stacks
     for hook in stacks:
         group = hook.inputs["autoscalingGroupName"]

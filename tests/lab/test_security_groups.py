@@ -6,11 +6,11 @@ import re
 
 from engine.recording import Recording
 from lab.addresses import AddressPlan
-from lab.security_groups import groups_of_nodes, ruleset
+from lab.security_groups import GROUP, groups_of_nodes, ruleset
 
 
 def group(recording: Recording, part: str) -> str:
-    [found] = [g.id for g in recording.of_type("aws:ec2/securityGroup:SecurityGroup") if g.name.endswith(f"-{part}")]
+    [found] = [g.id for g in recording.of_type(GROUP) if g.name.endswith(f"-{part}")]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from lab.aws.account import BUCKET_OBJECT, TEMPLATE
 from lab.certificates import CertificateAuthority
 from lab.stack import record
 from node.artifacts import CA_BUNDLE
@@ -14,7 +15,7 @@ def test_nodes_get_the_authority_of_the_labs_database_in_addition_to_those_of_rd
     """In the same file and under its hash, so that the lab's nodes get it in the same way as real ones."""
     authority = CertificateAuthority().certificate
     recording = record("prod", rds_authority=authority)
-    bundle = recording.named("aws:s3/bucketObjectv2:BucketObjectv2", f"buckets-artifact-{CA_BUNDLE.name}").inputs
+    bundle = recording.named(BUCKET_OBJECT, f"buckets-artifact-{CA_BUNDLE.name}").inputs
     assert base64.b64decode(bundle["contentBase64"]).decode() == CA_BUNDLE.read_text() + authority
-    for template in recording.of_type("aws:ec2/launchTemplate:LaunchTemplate"):
+    for template in recording.of_type(TEMPLATE):
         assert bundle["key"] in decode(template.inputs["userData"])["/etc/airflow/airflow.env"]

@@ -13,10 +13,11 @@ from typing import cast
 import pytest
 
 from engine.recording import Recording
-from lab.addresses import AddressPlan, plan_addresses
+from lab.addresses import SUBNET, AddressPlan, plan_addresses
 from lab.certificates import CertificateAuthority
 from lab.namespace import Namespace
 from lab.progress import LabError
+from lab.security_groups import GROUP as SECURITY_GROUP
 from lab.servers.dnsmasq import Dnsmasq
 from lab.servers.haproxy import HAProxy
 from lab.servers.metadata_service import MetadataService
@@ -64,7 +65,7 @@ def test_every_name_leads_to_one_endpoint(made: tuple[Recording, list[Server]]):
 def test_a_server_lies_in_a_subnet_of_its_tier(made: tuple[Recording, list[Server]]):
     recording, servers = made
     plan = plan_addresses(recording)
-    tiers = {subnet.id: subnet.inputs["tags"]["airflow:tier"] for subnet in recording.of_type("aws:ec2/subnet:Subnet")}
+    tiers = {subnet.id: subnet.inputs["tags"]["airflow:tier"] for subnet in recording.of_type(SUBNET)}
     found = {
         server.name: tiers[plan.subnet_of(endpoint.address).id]
         for server in servers
@@ -75,7 +76,7 @@ def test_a_server_lies_in_a_subnet_of_its_tier(made: tuple[Recording, list[Serve
 
 
 def test_the_load_balancer_of_the_masters_lies_in_a_private_subnet(recording: Recording, plan: AddressPlan):
-    tiers = {subnet.id: subnet.inputs["tags"]["airflow:tier"] for subnet in recording.of_type("aws:ec2/subnet:Subnet")}
+    tiers = {subnet.id: subnet.inputs["tags"]["airflow:tier"] for subnet in recording.of_type(SUBNET)}
     assert {tiers[plan.subnet_of(address).id] for address in plan.load_balancers.values()} == {"private"}
 
 
@@ -83,7 +84,7 @@ def test_the_load_balancer_of_the_masters_lies_in_a_private_subnet(recording: Re
 def test_a_server_has_the_security_groups_that_the_program_gave_it(
     recording: Recording, kind: Callable[[Site], Server], group: str
 ):
-    groups = recording.of_type("aws:ec2/securityGroup:SecurityGroup")
+    groups = recording.of_type(SECURITY_GROUP)
     [wanted] = [each.id for each in groups if each.name.endswith(f"-{group}")]
     found = {each for endpoint in kind(site(recording)).endpoints() for each in endpoint.security_groups}
     assert found == {wanted}
