@@ -1,1 +1,1 @@
-"""What AWS allows, as small typed tables: each fact with the page it comes from, none of it fetched."""
+"""What AWS allows, in small typed tables, each with the page that it comes from. Nothing is fetched at run time."""

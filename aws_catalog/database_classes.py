@@ -61,11 +61,11 @@ _BYTES_PER_GIB = 2**30
 
 
 def max_connections(instance_class: str) -> int:
-    """How many connections a class can hold without pressing PostgreSQL's caches out of memory.
+    """How many connections a class can hold and still keep enough memory for PostgreSQL's caches.
 
-    DBInstanceClassMemory in RDS's formula is what its own processes and the operating system leave over. AWS does not
-    publish how much they take. 256 MiB and 7 % are a guess on the safe side, so that what the parameter group sets is
-    rather a little below what RDS would have chosen than above.
+    DBInstanceClassMemory in RDS's formula is what RDS's processes and the operating system leave. AWS does not publish
+    how much they use. 256 MiB and 7 % are a cautious guess, so that the parameter group sets a little less than RDS
+    would have chosen, rather than more.
     """
     left_gib = MEMORY_GIB[instance_class] * 0.93 - 0.25
     return min(int(left_gib * _BYTES_PER_GIB / BYTES_PER_CONNECTION), MOST_CONNECTIONS)

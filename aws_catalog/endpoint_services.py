@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 # https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-support.html: the part of the endpoint's name after
-# com.amazonaws.<region>. S3 is not among them: its gateway endpoint is always there and costs nothing.
+# com.amazonaws.<region>. S3 is left out: the program always creates its gateway endpoint, which costs nothing.
 SERVICES = (
     *("athena", "autoscaling", "batch", "codeartifact.api", "codeartifact.repositories", "datasync", "ec2"),
     *("ec2messages", "ecr.api", "ecr.dkr", "ecs", "eks", "elasticloadbalancing", "elasticmapreduce", "email-smtp"),

@@ -1,4 +1,4 @@
-"""EC2 instance types, and what their names tell: architecture, accelerators and, for common families, memory."""
+"""EC2 instance types, and what follows from their names: architecture, accelerators and, in common families, memory."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def needs_a_driver(instance_type: str) -> bool:
 
 
 def memory_gib(instance_type: str) -> float | None:
-    """Memory of the c, m, r and t families, never more than AWS gives; None for types whose name does not tell."""
+    """Memory in GiB of the c, m, r and t families, never more than AWS gives; None for other families."""
     name = _NAME.fullmatch(instance_type)
     if name is None or name["series"] not in _GIB_OF_LARGE or name["size"].startswith("metal"):
         return None

@@ -36,17 +36,15 @@ DATABASE_STORAGE_GIB = (20, 65_536)
 BROKER_REPLICAS = (0, 5)
 # https://docs.aws.amazon.com/ebs/latest/userguide/volume_constraints.html: what gp3 has had in every region all along
 LARGEST_ROOT_VOLUME_GIB = 16_384
-# https://aws.amazon.com/ec2/instance-types/: r7i.48xlarge, the largest of the types whose name tells their memory
+# https://aws.amazon.com/ec2/instance-types/: r7i.48xlarge, the largest type whose memory follows from its name
 LARGEST_REGULAR_MEMORY_GIB = 1_536
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LaunchTemplateOverrides.html
 INSTANCE_TYPES_PER_GROUP = 40
 
-# How long a lifecycle hook holds a node, whatever heartbeats it gets: 48 hours or 100 times its heartbeat timeout,
+# How long a lifecycle hook holds a node at most, even with heartbeats: 48 hours or 100 times its heartbeat timeout,
 # whichever is less. https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html: GlobalTimeout
 HOOK_HOURS = 48
 HOOK_HEARTBEATS = 100
-# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html: HeartbeatTimeout
-HOOK_HEARTBEAT_SECONDS = (30, 7_200)
 
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html: shortest and longest prefix of a VPC
 VPC_PREFIXES = (16, 28)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html and
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html.
-# Which building a letter means differs from account to account, and an older account may see letters that a new one
-# does not (ap-northeast-1b, us-west-1a); here are all that any account sees. Local and Wavelength Zones are left out:
+# The same letter can mean another data center in another account, and older accounts have letters that new ones lack
+# (ap-northeast-1b, us-west-1a). The table has the letters of all accounts. Local and Wavelength Zones are left out:
 # RDS and ElastiCache do not run in them. China and GovCloud are partitions of their own, with other ARNs.
 ZONE_LETTERS: Mapping[str, str] = {
     "af-south-1": "abc",

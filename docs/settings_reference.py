@@ -20,8 +20,8 @@ All settings are in `Pulumi.<stack>.yaml`. This page lists every key; `make docs
 `settings/`, and a test keeps it current. `Pulumi.prod.yaml` and `Pulumi.dev.yaml` show the
 keys in use.
 
-A section that is left out has its defaults, or its feature is off. A key that is not on this page is an error. A
-faulty stack file is refused before anything is registered, with every fault at once:
+A section that is left out has its defaults, or its feature is off. A key that is not on this page is an error. If a
+stack file has faults, the program reports all of them at once, before it registers anything:
 
 ```
 Pulumi.prod.yaml has 2 faults; nothing was created or changed.
@@ -91,7 +91,7 @@ def _table(rows: list[tuple[str, FieldInfo, Path]]) -> Iterator[str]:
 
 
 def _takes(path: Path, field: FieldInfo) -> str:
-    """What may stand there, in the words of the faults."""
+    """What the key accepts, in the words of the faults."""
     real = tuple(part for part in path if part != "<name>")
     allowed = schema.allowed_at(Settings, path if "<name>" in path else real)
     kind = field.annotation
@@ -118,7 +118,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _first_sentence(rule: Rule) -> str:
-    """What the rule says; why is in the paragraphs below it, for those who read the code."""
+    """The first paragraph of the rule's docstring; the others are for readers of the code."""
     return _sentence((inspect.getdoc(rule) or "").partition("\n\n")[0])
 
 

@@ -109,7 +109,7 @@ class NodeEnvironment:
         return "# Rendered from the stack file. Secrets are in /run/airflow.\n" + "".join(lines)
 
     def _node_variables(self) -> dict[str, str]:
-        """What the node's own programs read."""
+        """Variables for the node's own programs."""
         names = {
             "NODE_ROLE": self.role.value,
             "NODE_CLUSTER": self.cluster,
@@ -129,10 +129,10 @@ class NodeEnvironment:
         return " ".join(f"{variable}={self.cluster}/{key}" for key, variable in secrets.items())
 
     def _process_variables(self) -> dict[str, str]:
-        """What Airflow, its libraries and the tasks read besides Airflow's options."""
+        """Variables for Airflow, its libraries and the tasks, besides Airflow's options."""
         return {
             "AIRFLOW_HOME": "/var/lib/airflow",
-            # Where there is no such file Airflow writes one, with the environment's values in it, secrets included.
+            # If this file did not exist, Airflow would write one with the values of its environment, including secrets.
             "AIRFLOW_CONFIG": "/etc/airflow/airflow.cfg",
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "AWS_DEFAULT_REGION": self.region,
@@ -158,7 +158,7 @@ def config_text(value: ConfigValue) -> str:
 def assignment(name: str, value: str) -> str:
     """One line of an EnvironmentFile, right for any value.
 
-    systemd expands nothing in such a file. Airflow does: it replaces `$NAME` in the values of its own variables.
+    systemd expands nothing in such a file, but Airflow does: it replaces `$NAME` in the values of its own variables.
     """
     if "\0" in value:
         raise ValueError(f"{name} holds a NUL character; environment variables cannot.")

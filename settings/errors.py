@@ -1,4 +1,4 @@
-"""What is wrong with a stack file, in words for the person who edits it."""
+"""Faults in a stack file, worded for the person who edits it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pulumi
 _LONGEST_SHOWN = 100
 
 
-class FaultyValue(Exception):  # noqa: N818 - not an error: it says that another fault came first
-    """A rule asked for a value that is itself at fault; the rule then has nothing to say."""
+class FaultyValue(Exception):  # noqa: N818 - no error: another fault has already been reported
+    """A rule has read a value that is itself at fault; the rule then yields nothing more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing to put right."""
+    """One thing in the stack file that has to be corrected."""
 
     key: str
     """Path of the key as in the stack file, for example `airflow:workerPools.default.minSize`."""
     given: str
-    """What the stack file says there, ready to print; never a value that may be secret."""
+    """What the stack file has there, ready to print; never a value that may be a secret."""
     allowed: str
-    """What may be there."""
+    """What is allowed there."""
     remedy: str
     """What to do."""
 
@@ -52,10 +52,10 @@ def counted(count: int, noun: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value from the stack file, as one would write it there, cut where it gets long."""
+    """A value as it is written in a stack file, shortened if it is long."""
     return cut(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def cut(text: str) -> str:
-    """The text, or its beginning if it is long."""
+    """The text, or only its beginning if it is long."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -26,7 +26,7 @@ _NOT_ON_THE_INTERNET = (
 
 
 def network(text: str) -> ipaddress.IPv4Network | None:
-    """The network that this text denotes in CIDR notation, or None."""
+    """The network that a text in CIDR notation stands for; None for any other text."""
     if not _CIDR.fullmatch(text):
         return None
     try:
@@ -41,7 +41,7 @@ def is_network(text: str) -> bool:
 
 
 def is_never_a_source(cidr: str) -> bool:
-    """Whether a well-formed CIDR lies in a range that never is the source of packets from another machine."""
+    """Whether a well-formed CIDR is in a range from which no other machine can send packets."""
     return _lies_in(cidr, _NEVER_A_SOURCE)
 
 
@@ -51,7 +51,7 @@ def is_on_the_internet(cidr: str) -> bool:
 
 
 def is_private(cidr: str) -> bool:
-    """Whether a well-formed CIDR lies in the private ranges of RFC 1918."""
+    """Whether a well-formed CIDR is within the private ranges of RFC 1918."""
     return _lies_in(cidr, _PRIVATE)
 
 

@@ -30,9 +30,9 @@ def load_settings() -> Settings:
 
 
 def given() -> dict[str, Any]:
-    """What the stack file says, by the keys of the sections; keys that nobody reads keep their namespace.
+    """The content of the stack file by section; keys that the program does not read keep their namespace.
 
-    pulumi.Config answers for one key that is known; a misspelt section is only seen among all of them.
+    All keys are read, because pulumi.Config returns only known keys and would hide a misspelt section.
     """
     found: dict[str, Any] = {}
     file = StackFile(Path(f"Pulumi.{pulumi.get_stack()}.yaml"), pulumi.get_project())
@@ -54,12 +54,12 @@ def given() -> dict[str, Any]:
 
 
 def _value(full_key: str, file: StackFile) -> Any:
-    # The engine names encrypted keys in the environment, tests and the offline plan by set_all_config.
+    # Pulumi's engine lists encrypted keys in the environment; tests and the plan list them with set_all_config.
     if pulumi.runtime.is_config_secret(full_key) or full_key in pulumi.runtime.get_config_secret_keys_env():
         return Encrypted(file.encrypted(full_key))
     text = pulumi.runtime.get_config(full_key)
     try:
-        value = json.loads(text)  # the engine hands over sections and lists as JSON, single values as they are
+        value = json.loads(text)  # Pulumi passes sections and lists as JSON, single values as they are
     except ValueError:
         value = text
     return file.marked(full_key, value)

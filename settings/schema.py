@@ -1,4 +1,4 @@
-"""Finding one's way in the settings' models: from the path of a key to its field, and from a field to its section."""
+"""Lookups in the models of the settings: from the path of a key to its field, and from a field to its section."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pydantic.fields import FieldInfo
 from aws_catalog.provider_options import PROVIDER_OPTIONS
 from settings.types import Allowed, nearest
 
-# Keys that belong to Pulumi's AWS provider: the program reads them too, so that both agree.
+# Keys of Pulumi's AWS provider. The program reads them too, so that both use the same values.
 PROVIDER_KEYS: Mapping[str, str] = {
     "region": "aws:region",
     "tags": "aws:defaultTags.tags",
     "allowedAccountIds": "aws:allowedAccountIds",
 }
-# Those of them as the provider spells them.
+# The same keys as the provider spells them.
 _PROVIDER_WORDS = tuple(where.partition(":")[2].partition(".")[0] for where in PROVIDER_KEYS.values())
 Path = tuple[str | int, ...]
 _PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*")
@@ -38,12 +38,12 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def holds_a_map(annotation: Any) -> bool:
-    """Whether the keys below this field are the operator's own words: names of pools, of tags, of Airflow options."""
+    """Whether the operator chooses the keys below this field: names of worker pools, tags or Airflow options."""
     return get_origin(annotation) is Mapping
 
 
 def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
-    """The field that a path leads to or into, or None where it ends at no field of ours."""
+    """The field that a path leads to or into; None if there is none."""
     return _walk(model, path)[0]
 
 
@@ -68,12 +68,12 @@ def _walk(model: type[BaseModel], path: Path) -> tuple[FieldInfo | None, int]:
 
 
 def is_entry(model: type[BaseModel], path: Path) -> bool:
-    """Whether a path leads to an entry of a list or of a map, which nothing but the operator's own word put there."""
+    """Whether a path leads to an entry of a list or a map, which exists only because the operator wrote it."""
     return _walk(model, path)[1] > 0
 
 
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The section in which the key at this path stands."""
+    """The section that contains the key at this path."""
     field = field_at(model, path[:-1])
     return (section_of(field.annotation) if field else None) or model
 
@@ -93,15 +93,15 @@ def allowed_at(model: type[BaseModel], path: Path) -> Allowed | None:
 
 
 def _marks(annotation: Any) -> Sequence[Any]:
-    """The marks of an Annotated value, be it optional (`ImageId | None`) or not."""
+    """The metadata of an Annotated value, optional (`ImageId | None`) or not."""
     own = getattr(annotation, "__metadata__", ())
     optional = get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is Union else ()
     return own or [mark for part in optional for mark in _marks(part)]
 
 
 def misspelt_provider_key(word: str) -> str | None:
-    """The key of `aws:` that the program reads and this one must have been meant for; None for what is not ours to
-    judge: the provider's other options, and whatever is nearer to one of these."""
+    """The key of `aws:` that the program reads and that was probably meant; None for the provider's other options, and
+    for a word that is closer to one of those."""
     if word in PROVIDER_OPTIONS:
         return None
     meant = nearest(word, PROVIDER_OPTIONS)
@@ -109,7 +109,7 @@ def misspelt_provider_key(word: str) -> str | None:
 
 
 def key_of(path: Path) -> str:
-    """A path as one writes it: `airflow:workerPools.default.queues[0]`, or the AWS provider's key."""
+    """A path as it is written: `airflow:workerPools.default.queues[0]`, or the AWS provider's key."""
     first, rest = str(path[0]), path[1:]
     key = PROVIDER_KEYS.get(first) or (first if ":" in first else f"airflow:{first}")
     return _printable(key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest))
@@ -125,5 +125,5 @@ def cli_path(path: Path) -> str:
 
 
 def _printable(key: str) -> str:
-    """A key is the operator's own text, and a terminal would act on its control characters."""
+    """The key with control characters escaped, on which a terminal would act."""
     return key if key.isprintable() else key.encode("unicode_escape").decode()

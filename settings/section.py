@@ -1,4 +1,4 @@
-"""What all sections of a stack file have in common."""
+"""The base class of all sections of a stack file."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _given(cls, value: Any, info: ValidationInfo) -> Any:
-        """Nothing behind a key is a fault, also where None is the default: the value may have been forgotten."""
+        """A key without a value is a fault, even if None is the default: the value may have been forgotten."""
         optional = type(None) in get_args(cls.model_fields[str(info.field_name)].annotation)
         if value is None and optional:
             raise PydanticCustomError("nothing", "a value")
         return value
 
-    if not TYPE_CHECKING:  # a __getattr__ that a type checker sees would make every misspelt field valid
+    if not TYPE_CHECKING:  # if type checkers saw __getattr__, they would accept every misspelt field
 
         def __getattr__(self, name: str) -> Any:
-            """Reached only for a field without a value: in the readable part of a stack file that is at fault."""
+            """Called only for a field without a value, in the readable part of a faulty stack file."""
             if name in type(self).model_fields:
                 raise FaultyValue(name)
             return super().__getattr__(name)

@@ -1,4 +1,4 @@
-"""The text of the stack file: how numbers are written and what is encrypted. Pulumi's configuration shows neither.
+"""The text of the stack file: how numbers are written, and what is encrypted. Pulumi's configuration shows neither.
 
 The Pulumi CLI reads the file with Go's yaml.v3, which reads more scalars as numbers than most people expect: 0123 (as
 octal), 1_000, 0x10 and 1e3 (https://github.com/go-yaml/yaml/blob/v3.0.1/resolve.go). An account id without quotes loses
@@ -26,13 +26,13 @@ _TIME = r"(\d\d?):(\d\d?):(\d\d?)(?:[.,](\d+))?"
 _DATE = re.compile(
     rf"(?P<day>\d{{4}}-\d\d?-\d\d?)(?:[Tt](?P<time>{_TIME})(?:Z|(?P<zone>[-+]\d\d:\d\d))| (?P<utc>{_TIME}))?", re.ASCII
 )
-# A number that everyone reads the same way. A longer one may not fit in 64 bits.
+# A number that all YAML parsers read the same way. A longer one may not fit in 64 bits.
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
 class Unclear:
-    """Placeholder for an unquoted number or date in the stack file that is not what it looks like."""
+    """Placeholder for an unquoted number or date in the stack file that YAML reads as something else."""
 
     text: str
     line: int
@@ -47,7 +47,7 @@ class Unclear:
 
 
 class Written:
-    """A number that Pulumi prints in another way than the file: 2 for 2.0."""
+    """A number that Pulumi prints in another form than the file has it: 2 for 2.0."""
 
     text: str
 
@@ -61,10 +61,10 @@ class _WrittenFloat(float, Written):
 
 
 def read_by_pulumi(text: str) -> int | float | str | None:
-    """What Pulumi hands over for an unquoted number or date; None for any other scalar.
+    """What Pulumi passes to the program for an unquoted number or date; None for any other scalar.
 
-    A date becomes the text that Go prints for it. Infinity and NaN, for which the CLI itself ends with an error, stay
-    as they are written.
+    A date becomes the text that Go prints for it. Infinity and NaN stay as they are written: the CLI itself ends with
+    an error for them.
     """
     found = _NUMBER.fullmatch(text if text.startswith("_") else text.replace("_", ""))
     if found is None:
@@ -122,7 +122,7 @@ class StackFile:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
             _merge(root)
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
-            root = None  # the CLI has read another file, or reports itself what is wrong with this one
+            root = None  # the CLI has read another file, or reports the error in this one itself
         config = _entries(_entries(root).get("config"))
         self._nodes = {key if ":" in key else f"{project}:{key}": node for key, node in config.items()}
 

@@ -1,4 +1,4 @@
-"""Keys that people know from elsewhere and that a stack file does not have: what to use instead."""
+"""Keys that other tools have and a stack file does not, with what to use instead."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
 
 
 def meant(path: tuple[str | int, ...]) -> str | None:
-    """What to do about a key that does not exist but is known from elsewhere; None for any other key."""
+    """What to do about a key that does not exist but that other tools have; None for any other key."""
     section = str(path[0]) if len(path) > 1 else ""
     word = str(path[-1]).rpartition(":")[2].lower().replace("_", "").replace("-", "")
     remedy = _SYNONYMS.get(section, {}).get(word)

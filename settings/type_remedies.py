@@ -1,4 +1,4 @@
-"""Values of the wrong type, such as a string for a number: what to write instead."""
+"""What to write instead of a value of the wrong type, such as a string for a number."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _KINDS: Mapping[str, tuple[str, str, Remedy]] = {
 
 
 def what(kind: str) -> str | None:
-    """The type that pydantic expected, in the operator's words; None for an error that is not about types."""
+    """The type that pydantic expected, worded for operators; None for an error that is not about types."""
     return _KINDS[kind][0] if kind in _KINDS else None
 
 

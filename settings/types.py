@@ -19,7 +19,7 @@ from aws_catalog import limits
 
 @dataclass(frozen=True)
 class Allowed:
-    """The values a key takes, in a sentence for people and as a test; hung on a type with `Annotated`."""
+    """The values that a key accepts, as a sentence and as a test; attached to a type with `Annotated`."""
 
     sentence: str
     accepts: Callable[[Any], bool]
@@ -36,7 +36,7 @@ class Allowed:
 
 
 def whole_number(low: int, high: int | None, unit: str = "") -> Allowed:
-    """An integer from `low` to `high`, both included; `high` None means that nothing but reason limits it."""
+    """An integer from `low` to `high`, both included; `high` None means that there is no upper limit."""
     suffix = f" {unit}" if unit else ""
     if high is None:
         return Allowed(
@@ -61,7 +61,7 @@ def number(low: float, high: float, unit: str) -> Allowed:
 
 
 def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
-    """A list with no entry twice and so many entries; `what` names them."""
+    """A list with this number of entries and no entry twice; `what` names the entries."""
     most = f", at most {at_most}" if at_most else ""
 
     def remedy(entries: tuple[str, ...]) -> str:
@@ -78,7 +78,7 @@ def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like this one, whatever its case and word separators, or None where nothing is alike."""
+    """The known word most like this one, apart from case and word separators; None if there is none."""
     plain = {_plain(candidate): candidate for candidate in known}
     alike = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.6)
     return plain[alike[0]] if alike else None
@@ -118,7 +118,7 @@ def _name_remedy(text: str) -> str:
 
 
 def in_catalog(module: str) -> str:
-    """Where the known names are, for the remedy of one that is not among them."""
+    """The end of the remedy for an unknown name: where the known names are."""
     return f"the list is in aws_catalog/{module}.py; if it is new in AWS, add it there"
 
 

@@ -23,7 +23,7 @@ def user_data_fits(settings: Settings) -> Iterator[Fault]:
             user_data(node)
         except UserDataTooLarge as too_large:
             yield _too_large(node, too_large.size)
-            return  # the same options make the others too large
+            return  # the same options make the user data of the others too large
 
 
 def _existing_options(node: NodeEnvironment) -> dict[str, dict[str, str | int | float | bool]]:

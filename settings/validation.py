@@ -1,4 +1,4 @@
-"""From what a stack file says to settings, or to every fault in it at once."""
+"""Turns the content of a stack file into settings, or reports every fault in it at once."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _IN_WORDS = {
 }
 
 
-# For these types, quotes around a number or a date lead to the next fault.
+# For these types, a number or a date in quotes would be the next fault.
 _NOT_IN_QUOTES = ("int_type", "float_type", "bool_type", "tuple_type", "model_type", "dict_type")
 
 _WITH_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*@", re.IGNORECASE)
 
 
 class ReadableMap(dict[str, Any]):
-    """A map without its entries at fault; asking for one of these raises FaultyValue."""
+    """A map without its faulty entries; reading one of these raises FaultyValue."""
 
     def __init__(self, entries: Mapping[str, Any], faulty: Collection[str]) -> None:
         super().__init__(entries)
@@ -47,7 +47,7 @@ class ReadableMap(dict[str, Any]):
     def __missing__(self, key: str) -> Any:
         raise FaultyValue(key) if key in self._faulty else KeyError(key)
 
-    def get(self, key: Any, default: Any = None, /) -> Any:  # dict's own passes __missing__ by
+    def get(self, key: Any, default: Any = None, /) -> Any:  # dict.get does not call __missing__
         if key in self._faulty:
             raise FaultyValue(key)
         return super().get(key, default)
@@ -64,9 +64,9 @@ class Encrypted:
 def accept(
     model: type[Model], given: Mapping[str, Any], *, rules: Callable[[Model], Iterable[Fault]], stack: str
 ) -> Model:
-    """Settings from the stack file's content, its keys being those of the sections.
+    """Settings from the stack file's content by section.
 
-    A fault of one value hides no rule between others: the rules run on everything that could be read.
+    A faulty value does not hide faults between other values: the rules run on everything that could be read.
     Raises SettingsError with all faults.
     """
     if not given:
@@ -84,7 +84,7 @@ def accept(
 
 
 def _readable_part(model: type[Model], given: Any, faulty: Collection[Path], at: Path = ()) -> Model:
-    """The model without the values at fault; reading one of these raises FaultyValue."""
+    """The model without its faulty values; reading one of these raises FaultyValue."""
     keys = schema.fields_by_key(model) if isinstance(given, Mapping) else {}
     values: dict[str, Any] = {}
     for key, (name, field) in keys.items():
@@ -108,7 +108,7 @@ def _readable_part(model: type[Model], given: Any, faulty: Collection[Path], at:
 
 
 def _without(given: Mapping[str, Any], faulty: Collection[Path], at: Path) -> dict[str, Any]:
-    """A map of the operator's own words, without the entries at fault."""
+    """A map whose keys the operator chose, without its faulty entries."""
     return {
         word: _without(value, faulty, (*at, word)) if isinstance(value, Mapping) else value
         for word, value in given.items()
@@ -169,7 +169,7 @@ def _encrypted(model: type[BaseModel], path: Path, *, known: bool) -> Fault:
 
 
 def _unclear(model: type[BaseModel], error: ErrorDetails, given: Unclear) -> Fault:
-    """A number or a date that Pulumi does not pass on the way it is written."""
+    """The fault for a number or a date that Pulumi passes on in another form than it is written."""
     path, number, kind = _path(error), given.number, error["type"]
     of_field = schema.allowed_at(model, path)
     shown_as = _shown(path, given.text) if path[0] == "config" and not given.is_key else cut(given.text)
@@ -228,7 +228,7 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
 
 
 def _shown(path: Path, given: Any) -> str:
-    """What was given; only the kind of an Airflow option or a package index, which may hold a password by mistake."""
+    """The given value; for Airflow options and the package index, which may hold a password, only its type."""
     if path[0] in ("config", "packageIndex"):
         return next((words for kind, words in _IN_WORDS.items() if isinstance(given, kind)), "a value")
     return given.text if isinstance(given, Written) else shown(given)
@@ -252,7 +252,7 @@ def _remedy_for_nothing(model: type[BaseModel], path: Path) -> str:
 
 
 def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
-    """A key that nobody reads; its value is not shown, for it may be anything."""
+    """The fault for a key that does not exist; its value is not shown, because it may be a secret."""
     namespace, _, word = str(path[-1]).rpartition(":")
     known = list(schema.fields_by_key(schema.section_at(model, path)))
     if len(path) == 1:
@@ -278,6 +278,6 @@ def _unknown_key(model: type[BaseModel], path: Path) -> Fault:
 
 
 def _place(model: type[BaseModel], key: str) -> int:
-    """Where the section of a key stands among the sections, so that the report follows the stack file."""
+    """The position of a key's section among the sections, so that the report follows the stack file."""
     order = [schema.key_of((first,)) for first in schema.fields_by_key(model)]
     return next((place for place, first in enumerate(order) if key.startswith(first)), len(order))

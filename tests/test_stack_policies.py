@@ -8,9 +8,9 @@ import runpy
 
 import pytest
 
-from aws_catalog import iam_actions
 from engine.program import deploy
 from lab.aws.policy import Request, is_allowed
+from tests.aws_catalog import iam_actions
 from tests.stack_file import ROOT, changed
 from tests.stack_queries import GROUP, TEMPLATE, all_statements, as_list, each, everything_before, statements
 from tests.stack_variants import VARIANTS, recorded

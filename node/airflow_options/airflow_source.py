@@ -1,4 +1,4 @@
-"""What the source code of an unpacked Airflow says about its options; it is parsed, never run."""
+"""Reads types, choices and former names of options from the source code of an unpacked Airflow, without running it."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def advice_on_removed(site: Path) -> dict[Option, str]:
 
 
 def _changes(site: Path) -> Iterator[dict[str, Any]]:
-    """The changes that `airflow config lint` knows, each as its arguments in the linter's table."""
+    """The changes that `airflow config lint` checks, each as its arguments in the linter's table."""
     source = site / _LINTER
     tree = ast.parse(source.read_text()) if source.exists() else ast.Module([], [])
     for call in ast.walk(tree):

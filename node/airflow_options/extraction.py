@@ -16,7 +16,7 @@ import yaml
 from node.airflow_options import airflow_source
 from node.airflow_options.airflow_source import Option
 
-Facts = dict[str, Any]
+Description = dict[str, Any]
 
 # Options that Airflow reads but omits from its own reference, with the file that reads them.
 UNDOCUMENTED = {("scheduler", "num_stuck_in_queued_retries"): "airflow/jobs/scheduler_job_runner.py"}
@@ -36,17 +36,17 @@ def extract(site: Path) -> dict[str, Any]:
     """
     read_types, choices = airflow_source.read_types(site), airflow_source.choices(site)
     words = airflow_source.words_in_any_case(site)
-    options: dict[str, dict[str, Facts]] = {}
+    options: dict[str, dict[str, Description]] = {}
     for (section, option), description in _descriptions(site):
-        facts: Facts = {
+        details: Description = {
             "type": read_types.get((section, option)) or airflow_source.described_type(description),
             "sensitive": bool(description.get("sensitive")),
         }
         if (section, option) in choices:
-            facts["choices"] = choices[section, option]
+            details["choices"] = choices[section, option]
         if (section, option) in words:
-            facts["words"] = words[section, option]
-        options.setdefault(section, {})[option] = facts
+            details["words"] = words[section, option]
+        options.setdefault(section, {})[option] = details
     return {
         "airflow": _version(site),
         "options": options,
@@ -59,9 +59,9 @@ def to_json(registry: Mapping[str, Any]) -> str:
     """The registry's file: one option per line, so that a diff shows what a new version adds and removes."""
     sections = []
     for section, options in sorted(registry["options"].items()):
-        lines = [f"   {json.dumps(option)}: {json.dumps(facts)}" for option, facts in sorted(options.items())]
+        lines = [f"   {json.dumps(option)}: {json.dumps(details)}" for option, details in sorted(options.items())]
         sections.append(f"  {json.dumps(section)}: {{\n" + ",\n".join(lines) + "\n  }")
-    former = [f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in sorted(registry["former"].items())]
+    former = [f"  {json.dumps(name)}: {json.dumps(details)}" for name, details in sorted(registry["former"].items())]
     zones = textwrap.fill(
         ", ".join(json.dumps(zone) for zone in sorted(registry["time_zones"])),
         _LINE,
@@ -83,17 +83,17 @@ def _descriptions(site: Path) -> Iterator[tuple[Option, Mapping[str, Any]]]:
     core = yaml.safe_load((site / "airflow/config_templates/config.yml").read_text())
     for description in (core, *_provider_descriptions(site)):
         for section, content in description.items():
-            for option, facts in content["options"].items():
+            for option, details in content["options"].items():
                 if _SETTABLE.fullmatch(option.lower()):
-                    yield (section.lower(), option.lower()), facts
+                    yield (section.lower(), option.lower()), details
     for pair in _undocumented(site):
         yield pair, {}
 
 
-def _former(site: Path, options: Mapping[str, Mapping[str, Facts]]) -> dict[str, Facts]:
+def _former(site: Path, options: Mapping[str, Mapping[str, Description]]) -> dict[str, Description]:
     """Options of older versions: the name that each has now, or Airflow's advice if it has none."""
     renamed = airflow_source.former_names(site)
-    former: dict[str, Facts] = {
+    former: dict[str, Description] = {
         f"{section}.{option}": {"advice": advice}
         for (section, option), advice in airflow_source.advice_on_removed(site).items()
         if advice
@@ -104,10 +104,10 @@ def _former(site: Path, options: Mapping[str, Mapping[str, Facts]]) -> dict[str,
             new = renamed[new]
         if new[1] in options.get(new[0], {}):
             former[".".join(old)] = {"now": ".".join(new)}
-    return {name: facts for name, facts in former.items() if not _exists(name, options)}
+    return {name: details for name, details in former.items() if not _exists(name, options)}
 
 
-def _exists(name: str, options: Mapping[str, Mapping[str, Facts]]) -> bool:
+def _exists(name: str, options: Mapping[str, Mapping[str, Description]]) -> bool:
     section, _, option = name.rpartition(".")
     return option in options.get(section, {})
 

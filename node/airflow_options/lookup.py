@@ -1,4 +1,4 @@
-"""Which options the pinned Airflow and its providers know: the registry that `make lock` extracts."""
+"""The options of the pinned Airflow and its providers, from the registry that `make lock` extracts."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def names(section: str) -> frozenset[str]:
 
 def sensitive(section: str, option: str) -> bool:
     """Whether Airflow treats the option's value as a secret."""
-    return _facts(section, option).get("sensitive", False)
+    return _description(section, option).get("sensitive", False)
 
 
 def kind(section: str, option: str) -> str:
     """The type that Airflow reads the option as: boolean, integer, number, seconds, json, import or string."""
-    return _facts(section, option).get("type", "string")
+    return _description(section, option).get("type", "string")
 
 
 def choices(section: str, option: str) -> tuple[str, ...]:
     """The values to which Airflow restricts the option; empty if it does not."""
-    return tuple(_facts(section, option).get("choices", ()))
+    return tuple(_description(section, option).get("choices", ()))
 
 
 def words(section: str, option: str) -> tuple[str, ...]:
     """The words, in lower case, that Airflow accepts for the option in any case, besides its choices or its type."""
-    return tuple(_facts(section, option).get("words", ()))
+    return tuple(_description(section, option).get("words", ()))
 
 
 def time_zones() -> frozenset[str]:
@@ -67,7 +67,7 @@ def advice_on_removed(section: str, option: str) -> str | None:
 
 
 def nearest(section: str, option: str) -> tuple[str, str] | None:
-    """The existing (section, option) whose name comes closest, for an error message; None if nothing is near."""
+    """The existing (section, option) whose name is most similar, for an error message; None if none is similar."""
     options = _options()
     near = section in {name.rpartition(".")[0] for name in _registry()["former"]} or difflib.get_close_matches(
         section, options, n=1, cutoff=0.6
@@ -83,7 +83,7 @@ def nearest(section: str, option: str) -> tuple[str, str] | None:
     return known, name
 
 
-def _facts(section: str, option: str) -> dict[str, Any]:
+def _description(section: str, option: str) -> dict[str, Any]:
     return _options().get(section, {}).get(option, {})
 
 

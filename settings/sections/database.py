@@ -77,8 +77,8 @@ class DatabaseSettings(Section):
 
 def storage_can_grow(database: DatabaseSettings) -> Iterator[Fault]:
     """`maxAllocatedStorageGib` is at least ten percent above `allocatedStorageGib`."""
-    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html; in whole numbers, for 1.1 is
-    # not a number a computer has.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html; in integers, because
+    # 1.1 is not exact in floating point.
     least = math.ceil(database.allocated_storage_gib * 11 / 10)
     if database.max_allocated_storage_gib < least:
         yield Fault(
@@ -103,13 +103,13 @@ def protected_data_has_backups(database: DatabaseSettings, cluster: ClusterSetti
 # Airflow's defaults: https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#database
 _POOL_SIZE = 5
 _MAX_OVERFLOW = 10
-# Only the api-server's routes use the async engine; it takes SQLAlchemy's own defaults (5 and 10), whatever Airflow's
-# options say.
+# Only the api-server's routes use the async engine. It has SQLAlchemy's defaults (5 and 10): Airflow's options do not
+# apply to it.
 _ASYNC_ENGINE = 15
 _OTHER_SERVICES = ("scheduler", "dag-processor", "triggerer")
-# The scheduler asks Celery's result backend from up to this many processes ([celery] sync_parallelism, cores - 1).
+# The scheduler reads Celery's results with up to this many processes ([celery] sync_parallelism, cores - 1).
 _RESULT_READERS = 8
-# The service that scales the pools, and the one that looks for lost tasks.
+# The service that scales the worker pools, and the one that finds lost tasks.
 _OUR_SERVICES = 2
 # Superuser and rds_superuser slots (5), RDS's monitoring, a migration, `airflow` commands and people at psql.
 _RESERVE = 25
@@ -117,7 +117,7 @@ _RESERVE = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionBudget:
-    """Who holds how many connections when everybody is busy."""
+    """The most connections that masters and workers hold at a time."""
 
     of_one_master: int
     masters: int
@@ -125,8 +125,8 @@ class ConnectionBudget:
 
     @property
     def total(self) -> int:
-        """All of them, with one master more than the stack file says: a refresh starts a new one before an old one
-        goes."""
+        """All connections, with one master more than `masters.count`: a refresh starts a new one before it ends
+        an old one."""
         return (self.masters + 1) * self.of_one_master + self.workers + _RESERVE
 
     def __str__(self) -> str:
@@ -138,13 +138,13 @@ class ConnectionBudget:
 
 
 def budget(masters: MasterSettings, worker_pools: WorkerPools, config: Config) -> ConnectionBudget:
-    """The most connections that the cluster can hold open at a time; they have to fit `database.max_connections`.
+    """The most connections that the cluster can hold open at a time; `database.max_connections` has to allow them.
 
     Each master, and one more while a refresh replaces them, runs four services with SQLAlchemy's pool: 5 and 10 in
-    overflow, or what the options sql_alchemy_pool_size and sql_alchemy_max_overflow say. Each api-server process has an
-    async engine's pool of 15 beside it; the scheduler reads Celery's results as well, and two services of our own take
-    a connection each. Each worker, at the pool's maximal size, holds one for every task slot and one for its main
-    process, and so does the worker whose place it has taken, until its tasks are done. A reserve is for migrations,
+    overflow, or the values of sql_alchemy_pool_size and sql_alchemy_max_overflow. Each api-server process also has an
+    async engine with a pool of 15; the scheduler reads Celery's results as well, and two services of the program take a
+    connection each. Each worker, at the pool's maximum size, holds one for every task slot and one for its main
+    process, and so does the worker that it replaces, until that one's tasks are done. A reserve is for migrations,
     people, monitoring, and what PostgreSQL and RDS keep for administrators.
     """
     pool = _option(config, "database", "sql_alchemy_pool_size", _POOL_SIZE)
@@ -165,7 +165,7 @@ def connections_suffice(
     """The database class allows the connections of all masters and, while all pools are replaced, of twice `maxSize`
     workers.
 
-    Past the limit PostgreSQL refuses whoever comes next: a scheduler, which then exits, or a task's result.
+    Beyond the limit, PostgreSQL refuses connections: a scheduler then exits, or a task's result is lost.
     """
     needed = budget(masters, worker_pools, config)
     if needed.total <= database.max_connections:

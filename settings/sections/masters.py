@@ -34,13 +34,13 @@ class MasterSettings(Section):
         return instance_types.architecture(self.instance_type)
 
 
-# The four services hold 1.1 GiB before the first DAG is there; with Debian and one DAG's parsing 2 GiB are too few.
+# The four services use 1.1 GiB before the first DAG. With Debian and the parsing of one DAG, 2 GiB are too little.
 _MASTER_GIB = 4
 _COMFORTABLE = {"amd64": "m7i.large", "arm64": "m7g.large"}
 
 
 def masters_have_memory(masters: MasterSettings) -> Iterator[Fault]:
-    """A master has at least 4 GiB of memory, if the name of its type tells."""
+    """A master has at least 4 GiB of memory; types whose memory does not follow from their names are not checked."""
     memory = instance_types.memory_gib(masters.instance_type)
     if memory is not None and memory < _MASTER_GIB:
         yield Fault(

@@ -164,7 +164,7 @@ class NetworkSettings(Section):
         return (self.cidr,) if self.cidr else ()
 
 
-# How much longer than the VPC's a private subnet's prefix is: the layout of components/subnet_layout.py.
+# The prefix of a private subnet is this much longer than the VPC's: the layout of components/subnet_layout.py.
 PRIVATE_SUBNET_BITS = 4
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets
 _ADDRESSES_OF_A_LOAD_BALANCER = 8
@@ -179,7 +179,7 @@ def own_or_existing(network: NetworkSettings) -> Iterator[Fault]:
             ("zones", "zones"),
             ("natGateways", "nat_gateways"),
             ("flowLogRetentionDays", "flow_log_retention_days"),
-            # An endpoint takes over its service's name in the whole VPC, and ours would turn away all but our nodes.
+            # An endpoint takes over its service's DNS name in the whole VPC, and this one would admit only the nodes.
             ("interfaceEndpoints", "interface_endpoints"),
         ):
             if field in network.model_fields_set:
@@ -307,7 +307,7 @@ def endpoints_are_offered(network: NetworkSettings, region: str) -> Iterator[str
             )
 
 
-# In most accounts this is use1-az3, the one zone in the region that AWS's own services ask you to avoid:
+# In most accounts this is use1-az3, the zone that AWS's own services tell you to avoid:
 # https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
 _ZONE_WITH_LESS = "us-east-1e"
 

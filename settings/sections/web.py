@@ -97,7 +97,7 @@ class WebSettings(Section):
     defaults."""
 
 
-# Wider than any private range there is.
+# The widest private range, 10.0.0.0/8.
 _WIDEST_INTERNAL_PREFIX = 8
 
 
@@ -161,7 +161,7 @@ def public_sources_are_public(web: WebSettings) -> Iterator[Fault]:
 
 
 def internal_sources_do_not_overlap(web: WebSettings) -> Iterator[Fault]:
-    """No network of `allowedCidrs` lies inside another: the narrower one would do nothing, and look like a limit."""
+    """No network of `allowedCidrs` lies inside another: the narrower one would have no effect but look like a limit."""
     yield from _overlaps("airflow:web.allowedCidrs", web.allowed_cidrs)
 
 

@@ -71,7 +71,7 @@ class WorkerPoolSettings(Section):
     task_memory_gib: Annotated[Amount, number(GIB_PER_TASK, limits.LARGEST_REGULAR_MEMORY_GIB, "GiB")] | None = None
     """GiB that one task may need, including Airflow's share. Set it instead of `concurrency`: a worker then runs as
     many tasks at a time as fit in the smallest of the instance types, after 0.5 GiB for the worker itself. Only for
-    types whose name tells their memory."""
+    types whose memory follows from their name."""
 
     min_size: Annotated[Number, whole_number(0, 1000, "workers")]
     """Workers that are kept when there are no tasks. 0 is cheapest, but the first task waits for a worker to boot."""
@@ -160,8 +160,8 @@ def most_task_slots(worker_pools: WorkerPools) -> int:
     return sum(pool.max_size * pool.task_slots for pool in worker_pools.values())
 
 
-# Pulumi ends the names it makes up with a hyphen and seven characters.
-_MADE_UP_TAIL = 8
+# Pulumi appends a hyphen and seven characters to the names that it generates.
+_GENERATED_SUFFIX = 8
 
 
 def pool_name_length(cluster: ClusterSettings, worker_pools: WorkerPools) -> Iterator[Fault]:
@@ -170,7 +170,7 @@ def pool_name_length(cluster: ClusterSettings, worker_pools: WorkerPools) -> Ite
     names = (
         (limits.AUTOSCALING_GROUP_NAME_LENGTH - len(group), f"the autoscaling group {group}<pool>"),
         (
-            limits.LAUNCH_TEMPLATE_NAME_LENGTH - len(template) - _MADE_UP_TAIL,
+            limits.LAUNCH_TEMPLATE_NAME_LENGTH - len(template) - _GENERATED_SUFFIX,
             "the launch template pool-<pool>-template",
         ),
     )
@@ -186,7 +186,7 @@ def pool_name_length(cluster: ClusterSettings, worker_pools: WorkerPools) -> Ite
 
 
 def there_is_a_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
-    """There is at least one pool."""
+    """There is at least one worker pool."""
     if not worker_pools:
         yield Fault(
             key="airflow:workerPools",
@@ -198,7 +198,7 @@ def there_is_a_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
 
 def pools_are_sound(worker_pools: WorkerPools) -> Iterator[Fault]:
     """In each pool `minSize`, `onDemandBase` and `workersAhead` are not above `maxSize`, the instance types share an
-    architecture, and either `concurrency` or `taskMemoryGib` says what the smallest of them has memory for."""
+    architecture, and either `concurrency` or `taskMemoryGib` is set and fits the memory of the smallest of them."""
     rules: tuple[Callable[[str, WorkerPoolSettings], Iterator[Fault]], ...] = (
         _sizes_are_ordered,
         _one_architecture,
@@ -216,7 +216,7 @@ def pools_are_sound(worker_pools: WorkerPools) -> Iterator[Fault]:
 
 
 def queues_have_one_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
-    """A queue is in only one pool: with two, whichever has a free worker would take its tasks."""
+    """A queue is in only one worker pool: with two, the tasks would go to either of them at random."""
     for queue, names in _pools_by_queue(worker_pools).items():
         if len(names) > 1:
             yield Fault(
@@ -228,7 +228,7 @@ def queues_have_one_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
 
 
 def _pools_by_queue(worker_pools: WorkerPools) -> dict[str, list[str]]:
-    """The pools that serve each queue. One whose list is at fault is left out: it hides no conflict of the others."""
+    """The pools that serve each queue. A pool with a faulty list is left out, so it hides no conflict of others."""
     pools: dict[str, list[str]] = defaultdict(list)
     for name, pool in worker_pools.items():
         with suppress(FaultyValue):

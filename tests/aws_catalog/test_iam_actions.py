@@ -6,7 +6,7 @@ from pathlib import Path
 import cfnlint
 import pytest
 
-from aws_catalog.iam_actions import RESOURCE_TYPES, supports
+from tests.aws_catalog.iam_actions import RESOURCE_TYPES, supports
 
 # The service authorization reference as cfn-lint ships it, which comes with moto.
 REFERENCE = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text())

@@ -69,7 +69,7 @@ def test_no_two_stacks_share_a_name_or_an_address():
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_connections_told_in_a_stack_file_are_right(stack: str):
     text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
-    told = re.findall(r"([\d,]+) connections, of which this sheet needs ([\d,]+)", text)
+    told = re.findall(r"([\d,]+) connections, of which this cluster needs ([\d,]+)", text)
     settings = load(content(stack))
     assert told == [
         (

@@ -12,12 +12,12 @@ from settings.errors import Fault
 from settings.sections.airflow_config.refusals import NO_CELERY_WORKER, refusal
 from settings.sections.airflow_config.types import Config, options
 
-# Sections whose options Airflow passes on whole, whatever their names: to Celery's transports (default_celery.py of
+# Sections whose options Airflow passes on without checking their names: to Celery's transports (default_celery.py of
 # the provider) and to Sentry (airflow/sdk/execution_time/sentry/configured.py).
 _OPEN_SECTIONS = ("celery_broker_transport_options", "celery_result_backend_transport_options", "sentry")
-# A variable names it, and Airflow does not take it for a command or the name of a secret that yields the value.
+# A name that a variable can have, and that Airflow does not read as a command or a secret's name that yields the value.
 _OPEN_OPTION = re.compile(r"[a-z0-9_]+(?<!_cmd)(?<!_secret)")
-# Sections that people know from other deployments, and the provider that must be in the lock for Airflow to read them.
+# Sections of providers that are not in the lock, with the provider that would have to be added to it.
 # Each provider documents them under "Configuration Reference": https://airflow.apache.org/docs/
 _PROVIDERS = {
     "azure_remote_logging": "microsoft-azure",
@@ -57,6 +57,7 @@ def options_exist(config: Config) -> Iterator[Fault]:
 
 
 def is_passed_on(section: str, option: str) -> bool:
+    """Whether Airflow passes the option on without checking its name."""
     return section in _OPEN_SECTIONS and bool(_OPEN_OPTION.fullmatch(option))
 
 
@@ -96,8 +97,7 @@ def _remedy_for_provider(section: str) -> str:
 
 
 def names_are_not_near_misses(config: Config) -> Iterator[str]:
-    """A warning about each option that is passed on whatever its name, but nearly has the name of one that Airflow
-    has."""
+    """A warning about each option that Airflow passes on unchecked, but whose name is almost that of a known option."""
     for section, option, _ in options(config):
         if is_passed_on(section, option) and not lookup.exists(section, option):
             for known in difflib.get_close_matches(option, lookup.names(section), n=1, cutoff=0.85):

@@ -21,7 +21,7 @@ _SECRET_ARGUMENT = re.compile(
     r"|service_account|service_key|token|webhook_url",
     re.IGNORECASE,
 )
-# These say where a secret is or what it is called.
+# Arguments with such names hold where a secret is, or its name.
 _NO_SECRET_ARGUMENT = re.compile(r".*_(prefix|path|file|pattern)", re.IGNORECASE)
 # An argument of Amazon's SecretsManagerBackend: further names for the fields of a connection.
 _WORDS_FOR_FIELDS = "extra_conn_words"
@@ -55,7 +55,7 @@ def options_hold_no_secrets(config: Config) -> Iterator[Fault]:
 
 
 def _content(value: str | int | float | bool) -> Any:
-    """What JSON in a value says, or the value itself."""
+    """The content of a value in JSON; otherwise the value itself."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -86,7 +86,7 @@ def _faults_of_arguments(key: str, text: str) -> Iterator[Fault]:
 
 
 def _secret_arguments(arguments: Any, at: str = "", secret: bool = False) -> Iterator[str]:
-    """The paths of strings in `arguments` that look like secrets; `secret` says that an outer name does."""
+    """The paths of strings in `arguments` that look like secrets; `secret` is true if an outer name does."""
     if isinstance(arguments, dict):
         for name, value in arguments.items():
             if name != _WORDS_FOR_FIELDS:

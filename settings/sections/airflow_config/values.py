@@ -159,7 +159,7 @@ def as_whole_number(value: OptionValue) -> int | None:
 
 
 def default_queue_is_served(worker_pools: WorkerPools, config: Config) -> Iterator[Fault]:
-    """A pool serves the default queue: `default`, or `operators.default_queue` in `airflow:config`."""
+    """A worker pool serves the default queue: `default`, or `operators.default_queue` in `airflow:config`."""
     queue = config.get("operators", {}).get("default_queue", _DEFAULT_QUEUE)
     served = {served for pool in worker_pools.values() for served in pool.queues}
     if worker_pools and queue not in served:
