@@ -198,15 +198,15 @@ class CeleryWorker:
             part.write_text(state)
             part.rename(self._folder / f"end-{name}")
 
-    def retire(self) -> None:
-        """What the node does when it is retired."""
+    def cordon(self) -> None:
+        """As the lifecycle service cordons it."""
         (self._folder / "retired").touch()
 
     def announce_stop(self) -> None:
         """What the unit does before it sends the signal."""
         (self._folder / "run" / "stopping").touch()
 
-    def recall(self) -> None:
+    def uncordon(self) -> None:
         """What the node does when it is taken back."""
         (self._folder / "retired").unlink()
 

@@ -56,7 +56,7 @@ def test_a_worker_does_not_wait_for_masters_with_its_own_airflow_or_a_newer_one_
 
 
 @pytest.mark.usefixtures("aws_over_http")
-def test_a_worker_that_cannot_learn_the_masters_version_waits():
+def test_a_worker_that_cannot_read_the_masters_version_waits():
     told = await_admission.older_masters({"NODE_ARTIFACTS_BUCKET": "missing"})
     assert told is not None
     assert "cannot be read: NoSuchBucket" in told
@@ -70,7 +70,7 @@ def test_a_worker_waits_until_a_master_has_set_the_password_of_the_result_databa
     assert await_admission.refused_password({"AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata.url}"}) is None
 
 
-def test_a_database_that_is_away_holds_no_worker_back():
+def test_a_worker_does_not_wait_for_a_database_that_is_away():
     """Celery retries by itself; this step does not wait for a failover to end."""
     away = "db+postgresql+psycopg2://role:word@127.0.0.1:1/results"
     assert await_admission.refused_password({"AIRFLOW__CELERY__RESULT_BACKEND": away}) is None
@@ -89,12 +89,12 @@ def test_a_worker_waits_while_its_pool_has_more_than_twice_its_maximum_of_instan
         assert "17 instances, including those that still finish tasks, and the database has connections for 16" in told
 
 
-def test_a_broker_that_is_away_or_a_group_that_nobody_has_told_of_holds_no_worker_back(broker: redis_server.Server):
+def test_a_worker_does_not_wait_for_a_broker_or_for_group_sizes_that_are_not_published(broker: redis_server.Server):
     for url in (broker.url, "redis://127.0.0.1:1/0"):
         assert await_admission.crowded_pool({"NODE_POOL": "none", "AIRFLOW__CELERY__BROKER_URL": url}) is None
 
 
-def test_a_worker_says_what_it_waits_for_when_that_changes_and_every_ten_minutes(
+def test_the_reason_is_logged_when_it_changes_and_every_ten_minutes(
     clock: Callable[[], float], capsys: pytest.CaptureFixture[str]
 ):
     answers: Iterator[str | None] = iter([*["the first"] * 5, *["the second"] * 121, None])
@@ -112,6 +112,6 @@ def test_a_worker_that_waits_for_too_long_fails_with_the_reason_and_is_replaced(
         await_admission.wait({}, [lambda _: "masters with Airflow 3.3.2 still serve"], clock)
 
 
-def test_a_worker_does_not_wait_when_nothing_is_in_its_way(clock: Callable[[], float]):
+def test_a_worker_does_not_wait_without_a_reason(clock: Callable[[], float]):
     await_admission.wait({}, [lambda _: None], clock)
     assert clock() == 0

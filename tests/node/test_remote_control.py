@@ -36,7 +36,9 @@ def worker(broker: redis_server.Server, tmp_path: Path) -> Iterator[CeleryWorker
 def test_the_executor_and_operators_get_their_answers(worker: CeleryWorker):
     worker.send("one")
     until(lambda: worker.started == ["one"], "it runs")
-    answers = {name: next(iter(worker.command(name)[0].values())) for name in remote_control.QUESTIONS - {"query_task"}}
+    answers = {
+        name: next(iter(worker.command(name)[0].values())) for name in remote_control.INSPECTIONS - {"query_task"}
+    }
     assert answers["ping"] == {"ok": "pong"}
     assert [queue["name"] for queue in answers["active_queues"]] == list(QUEUES)
     assert [task["id"] for task in answers["active"]] == ["one"]
@@ -51,10 +53,10 @@ def test_a_revoked_message_starts_no_task(worker: CeleryWorker):
     until(lambda: worker.started == ["wanted"], "the other one runs")
 
 
-def test_every_other_command_is_refused_and_the_worker_works_on(worker: CeleryWorker):
+def test_every_other_command_is_refused_and_changes_nothing(worker: CeleryWorker):
     worker.send("long")
     until(lambda: worker.started == ["long"], "it runs")
-    others = sorted(control.Panel.data.keys() - remote_control.QUESTIONS - {"revoke"})
+    others = sorted(control.Panel.data.keys() - remote_control.INSPECTIONS - {"revoke"})
     assert {"shutdown", "terminate", "pool_grow", "add_consumer", "revoke_by_stamped_headers", "election"} < set(others)
     for name in others:
         answer = next(iter(worker.command(name, **COMMANDS.get(name, {}))[0].values()))

@@ -40,13 +40,13 @@ def gone(tmp_path: Path) -> int:
 
 @pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize("name", ["supervisor-x", "supervisor-", "supervisor-\u00b2"])
-def test_a_cgroup_that_a_task_has_named_like_a_supervisors_is_in_nobodys_way(tmp_path: Path, name: str):
+def test_a_cgroup_that_a_task_has_named_like_a_supervisors_is_removed(tmp_path: Path, name: str):
     (tmp_path / name).mkdir()
-    assert task_cgroups.TaskCgroups(tmp_path).end_abandoned() == {}
+    assert task_cgroups.TaskCgroups(tmp_path).kill_abandoned() == {}
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cgroup_that_cannot_be_ended_keeps_no_other_from_it(
+def test_a_cgroup_whose_processes_cannot_be_killed_does_not_protect_others(
     tmp_path: Path, gone: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """A task may have started a process of root's, with sudo."""
@@ -60,9 +60,8 @@ def test_a_cgroup_that_cannot_be_ended_keeps_no_other_from_it(
     monkeypatch.setattr(task_cgroups, "_kill", kill)
     cgroups = task_cgroups.TaskCgroups(tmp_path)
     with caplog.at_level(logging.WARNING):
-        assert cgroups.end_abandoned() == {gone: ["sleep (12)"]}
-        assert cgroups.end_abandoned() == {}
-    [told] = [record.getMessage() for record in caplog.records]
-    assert told == ("What the task supervisor 0 has left behind cannot be ended: [Errno 1] Operation not permitted"), (
-        "once, not each second"
-    )
+        assert cgroups.kill_abandoned() == {gone: ["sleep (12)"]}
+        assert cgroups.kill_abandoned() == {}
+    [logged] = [record.getMessage() for record in caplog.records]
+    failure = "Processes of the lost task supervisor 0 cannot be killed: [Errno 1] Operation not permitted"
+    assert logged == failure, "once, not each second"

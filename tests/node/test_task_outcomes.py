@@ -49,13 +49,13 @@ def test_only_what_fails_within_half_a_minute_fails_at_once(
     assert counted.count(0.0) == counts
 
 
-def test_a_failure_is_not_the_next_tasks(counted: Any):
+def test_a_failure_does_not_count_for_the_next_task(counted: Any):
     _end("failed")
     _end(None)
     assert counted.count(0.0) == (1, 1)
 
 
-def test_what_is_older_than_ten_minutes_does_not_count(counted: Any):
+def test_an_outcome_older_than_ten_minutes_does_not_count(counted: Any):
     _end("failed")
     assert counted.count(0.0) == (1, 0)
     _end("success")
@@ -63,7 +63,7 @@ def test_what_is_older_than_ten_minutes_does_not_count(counted: Any):
     assert counted.count(601.0) == (0, 1)
 
 
-def test_a_full_pipe_holds_no_task_up(counted: Any):
+def test_a_full_pipe_does_not_delay_a_task(counted: Any):
     outcomes._begin()
     for _ in range(70_000):
         outcomes._end(state="SUCCESS")

@@ -126,7 +126,7 @@ def test_tasks_are_found_whatever_the_last_state_was(tree: Tree, state: object):
     assert len(task_processes.running_tasks(tree.main.pid, state)) == 4
 
 
-def test_every_task_ends_and_its_supervisor_learns_of_a_failure(tree: Tree):
+def test_every_task_ends_and_its_supervisor_reports_a_failure(tree: Tree):
     ended = task_processes.end_tasks(tree.main.pid, tree.state(), grace_seconds=0.5)
     assert sorted(ended)[:3] == ["dag run deaf", "dag run shell", "dag run stubborn"]
     assert len(ended) == 4
@@ -137,24 +137,24 @@ def test_every_task_ends_and_its_supervisor_learns_of_a_failure(tree: Tree):
     assert task_processes.running_tasks(tree.main.pid, None) == []
 
 
-def test_a_task_is_asked_before_it_is_killed(tree: Tree, tmp_path: Path):
+def test_a_task_gets_sigterm_before_it_is_killed(tree: Tree, tmp_path: Path):
     task_processes.end_tasks(tree.main.pid, None, grace_seconds=0.5)
     assert (tmp_path / "told").read_text() == "SIGTERM", "on_kill stops what the task has started elsewhere"
 
 
-def test_a_shell_that_takes_no_signal_does_not_outlive_its_task(tree: Tree):
+def test_a_shell_that_ignores_signals_does_not_outlive_its_task(tree: Tree):
     shell = tree.read("sh")
     task_processes.end_tasks(tree.main.pid, None, grace_seconds=0.5)
     _until(lambda: _gone(shell))
 
 
-def test_supervisors_and_the_main_process_live_on_to_report(tree: Tree):
+def test_supervisors_and_the_main_process_are_not_signalled(tree: Tree):
     supervisors = [tree.read(f"supervisor-of-{name}") for name in ("stubborn", "shell", "deaf", "quick")]
     task_processes.end_tasks(tree.main.pid, None, grace_seconds=0.5)
     assert not any(_gone(pid) for pid in (*supervisors, tree.main.pid))
 
 
-def test_nothing_is_waited_for_when_all_obey(tmp_path: Path):
+def test_the_call_returns_as_soon_as_all_tasks_have_ended(tmp_path: Path):
     tree = Tree(tmp_path)
     for name in ("stubborn", "deaf"):
         os.kill(tree.read(name), signal.SIGKILL)
@@ -166,13 +166,13 @@ def test_nothing_is_waited_for_when_all_obey(tmp_path: Path):
     tree.end()
 
 
-def test_a_worker_without_tasks_has_none_to_end():
+def test_no_process_is_ended_on_a_worker_without_tasks():
     with subprocess.Popen(["sleep", "600"]) as main:
         assert task_processes.end_tasks(main.pid, None) == []
         main.kill()
 
 
-def test_a_number_that_means_another_process_now_is_left_alone():
+def test_a_later_process_with_the_same_id_is_not_signalled():
     with subprocess.Popen(["sleep", "600"]) as later:
         now = task_processes._read(later.pid)
         task_processes._signal([task_processes.Process(pid=now.pid, parent=1, started=now.started - 1)], signal.SIGKILL)

@@ -85,7 +85,7 @@ def worker(broker: redis_server.Server, tmp_path: Path) -> Iterator[CeleryWorker
         yield found
 
 
-def test_no_message_keeps_a_worker_from_its_work(worker: CeleryWorker, broker: redis_server.Server):
+def test_no_malformed_message_stops_a_worker(worker: CeleryWorker, broker: redis_server.Server):
     worker.send("long")
     until(lambda: worker.started == ["long"], "it runs")
     for text in TEXTS.values():
@@ -118,7 +118,7 @@ def test_a_task_may_read_other_messages_from_a_broker_of_its_own():
     assert done.stdout == "delivered {}\n", "by the child alone"
 
 
-def test_a_message_that_comes_twice_takes_no_slot_for_good(worker: CeleryWorker):
+def test_a_message_that_arrives_twice_does_not_keep_a_slot(worker: CeleryWorker):
     worker.send("twin")
     worker.send("twin")
     until(lambda: worker.started == ["twin", "twin"], "both run")
@@ -129,7 +129,9 @@ def test_a_message_that_comes_twice_takes_no_slot_for_good(worker: CeleryWorker)
     until(lambda: sorted(worker.started[2:]) == ["one", "two"], "both slots are free")
 
 
-def test_an_entry_of_taken_messages_that_is_none_stops_no_start(broker: redis_server.Server, tmp_path: Path):
+def test_an_invalid_entry_among_the_taken_messages_does_not_prevent_a_start(
+    broker: redis_server.Server, tmp_path: Path
+):
     with broker.client(0) as client:
         client.flushall()
         for tag, text in {"a": "no JSON", "b": "[]", "c": '[7, "", ""]', "d": '["", [], {}]', "e": "[" * 9000}.items():

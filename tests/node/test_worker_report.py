@@ -96,22 +96,22 @@ def test_the_state_is_fresh_each_second(worker: CeleryWorker):
     assert max(seen) - min(seen) < 10
 
 
-def test_whoever_is_on_the_node_may_read_the_state(worker: CeleryWorker, tmp_path: Path):
+def test_every_user_of_the_node_may_read_the_state(worker: CeleryWorker, tmp_path: Path):
     assert worker.state["connected"]
     assert (tmp_path / "run/state.json").stat().st_mode & 0o777 == 0o644, "the unit's umask would hide it"
 
 
-def test_what_cannot_start_at_once_stays_in_the_queue(worker: CeleryWorker):
+def test_a_task_that_cannot_start_at_once_stays_in_the_queue(worker: CeleryWorker):
     for name in ("one", "two", "three"):
         worker.send(name)
     until(lambda: len(worker.state["active"]) == 2, "both slots are taken")
     assert worker.waiting() == 1, "another worker's to take"
 
 
-def test_a_retired_worker_takes_no_task_and_finishes_what_it_has(worker: CeleryWorker):
+def test_a_cordoned_worker_takes_no_task_and_finishes_the_others(worker: CeleryWorker):
     worker.send("old")
     until(lambda: _runs(worker, "old"), "it runs")
-    worker.retire()
+    worker.cordon()
     until(lambda: worker.consumes == (), "it consumes nothing")
     worker.send("new")
     worker.finish("old")
@@ -121,16 +121,16 @@ def test_a_retired_worker_takes_no_task_and_finishes_what_it_has(worker: CeleryW
     assert worker.waiting() == 1, "nor has it swallowed a message"
 
 
-def test_a_recalled_worker_takes_tasks_again(worker: CeleryWorker):
-    worker.retire()
+def test_an_uncordoned_worker_takes_tasks_again(worker: CeleryWorker):
+    worker.cordon()
     until(lambda: worker.consumes == (), "it consumes nothing")
     for name, queue in zip(("one", "two"), QUEUES, strict=True):
         worker.send(name, queue)
-    worker.recall()
+    worker.uncordon()
     until(lambda: sorted(worker.started) == ["one", "two"], "it takes from each of its queues")
 
 
-def test_a_worker_that_starts_retired_takes_no_task(broker: redis_server.Server, tmp_path: Path):
+def test_a_worker_that_starts_cordoned_takes_no_task(broker: redis_server.Server, tmp_path: Path):
     (tmp_path / "retired").touch()
     with celery_worker.running(broker, tmp_path) as worker:
         worker.send("new")
@@ -141,8 +141,8 @@ def test_a_worker_that_starts_retired_takes_no_task(broker: redis_server.Server,
         assert (worker.consumes, worker.started, worker.waiting()) == ((), [], 1)
 
 
-def test_a_retired_worker_that_connects_anew_takes_no_task(broker: redis_server.Server, worker: CeleryWorker):
-    worker.retire()
+def test_a_cordoned_worker_that_reconnects_takes_no_task(broker: redis_server.Server, worker: CeleryWorker):
+    worker.cordon()
     until(lambda: worker.consumes == (), "it consumes nothing")
     _restart(broker, worker)
     worker.send("new")
@@ -151,10 +151,10 @@ def test_a_retired_worker_that_connects_anew_takes_no_task(broker: redis_server.
     assert (worker.consumes, worker.started, worker.waiting()) == ((), [], 1)
 
 
-def test_a_recalled_worker_that_connects_anew_takes_tasks(broker: redis_server.Server, worker: CeleryWorker):
-    worker.retire()
+def test_an_uncordoned_worker_that_reconnects_takes_tasks(broker: redis_server.Server, worker: CeleryWorker):
+    worker.cordon()
     until(lambda: worker.consumes == (), "it consumes nothing")
-    worker.recall()
+    worker.uncordon()
     until(lambda: worker.consumes == QUEUES, "it consumes again")
     _restart(broker, worker)
     for name, queue in zip(("one", "two"), QUEUES, strict=True):
@@ -162,7 +162,7 @@ def test_a_recalled_worker_that_connects_anew_takes_tasks(broker: redis_server.S
     until(lambda: sorted(worker.started) == ["one", "two"], "it takes from each of its queues")
 
 
-def test_a_worker_that_connects_anew_takes_as_many_tasks_as_it_has_free_slots(
+def test_a_worker_that_reconnects_takes_as_many_tasks_as_it_has_free_slots(
     broker: redis_server.Server, worker: CeleryWorker
 ):
     for name in ("one", "two"):
@@ -192,7 +192,7 @@ def test_the_state_is_written_while_the_broker_is_away(broker: redis_server.Serv
     assert _runs(worker, "long"), "the task has not ended"
 
 
-def test_a_worker_that_shuts_down_tells_what_it_still_has(worker: CeleryWorker):
+def test_a_worker_that_shuts_down_reports_its_last_tasks(worker: CeleryWorker):
     worker.send("last")
     until(lambda: _runs(worker, "last"), "it runs")
     os.kill(worker.process.pid, signal.SIGTERM)
@@ -206,7 +206,7 @@ def test_a_worker_that_shuts_down_tells_what_it_still_has(worker: CeleryWorker):
     assert (worker.started, worker.waiting()) == (["last"], 1)
 
 
-def test_a_worker_that_was_told_before_it_stops_keeps_no_message_from_the_others(
+def test_a_worker_with_the_stopping_file_takes_no_message_from_the_queue(
     broker: redis_server.Server, worker: CeleryWorker
 ):
     worker.send("old")
@@ -222,20 +222,20 @@ def test_a_worker_that_was_told_before_it_stops_keeps_no_message_from_the_others
     assert (worker.started, worker.waiting()) == (["old"], 1)
 
 
-def test_a_queue_that_could_not_be_taken_up_again_is_taken_up_at_the_next_turn():
+def test_a_queue_that_could_not_be_consumed_again_is_retried_in_the_next_period():
     report = object.__new__(worker_report.WorkerReport)
-    report._home = {name: name for name in QUEUES}
+    report._queues = {name: name for name in QUEUES}
     added: list[str] = []
     consumer = SimpleNamespace(
         task_consumer=SimpleNamespace(queues=[SimpleNamespace(name=QUEUES[0])]),
         app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(select_add=lambda _: None))),
         add_task_queue=added.append,
     )
-    report._obey(consumer)
+    report._follow_files(consumer)
     assert added == [QUEUES[1]]
 
 
-def test_a_task_that_comes_as_the_queues_are_let_go_is_in_the_state(monkeypatch: pytest.MonkeyPatch):
+def test_a_task_that_arrives_while_the_queues_are_cancelled_is_in_the_state(monkeypatch: pytest.MonkeyPatch):
     class _LetsGo:
         def __init__(self) -> None:
             self._turned, self._connected = time.monotonic(), True
@@ -270,5 +270,5 @@ def test_a_state_that_cannot_be_written_does_not_disturb_the_work(worker: Celery
         *[(arguments, "unknown") for arguments in (None, [], [7], ["no JSON"], ["[]"], ["{}"], ['{"ti": {}}'])],
     ],
 )
-def test_a_task_is_called_as_people_know_it(arguments: object, name: str):
+def test_a_task_is_named_as_in_the_ui(arguments: object, name: str):
     assert worker_report.task_name(arguments) == name

@@ -1,10 +1,10 @@
 """Ends the tasks of this node's Celery worker so that Airflow retries them at once.
 
 Below the worker's main process are Celery's pool processes. One that runs a task is the task's supervisor: it forked a
-process for it, reports how that ended, and uploads the log. So the supervisors must live. Of the task's own process
-Airflow wants SIGTERM to stop what it has started elsewhere or as a shell (the operator's `on_kill`); Python code goes
-on after it. SIGINT ends that, too. To the supervisor any such end is a failure: `up_for_retry`, where a retry is left.
-SIGKILL is for what takes neither; of that the log says that memory may have run out.
+process for it, reports how that ended, and uploads the log. So the supervisors are not signalled. On SIGTERM, a task's
+own process calls the operator's `on_kill`, which stops what it has started elsewhere or in a shell; Python code may go
+on. SIGINT ends Python code, too. The supervisor takes both for a failure: `up_for_retry`, if a retry is left. SIGKILL
+ends processes that ignore both; Airflow's log then says that memory may have run out.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 GRACE_SECONDS = 10.0
 SECONDS_AFTER_INTERRUPT = 1.0
-LOOK_SECONDS = 0.1
+CHECK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as /proc shows it. The start time (in the kernel's ticks) tells it from a later one with its number."""
+    """A process as /proc shows it. Its start time (in the kernel's ticks) tells it from a later one with its id."""
 
     pid: int
     parent: int
@@ -65,7 +65,7 @@ def end_tasks(
     need another few seconds to report and to upload the logs.
     """
     tasks = running_tasks(main_pid, last_state)
-    # Also what has left the tree since: a shell's children belong to nobody once the shell is gone.
+    # Found now, because processes leave the tree: the children of a shell get another parent when the shell ends.
     found = _with_descendants(task.process for task in tasks)
     _signal(found, signal.SIGTERM)
     _await_end(tasks, grace_seconds)
@@ -78,11 +78,11 @@ def end_tasks(
 def _await_end(tasks: Iterable[RunningTask], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(_lives(task.process) for task in tasks):
-        time.sleep(LOOK_SECONDS)
+        time.sleep(CHECK_SECONDS)
 
 
 def _names(last_state: Mapping[str, Any] | None) -> dict[int, str]:
-    """The tasks' names by supervisor. A file of another's making has to be read with care."""
+    """The tasks' names by supervisor. Tasks can write the file, so any value may have any type."""
     names: dict[int, str] = {}
     with suppress(TypeError, KeyError, AttributeError):
         for active in (last_state or {})["active"]:
@@ -91,7 +91,7 @@ def _names(last_state: Mapping[str, Any] | None) -> dict[int, str]:
 
 
 def _with_descendants(roots: Iterable[Process]) -> list[Process]:
-    """The processes, each before those it has started."""
+    """The processes, each before its children."""
     children: dict[int, list[Process]] = {}
     for process in _processes():
         children.setdefault(process.parent, []).append(process)
@@ -119,7 +119,7 @@ def _processes() -> list[Process]:
 
 
 def _read(pid: int) -> Process | None:
-    """The process, unless it has ended (a dead one whose parent has not asked yet counts as ended)."""
+    """The process, unless it has ended (a zombie counts as ended)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,10 +1,11 @@
-"""The worker board: what workers and masters tell each other, in a database of its own on the broker.
+"""The worker registry: reports of the workers and requests of the masters, in a database of its own on the broker.
 
-Everything on it expires. A worker that dies is off the board by itself, and one that was retired by a master which
-is gone goes back to work. Every method raises `redis.RedisError` when the broker cannot be reached or refuses.
+Every entry expires. A worker that dies disappears from the registry, and a worker that was cordoned by a master which
+is gone works again. Every method raises `redis.RedisError` if the broker cannot be reached or refuses.
 
-Tasks can write here, too. So only keys that somebody of ours has are asked for, no more is read than such a key holds,
-and what cannot be read is left out and named (docs/adr/0021-tolerate-what-tasks-write-to-the-broker.md).
+Tasks can write to this database, too. So only keys that our programs write are read, no more bytes are read than such
+a key holds, and an entry that cannot be read is left out and reported
+(docs/adr/0021-tolerate-what-tasks-write-to-the-broker.md).
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from airflow_node import broker_client, record
 
 # The broker's own database is 0; the api-servers count logins in 1.
 REGISTRY_DATABASE = 2
-# Workers report every few seconds, masters renew what they said every ten.
+# Workers report every few seconds, masters renew their entries every ten.
 REPORT_SECONDS = 30
-RETIREMENT_SECONDS = 60
+CORDON_SECONDS = 60
 GROUP_SECONDS = 60
-# Long enough to replace a worker. After that the next one of its pool may be taken out of work for failing tasks.
+# Long enough to replace a worker. After that, another worker of its pool may be ejected.
 EJECTION_SECONDS = 900
-# A pool's boots are worth knowing for as long as its image and environment are likely to be the same.
+# Boots are kept for as long as the pool's image and environment are likely to be the same.
 BOOTS_KEPT = 20
 BOOT_SECONDS_KEPT = 30 * 24 * 3600
-# No instance is ready sooner, and one that takes longer has something wrong with it: no measure for the others.
-# A lead beyond any boot would launch workers for runs of tomorrow.
+# No instance is ready sooner, and one that takes longer has a fault, so its boot says nothing about others. A longer
+# lead would launch workers for runs of tomorrow.
 SHORTEST_BOOT_SECONDS = 10.0
 LONGEST_BOOT_SECONDS = 1800.0
 # Commands that are sent at a time, and keys that one scan looks at: the broker answers one command at a time.
 BATCH = 1000
-# A report has 150 bytes; later releases may have more to say.
+# A report has 150 bytes; those of later releases may be longer.
 ENTRY_BYTES = 4096
-# What reading an entry raises that nobody of ours has written.
+# Raised by reading an entry that a task has written.
 UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 # Later releases may have states of their own. The state appears in log lines.
@@ -50,7 +51,7 @@ STATE = re.compile(r"[a-z][a-z-]{0,31}")
 
 
 class WorkerState(StrEnum):
-    """The states of a worker. `lifecycle/state_machine.py` says what leads from one to the next."""
+    """The states of a worker. `lifecycle/state_machine.py` has the transitions."""
 
     STARTING = "starting"
     WORKING = "working"
@@ -64,7 +65,7 @@ class WorkerState(StrEnum):
     LEAVING = "leaving"
     """Scales in by its own decision: it is stopped, and has nothing left to do."""
     DRAINING = "draining"
-    """Has to end: it finishes its tasks, and takes no others."""
+    """Must end: it finishes its tasks, and takes no others."""
     ENDED = "ended"
     """Auto Scaling has been informed that nothing runs on it any more. Reported as draining."""
 
@@ -93,13 +94,13 @@ class GroupSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a worker says about itself. A default is what it means if a report of another release lacks the field.
+    """A worker's report. A default applies if a report of another release lacks the field.
 
     Attributes:
         state: a `WorkerState`, or a state of a later release.
         slots: tasks that it can run at a time.
         active: tasks that it runs or has reserved.
-        idle_seconds: how long it has had none.
+        idle_seconds: how long it has had no task.
         failed_at_once: number of tasks that failed at once in the last minutes.
         others: number of all other tasks of the last minutes, including those that have been running for a while.
     """
@@ -118,34 +119,34 @@ Entry = TypeVar("Entry")
 
 
 class WorkerRegistry:
-    """The board as one process sees it. Instance ids and pool names hold no colon and no wildcard."""
+    """Reads and writes the registry. Instance ids and pool names must hold no colon and no wildcard."""
 
-    def __init__(self, board: Any, broker: Any) -> None:
-        """Clients of `broker_client`: of the board's database, and of the one with the queues."""
-        self._board = board
+    def __init__(self, registry: Any, broker: Any) -> None:
+        """Clients of `broker_client` for the registry's database and for the one with the queues."""
+        self._registry = registry
         self._broker = broker
         self._faults: dict[str, str] = {}
 
     @classmethod
     def connect(cls, broker_url: str, *, timeout_seconds: float) -> WorkerRegistry:
-        """The board beside the broker. Connects when first used; a command waits one time-out at most."""
-        board_url = urlsplit(broker_url)._replace(path=f"/{REGISTRY_DATABASE}").geturl()
+        """The registry on this broker. Connects when first used; a command waits one time-out at most."""
+        registry_url = urlsplit(broker_url)._replace(path=f"/{REGISTRY_DATABASE}").geturl()
         return cls(
-            broker_client.connect(board_url, timeout_seconds=timeout_seconds),
+            broker_client.connect(registry_url, timeout_seconds=timeout_seconds),
             broker_client.connect(broker_url, timeout_seconds=timeout_seconds),
         )
 
     def faults(self) -> dict[str, str]:
-        """What could not be read since this was last asked: what is wrong, by key."""
+        """Why entries could not be read since the last call, by key."""
         found, self._faults = self._faults, {}
         return found
 
     def report(self, report: Report) -> None:
-        """Put a worker on the board, or renew it."""
-        self._board.set(_worker_key(report.pool, report.instance), json.dumps(asdict(report)), ex=REPORT_SECONDS)
+        """Store or renew a worker's report."""
+        self._registry.set(_worker_key(report.pool, report.instance), json.dumps(asdict(report)), ex=REPORT_SECONDS)
 
     def reports(self, pool: str, instances: Collection[str]) -> list[Report]:
-        """What these instances of the pool say, by instance id. Nobody else is believed."""
+        """The reports of these instances of the pool, by instance id. Reports of other instances are not read."""
         keys = [_worker_key(pool, instance) for instance in sorted(instances)]
         texts = self._each(keys, REPORT_SECONDS, lambda pipeline, key: pipeline.getrange(key, 0, ENTRY_BYTES))
         read = [
@@ -156,63 +157,66 @@ class WorkerRegistry:
         return [report for report in read if report is not None]
 
     def cordon(self, pool: str, instances: Iterable[str]) -> None:
-        """Ask workers to take no more tasks, for as long as this is renewed."""
-        pipeline = self._board.pipeline(transaction=False)
+        """Have workers take no more tasks, for as long as this is renewed."""
+        pipeline = self._registry.pipeline(transaction=False)
         for instance in instances:
-            pipeline.set(_retirement_key(pool, instance), "1", ex=RETIREMENT_SECONDS)
+            pipeline.set(_cordon_key(pool, instance), "1", ex=CORDON_SECONDS)
         pipeline.execute()
 
     def uncordon(self, pool: str, instances: Sequence[str]) -> None:
-        """Take workers back into work."""
+        """Have workers take tasks again."""
         if instances:
-            self._board.delete(*(_retirement_key(pool, instance) for instance in instances))
+            self._registry.delete(*(_cordon_key(pool, instance) for instance in instances))
 
     def is_cordoned(self, pool: str, instance: str) -> bool:
-        """Whether the worker shall take no more tasks."""
-        return bool(self._board.exists(_retirement_key(pool, instance)))
+        """Whether the worker is cordoned."""
+        return bool(self._registry.exists(_cordon_key(pool, instance)))
 
     def cordoned(self, pool: str, instances: Collection[str]) -> frozenset[str]:
-        """Those of the pool's instances that shall take no more tasks; some may not have learnt it yet."""
-        keys = [_retirement_key(pool, instance) for instance in instances]
-        exist = self._each(keys, RETIREMENT_SECONDS, lambda pipeline, key: pipeline.exists(key))
+        """Those of the pool's instances that are cordoned; some may not have read it yet."""
+        keys = [_cordon_key(pool, instance) for instance in instances]
+        exist = self._each(keys, CORDON_SECONDS, lambda pipeline, key: pipeline.exists(key))
         return frozenset(instance for instance, there in zip(instances, exist, strict=True) if there)
 
     def note_unknown_instances(self, known: Mapping[str, Collection[str]]) -> None:
-        """Note reports of instances that the pools (by name) do not have, as far as one step of a scan shows any."""
+        """Add a fault for each report of an instance that its pool does not have, if one step of a scan finds it.
+
+        `known`: the instances of each pool, by its name.
+        """
         for key in self._some_keys(_worker_key("*", "*")):
             pool, _, instance = key.removeprefix("worker:").partition(":")
             if pool in known and instance not in known[pool]:
                 self._faults[key] = "comes from no instance of the pool's group and is not counted"
 
     def some_reports(self, pool: str) -> list[Report]:
-        """What workers of the pool say, for one who does not know which instances it has: a task may have made it up.
+        """Reports of the pool, for a caller that does not have the list of its instances: a task may have forged some.
 
-        One step of a scan, which is all of them but in a very large cluster, or in a flood of made-up ones.
+        One step of a scan finds all of them, except in a very large cluster or among very many forged ones.
         """
         prefix = _worker_key(pool, "")
         return self.reports(pool, {key.removeprefix(prefix) for key in self._some_keys(f"{prefix}*")})
 
     def eject(self, pool: str, instance: str) -> bool:
-        """Whether this worker may stop taking tasks because they fail on it: one worker of a pool at a time."""
+        """Whether this worker may take no tasks because they fail on it: one worker of a pool at a time."""
         key = f"outlier:{pool}"
-        self._board.set(key, instance, nx=True, ex=EJECTION_SECONDS)
-        self._board.expire(key, EJECTION_SECONDS, lt=True)
-        return self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES)) == instance
+        self._registry.set(key, instance, nx=True, ex=EJECTION_SECONDS)
+        self._registry.expire(key, EJECTION_SECONDS, lt=True)
+        return self._of_key(key, lambda: self._registry.getrange(key, 0, ENTRY_BYTES)) == instance
 
     def publish_group(self, pool: str, group: GroupSizes) -> None:
-        """Tell the workers their group's sizes: they may not ask Auto Scaling."""
-        self._board.set(f"group:{pool}", json.dumps(asdict(group)), ex=GROUP_SECONDS)
+        """Store the group's sizes for its workers, which have no permission to read them from Auto Scaling."""
+        self._registry.set(f"group:{pool}", json.dumps(asdict(group)), ex=GROUP_SECONDS)
 
     def group(self, pool: str) -> GroupSizes | None:
-        """The pool's group as a master saw it within the last minute; None if none did, or it cannot be read."""
+        """The group's sizes, as a master read them within the last minute; None if there are none that can be read."""
         key = f"group:{pool}"
-        text = self._of_key(key, lambda: self._board.getrange(key, 0, ENTRY_BYTES))
+        text = self._of_key(key, lambda: self._registry.getrange(key, 0, ENTRY_BYTES))
         return self._read(key, text, _read_group) if text else None
 
     def record_boot(self, pool: str, seconds: float) -> None:
-        """Note how long a worker took from power-on to its first readiness."""
+        """Store how long a worker took from power-on to its first readiness."""
         key = f"boots:{pool}"
-        pipeline = self._board.pipeline()
+        pipeline = self._registry.pipeline()
         pipeline.lpush(key, f"{seconds:.1f}")
         pipeline.ltrim(key, 0, BOOTS_KEPT - 1)
         pipeline.expire(key, BOOT_SECONDS_KEPT)
@@ -221,43 +225,43 @@ class WorkerRegistry:
     def boot_seconds(self, pool: str) -> float | None:
         """How long the pool's workers take to boot: the median of the last ones. None before the first.
 
-        What cannot be read is left out, what no boot takes is cut. A key that can never be read again is deleted: it
-        would be there for ever.
+        Entries that cannot be read are left out, and lengths that no boot has are limited. A key that can never be read
+        again is deleted, because it would exist for ever.
         """
         key = f"boots:{pool}"
-        texts = self._of_key(key, lambda: self._board.lrange(key, 0, BOOTS_KEPT - 1))
+        texts = self._of_key(key, lambda: self._registry.lrange(key, 0, BOOTS_KEPT - 1))
         if texts is None:
-            self._board.unlink(key)
+            self._registry.unlink(key)
             self._faults[key] += ", and was deleted"
             return None
         read = [_read_boot(text) for text in texts]
         boots = [seconds for seconds in read if seconds is not None]
         if len(boots) < len(read):
-            self._faults[key] = "holds what is no number of seconds"
+            self._faults[key] = "holds an entry that is not a number of seconds"
         return statistics.median(boots) if boots else None
 
     def queue_length(self, queue: str) -> int:
-        """Messages in a Celery queue that no worker has taken."""
+        """Messages in a Celery queue that no worker has taken yet."""
         return self._of_key(queue, lambda: self._broker.llen(queue)) or 0
 
     def close(self) -> None:
         """Close the connections."""
-        self._board.close()
+        self._registry.close()
         self._broker.close()
 
     def _some_keys(self, pattern: str) -> list[str]:
         """The keys that one step of a scan finds."""
-        step = self._of_key(pattern, lambda: self._board.scan(match=pattern, count=BATCH))
+        step = self._of_key(pattern, lambda: self._registry.scan(match=pattern, count=BATCH))
         return step[1] if step else []
 
     def _each(self, keys: Sequence[str], seconds: int, ask: Callable[[Any, str], object]) -> list[Any]:
         """The answers for the keys, None for one that cannot be read.
 
-        Every key is made to expire: one that a task has written without an end would speak for a worker for ever.
+        Every key is made to expire: a task may have written one that never does.
         """
         answers: list[Any] = []
         for start in range(0, len(keys), BATCH):
-            pipeline = self._board.pipeline(transaction=False)
+            pipeline = self._registry.pipeline(transaction=False)
             for key in keys[start : start + BATCH]:
                 ask(pipeline, key)
                 pipeline.expire(key, seconds, lt=True)
@@ -291,12 +295,12 @@ def _worker_key(pool: str, instance: str) -> str:
     return f"worker:{pool}:{instance}"
 
 
-def _retirement_key(pool: str, instance: str) -> str:
+def _cordon_key(pool: str, instance: str) -> str:
     return f"retire:{pool}:{instance}"
 
 
 def _read_report(key: str, text: str) -> Report | None:
-    """The report; None if it is not a valid one. The key says which worker it belongs to."""
+    """The report; None if it is not valid. The key names the worker to which it belongs."""
     try:
         _, pool, instance = key.split(":")
         report = record.from_fields(Report, {"instance": instance, "pool": pool} | json.loads(text))
@@ -314,7 +318,7 @@ def _read_report(key: str, text: str) -> Report | None:
 
 
 def _read_group(text: str | bytes) -> GroupSizes | None:
-    """A group, unless it is none."""
+    """The sizes; None if they are not valid."""
     try:
         group = record.from_fields(GroupSizes, json.loads(text))
     except UNREADABLE:
@@ -324,7 +328,7 @@ def _read_group(text: str | bytes) -> GroupSizes | None:
 
 
 def _read_boot(text: str | bytes) -> float | None:
-    """A boot's length, within what a boot may take."""
+    """The length of a boot, limited to what a boot may take; None if it is not a number."""
     try:
         seconds = float(text)
     except ValueError:

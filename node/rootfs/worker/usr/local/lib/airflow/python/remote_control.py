@@ -13,11 +13,11 @@ from celery.signals import worker_init
 from celery.utils.log import get_logger
 from kombu import pidbox
 
-# What `airflow celery list-workers`, Airflow's CeleryQueueSensor and `celery inspect` ask.
-QUESTIONS = frozenset(
+# Sent by `airflow celery list-workers`, Airflow's CeleryQueueSensor and `celery inspect`.
+INSPECTIONS = frozenset(
     ("active", "active_queues", "ping", "query_task", "registered", "reserved", "revoked", "scheduled", "stats")
 )
-# The executor sends it for each task that it gives up, always with a signal's name, although no process is to be ended.
+# The executor sends it for each task that it gives up, always with the name of a signal, although it ends no process.
 REVOKE = "revoke"
 # Ids per revoke: while the worker writes them into the result database, it does nothing else.
 MOST_REVOKED = 100
@@ -34,7 +34,7 @@ class RemoteControl(pidbox.Node):
         """Answer a command that is for this worker.
 
         Celery's own method adopts the sender's clock, which may not be a number, and matches the worker's name against
-        the sender's pattern, which may take for ever.
+        the sender's pattern, which may never end.
         """
         del message
         if not _is_command(body):
@@ -47,7 +47,7 @@ class RemoteControl(pidbox.Node):
         )
 
     def handle(self, method: str, arguments: Any = None) -> Any:
-        """Do what is allowed; otherwise tell the log and the sender why not."""
+        """Execute an allowed command; log a refused one, and answer the sender why."""
         arguments = arguments or {}
         why = _objection(method, arguments)
         if why is None:
@@ -71,7 +71,7 @@ def _is_command(body: Any) -> bool:
 
 def _objection(method: str, arguments: dict[str, Any]) -> str | None:
     """Why the command is refused; None if it is allowed."""
-    if method in QUESTIONS:
+    if method in INSPECTIONS:
         return None
     if method != REVOKE:
         return "workers of this cluster answer questions and plain revokes only"

@@ -1,9 +1,9 @@
 """Kills processes that tasks leave behind: in the background, in sessions of their own, or of a killed supervisor.
 
 Each process of Celery's pool supervises one task at a time, in a cgroup of its own. Whatever the task starts belongs to
-that cgroup, whatever became of its parents. When the task has ended, the supervisor kills what is left there. When the
-supervisor itself is gone, usually killed by the kernel for lack of memory, Celery's main process kills all that it has
-left, before Celery reports the task as failed and Airflow may run it again.
+that cgroup, even after its parents have ended. When the task has ended, the supervisor kills the remaining processes.
+When the supervisor itself is gone, usually killed by the kernel for lack of memory, Celery's main process kills them
+before Celery reports the task as failed and Airflow may run it again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from celery.utils.log import get_logger
 CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "supervisor-"
 PERIOD_SECONDS = 1.0
-# A process that waits for a disk or a network file system dies only when that answers.
-DEATH_SECONDS = 5.0
-LOOK_SECONDS = 0.01
+# A process that waits for a disk or a network file system ends only when that answers.
+KILL_SECONDS = 5.0
+KILL_AGAIN_SECONDS = 0.01
 
 logger = get_logger(__name__)
 
@@ -55,12 +55,12 @@ class TaskCgroups:
         cgroup.mkdir(exist_ok=True)
         (cgroup / "cgroup.procs").write_text(str(os.getpid()))
 
-    def end_rest(self) -> list[str]:
-        """Kill everything in this supervisor's cgroup but itself; the processes' names and numbers."""
+    def kill_others(self) -> list[str]:
+        """Kill all other processes in this supervisor's cgroup; their names and ids."""
         return _kill(self._cgroup(os.getpid()), spare=os.getpid())
 
-    def end_abandoned(self) -> dict[int, list[str]]:
-        """Kill what supervisors that are gone have left, by the number of the supervisor."""
+    def kill_abandoned(self) -> dict[int, list[str]]:
+        """Kill the processes of supervisors that are gone; their names by the supervisor's id."""
         ended: dict[int, list[str]] = {}
         for cgroup in sorted(self._parent.glob(f"{PREFIX}*")):
             number = cgroup.name.removeprefix(PREFIX)
@@ -73,7 +73,7 @@ class TaskCgroups:
                     ended[int(number)] = killed
             except OSError as error:
                 if cgroup not in self._failed:
-                    logger.warning("What the task supervisor %s has left behind cannot be ended: %s", number, error)
+                    logger.warning("Processes of the lost task supervisor %s cannot be killed: %s", number, error)
                 self._failed.add(cgroup)
         return ended
 
@@ -88,7 +88,7 @@ class TaskCgroups:
         return self._parent / f"{PREFIX}{supervisor}"
 
     def _lives(self, supervisor: int) -> bool:
-        """Whether the id still belongs to a living process of the pool, not to a dead one or to a later process."""
+        """Whether the id belongs to a running process of the pool, and not to a zombie or a later process."""
         try:
             stat = Path(f"/proc/{supervisor}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
@@ -99,9 +99,9 @@ class TaskCgroups:
 
 
 def _kill(cgroup: Path, *, spare: int = 0) -> list[str]:
-    """Kill until no process is left: one that is about to fork may still do so once."""
+    """Kill until no process is left: a process may fork before it is killed."""
     killed: dict[int, str] = {}
-    deadline = time.monotonic() + DEATH_SECONDS
+    deadline = time.monotonic() + KILL_SECONDS
     while left := [pid for pid in _members(cgroup) if pid != spare]:
         for pid in left:
             killed.setdefault(pid, _name(pid))
@@ -109,12 +109,12 @@ def _kill(cgroup: Path, *, spare: int = 0) -> list[str]:
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() >= deadline:
             break
-        time.sleep(LOOK_SECONDS)
+        time.sleep(KILL_AGAIN_SECONDS)
     return [f"{name} ({pid})" for pid, name in killed.items()]
 
 
 def _members(cgroup: Path) -> Iterator[int]:
-    """The living processes in the cgroup and in those that a task has created below it."""
+    """The processes in the cgroup and in those that a task has created below it."""
     for file in cgroup.rglob("cgroup.procs"):
         # The cgroup may be removed while it is read.
         with suppress(OSError):
@@ -123,7 +123,7 @@ def _members(cgroup: Path) -> Iterator[int]:
 
 
 def _name(pid: int) -> str:
-    """Its program; the arguments may hold secrets."""
+    """The name of its program, without the arguments, which may hold secrets."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -139,7 +139,7 @@ def _remove(cgroup: Path) -> None:
 class _Pool(asynpool.AsynPool):
     def process_flush_queues(self, proc: Any) -> None:
         """Celery's first step after a process of the pool has ended. It reports the task as failed later."""
-        _end_abandoned()
+        _kill_abandoned()
         super().process_flush_queues(proc)
 
 
@@ -177,8 +177,8 @@ def _enter(**_: Any) -> None:
 
 
 @task_postrun.connect
-def _end_rest(**_: Any) -> None:
-    if _cgroups is not None and (ended := _cgroups.end_rest()):
+def _kill_others(**_: Any) -> None:
+    if _cgroups is not None and (ended := _cgroups.kill_others()):
         logger.warning("A task has ended; killed what it left behind: %s.", ", ".join(ended))
 
 
@@ -192,15 +192,15 @@ def _watch(**_: Any) -> None:
 def _watch_for_ever() -> None:
     while True:
         time.sleep(PERIOD_SECONDS)
-        _end_abandoned()
+        _kill_abandoned()
 
 
-def _end_abandoned() -> None:
+def _kill_abandoned() -> None:
     try:
         with _one_at_a_time:
-            ended = _cgroups.end_abandoned() if _cgroups is not None else {}
+            ended = _cgroups.kill_abandoned() if _cgroups is not None else {}
     except Exception:
-        # Whatever it was: an error here would end Celery's pool.
+        # An error here would end Celery's pool.
         logger.exception("Processes that tasks have left behind could not be killed.")
         return
     for supervisor, killed in ended.items():

@@ -16,7 +16,8 @@ from typing import Any
 
 from celery.signals import task_postrun, task_prerun
 
-# Airflow needs some seconds to start a task, on a busy machine twenty. What fails within this time has hardly begun.
+# Airflow needs some seconds to start a task, on a busy machine twenty. After a failure within this time it
+# has hardly begun.
 AT_ONCE_SECONDS = 30.0
 # Older outcomes say nothing about the worker's present condition.
 WINDOW_SECONDS = 600.0

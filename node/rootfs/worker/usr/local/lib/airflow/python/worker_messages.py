@@ -39,7 +39,7 @@ logger = get_logger(__name__)
 
 
 class QoS(redis.QoS):
-    """Celery's account of the messages that workers have taken."""
+    """kombu's record of the messages that workers have taken."""
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put a message back that was taken long ago. An entry that is not a message is deleted."""
@@ -52,7 +52,7 @@ class QoS(redis.QoS):
 
 
 class Channel(redis.Channel):
-    """kombu's, but it never waits for a broadcast."""
+    """kombu's channel, which does not wait for a broadcast."""
 
     QoS = QoS
 
@@ -62,7 +62,7 @@ class Channel(redis.Channel):
 
         kombu reads from it without a time limit as soon as its socket is readable. But a record of TLS itself makes it
         readable as well, above all after a reconnect. Then the worker's main process would wait, consuming nothing and
-        noticing no end of a task, until somebody sends the next broadcast.
+        noticing no end of a task, until the next broadcast.
         """
         found = self._create_client(asynchronous=True).pubsub()
         found.parse_response = partial(found.parse_response, block=False, timeout=BROADCAST_SECONDS)
@@ -70,7 +70,7 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """kombu's, but it delivers only messages that Airflow may have sent."""
+    """kombu's transport, which delivers only messages that Airflow may have sent."""
 
     Channel = Channel
 
@@ -88,7 +88,7 @@ class Transport(redis.Transport):
 
 
 def _fault_of_envelope(message: Any) -> str | None:
-    """What is wrong with what kombu itself reads; None if nothing is."""
+    """What is wrong with the parts that kombu reads; None if nothing is."""
     if not isinstance(message, dict):
         return "another form than a JSON object"
     properties, headers = message.get("properties"), message.get("headers")
@@ -106,7 +106,7 @@ def _fault_of_envelope(message: Any) -> str | None:
 
 
 def _fault_of_task(message: Any) -> str | None:
-    """What is wrong with what Celery reads before a process of the pool does; None if nothing is."""
+    """What is wrong with the parts that Celery's main process reads; None if nothing is."""
     headers = message["headers"]
     if headers.get("task") != TASK:
         return f"another task than {TASK}"

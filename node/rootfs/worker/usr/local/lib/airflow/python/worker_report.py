@@ -1,4 +1,4 @@
-"""Tells the node what its Celery worker is doing, and stops consuming while the node is retired and before it stops.
+"""Writes the state of the Celery worker to a file, and consumes no queue while the worker is cordoned or about to stop.
 
 Celery imports it into the worker's main process, as one of its `imports`; a step of the consumer does the rest. State
 is written by a thread, so that it is fresh while the main thread waits for the broker or for the last tasks too.
@@ -25,8 +25,8 @@ CORDON_FILE = Path("/run/airflow-lifecycle/retired")
 # Made by the unit before it sends the signal to stop, and gone with it.
 STOPPING_FILE = Path("/run/airflow-worker/stopping")
 PERIOD_SECONDS = 1.0
-# An event loop that has not turned for so long hears nothing from the broker, whatever its connection says.
-DEAF_SECONDS = 10.0
+# An event loop that has not run for this long reads nothing from the broker, even if the connection is open.
+STUCK_SECONDS = 10.0
 
 logger = get_logger(__name__)
 
@@ -38,8 +38,8 @@ class WorkerReport(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        # The queues of the command line. Celery forgets a cancelled one when it connects anew.
-        self._home = dict(parent.app.amqp.queues.consume_from)
+        # The queues of the command line. Celery forgets a cancelled queue when it connects again.
+        self._queues = dict(parent.app.amqp.queues.consume_from)
         self._turned = float("-inf")
         self._connected = False
         self._timer: Any = None
@@ -47,7 +47,7 @@ class WorkerReport(bootsteps.StartStopStep):
         self._writer: threading.Thread | None = None
 
     def start(self, parent: Any) -> None:
-        """Before the first message is consumed on a new connection."""
+        """Called before the first message is consumed on a new connection."""
         self._connected = True
         _remember_busy_processes(parent.pool)
         _take_what_can_start(parent)
@@ -58,7 +58,7 @@ class WorkerReport(bootsteps.StartStopStep):
             self._writer.start()
 
     def stop(self, parent: Any) -> None:
-        """The connection is lost, or the worker shuts down."""
+        """Called when the connection is lost or the worker shuts down."""
         del parent
         self._connected = False
         if self._timer is not None:
@@ -69,20 +69,20 @@ class WorkerReport(bootsteps.StartStopStep):
         """Once per period in the event loop."""
         self._turned = time.monotonic()
         try:
-            self._obey(consumer)
+            self._follow_files(consumer)
         except Exception:
-            # Whatever it was, the next turn tries again; an error here would end the worker's connection.
+            # The next call tries again; an error here would end the worker's connection.
             logger.exception("The consumers could not be changed.")
 
-    def _obey(self, consumer: Any) -> None:
+    def _follow_files(self, consumer: Any) -> None:
         consumed = [queue.name for queue in consumer.task_consumer.queues]
         if CORDON_FILE.exists() or STOPPING_FILE.exists():
             for name in consumed:
                 consumer.cancel_task_queue(name)
             return
-        for name in self._home.keys() - consumed:
-            # Celery's own way back forgets the queue at the next connection.
-            consumer.app.amqp.queues.select_add(self._home[name])
+        for name in self._queues.keys() - consumed:
+            # Without this, Celery would forget the queue at the next connection.
+            consumer.app.amqp.queues.select_add(self._queues[name])
             consumer.add_task_queue(name)
 
     def _write_for_ever(self, consumer: Any) -> None:
@@ -94,8 +94,8 @@ class WorkerReport(bootsteps.StartStopStep):
             time.sleep(PERIOD_SECONDS)
 
     def _state(self, consumer: Any) -> dict[str, Any]:
-        connected = self._connected and time.monotonic() - self._turned < DEAF_SECONDS
-        # Before the tasks: of a worker that consumes nothing any more these are then the last ones.
+        connected = self._connected and time.monotonic() - self._turned < STUCK_SECONDS
+        # Read before the tasks: if there are no queues here, no other tasks follow.
         queues = _consumed(consumer) if connected else []
         active = _snapshot(worker_state.active_requests)
         reserved = _snapshot(worker_state.reserved_requests)
@@ -114,7 +114,7 @@ class WorkerReport(bootsteps.StartStopStep):
 
 
 def _remember_busy_processes(pool: Any) -> None:
-    """Have Celery's pool write no task to a process that runs one: with the connection it has forgotten which do."""
+    """Mark the pool's busy processes: Celery forgets them with the connection, and would send them another task."""
     processes = getattr(pool, "_pool", None)
     if processes is None or not hasattr(processes, "_busy_workers"):
         return
@@ -124,7 +124,7 @@ def _remember_busy_processes(pool: Any) -> None:
 
 
 def _take_what_can_start(consumer: Any) -> None:
-    """Take a message only if a slot is free; what cannot start here at once is left to other workers.
+    """Take a message only if a slot is free; other workers take messages that cannot start here at once.
 
     Celery counts the messages of one connection only, and forgets tasks that have been running since an earlier one.
     """
@@ -139,7 +139,7 @@ def _take_what_can_start(consumer: Any) -> None:
 
 
 def task_name(arguments: Any) -> str:
-    """What people call the task of a message: `<dag> <run> <task> [<map index>] try <number>`.
+    """The task of a message as users name it: `<dag> <run> <task> [<map index>] try <number>`.
 
     The only argument of Airflow's messages is a JSON text. Other workloads than tasks are called by their type.
     """
@@ -177,10 +177,10 @@ def _consumed(consumer: Any) -> list[str]:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Readers see the old text or the new one."""
+    """Replace the file in one step, so that readers see the old text or the new one."""
     part = file.with_suffix(".part")
     part.write_text(text)
-    # For root without root's powers, too. The service's umask is narrower, for what tasks write.
+    # Readable also for root without capabilities. The service's umask is stricter, for the files that tasks write.
     part.chmod(0o644)
     part.replace(file)
 
