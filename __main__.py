@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pulumi
 
-import exports
 import virtual_environment  # noqa: F401 - reports a stale environment, before the imports below fail with a traceback
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
@@ -16,6 +15,7 @@ from components.network import Network, NetworkArgs
 from components.secrets import Secrets, SecretsArgs
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
+from exports import export_access, export_network_and_logs, export_nodes
 from node.artifacts import artifacts
 from node.lock_inputs import stale_locks
 from node_groups import NodeGroups
@@ -112,6 +112,6 @@ masters = groups.masters()
 pools = groups.worker_pools(masters, groups.domain(masters))
 DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=[masters, *pools.values()]))
 
-exports.export_access(context, web, secrets, buckets)
-exports.export_nodes(context, masters, pools)
-exports.export_network_and_logs(network, database, broker)
+export_access(context, web, secrets, buckets)
+export_nodes(context, masters, pools)
+export_network_and_logs(network, database, broker)

@@ -17,7 +17,7 @@ PORT = 6379
 ENGINE_VERSION = "8.2"
 SNAPSHOT_WINDOW = "02:00-03:00"
 MAINTENANCE_WINDOW = "sun:04:30-sun:05:30"
-"""Both in UTC, after the database's, so that the cluster never loses both at once."""
+"""Both in UTC, after the database's, so that both are never down at the same time."""
 
 LOG_TYPES = ("slow-log", "engine-log")
 
@@ -31,22 +31,21 @@ class CeleryBrokerArgs:
 
 
 class CeleryBroker(Component):
-    """ElastiCache for Valkey that answers over TLS only, to clients with its token only.
+    """ElastiCache for Valkey, for clients with TLS and its token only.
 
-    It never drops a message to save memory. With a replica, a lost primary is replaced by it in another zone, under the
-    same address.
+    It never evicts a message to save memory. With a replica, a failover to another zone keeps the address.
     """
 
     address: pulumi.Output[str]
-    """Always leads to the primary, also after a failover."""
+    """The address of the primary, also after a failover."""
     port: int
     auth_token: pulumi.Output[str]
     log_group_names: Sequence[str]
 
     def __init__(self, name: str, args: CeleryBrokerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:CeleryBroker", name, None, opts)
-        # CloudWatch's policy for delivered logs covers this prefix once and for all; for any other, each group makes it
-        # longer, up to a limit at which deliveries stop.
+        # CloudWatch's policy for delivered logs covers this prefix. With another prefix each group makes the policy
+        # longer, and at its size limit deliveries stop.
         self.log_group_names = [f"/aws/vendedlogs/elasticache/{_identifier(args)}/{log}" for log in LOG_TYPES]
         self.auth_token = self._auth_token(name)
         group = self._replication_group(name, args)
@@ -55,7 +54,7 @@ class CeleryBroker(Component):
         self.register_outputs({"address": self.address})
 
     def _auth_token(self, name: str) -> pulumi.Output[str]:
-        """ElastiCache takes 16 to 128 characters, of the special ones a few; length gives more strength than those."""
+        """ElastiCache accepts 16 to 128 characters and only a few symbols; the length provides the strength."""
         token = random.RandomPassword(f"{name}-auth-token", length=64, special=False, opts=self.child())
         return token.result
 
@@ -70,7 +69,7 @@ class CeleryBroker(Component):
             engine="valkey",
             engine_version=ENGINE_VERSION,
             node_type=args.settings.node_type,
-            # Celery speaks to one server: it has no use for slots, and its multi-key commands fail across them.
+            # Celery uses one server: its multi-key commands fail across the slots of a cluster.
             cluster_mode="disabled",
             num_cache_clusters=1 + args.settings.replicas,
             automatic_failover_enabled=replicated,
@@ -82,13 +81,13 @@ class CeleryBroker(Component):
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             auth_token=self.auth_token,
-            # A new token is valid beside the old one, which running nodes use until their services restart.
+            # The old token stays valid beside the new one: running nodes use it until their services restart.
             auth_token_update_strategy="ROTATE",  # noqa: S106 a strategy, no token
             at_rest_encryption_enabled=True,
             snapshot_retention_limit=args.settings.snapshot_retention_days,
             snapshot_window=SNAPSHOT_WINDOW if snapshots else None,
-            # The version above is the one there is. A server that AWS had taken further would be replaced by the next
-            # update, since it cannot go back, and its queues with it.
+            # Pinned: after an upgrade by AWS the next `pulumi up` would downgrade the broker, which replaces it and
+            # loses its queues.
             auto_minor_version_upgrade=False,
             maintenance_window=MAINTENANCE_WINDOW,
             # AWS refuses to change the token or the delivery of logs in any other way.

@@ -13,7 +13,7 @@ from node.roles import NodeGroup
 # The root device of Debian's images, for both architectures. Another name would add a second disk beside the root disk.
 ROOT_DEVICE = "/dev/xvda"
 
-# The kinds of resource that EC2 makes from a template and that the provider's default tags never reach.
+# Resources that EC2 creates from a template; the provider's default tags do not reach them.
 TAGGED_AT_LAUNCH = ("instance", "volume")
 
 
@@ -85,12 +85,12 @@ def launch_template(
         instance_type=instance_type,
         user_data=launch.user_data,
         iam_instance_profile=aws.ec2.LaunchTemplateIamInstanceProfileArgs(arn=launch.instance_profile_arn),
-        # A node that powers itself off is finished: it must not linger as a stopped instance with a paid disk.
+        # A node that powers itself off is not needed any more: as a stopped instance it would still cost its disk.
         instance_initiated_shutdown_behavior="terminate",
         metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
             http_endpoint="enabled",
             http_tokens="required",
-            # One hop: a container that a task starts cannot borrow the node's role.
+            # One hop: containers that tasks start cannot use the node's role.
             http_put_response_hop_limit=1,
         ),
         monitoring=aws.ec2.LaunchTemplateMonitoringArgs(enabled=True),
@@ -98,7 +98,7 @@ def launch_template(
         network_interfaces=[
             aws.ec2.LaunchTemplateNetworkInterfaceArgs(
                 device_index=0,
-                # Said here and not left to the subnet: an existing network's subnets may hand out public addresses.
+                # Set here because the subnets of an existing network may assign public addresses.
                 associate_public_ip_address="false",
                 delete_on_termination="true",
                 security_groups=[launch.security_group_id],

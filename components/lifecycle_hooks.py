@@ -1,4 +1,4 @@
-"""Where a group of nodes waits for its nodes' own word: before they come into service, and before they go."""
+"""Lifecycle hooks: they hold a node until it is ready, and until it has drained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from node.naming import LAUNCHING_HOOK, TERMINATING_HOOK
 
-# A first boot reports itself as failed after 45 minutes; a node that cannot even do that is let go by then.
+# A first boot that has not finished reports itself as failed after 45 minutes. The hook ends nodes that cannot report.
 LAUNCHING_SECONDS = 3600
 
 _LAUNCHING: Literal["autoscaling:EC2_INSTANCE_LAUNCHING"] = "autoscaling:EC2_INSTANCE_LAUNCHING"
@@ -17,10 +17,10 @@ _TERMINATING: Literal["autoscaling:EC2_INSTANCE_TERMINATING"] = "autoscaling:EC2
 
 
 def first_launching_hook() -> aws.autoscaling.GroupInitialLifecycleHookArgs:
-    """The launching hook as part of a group that is created: so the first nodes do not slip past it.
+    """The launching hook as an argument of a new group, so that it also holds the group's first nodes.
 
     The provider reads it at creation only, and would replace a whole group for a change to it: the group has to ignore
-    changes of `initialLifecycleHooks`. What a group has from then on is `launching_hook`, of the same name.
+    changes of `initialLifecycleHooks`. `launching_hook`, of the same name, manages the hook from then on.
     """
     return aws.autoscaling.GroupInitialLifecycleHookArgs(
         name=LAUNCHING_HOOK,
@@ -33,7 +33,7 @@ def first_launching_hook() -> aws.autoscaling.GroupInitialLifecycleHookArgs:
 def launching_hook(
     name: str, group: aws.autoscaling.Group, *, opts: pulumi.ResourceOptions
 ) -> aws.autoscaling.LifecycleHook:
-    """Keep a node out of service until its role is ready. A node that never says so is replaced."""
+    """Keep a node out of service until its services are ready. A node that never reports so is replaced."""
     return _hook(name, group, LAUNCHING_HOOK, _LAUNCHING, LAUNCHING_SECONDS, opts)
 
 

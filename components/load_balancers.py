@@ -1,4 +1,4 @@
-"""The way in: load balancers, certificate and names of the web interface and the execution API."""
+"""The load balancers, certificate and names of the web interface and the execution API."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from settings import WebSettings
 # TLS 1.3, and 1.2 with forward secrecy and authenticated encryption only.
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 
-# Six failed checks take a minute. The verdict does not only stop traffic, it replaces the master with all that runs on
-# it; a crashed api-server is back after 13 to 35 seconds on a busy node and must not cost the scheduler beside it.
+# Six failed checks take a minute. An unhealthy master is not only taken out of the load balancer but replaced, with
+# everything that runs on it. A crashed api-server is back after 13 to 35 seconds on a busy node: that must not end the
+# scheduler beside it.
 CHECK_INTERVAL_SECONDS = 10
 FAILED_CHECKS_UNTIL_UNHEALTHY = 6
 
@@ -48,7 +49,7 @@ HSTS_ONE_YEAR = "max-age=31536000"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancersArgs:
-    """What the way in is made of.
+    """The network and settings of the load balancers.
 
     Attributes:
         public_security_group_id: given when there is public access; needs a domain.
@@ -81,7 +82,7 @@ def _domain(settings: WebSettings) -> _Domain | None:
 
 
 class LoadBalancers(Component):
-    """One internal load balancer for people and nodes, and by choice a public one for people alone.
+    """An internal load balancer for people and nodes, and an optional public one for people only.
 
     Inside the network, port 8080 serves the execution API, and also the web interface until people are redirected to
     HTTPS. With a domain there is HTTPS. From the internet only HTTPS is open and the execution API is refused; requests
@@ -213,14 +214,14 @@ class LoadBalancers(Component):
         )
 
     def _target_group(self, logical_name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:
-        """The masters, as one load balancer sees them; AWS allows a target group one load balancer."""
+        """The masters as targets of one load balancer: AWS allows one load balancer for each target group."""
         return aws.lb.TargetGroup(
             logical_name,
             vpc_id=vpc_id,
             target_type="instance",
             protocol="HTTP",
             port=API_SERVER_PORT,
-            # How long a leaving master may finish the requests it holds.
+            # How long a terminating master may finish its requests.
             deregistration_delay=IDLE_TIMEOUT_SECONDS,
             health_check=aws.lb.TargetGroupHealthCheckArgs(
                 protocol="HTTP",

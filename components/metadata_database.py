@@ -39,11 +39,11 @@ class MetadataDatabaseArgs:
 class MetadataDatabase(Component):
     """RDS PostgreSQL that only nodes reach, over TLS only.
 
-    The instance starts with no database of ours: a master makes the databases and their roles, with the admin's
-    password that RDS keeps in Secrets Manager and that no state file of Pulumi ever holds.
+    A master creates the databases and their roles, with the admin's password that RDS keeps in Secrets Manager. That
+    password is in no state file of Pulumi.
 
-    When protected, it survives `pulumi destroy` (refused by Pulumi, and again by AWS). When that is lifted, it still is
-    not deleted without a last snapshot, and its backups outlive it, unless the stack file does without both.
+    When protected, Pulumi and AWS both refuse to delete it. Without protection, AWS takes a final snapshot before the
+    deletion and keeps the backups, unless the stack file disables both.
     """
 
     address: pulumi.Output[str]

@@ -23,7 +23,7 @@ class NetworkArgs:
 
 
 class Network(Component):
-    """A VPC in which nodes reach the world through NAT, and the data tier reaches nothing.
+    """A VPC in which nodes reach the internet through NAT, and the data tier has no route out.
 
     An existing VPC is used as it is.
     """
@@ -33,7 +33,7 @@ class Network(Component):
     private_subnet_ids: Sequence[pulumi.Input[str]]
     data_subnet_ids: Sequence[pulumi.Input[str]]
     nat_addresses: Sequence[pulumi.Output[str]]
-    """Where the nodes' traffic comes from, for other people's allow lists. Empty for an existing VPC."""
+    """The source addresses of the nodes' traffic, for allow lists. Empty for an existing VPC."""
     flow_log_group_name: str | None
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -59,8 +59,8 @@ class Network(Component):
             tags={"Name": args.context.cluster},
             opts=self.child(),
         )
-        # Every VPC comes with a group that lets its members reach each other. Nothing of ours uses it; without rules
-        # nothing can.
+        # Every VPC has a default group whose members may reach each other. Nothing here uses it; without rules nothing
+        # can.
         aws.ec2.DefaultSecurityGroup(f"{name}-default-security-group", vpc_id=vpc.id, opts=self.child())
         self._log_flows(name, args, vpc)
         layout = [zone_subnets(str(args.settings.cidr), zone) for zone in args.settings.zones]
@@ -197,7 +197,7 @@ class Network(Component):
     def _data_subnet_ids(
         self, name: str, args: NetworkArgs, vpc: aws.ec2.Vpc, subnets: Mapping[str, aws.ec2.Subnet]
     ) -> Sequence[pulumi.Output[str]]:
-        """A table without a route of ours: databases answer inside the VPC and have no way out of it."""
+        """A table with the VPC's own route only: databases have no route to the internet."""
         table = self._route_table(name, args, vpc, "data")
         for zone, subnet in subnets.items():
             self._associate(name, "data", zone, subnet, table.id)
@@ -206,7 +206,7 @@ class Network(Component):
     def _routed(
         self, name: str, tier: str, subnets: Mapping[str, aws.ec2.Subnet], routes: Mapping[str, aws.ec2.Route]
     ) -> Sequence[pulumi.Output[str]]:
-        """The subnets' ids, known only once their way out works: a node that starts before fails its first boot."""
+        """The subnets' ids, known only once their default route exists: an earlier node fails its first boot."""
         ids = []
         for zone, subnet in subnets.items():
             association = self._associate(name, tier, zone, subnet, routes[zone].route_table_id)

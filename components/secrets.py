@@ -1,4 +1,4 @@
-"""What processes must know and people must not read: one secret in Secrets Manager for each value."""
+"""The values that only processes may read: one secret in Secrets Manager for each."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ class Secrets(Component):
             f"{name}-{key}",
             name=f"{args.context.cluster}/{key}",
             description=DESCRIPTIONS[key],
-            # A deleted secret keeps its name for these days; a stack that is made and unmade needs it again at once.
+            # The name of a deleted secret stays taken for these days; an unprotected stack may need it again at once.
             recovery_window_in_days=PROTECTED_RECOVERY_DAYS if args.context.protect else 0,
-            # All others can be made again from what the stack has; this one alone reads what it has encrypted.
+            # All others can be created again. Only this one decrypts what it has encrypted.
             opts=self.child(protect=args.context.protect and key == "fernet-key"),
         )
 
@@ -154,7 +154,7 @@ def fernet_key(characters: str) -> str:
 
 
 def database_admin(host: str, port: int, secret_arn: str) -> str:
-    """JSON that leads a master to the admin's password, whose ARN AWS makes up."""
+    """JSON with which a master finds the admin's password: AWS chooses the ARN of its secret."""
     return json.dumps({"host": host, "port": port, "secretArn": secret_arn})
 
 

@@ -1,4 +1,4 @@
-"""Who may reach whom, on which port: one table, made into security group rules."""
+"""Security groups, with one table of the connections that are allowed between them."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ TABLE = (
     Row("masters", "endpoints", HTTPS, "AWS APIs"),
     Row("workers", "endpoints", HTTPS, "AWS APIs"),
 )
-"""Everything that is allowed between the parts of the cluster. People come in by the addresses of the settings
-(`web.allowedCidrs`, `web.public.allowedCidrs`), the only place where a way in names addresses instead of a group."""
+"""Everything that is allowed between the parts of the cluster. Only people's access is by addresses instead of groups:
+those of the settings `web.allowedCidrs` and `web.public.allowedCidrs`."""
 
 OPEN_EGRESS = {
     "masters": "DAG bundles, package indexes, mail, connections tested from the UI",
     "workers": "Tasks call whatever systems their authors work with",
 }
-"""Groups that may open connections to anywhere, with the reason. Scanners report it (CKV_AWS_382); a list of addresses
-would have to name every system that a DAG will ever talk to. All other groups reach what the table says."""
+"""Groups that may connect to any address, with the reason. Scanners report it (CKV_AWS_382); a list of addresses would
+have to name every system that a DAG may ever use. All other groups may only connect to what the table allows."""
 
 DESCRIPTIONS = {
     "masters": "Airflow masters",
@@ -89,7 +89,7 @@ class SecurityGroups(Component):
                 self._allow(name, row)
         for part, why in OPEN_EGRESS.items():
             self._allow_everything_out(name, part, why)
-        for part, cidr, port in _doors(args.web):
+        for part, cidr, port in _public_entries(args.web):
             self._allow_addresses(name, part, cidr, port)
         self.masters = self._groups["masters"].id
         self.workers = self._groups["workers"].id
@@ -107,7 +107,7 @@ class SecurityGroups(Component):
     def _group(self, name: str, args: SecurityGroupsArgs, part: str) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
             f"{name}-{part}",
-            # AWS cannot change a group's description: another text here replaces the group on each machine that has it.
+            # AWS cannot change a group's description: another text here replaces the group.
             description=DESCRIPTIONS[part],
             vpc_id=args.vpc_id,
             tags={"Name": f"{args.context.cluster}-{part}"},
@@ -170,10 +170,10 @@ def _parts(args: SecurityGroupsArgs) -> Sequence[str]:
     return [part for part in DESCRIPTIONS if part not in absent]
 
 
-def _doors(web: WebSettings) -> Iterator[tuple[str, str, int]]:
-    """(group, address range, port) for each way in from outside the cluster."""
+def _public_entries(web: WebSettings) -> Iterator[tuple[str, str, int]]:
+    """(group, address range, port) for each access from outside the cluster."""
     for cidr in web.allowed_cidrs:
-        # With a domain 8080 stays open, to lead people who come by the old address to HTTPS.
+        # With a domain 8080 stays open, to redirect people who use the old address to HTTPS.
         yield "internal-web", cidr, API_SERVER_PORT
         if web.domain is not None:
             yield "internal-web", cidr, HTTPS

@@ -1,4 +1,4 @@
-"""Interface endpoints: AWS services reached inside the VPC instead of through NAT."""
+"""Interface endpoints: AWS services are reached inside the VPC instead of through NAT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class VpcEndpointsArgs:
 
 
 class VpcEndpoints(Component):
-    """One endpoint for each service, under the service's usual name, so that no client has to know."""
+    """One endpoint for each service, under the service's usual host name: clients need no configuration."""
 
     def __init__(self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:network:PrivateEndpoints", name, None, opts)

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.component import Component
 
-# After every rule that the entrypoint has for port 8080, with room for more rules in between.
+# After every rule that the load balancers have for port 8080, with room for more rules in between.
 REDIRECT_PRIORITY = 1000
 
 

@@ -13,11 +13,11 @@ from components.launch_template import NodeLaunch, launch_template
 from components.lifecycle_hooks import launching_hook, terminating_hook
 from settings import WorkerPoolSettings
 
-# A worker in service takes tasks: the launching hook has waited for its boot. A refresh looks at it once more before it
-# goes on to the next.
+# A worker in service takes tasks: the launching hook has waited for its boot. A refresh checks it once more before it
+# continues with the next.
 WARMUP_SECONDS = 30
 
-# Workers whose drain was never reported to its end:
+# Workers that have never reported the end of their drain:
 # https://docs.aws.amazon.com/autoscaling/ec2/userguide/manage-retained-instances.html
 RETAINED_WORKERS = "GroupTerminatingRetainedInstances"
 
@@ -31,11 +31,11 @@ class WorkerPoolArgs:
 
 
 class WorkerPool(Component):
-    """Workers of one kind, between the pool's bounds; nothing in here ends a running task.
+    """Workers of one kind, between the pool's minimum and maximum size. Nothing here ends a running task.
 
-    A worker comes into service when it takes tasks, and goes when its tasks are done, whatever sends it: it is held
-    until it says so itself. A changed launch template replaces all workers in turn; those that are busy stay beside
-    their successors for as long as they need. A worker that is never heard of again is kept, and an alarm tells.
+    A worker is in service once it takes tasks. Whatever terminates it, the terminating hook holds it until it reports
+    that its tasks are done. A changed launch template replaces all workers in turn; busy ones run beside their
+    replacements for as long as they need. A silent worker is retained and raises an alarm.
     """
 
     autoscaling_group_name: pulumi.Output[str]
@@ -51,7 +51,7 @@ class WorkerPool(Component):
         )
         alarm = self._retained_alarm(name, args)
         group = self._group(name, args, template, alarm)
-        # They go with their group. Pulumi would delete them before it, and that ends every draining worker at once:
+        # AWS deletes them with their group. Pulumi would delete them first, which ends every draining worker at once:
         # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteLifecycleHook.html
         kept = self.child(retain_on_delete=True)
         launching_hook(f"{name}-launching-hook", group, opts=kept)
@@ -78,22 +78,22 @@ class WorkerPool(Component):
             mixed_instances_policy=_instances_policy(template, args.settings),
             # A worker is moved off a spot instance that is about to be reclaimed, rather than ended with it.
             capacity_rebalance=args.settings.spot_percent > 0,
-            # EC2's own checks, and the node's word: a boot that fails reports itself. Nothing listens on a worker that
-            # a load balancer could ask.
+            # EC2's own checks, and reports of the node, such as that of a failed boot. A worker has no port that a load
+            # balancer could check.
             health_check_type="EC2",
             # No grace: a booting node is not unhealthy for EC2, and a failed boot's report must count at once.
             health_check_grace_period=0,
             default_instance_warmup=WARMUP_SECONDS,
-            # Workers leave by name, from any zone. To even that out AWS would launch one and drain another, with or
-            # without work for it; new workers go to the emptiest zone anyway.
+            # Workers terminate themselves, in any zone. To rebalance the zones AWS would launch one worker and drain
+            # another, with or without tasks; new workers go to the emptiest zone anyway.
             suspended_processes=["AZRebalance"],
             instance_lifecycle_policy=_retain_abandoned(),
-            # Only a person's smaller `maxSize` lets AWS choose: idle workers leave by name. Of those alike the newest
-            # has had the least time to gather long tasks, and is drained first.
+            # AWS only chooses when an operator lowers `maxSize`: idle workers terminate themselves. The newest worker
+            # has had the least time to collect long tasks, so it is drained first.
             termination_policies=["OldestLaunchTemplate", "NewestInstance"],
-            opts=self.child(  # The alarm has to outlive the group: it is needed most while a removed pool drains.
+            opts=self.child(  # The alarm is deleted after the group: it is needed most while a removed pool drains.
                 depends_on=[*args.launch.after, alarm],
-                # After creation the size belongs to scaling: `pulumi up` must not send a busy pool back to its minimum.
+                # After creation the masters set the size: `pulumi up` must not reduce a busy pool to its minimum.
                 ignore_changes=["desiredCapacity", "initialLifecycleHooks"],
                 # A pool that is removed is gone when its last worker has drained; the provider waits ten minutes.
                 custom_timeouts=pulumi.CustomTimeouts(delete=f"{args.settings.drain_limit_hours + 1}h"),
@@ -101,9 +101,9 @@ class WorkerPool(Component):
         )
 
     def _retained_alarm(self, name: str, args: WorkerPoolArgs) -> aws.cloudwatch.MetricAlarm:
-        """Somebody has to look: such a worker costs money, and is not counted by its group.
+        """An operator has to check such a worker: it costs money, and its group does not count it.
 
-        Not in its first quarter of an hour: one whose tasks end in that time ends itself.
+        The alarm waits a quarter of an hour: a worker whose tasks end in that time terminates itself.
         """
         return aws.cloudwatch.MetricAlarm(
             f"{name}-retained-alarm",
@@ -137,8 +137,8 @@ def _retain_abandoned() -> aws.autoscaling.GroupInstanceLifecyclePolicyArgs:
 def _instances_policy(
     template: aws.ec2.LaunchTemplate, settings: WorkerPoolSettings
 ) -> aws.autoscaling.GroupMixedInstancesPolicyArgs:
-    """On demand, the first type that the zone can give, in the order of the stack file; as spot, whichever is cheap and
-    least likely to be reclaimed."""
+    """On demand: the first type, in the order of the stack file, that the zone has. Spot: a cheap type that is unlikely
+    to be reclaimed."""
     policy = aws.autoscaling
     return policy.GroupMixedInstancesPolicyArgs(
         instances_distribution=policy.GroupMixedInstancesPolicyInstancesDistributionArgs(
@@ -150,7 +150,7 @@ def _instances_policy(
         launch_template=policy.GroupMixedInstancesPolicyLaunchTemplateArgs(
             launch_template_specification=policy.GroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecificationArgs(
                 launch_template_id=template.id,
-                # A concrete version, never "$Latest": what a pool runs must be readable from the plan.
+                # A concrete version, never "$Latest": the plan has to show what a pool runs.
                 version=template.latest_version.apply(str),
             ),
             overrides=[

@@ -1,4 +1,4 @@
-"""What lands on a node: files copied as they are, one rendered environment file, and the user data that carries them.
+"""The content of a node: files that are copied, one rendered environment file, and the user data that contains them.
 
-Knows nothing of Pulumi and of the rest of the program, so that it can be tested alone.
+Imports neither Pulumi nor other parts of the program, so that it can be tested alone.
 """

@@ -1,6 +1,6 @@
 """What a node fetches from the artifacts bucket: locks, certificate authorities, and what is too large for user data.
 
-An object's key starts with the hash of its content, and the hashes travel in the user data: a node uses nothing that it
+An object's key starts with the hash of its content, and the hashes are in the user data: a node uses nothing that it
 has not verified, and a changed file is a new object.
 """
 
@@ -64,7 +64,7 @@ def _programs(role: Role) -> Artifact:
 
 
 def _tar(files: list[NodeFile]) -> bytes:
-    """A tar archive in which nothing but names, modes and contents can make a difference."""
+    """A tar archive that depends only on names, modes and contents."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for file in files:

@@ -13,7 +13,7 @@ ROOTFS = Path(__file__).parent / "rootfs"
 PROGRAMS = "/usr/local/lib/airflow"
 SHARED = f"{PROGRAMS}/airflow_node"
 
-# What has to be there before anything can be fetched, and what reports that it could not be.
+# The programs that fetch the others, and those that report a failure to do so.
 FIRST_PROGRAMS = frozenset(
     {
         f"{SHARED}/__init__.py",
@@ -43,7 +43,7 @@ class NodeFile:
 
     @property
     def in_user_data(self) -> bool:
-        """Units and the first programs travel in the user data, the other programs in an artifact."""
+        """Units and the first programs are in the user data, the other programs in an artifact."""
         return _in_user_data(self.path)
 
 
@@ -63,7 +63,7 @@ def _read(source: Path, layer: str) -> NodeFile:
     return NodeFile(
         path=path,
         mode=0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644,
-        # User data has a size limit, and nobody can log in to a node to read comments.
+        # User data has a size limit.
         content=_COMMENT.sub(b"", content) if _in_user_data(path) else content,
     )
 

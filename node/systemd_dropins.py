@@ -1,10 +1,10 @@
-"""How long a stop of the worker's unit waits for its tasks: the one setting of a unit that the stack file decides."""
+"""The drop-in with the stop time-out of the worker's unit, the one setting of a unit that depends on the stack file."""
 
 from __future__ import annotations
 
 DROP_IN = "/etc/systemd/system/airflow-worker.service.d/20-drain-limit.conf"
 
-# Tasks that reach the limit are ended, and report that they were: systemd must not be faster.
+# Tasks that reach the limit are ended and report it: systemd must not kill the worker before that.
 MARGIN_SECONDS = 120
 
 

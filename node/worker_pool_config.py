@@ -1,4 +1,4 @@
-"""What nodes are told of a worker pool."""
+"""The part of a worker pool's settings that its workers and the masters need."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPoolConfig:
-    """A worker pool, as far as the stack file decides it. Its sizes are not here: whoever scales asks Auto Scaling.
+    """A worker pool as the stack file defines it. Its sizes are not here: masters read them from Auto Scaling.
 
     Attributes:
         group: the physical name of its autoscaling group.
         concurrency: tasks at a time on one worker.
         idle_seconds: how long a worker has nothing to do before it leaves.
-        drain_limit_seconds: how long a worker that has to leave may finish its tasks.
-        heartbeat_seconds: how long Auto Scaling waits for a leaving worker's next sign of life.
+        drain_limit_seconds: how long a terminating worker may finish its tasks.
+        heartbeat_seconds: how long Auto Scaling waits for a terminating worker's next heartbeat.
         boot_lead_seconds: from launch to the first task, until boots have been measured.
-        workers_ahead: workers at most that are launched for work that is only due; 0 launches none.
+        workers_ahead: the most workers that are launched for tasks that are not queued yet; 0 launches none.
     """
 
     name: str
@@ -32,7 +32,7 @@ class WorkerPoolConfig:
     workers_ahead: int
 
     def worker_variables(self) -> dict[str, str]:
-        """What the pool's own workers read. Whatever is in here replaces them when it changes."""
+        """The variables of the pool's own workers. A change of one replaces them."""
         return {
             "NODE_POOL": self.name,
             "NODE_QUEUES": ",".join(self.queues),
@@ -44,8 +44,8 @@ class WorkerPoolConfig:
 
 
 def for_masters(pools: Sequence[WorkerPoolConfig]) -> str:
-    """The pools as the masters that scale them read them: compact JSON, equal for equal pools in any order."""
-    told = {
+    """The pools for the masters, which scale them: compact JSON, equal for equal pools in any order."""
+    pools_by_name = {
         pool.name: {
             "group": pool.group,
             "queues": pool.queues,
@@ -56,4 +56,4 @@ def for_masters(pools: Sequence[WorkerPoolConfig]) -> str:
         }
         for pool in pools
     }
-    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return json.dumps(pools_by_name, sort_keys=True, separators=(",", ":"))
