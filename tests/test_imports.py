@@ -51,7 +51,7 @@ def _part(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def _sources() -> list[Path]:
+def sources() -> list[Path]:
     """Our Python files, but for the tests; programs without a suffix are those that name Python in their first line."""
     found = []
     for part in MAY_IMPORT:
@@ -96,7 +96,7 @@ def _breaches(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", _sources(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path: Path):
     breaches = _breaches(path)
     assert not breaches, f"{path.relative_to(ROOT)} may not import {', '.join(breaches)}"
@@ -112,7 +112,7 @@ def test_nothing_is_installed_that_the_program_does_not_import():
     lines = (ROOT / "requirements.in").read_text().splitlines()
     wanted = {line.split(">=")[0] for line in lines if not line.startswith("#")}
     modules = {"pyyaml": "yaml"}
-    imported = {name.split(".")[0] for path in _sources() for name in _imports(path)}
+    imported = {name.split(".")[0] for path in sources() for name in _imports(path)}
     assert {name for name in wanted if modules.get(name, name.replace("-", "_")) not in imported} == set()
 
 
