@@ -1,4 +1,4 @@
-"""`python -m lab COMMAND`: what stands behind `make lab` and its relatives."""
+"""`python -m lab COMMAND`: the commands behind `make lab` and the other `lab-` targets."""
 
 from __future__ import annotations
 

@@ -127,5 +127,5 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str, state: 
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout:.0f} s in vain for {what}. {state()}")
+            raise TimeoutError(f"waited {timeout:.0f} s for {what}. {state()}")
         time.sleep(0.5)

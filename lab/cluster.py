@@ -136,7 +136,7 @@ class Cluster:
 
     @property
     def age(self) -> float:
-        """Seconds since the lab was asked for, images and installations included."""
+        """Seconds since the start of the lab, images and installations included."""
         return time.monotonic() - self._started
 
     def nodes(self, *, role: str | None = None, pool: str | None = None) -> list[Node]:
@@ -153,21 +153,21 @@ class Cluster:
         return self.infrastructure.client(service, key)
 
     def wait(self, until: Callable[[], Found], what: str, *, timeout: float, interval: float = 1.0) -> Found:
-        """Ask until the answer is true, and return it.
+        """Wait until the result is true, and return it.
 
         TimeoutError names `what` was waited for after `timeout` seconds.
         """
         end = time.monotonic() + timeout
         while not (found := until()):
             if self.groups.failure is not None:
-                raise LabError(f"The lab stopped playing EC2: {self.groups.failure!r}")
+                raise LabError(f"The lab no longer does EC2's part: {self.groups.failure!r}")
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {timeout:.0f} s for {what}")
             time.sleep(interval)
         return found
 
     def wait_ready(self, *pools: str, timeout: float = 900) -> list[Boot]:
-        """Wait until every group, or that of each pool given, has its size and all its nodes do their work.
+        """Wait until every group, or the masters and each pool given, has its size and all its nodes do their work.
 
         Returns the boots of the nodes that are there. TimeoutError names the nodes that are not ready after `timeout`
         seconds.
@@ -210,7 +210,7 @@ class Cluster:
     def lifecycle_state(self, node: Node) -> str:
         """`Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating:Retained` or `gone`, at this moment.
 
-        Whoever is gone is a termination as well.
+        A node that is gone is listed in `terminations`.
         """
         state = self._fleet.lifecycle_state(node.instance.id)
         if state == GONE:
@@ -223,7 +223,7 @@ class Cluster:
         return self.groups.terminations()
 
     def interrupt(self, node: Node, seconds: float = 120) -> None:
-        """Let EC2 reclaim a node: it is told at once, and loses its power after `seconds`. Returns at once."""
+        """Let EC2 reclaim a node: it gets its notice at once, and loses its power after `seconds`. Returns at once."""
         self.groups.interrupt(node, seconds)
 
     def kill(self, node: Node) -> None:
@@ -265,9 +265,10 @@ class Cluster:
         self.boto3("s3").put_object(Bucket=bucket, Key=name, Body=content.encode())
 
     def _groups(self, pools: Sequence[str]) -> list[Group]:
-        """The groups of these pools; all groups without any."""
-        wanted = {self._group_of(pool) for pool in pools}
-        return [group for group in self._fleet.groups().values() if not wanted or group.name in wanted]
+        """The masters and the groups of these pools; all groups without any."""
+        others = set(self.recording.exports["autoscalingGroups"]["workerPools"]) - set(pools) if pools else ()
+        left_out = {self._group_of(pool) for pool in others}
+        return [group for group in self._fleet.groups().values() if group.name not in left_out]
 
     def _all_ready(self, pools: Sequence[str]) -> bool:
         """Every group has its size in service, nothing is on its way, and every node in service does its work.

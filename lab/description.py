@@ -1,4 +1,4 @@
-"""What other commands need to know of the running lab, in a file that root alone reads."""
+"""What other commands need of the running lab, in a file that only root can read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NodeDescription:
 
     Attributes:
         leader: its PID 1 as this machine numbers it.
-        state: where it is in its group's life: `Pending:Wait`, `InService`, `Terminating:Wait`, ...
+        state: its lifecycle state in its group: `Pending:Wait`, `InService`, `Terminating:Wait`, ...
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Work for the cluster: tasks of a chosen kind, length and queue, and how the cluster fares with them."""
+"""Work for the cluster: tasks of a chosen kind, length and queue, and what has become of them."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Try:
 
 
 class Workload:
-    """Starts tasks of the DAGs in `load.py` and looks after them."""
+    """Starts tasks of the DAGs in `load.py` and follows them."""
 
     def __init__(self, cluster: Cluster, api: AirflowApi, *, name: str) -> None:
-        """`name` starts the names of all runs: it tells one workload from another in the same database."""
+        """The names of all runs start with `name`, which no other workload in the same database may have."""
         self._cluster = cluster
         self._api = api
         self._names = (f"{name}-{number:04}" for number in itertools.count(1))
@@ -80,7 +80,7 @@ class Workload:
         return [self._api.trigger(dag, conf, run_id=next(self._names)) for _ in range(number)]
 
     def release(self, runs: Collection[str]) -> None:
-        """End the tasks of these runs within a second or two, though they were asked to take longer."""
+        """End the tasks of these runs within a second or two, although they would take longer."""
         files = [f"/var/lib/airflow/released-{run}" for run in runs]
         for worker in self._cluster.nodes(role="worker"):
             worker.exec("touch", *files)
@@ -100,9 +100,9 @@ class Workload:
         ]
 
     def wait(self, runs: Collection[str], until: Callable[[Task], bool], what: str, *, timeout: float) -> list[Task]:
-        """Ask until every task of these runs is as wanted, and return them.
+        """Wait until the condition holds for every task of these runs, and return them.
 
-        TimeoutError tells how they stand after `timeout` seconds.
+        TimeoutError lists them as they are after `timeout` seconds.
         """
         if not runs:
             return []
@@ -114,7 +114,7 @@ class Workload:
         try:
             return self._cluster.wait(all_so, what, timeout=timeout)
         except TimeoutError as late:
-            raise TimeoutError(f"{late}; they stand so:\n{describe(self.tasks(runs))}") from None
+            raise TimeoutError(f"{late}. The tasks:\n{describe(self.tasks(runs))}") from None
 
     def wait_running(self, runs: Collection[str], *, timeout: float = 180) -> list[Task]:
         """Until each of them runs on a worker."""
