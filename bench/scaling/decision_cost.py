@@ -1,4 +1,4 @@
-"""What a pass of the controller computes, by the number of pools and workers: read the board, decide for each pool."""
+"""What a pass of the controller costs, by the number of pools and workers: it reads the registry and decides."""
 
 from __future__ import annotations
 
@@ -79,19 +79,19 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
         if report.state == WorkerState.CORDONED:
             texts[f"retire:{report.pool}:{report.instance}"] = "1"
     stored: Any = StoredBoard(texts)
-    board = WorkerRegistry(stored, stored)
+    registry = WorkerRegistry(stored, stored)
     scalers = {pool.name: PoolScaler(pool) for pool in pools}
     size = worker_count // pool_count
     seconds = []
     for number in range(PASSES):
         start = time.perf_counter()
-        _pass(board, scalers, instances, now=number * 30.0, size=size)
+        _pass(registry, scalers, instances, now=number * 30.0, size=size)
         seconds.append(time.perf_counter() - start)
     return Cost(pools=pool_count, workers=worker_count, seconds=statistics.median(seconds))
 
 
 def _pass(
-    board: WorkerRegistry,
+    registry: WorkerRegistry,
     scalers: dict[str, PoolScaler],
     instances: Mapping[str, Collection[str]],
     *,
@@ -100,16 +100,16 @@ def _pass(
 ) -> None:
     workers: dict[str, list[Worker]] = defaultdict(list)
     for pool, some in instances.items():
-        retired = board.cordoned(pool, some)
+        cordoned = registry.cordoned(pool, some)
         workers[pool] = [
             Worker(
                 instance=report.instance,
-                state=WorkerState.CORDONED if report.instance in retired else WorkerState.WORKING,
+                state=WorkerState.CORDONED if report.instance in cordoned else WorkerState.WORKING,
                 slots=report.slots,
                 active=report.active,
                 idle_seconds=report.idle_seconds,
             )
-            for report in board.reports(pool, some)
+            for report in registry.reports(pool, some)
         ]
     for name, scaler in scalers.items():
         in_service = {worker.instance for worker in workers[name]}

@@ -74,7 +74,7 @@ class Product:
             cluster.launch()
         self._desired = decision.desired
         self._floor = decision.floor
-        cluster.after(OBEY_SECONDS, lambda: self._obey(set(decision.retire)))
+        cluster.after(OBEY_SECONDS, lambda: self._obey(set(decision.cordon)))
 
     def _report(self, worker: Worker) -> Reported:
         idle = 0.0 if worker.active else self._cluster.now - worker.idle_since
@@ -86,10 +86,10 @@ class Product:
             idle_seconds=idle,
         )
 
-    def _obey(self, retired: set[str]) -> None:
+    def _obey(self, cordoned: set[str]) -> None:
         for worker in self._cluster.workers:
             if worker.state in ("working", "retired"):
-                worker.state = "retired" if worker.name in retired else "working"
+                worker.state = "retired" if worker.name in cordoned else "working"
         self._cluster.deal()
 
     def _services(self) -> None:

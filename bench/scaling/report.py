@@ -39,7 +39,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
 
 def cost_lines(costs: Sequence[Cost]) -> Iterator[str]:
     """The decision loop's own cost."""
-    yield "a pass of the controller: board read, all pools decided"
+    yield "a pass of the controller: registry read, all pools decided"
     for cost in costs:
         size = f"{cost.pools:>4} pools {cost.workers:>7} workers"
         yield f"  {size} {cost.seconds * 1e3:>9.2f} ms {cost.seconds / cost.workers * 1e6:>7.1f} us/worker"

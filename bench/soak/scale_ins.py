@@ -111,9 +111,9 @@ class ScaleIns:
         retired: dict[str, datetime] = {}
         for pool in self._load.levels:
             for event in service_log.decisions(self._cluster, pool):
-                for instance in event.fields["recall"]:
+                for instance in event.fields["uncordon"]:
                     retired.pop(instance, None)
-                for instance in event.fields["retire"]:
+                for instance in event.fields["cordon"]:
                     retired.setdefault(instance, event.at)
         nodes = {node.instance.id: node for node in self._cluster.nodes(role="worker")}
         for instance, at in retired.items():

@@ -42,7 +42,7 @@ class Master:
     """A master's controller, with a clock that the test moves."""
 
     metadata: Metadata
-    board: WorkerRegistry
+    registry: WorkerRegistry
     pools: tuple[Pool, ...] = (POOL,)
     now: float = 1000.0
     instance: str = "i-master-1"
@@ -60,7 +60,7 @@ class Master:
                 masters=MASTERS,
                 database=self.database,
                 groups=self.groups,
-                board=self.board,
+                registry=self.registry,
                 log=scaling_log.ScalingLog(self.lines.append),
                 metrics=self.metrics,
                 clock=lambda: self.now,
@@ -84,7 +84,7 @@ class Master:
 
 
 @pytest.fixture
-def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
+def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
     with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.flushdb()
     found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
@@ -93,20 +93,20 @@ def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
 
 
 @pytest.fixture
-def master(aws: boto3.Session, metadata: Metadata, board: WorkerRegistry) -> Iterator[Master]:
+def master(aws: boto3.Session, metadata: Metadata, registry: WorkerRegistry) -> Iterator[Master]:
     """A master of a cluster with one pool, which has no worker and may have eight."""
     fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
-    found = Master(metadata, board)
+    found = Master(metadata, registry)
     yield found
     found.database.close()
 
 
 def put_workers(
-    board: WorkerRegistry, active: Sequence[int], state: str = "working", *, instances: Sequence[str]
+    registry: WorkerRegistry, active: Sequence[int], state: str = "working", *, instances: Sequence[str]
 ) -> None:
     """Workers with so many tasks each."""
     for instance, tasks in zip(instances, active, strict=False):
-        board.report(
+        registry.report(
             worker_registry.Report(
                 instance=instance, pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0
             )
@@ -140,22 +140,22 @@ def test_a_pool_is_never_made_smaller(aws: boto3.Session, master: Master):
 
 @pytest.mark.parametrize("state", ["draining", "hibernating"])
 def test_running_tasks_of_a_worker_that_takes_no_more_launch_no_other(
-    aws: boto3.Session, master: Master, board: WorkerRegistry, state: str
+    aws: boto3.Session, master: Master, registry: WorkerRegistry, state: str
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     master.metadata.add_tasks(4, "running")
     master.metadata.add_tasks(4, "queued")
-    put_workers(board, [4], state=state, instances=fake_groups.add_ending(aws, GROUP, 1))
+    put_workers(registry, [4], state=state, instances=fake_groups.add_ending(aws, GROUP, 1))
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 1, "one worker for the four that wait; the others end where they are"
 
 
 def test_a_worker_that_leaves_with_a_last_task_does_not_hold_its_pool_up(
-    aws: boto3.Session, master: Master, board: WorkerRegistry
+    aws: boto3.Session, master: Master, registry: WorkerRegistry
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
     (instance,) = fake_groups.instances(aws, GROUP)
-    board.report(
+    registry.report(
         worker_registry.Report(instance=instance, pool="default", state="leaving", slots=4, active=1, idle_seconds=0)
     )
     master.metadata.add_tasks(1, "running")
@@ -166,10 +166,10 @@ def test_a_worker_that_leaves_with_a_last_task_does_not_hold_its_pool_up(
 
 
 def test_a_report_takes_no_more_off_the_demand_than_a_worker_can_have(
-    aws: boto3.Session, master: Master, board: WorkerRegistry
+    aws: boto3.Session, master: Master, registry: WorkerRegistry
 ):
     master.metadata.add_tasks(12, "running")
-    put_workers(board, [1_000_000], state="draining", instances=fake_groups.add_ending(aws, GROUP, 1))
+    put_workers(registry, [1_000_000], state="draining", instances=fake_groups.add_ending(aws, GROUP, 1))
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 2
 
@@ -182,16 +182,18 @@ def test_a_run_that_is_due_has_its_workers_ready(aws: boto3.Session, master: Mas
     assert master.metric("airflow_pool_raises_total", pool="default", why="schedule") == 1
 
 
-def test_a_measured_boot_time_decides_how_far_ahead_that_is(aws: boto3.Session, master: Master, board: WorkerRegistry):
+def test_a_measured_boot_time_decides_how_far_ahead_that_is(
+    aws: boto3.Session, master: Master, registry: WorkerRegistry
+):
     master.metadata.add_dag("hourly", 100)
     master.metadata.add_run("hourly", 1, [Task(1, 60) for _ in range(10)])
-    board.record_boot("default", 20)
+    registry.record_boot("default", 20)
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 0
 
 
 def test_a_pool_that_does_not_look_ahead_costs_no_query_of_the_schedule(aws: boto3.Session, master: Master):
-    blind = Master(master.metadata, master.board, pools=(replace(POOL, workers_ahead=0),))
+    blind = Master(master.metadata, master.registry, pools=(replace(POOL, workers_ahead=0),))
     master.metadata.execute("DROP TABLE dag")
     master.metadata.add_tasks(1, "queued")
     blind.do_passes()
@@ -208,19 +210,19 @@ def test_a_schedule_that_cannot_be_read_keeps_nothing_from_growing(aws: boto3.Se
     assert len(master.events("the schedule failed")) == 1
 
 
-def test_workers_learn_what_their_group_may_shrink_to(master: Master, board: WorkerRegistry):
+def test_workers_learn_what_their_group_may_shrink_to(master: Master, registry: WorkerRegistry):
     master.metadata.add_tasks(9, "queued")
     master.do_passes()
-    group = board.group("default")
+    group = registry.group("default")
     assert group is not None
     assert (group.minimum, group.maximum, group.desired) == (3, 8, 3), "no worker leaves that is needed"
 
 
 def test_a_worker_that_does_not_consume_is_counted_and_another_takes_its_place(
-    aws: boto3.Session, master: Master, board: WorkerRegistry
+    aws: boto3.Session, master: Master, registry: WorkerRegistry
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
-    put_workers(board, [1], state="not-consuming", instances=fake_groups.instances(aws, GROUP))
+    put_workers(registry, [1], state="not-consuming", instances=fake_groups.instances(aws, GROUP))
     master.metadata.add_tasks(1, "running")
     master.metadata.add_tasks(3, "queued")
     master.do_passes()
@@ -229,82 +231,82 @@ def test_a_worker_that_does_not_consume_is_counted_and_another_takes_its_place(
 
 
 def test_a_worker_on_which_tasks_would_fail_is_counted_and_another_takes_its_place_also_when_it_runs_none(
-    aws: boto3.Session, master: Master, board: WorkerRegistry
+    aws: boto3.Session, master: Master, registry: WorkerRegistry
 ):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
-    put_workers(board, [0], state="unavailable", instances=fake_groups.instances(aws, GROUP))
+    put_workers(registry, [0], state="unavailable", instances=fake_groups.instances(aws, GROUP))
     master.metadata.add_tasks(3, "queued")
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 2
     assert master.metric("airflow_pool_unavailable_workers", pool="default") == 1
 
 
-def test_surplus_workers_are_retired_and_taken_back(aws: boto3.Session, master: Master, board: WorkerRegistry):
+def test_surplus_workers_are_cordoned_and_taken_back(aws: boto3.Session, master: Master, registry: WorkerRegistry):
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
     instances = sorted(fake_groups.instances(aws, GROUP))
     master.metadata.add_tasks(4, "running")
     for _ in range(12):
-        put_workers(board, [2, 1, 1], instances=instances)
+        put_workers(registry, [2, 1, 1], instances=instances)
         master.do_passes()
-    retired = [instance for instance in instances if board.is_cordoned("default", instance)]
-    assert retired == instances[1:]
+    cordoned = [instance for instance in instances if registry.is_cordoned("default", instance)]
+    assert cordoned == instances[1:]
     assert master.metric("airflow_pool_retired_workers", pool="default") == 2
-    put_workers(board, [2], instances=instances)
-    put_workers(board, [1, 1], state="retired", instances=retired)
+    put_workers(registry, [2], instances=instances)
+    put_workers(registry, [1, 1], state="retired", instances=cordoned)
     master.metadata.add_tasks(8, "queued")
     master.do_passes()
-    assert not board.cordoned("default", instances)
-    assert master.events("decision")[-1]["recall"] == retired
+    assert not registry.cordoned("default", instances)
+    assert master.events("decision")[-1]["uncordon"] == cordoned
     assert fake_groups.desired(aws, GROUP) == 3
 
 
 @pytest.fixture
 def other(master: Master) -> Iterator[Master]:
     """The cluster's other master."""
-    found = Master(master.metadata, master.board)
+    found = Master(master.metadata, master.registry)
     yield found
     found.database.close()
 
 
-def retire_one_of_two(aws: boto3.Session, masters: list[Master], board: WorkerRegistry) -> list[str]:
-    """Two workers share what one could do, until the first of the masters retires the second one."""
+def retire_one_of_two(aws: boto3.Session, masters: list[Master], registry: WorkerRegistry) -> list[str]:
+    """Two workers share what one could do, until the first of the masters cordons the second one."""
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=2)
     instances = sorted(fake_groups.instances(aws, GROUP))
     masters[0].metadata.add_tasks(3, "running")
     for one in masters * 6:
-        put_workers(board, [2, 1], instances=instances)
+        put_workers(registry, [2, 1], instances=instances)
         one.do_passes()
-    put_workers(board, [2, 1], instances=instances)
+    put_workers(registry, [2, 1], instances=instances)
     masters[0].do_passes()
-    assert board.cordoned("default", instances) == {instances[1]}
+    assert registry.cordoned("default", instances) == {instances[1]}
     return instances
 
 
-def test_another_master_retires_nobody_else_before_the_first_one_obeys(
-    aws: boto3.Session, master: Master, other: Master, board: WorkerRegistry
+def test_another_master_cordons_nobody_else_before_the_first_one_obeys(
+    aws: boto3.Session, master: Master, other: Master, registry: WorkerRegistry
 ):
-    instances = retire_one_of_two(aws, [master, other], board)
-    put_workers(board, [1, 2], instances=instances)
+    instances = retire_one_of_two(aws, [master, other], registry)
+    put_workers(registry, [1, 2], instances=instances)
     other.do_passes()
-    assert board.cordoned("default", instances) == {instances[1]}
-    assert other.events("decision")[-1]["retire"] == [instances[1]]
+    assert registry.cordoned("default", instances) == {instances[1]}
+    assert other.events("decision")[-1]["cordon"] == [instances[1]]
 
 
-def test_another_master_leaves_a_recalled_worker_at_work_before_it_obeys(
-    aws: boto3.Session, master: Master, other: Master, board: WorkerRegistry
+def test_another_master_leaves_a_uncordoned_worker_at_work_before_it_obeys(
+    aws: boto3.Session, master: Master, other: Master, registry: WorkerRegistry
 ):
-    instances = retire_one_of_two(aws, [master, other], board)
-    put_workers(board, [2], instances=instances)
-    put_workers(board, [1], state="retired", instances=instances[1:])
+    instances = retire_one_of_two(aws, [master, other], registry)
+    put_workers(registry, [2], instances=instances)
+    put_workers(registry, [1], state="retired", instances=instances[1:])
     master.metadata.add_tasks(4, "queued")
     master.do_passes()
-    assert master.events("decision")[-1]["recall"] == [instances[1]]
+    assert master.events("decision")[-1]["uncordon"] == [instances[1]]
     other.do_passes()
     # The need may be gone before the report is a new one.
     master.metadata.execute("DELETE FROM task_instance WHERE state = 'queued'")
     other.do_passes()
-    assert not board.cordoned("default", instances)
-    assert not any(decision["recall"] for decision in other.events("decision"))
+    assert not registry.cordoned("default", instances)
+    assert not any(decision["uncordon"] for decision in other.events("decision"))
     assert other.metric("airflow_pool_retired_workers", pool="default") == 0
 
 
@@ -317,7 +319,7 @@ def test_what_a_task_writes_among_the_boots_stops_no_pool(
         client.lpush("boots:default", text)
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 3
-    assert master.events("the worker board failed") == []
+    assert master.events("the worker registry failed") == []
 
 
 def test_a_queue_without_a_pool_is_reported_and_not_in_every_pass(master: Master):
@@ -341,7 +343,7 @@ def test_a_decision_that_changes_nothing_is_logged_once_a_minute(master: Master)
 def test_two_masters_at_a_time_never_lower_what_one_has_raised(
     aws: boto3.Session, master: Master, monkeypatch: pytest.MonkeyPatch
 ):
-    other = Master(master.metadata, master.board)
+    other = Master(master.metadata, master.registry)
     capacities: list[int] = []
     raise_to = launch_groups.LaunchGroups.raise_to
 

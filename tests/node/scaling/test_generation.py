@@ -116,17 +116,17 @@ TASKS = 20
 class SimulatedWorker:
     instance: str
     ready_at: int
-    retired: bool = False
+    cordoned: bool = False
     tasks: list[int] = field(default_factory=list)
     """The step at which each of them ends."""
     idle_since: int = 0
 
 
 class Simulation:
-    """A pool whose workers do what the board says, in the place of Auto Scaling as well."""
+    """A pool whose workers do what the registry says, in the place of Auto Scaling as well."""
 
-    def __init__(self, board: WorkerRegistry, masters_group: launch_groups.LaunchGroup) -> None:
-        self.board = board
+    def __init__(self, registry: WorkerRegistry, masters_group: launch_groups.LaunchGroup) -> None:
+        self.registry = registry
         self.desired = 5
         self.step = 0
         self.launches = 0
@@ -170,23 +170,23 @@ class Simulation:
     def advance(self) -> None:
         """Five seconds of every worker."""
         self.step += 1
-        group = self.board.group("default")
+        group = self.registry.group("default")
         for worker in list(self.workers):
             worker.tasks = [end for end in worker.tasks if end > self.step]
             if worker.ready_at <= self.step:
                 self._live(worker, group)
         for worker in self.workers:
-            if worker.ready_at <= self.step and not worker.retired:
+            if worker.ready_at <= self.step and not worker.cordoned:
                 free = min(4 - len(worker.tasks), TASKS - self.running)
                 worker.tasks += [self.step + TASK_STEPS] * max(0, free)
             if worker.tasks:
                 worker.idle_since = self.step
 
     def _live(self, worker: SimulatedWorker, group: GroupSizes | None) -> None:
-        worker.retired = self.board.is_cordoned("default", worker.instance)
+        worker.cordoned = self.registry.is_cordoned("default", worker.instance)
         idle_seconds = (self.step - worker.idle_since) * STEP_SECONDS
-        state, active = ("retired" if worker.retired else "working"), len(worker.tasks)
-        self.board.report(
+        state, active = ("retired" if worker.cordoned else "working"), len(worker.tasks)
+        self.registry.report(
             worker_registry.Report(
                 instance=worker.instance,
                 pool="default",
@@ -211,7 +211,7 @@ class Simulation:
 
 
 @pytest.fixture
-def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
+def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
     with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         client.flushdb()
     found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
@@ -237,21 +237,21 @@ class Pair:
                 connection.execute(SET_RUNNING, [self.simulation.running])
                 master.do_passes()
 
-    def recalls(self) -> int:
+    def uncordons(self) -> int:
         """Workers that were taken back into work."""
-        return sum(len(told["recall"]) for one in (self.old, self.new) for told in one.events("decision"))
+        return sum(len(told["uncordon"]) for one in (self.old, self.new) for told in one.events("decision"))
 
 
 @pytest.fixture
-def pair(metadata: Metadata, board: WorkerRegistry) -> Iterator[Callable[[launch_groups.LaunchGroup], Pair]]:
+def pair(metadata: Metadata, registry: WorkerRegistry) -> Iterator[Callable[[launch_groups.LaunchGroup], Pair]]:
     made: list[Pair] = []
 
     def make(group: launch_groups.LaunchGroup) -> Pair:
-        simulation = Simulation(board, group)
+        simulation = Simulation(registry, group)
         metadata.add_tasks(TASKS, "queued")
-        one = Master(metadata, board, instance="i-1", groups=simulation)
+        one = Master(metadata, registry, instance="i-1", groups=simulation)
         settings = replace(POOL, concurrency=16)
-        other = Master(metadata, board, pools=(settings,), instance="i-2", groups=simulation)
+        other = Master(metadata, registry, pools=(settings,), instance="i-2", groups=simulation)
         made.append(Pair(simulation, one, other, metadata))
         return made[-1]
 
@@ -265,13 +265,13 @@ def test_two_masters_of_different_settings_would_fight_over_a_pool(pair: Callabl
     """What the next test prevents: Auto Scaling lists both as of one generation."""
     both = pair(masters({"i-1": NEW, "i-2": NEW}))
     both.run(30)
-    assert both.recalls() > 100
+    assert both.uncordons() > 100
 
 
 def test_two_masters_of_different_settings_do_not_fight_over_a_pool(pair: Callable[[launch_groups.LaunchGroup], Pair]):
     both = pair(masters({"i-1": OLD, "i-2": NEW}))
     both.run(30)
-    assert both.recalls() == 0
+    assert both.uncordons() == 0
     assert both.simulation.launches == 5, "nobody was launched for the settings of the old master"
     assert both.simulation.desired == 2, "the new one has its way"
     assert both.old.events("role") == [
@@ -313,18 +313,18 @@ def test_an_old_master_raises_nothing_while_a_new_one_is_at_it(old: Master):
     assert old.groups.desired == 10, "forty tasks for workers of four, as the old settings say"
 
 
-def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Master, board: WorkerRegistry):
+def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Master, registry: WorkerRegistry):
     instances = [worker.instance for worker in old.groups.workers]
     old.do_passes(5)
-    board.cordon("default", instances[:1])
+    registry.cordon("default", instances[:1])
     for worker in instances:
-        board.report(worker_registry.Report(instance=worker, pool="default", state="working", slots=4))
+        registry.report(worker_registry.Report(instance=worker, pool="default", state="working", slots=4))
     old.do_passes(3)
     assert old.groups.desired == 10
-    assert [(told["retire"], told["recall"]) for told in old.events("decision")] == [([], []), ([], [])]
+    assert [(told["cordon"], told["uncordon"]) for told in old.events("decision")] == [([], []), ([], [])]
     assert "back into work" not in old.lines[-1]
-    assert board.cordoned("default", instances) == set(instances[:1]), "until it expires"
-    assert board.group("default") is None
+    assert registry.cordoned("default", instances) == set(instances[:1]), "until it expires"
+    assert registry.group("default") is None
 
 
 def test_a_master_that_scales_shows_it_and_one_whose_auto_scaling_fails_does_not(

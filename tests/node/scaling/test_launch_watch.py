@@ -51,4 +51,4 @@ def test_a_shortage_that_is_over_is_forgotten():
     for now in range(0, 40, 10):
         watch.failure(now, group(1, 2), groups)
     assert watch.failure(40, group(2, 2), groups) is None
-    assert watch.failure(50, group(2, 3), groups) is None, "a new shortage has its own patience"
+    assert watch.failure(50, group(2, 3), groups) is None, "a new shortage has its own backoff"

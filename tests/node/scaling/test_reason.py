@@ -19,13 +19,13 @@ def test_what_limits_a_raise_is_said():
 
 def test_moves_name_the_workers():
     fleet = (working("i-1", 2), working("i-2", 1))
-    assert "retiring i-2, surplus for 60 s" in Watch().look_for(60, *fleet, running=3).reason
-    assert "taking i-3 back into work" in Watch().look(in_state("retired", "i-3"), queued=1).reason
+    assert "cordoning i-2, surplus for 60 s" in Watch().look_for(60, *fleet, running=3).reason
+    assert "uncordoning i-3" in Watch().look(in_state("retired", "i-3"), queued=1).reason
 
 
 def test_many_workers_are_counted():
     fleet = [working(f"i-{number}", 0) for number in range(5)]
-    assert "retiring 5 workers" in Watch().look_for(60, *fleet).reason
+    assert "cordoning 5 workers" in Watch().look_for(60, *fleet).reason
 
 
 def test_workers_that_end_are_said_to_be_no_capacity():

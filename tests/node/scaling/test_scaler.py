@@ -75,7 +75,7 @@ def test_a_worker_on_which_tasks_would_fail_is_no_capacity_with_or_without_a_tas
         decision = Watch().look(in_state("unavailable", "i-1", active), desired=1, queued=3)
         assert decision.desired == 2, "its place is taken, and the tasks need a worker"
         assert "; i-1 cannot take tasks; asking for 2 instead of 1" in decision.reason
-        assert (decision.retire, decision.recall) == ((), ())
+        assert (decision.cordon, decision.uncordon) == ((), ())
 
 
 def test_nobody_leaves_on_its_own_account_while_a_worker_is_unavailable():
@@ -98,42 +98,42 @@ def test_the_schedule_adds_no_more_than_its_budget():
     assert Watch(off).look(desired=0, running=4, expected=100).needed == 1
 
 
-def test_a_retired_worker_comes_back_before_anything_is_launched():
+def test_a_cordoned_worker_comes_back_before_anything_is_launched():
     decision = Watch().look(*FULL, in_state("retired", "i-3", 1), running=9, queued=1)
-    assert (decision.recall, decision.retire, decision.desired) == (("i-3",), (), 3)
+    assert (decision.uncordon, decision.cordon, decision.desired) == (("i-3",), (), 3)
 
 
-def test_a_retired_worker_comes_back_even_if_a_boot_is_on_its_way():
+def test_a_cordoned_worker_comes_back_even_if_a_boot_is_on_its_way():
     decision = Watch().look(*FULL, in_state("retired", "i-3"), desired=4, running=8, queued=1)
-    assert decision.recall == ("i-3",)
+    assert decision.uncordon == ("i-3",)
 
 
-def test_the_retired_worker_with_the_most_room_comes_back_first():
-    retired = (in_state("retired", "i-3", 3), in_state("retired", "i-4", 1))
-    decision = Watch().look(*FULL, *retired, running=12, queued=2)
-    assert (decision.recall, decision.retire) == (("i-4",), ("i-3",))
+def test_the_cordoned_worker_with_the_most_room_comes_back_first():
+    cordoned = (in_state("retired", "i-3", 3), in_state("retired", "i-4", 1))
+    decision = Watch().look(*FULL, *cordoned, running=12, queued=2)
+    assert (decision.uncordon, decision.cordon) == (("i-4",), ("i-3",))
 
 
-def test_tasks_of_a_retired_worker_need_no_room_elsewhere():
+def test_tasks_of_a_cordoned_worker_need_no_room_elsewhere():
     decision = Watch().look(*FULL, in_state("retired", "i-3", 1), running=9)
-    assert (decision.recall, decision.retire) == ((), ("i-3",))
+    assert (decision.uncordon, decision.cordon) == ((), ("i-3",))
 
 
-def test_a_surplus_that_lasts_is_retired_those_with_the_fewest_tasks_first():
+def test_a_surplus_that_lasts_is_cordoned_those_with_the_fewest_tasks_first():
     fleet = (working("i-1", 3), working("i-2", 1), working("i-3", 2))
     watch = Watch()
-    assert watch.look_for(50, *fleet, running=6).retire == ()
-    assert watch.look_for(10, *fleet, running=6).retire == ("i-2",)
+    assert watch.look_for(50, *fleet, running=6).cordon == ()
+    assert watch.look_for(10, *fleet, running=6).cordon == ("i-2",)
 
 
 def test_of_idle_workers_the_one_that_is_idle_longest_goes():
     fleet = (working("i-1", 0, 70.0), working("i-2", 0, 90.0), working("i-3", 3))
-    assert Watch().look_for(60, *fleet, running=4, minimum=2).retire == ("i-2",)
+    assert Watch().look_for(60, *fleet, running=4, minimum=2).cordon == ("i-2",)
 
 
-def test_the_minimum_is_never_retired():
+def test_the_minimum_is_never_cordoned():
     fleet = (working("i-1", 0), working("i-2", 0))
-    assert Watch().look_for(600, *fleet, minimum=2).retire == ()
+    assert Watch().look_for(600, *fleet, minimum=2).cordon == ()
 
 
 def test_workers_that_boot_do_not_stand_in_for_working_ones():
@@ -141,55 +141,55 @@ def test_workers_that_boot_do_not_stand_in_for_working_ones():
     for _ in range(30):
         decision = watch.look(*FULL, desired=6, running=8)
         watch.now += 10
-        assert decision.retire == ()
+        assert decision.cordon == ()
 
 
-def test_who_is_retired_stays_so_until_wanted():
+def test_who_is_cordoned_stays_so_until_wanted():
     decision = Watch().look(working("i-1", 1), in_state("retired", "i-2", 2), running=3)
-    assert (decision.retire, decision.recall) == (("i-2",), ())
+    assert (decision.cordon, decision.uncordon) == (("i-2",), ())
 
 
 BUSY = (working("i-1", 4), working("i-2", 4), working("i-3", 4))
 
 
 @pytest.mark.parametrize("in_service", [{"i-1", "i-2", "i-3"}, {"i-2", "i-3", "i-4"}, {"i-1", "i-2", "i-3", "i-4"}])
-def test_while_an_instance_is_replaced_nobody_is_retired(in_service: set[str]):
+def test_while_an_instance_is_replaced_nobody_is_cordoned(in_service: set[str]):
     decision = Watch().look_for(60, *BUSY, working("i-4", 0), desired=3, in_service=in_service, running=12, minimum=1)
-    assert (decision.retire, decision.desired) == ((), 3), "Auto Scaling ends the one too many itself"
+    assert (decision.cordon, decision.desired) == ((), 3), "Auto Scaling ends the one too many itself"
 
 
-def test_a_worker_that_is_not_in_service_yet_is_neither_retired_nor_counted_on():
+def test_a_worker_that_is_not_in_service_yet_is_neither_cordoned_nor_counted_on():
     fleet, in_service = (*BUSY, working("i-4", 0)), {"i-1", "i-2", "i-3"}
-    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=12).retire == ()
-    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=8).retire == ("i-1",)
-    assert Watch().look_for(60, *fleet, desired=4, running=12).retire == ("i-4",)
+    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=12).cordon == ()
+    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=8).cordon == ("i-1",)
+    assert Watch().look_for(60, *fleet, desired=4, running=12).cordon == ("i-4",)
 
 
-def test_retired_workers_take_their_places_along():
+def test_cordoned_workers_take_their_places_along():
     fleet = (*BUSY, in_state("retired", "i-4", 1))
-    assert Watch().look_for(60, *fleet, desired=3, running=9).retire == ("i-4",), "three places less one are two"
-    assert Watch().look_for(60, *fleet, desired=4, running=9).retire == ("i-1", "i-4")
+    assert Watch().look_for(60, *fleet, desired=3, running=9).cordon == ("i-4",), "three places less one are two"
+    assert Watch().look_for(60, *fleet, desired=4, running=9).cordon == ("i-1", "i-4")
 
 
 @pytest.mark.parametrize("state", ["draining", "leaving", "hibernating"])
 def test_workers_that_end_take_their_places_along_until_auto_scaling_ends_them(state: str):
     fleet = (*BUSY, in_state(state, "i-4", 1))
     in_service = {"i-1", "i-2", "i-3", "i-4"}
-    assert Watch().look_for(60, *fleet, desired=3, in_service=in_service, running=8).retire == ()
-    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=8).retire == ("i-1",)
+    assert Watch().look_for(60, *fleet, desired=3, in_service=in_service, running=8).cordon == ()
+    assert Watch().look_for(60, *fleet, desired=4, in_service=in_service, running=8).cordon == ("i-1",)
     ended = in_service - {"i-4"}
-    assert Watch().look_for(60, *fleet, desired=3, in_service=ended, running=8).retire == ("i-1",), (
+    assert Watch().look_for(60, *fleet, desired=3, in_service=ended, running=8).cordon == ("i-1",), (
         "it has none any more"
     )
 
 
-def test_another_master_retires_nobody_else():
+def test_another_master_cordons_nobody_else():
     fleet = (working("i-1", 3), working("i-2", 1))
     first, second = Watch(), Watch()
-    assert first.look_for(60, *fleet, running=4).retire == ("i-2",)
-    assert second.look_for(60, *fleet, running=4).retire == ("i-2",)
+    assert first.look_for(60, *fleet, running=4).cordon == ("i-2",)
+    assert second.look_for(60, *fleet, running=4).cordon == ("i-2",)
     obeyed = (working("i-1", 3), in_state("retired", "i-2", 1))
-    assert second.look(*obeyed, running=4).retire == ("i-2",)
+    assert second.look(*obeyed, running=4).cordon == ("i-2",)
 
 
 def test_while_tasks_need_workers_the_masters_choose_who_leaves():
@@ -206,13 +206,13 @@ def test_the_last_workers_stay_while_the_group_cannot_launch_the_others():
     assert watch.look(*idle, desired=2, minimum=1).floor == 1
 
 
-def test_workers_too_many_are_retired_while_the_group_cannot_launch_more():
+def test_workers_too_many_are_cordoned_while_the_group_cannot_launch_more():
     watch, decision = Watch(), None
     for _ in range(8):
         decision = watch.look(working("i-1", 0), working("i-2", 0, 9.0), desired=8, minimum=1)
         watch.now += 10
     assert decision is not None
-    assert decision.retire == ("i-2",)
+    assert decision.cordon == ("i-2",)
 
 
 def test_a_worker_that_has_to_end_is_not_counted_on():
@@ -222,16 +222,16 @@ def test_a_worker_that_has_to_end_is_not_counted_on():
     assert Watch().look(*fleet, minimum=1).floor == 1, "Auto Scaling itself refuses the second"
 
 
-def test_a_worker_in_a_state_of_another_release_is_neither_retired_nor_recalled():
+def test_a_worker_in_a_state_of_another_release_is_neither_cordoned_nor_recalled():
     fleet = (in_state("hibernating", "i-1"), working("i-2", 3), working("i-3", 1))
-    assert Watch().look_for(600, *fleet, running=4).retire == ("i-3",)
-    assert Watch().look(in_state("hibernating", "i-1"), working("i-2", 4), running=4, queued=4).recall == ()
+    assert Watch().look_for(600, *fleet, running=4).cordon == ("i-3",)
+    assert Watch().look(in_state("hibernating", "i-1"), working("i-2", 4), running=4, queued=4).uncordon == ()
 
 
 def test_a_worker_in_a_state_of_another_release_is_not_counted_on():
     fleet = (in_state("hibernating", "i-1"), working("i-2", 4), in_state("retired", "i-3"))
     decision = Watch().look(*fleet, running=4, queued=4)
-    assert decision.recall == ("i-3",)
+    assert decision.uncordon == ("i-3",)
     idle = (in_state("hibernating", "i-1"), working("i-2", 0))
     assert Watch().look(*idle, minimum=1).floor == 2, "the other one may not leave"
     assert "not ready" not in Watch().look(*idle).reason, "it has booted"
@@ -249,8 +249,8 @@ def test_a_group_that_cannot_launch_is_asked_again_after_some_rest():
     assert watch.look(desired=1, queued=12).desired == 3
 
 
-def test_a_master_that_begins_in_the_middle_retires_nobody_at_once():
-    assert Watch().look(working("i-1", 0, 9000.0), working("i-2", 0, 9000.0)).retire == ()
+def test_a_master_that_begins_in_the_middle_cordons_nobody_at_once():
+    assert Watch().look(working("i-1", 0, 9000.0), working("i-2", 0, 9000.0)).cordon == ()
 
 
 FLEETS = st.lists(
@@ -275,13 +275,13 @@ def test_whatever_is_seen_the_promises_hold(sights: list[tuple[list[Worker], int
         assert 5 <= decision.desired <= 10
         assert 2 <= decision.needed <= 10
         assert 2 <= decision.floor <= decision.desired
-        assert not set(decision.retire) & set(decision.recall)
+        assert not set(decision.cordon) & set(decision.uncordon)
         states = {worker.instance: worker.state for worker in fleet}
-        assert {states[instance] for instance in decision.recall} <= {"retired"}
-        assert {states[instance] for instance in decision.retire} <= {"retired", "working"}
-        newly_retired = [instance for instance in decision.retire if states[instance] == "working"]
-        if newly_retired:
-            assert list(states.values()).count("working") - len(newly_retired) >= 2
+        assert {states[instance] for instance in decision.uncordon} <= {"retired"}
+        assert {states[instance] for instance in decision.cordon} <= {"retired", "working"}
+        newly_cordoned = [instance for instance in decision.cordon if states[instance] == "working"]
+        if newly_cordoned:
+            assert list(states.values()).count("working") - len(newly_cordoned) >= 2
             ending = sum(state in ("draining", "leaving", "hibernating") for state in states.values())
-            assert 5 - len(decision.retire) - ending >= 2, "as many places are left as the minimum has"
+            assert 5 - len(decision.cordon) - ending >= 2, "as many places are left as the minimum has"
         assert "\n" not in decision.reason

@@ -34,11 +34,11 @@ def own_broker() -> Iterator[redis_server.Server]:
 @pytest.fixture
 def master(aws: boto3.Session, metadata: Metadata, own_broker: redis_server.Server) -> Iterator[Master]:
     fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
-    board = WorkerRegistry.connect(own_broker.url, timeout_seconds=2)
-    found = Master(metadata, board)
+    registry = WorkerRegistry.connect(own_broker.url, timeout_seconds=2)
+    found = Master(metadata, registry)
     yield found
     found.database.close()
-    board.close()
+    registry.close()
 
 
 def close_database(metadata: Metadata, *, allow: bool) -> None:
@@ -70,10 +70,10 @@ def test_a_pool_grows_while_the_broker_is_away(aws: boto3.Session, master: Maste
     master.metadata.add_tasks(9, "queued")
     master.do_passes(3)
     assert fake_groups.desired(aws, GROUP) == 3
-    assert len(master.events("the worker board failed")) == 1
+    assert len(master.events("the worker registry failed")) == 1
     own_broker.start()
     master.do_passes()
-    assert len(master.events("the worker board works again")) == 1
+    assert len(master.events("the worker registry works again")) == 1
 
 
 def test_a_broker_that_fails_in_the_middle_of_a_pass_costs_one_time_out(
@@ -87,7 +87,7 @@ def test_a_broker_that_fails_in_the_middle_of_a_pass_costs_one_time_out(
 
     monkeypatch.setattr(WorkerRegistry, "publish_group", refuse)
     pools = (*master.pools, replace(master.pools[0], name="another"))
-    two_pools = Master(master.metadata, master.board, pools=pools)
+    two_pools = Master(master.metadata, master.registry, pools=pools)
     two_pools.do_passes()
     two_pools.database.close()
     assert len(calls) == 1
@@ -196,7 +196,7 @@ def test_the_last_worker_is_kept_while_the_others_cannot_be_launched(
     )
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=8)
     master.do_passes()
-    group = master.board.group("default")
+    group = master.registry.group("default")
     assert group is not None
     assert not module("lifecycle.scale_in").may_scale_in(
         state="working", active=0, idle_seconds=9000, limit_seconds=60, group=group
@@ -255,7 +255,7 @@ def test_an_unanswered_question_is_no_sign_that_launches_work(
 
 def test_a_group_that_is_not_there_keeps_no_other_pool_waiting(aws: boto3.Session, master: Master):
     gone = replace(master.pools[0], name="gone", group="pool-gone")
-    other = Master(master.metadata, master.board, pools=(gone, *master.pools))
+    other = Master(master.metadata, master.registry, pools=(gone, *master.pools))
     master.metadata.add_tasks(1, "queued")
     other.do_passes(2)
     other.database.close()

@@ -17,7 +17,7 @@ from scaling.launch_groups import AutoScalingError, LaunchGroup, LaunchGroups
 from scaling.launch_watch import LaunchWatch
 from scaling.metadata_database import MetadataDatabase, is_scaled
 from scaling.metrics import ScalingMetrics
-from scaling.observation import Lookout, PoolSituation, Situation
+from scaling.observation import Observation, Observer, PoolObservation
 from scaling.pool import Pool
 from scaling.scaler import Decision, PoolScaler
 
@@ -38,7 +38,7 @@ class Parts:
     masters: str
     database: MetadataDatabase
     groups: LaunchGroups
-    board: WorkerRegistry
+    registry: WorkerRegistry
     log: ScalingLog = field(default_factory=ScalingLog)
     metrics: ScalingMetrics = field(default_factory=ScalingMetrics)
     clock: Callable[[], float] = time.monotonic
@@ -50,13 +50,13 @@ class Controller:
     def __init__(self, pools: Sequence[Pool], parts: Parts) -> None:
         self._pools = pools
         self._parts = parts
-        self._lookout = Lookout(pools, parts.groups, parts.board, self._note)
+        self._observer = Observer(pools, parts.groups, parts.registry, self._note)
         self._generation = Generation(parts.instance)
         self._role = Role.SCALES
         self._scalers = {pool.name: PoolScaler(pool) for pool in pools}
         self._watches = {pool.name: LaunchWatch(pool.group) for pool in pools}
         self._started = parts.clock()
-        self._has_board = False
+        self._has_registry = False
 
     def run_pass(self) -> None:
         """Do one pass, unless another master is at one."""
@@ -93,24 +93,24 @@ class Controller:
         parts.database.show_presence(role is Role.SCALES)
         if role is Role.LEAVES_IT:
             return "left"
-        self._scale_all(self._lookout.look(connection, groups))
+        self._scale_all(self._observer.look(connection, groups))
         return "done"
 
-    def _scale_all(self, situation: Situation) -> None:
-        self._has_board = situation.board is not None
-        faults = situation.board.faults if situation.board else {}
+    def _scale_all(self, observation: Observation) -> None:
+        self._has_registry = observation.registry is not None
+        faults = observation.registry.faults if observation.registry else {}
         self._parts.log.unreadable(faults)
-        self._parts.metrics.board_faults.set(len(faults))
+        self._parts.metrics.registry_faults.set(len(faults))
         for pool in self._pools:
-            group = situation.groups.get(pool.group)
+            group = observation.groups.get(pool.group)
             self._note(f"the group {pool.group}", None if group else "Auto Scaling knows no such group")
             if group:
-                self._scale(pool, group, situation.of(pool))
-        unserved = situation.demand.unserved(queue for pool in self._pools for queue in pool.queues)
+                self._scale(pool, group, observation.of(pool))
+        unserved = observation.demand.unserved(queue for pool in self._pools for queue in pool.queues)
         self._parts.log.unserved(self._started, unserved)
         self._parts.metrics.show_unserved(unserved)
 
-    def _scale(self, pool: Pool, group: LaunchGroup, found: PoolSituation) -> None:
+    def _scale(self, pool: Pool, group: LaunchGroup, found: PoolObservation) -> None:
         failure = self._launch_failure(pool, group)
         decision = self._scalers[pool.name].decide(
             self._started,
@@ -161,27 +161,27 @@ class Controller:
         return raised
 
     def _tell_workers(self, pool: Pool, sizes: GroupSizes, decision: Decision) -> None:
-        """Renew what the board says, unless the broker has failed in this pass already.
+        """Renew what the registry says, unless the broker has failed in this pass already.
 
         Workers take the floor for the minimum: a worker that the next pass would launch again does not leave. A master
-        that stands in says nothing: whom another generation has retired goes back to work, and nobody leaves.
+        that stands in says nothing: whom another generation has cordoned goes back to work, and nobody leaves.
         """
-        if not self._has_board or self._role is Role.STANDS_IN:
+        if not self._has_registry or self._role is Role.STANDS_IN:
             return
-        board = self._parts.board
+        registry = self._parts.registry
         try:
-            board.publish_group(pool.name, sizes)
-            board.cordon(pool.name, decision.retire)
-            board.uncordon(pool.name, decision.recall)
+            registry.publish_group(pool.name, sizes)
+            registry.cordon(pool.name, decision.cordon)
+            registry.uncordon(pool.name, decision.uncordon)
         except redis.RedisError as error:
-            self._has_board = False
-            self._note("the worker board", error)
+            self._has_registry = False
+            self._note("the worker registry", error)
 
     def _tell(
         self,
         pool: Pool,
         group: LaunchGroup,
-        found: PoolSituation,
+        found: PoolObservation,
         decision: Decision,
         desired: int,
         failure: str | None,
@@ -198,16 +198,16 @@ class Controller:
             "queued": found.queued,
             "expected": found.expected,
             "workers": found.count_by_state(),
-            "retire": decision.retire,
-            "recall": decision.recall,
+            "cordon": decision.cordon,
+            "uncordon": decision.uncordon,
             "reason": decision.reason,
             "seconds": round(self._seconds(), 3),
         }
         if failure:
             facts["launch_failure"] = failure
-        changes = desired != group.sizes.desired or bool(decision.recall)
+        changes = desired != group.sizes.desired or bool(decision.uncordon)
         # What is new is told at once; a change is news each time.
-        news = (self._started if changes else None, decision.retire, failure)
+        news = (self._started if changes else None, decision.cordon, failure)
         self._parts.log.decision(self._started, pool.name, facts, news=news)
 
     def _note(self, what: str, error: object | None) -> None:

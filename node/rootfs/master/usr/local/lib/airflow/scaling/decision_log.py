@@ -40,10 +40,12 @@ class ScalingLog(ServiceLog):
                 self.warning("no pool consumes this queue", queue=queue, queued=count)
 
     def unreadable(self, faults: Mapping[str, str]) -> None:
-        """Entries of the worker board that cannot be read, or are not believed: each once, for as long as it is so."""
+        """Entries of the worker registry that are ignored: each once, for as long as it is."""
         self._unreadable &= faults.keys()
         new = [key for key in sorted(faults) if key not in self._unreadable]
         named = new[: max(0, MOST_UNREADABLE - len(self._unreadable))]
         for key in named:
-            self.warning("an entry of the worker board is ignored", key=key[:200], why=faults[key], entries=len(faults))
+            self.warning(
+                "an entry of the worker registry is ignored", key=key[:200], why=faults[key], entries=len(faults)
+            )
         self._unreadable.update(named)

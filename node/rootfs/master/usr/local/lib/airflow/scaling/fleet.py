@@ -19,7 +19,7 @@ class Fleet:
         working: they take tasks.
         established: those of them that are in service. The others Auto Scaling is about to put there, or is ending
             already, and they tell too late to be counted on or chosen.
-        retired: they can be taken back. The group counts them until they go.
+        cordoned: they can be taken back. The group counts them until they go.
         ending: they take no more tasks, no master can take them back, and the group still counts them: they leave on
             their own account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, are
             unavailable, do not consume, or are in a state of another release.
@@ -28,7 +28,7 @@ class Fleet:
 
     working: Sequence[Worker]
     established: Sequence[Worker]
-    retired: Sequence[Worker]
+    cordoned: Sequence[Worker]
     ending: Sequence[Worker]
     staying: int
 
@@ -39,7 +39,7 @@ class Fleet:
         return cls(
             working=[worker for worker in workers if worker.state == WorkerState.WORKING],
             established=[worker for worker in counted if worker.state == WorkerState.WORKING],
-            retired=[worker for worker in workers if worker.state == WorkerState.CORDONED],
+            cordoned=[worker for worker in workers if worker.state == WorkerState.CORDONED],
             ending=[worker for worker in counted if worker.takes_no_more],
             staying=len(in_service) - sum(one.takes_no_more and one.state != WorkerState.LEAVING for one in counted),
         )
@@ -61,4 +61,4 @@ class Fleet:
     @property
     def reporting(self) -> int:
         """Workers of the group that have booted."""
-        return len(self.working) + len(self.retired) + len(self.ending)
+        return len(self.working) + len(self.cordoned) + len(self.ending)

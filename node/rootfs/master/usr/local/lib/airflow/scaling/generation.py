@@ -13,7 +13,7 @@ from enum import Enum
 from scaling.launch_groups import LaunchGroup, Template
 
 # A scaling service that ends is started again within seconds.
-PATIENCE_SECONDS = 60.0
+STAND_IN_AFTER_SECONDS = 60.0
 
 
 class Role(Enum):
@@ -44,8 +44,8 @@ class Generation:
             return Role.SCALES
         if self._left_since is None or is_scaled():
             self._left_since = now
-        # Capacity is safety: nobody is retired by two generations, but somebody has to launch.
-        return Role.STANDS_IN if now - self._left_since >= PATIENCE_SECONDS else Role.LEAVES_IT
+        # Capacity is safety: nobody is cordoned by two generations, but somebody has to launch.
+        return Role.STANDS_IN if now - self._left_since >= STAND_IN_AFTER_SECONDS else Role.LEAVES_IT
 
 
 def scaling_masters(masters: LaunchGroup) -> frozenset[str]:

@@ -6,7 +6,7 @@ FIRST_SECONDS = 30.0
 LONGEST_SECONDS = 600.0
 
 
-class LaunchPatience:
+class LaunchBackoff:
     """Waits twice as long after each request that came to nothing."""
 
     def __init__(self) -> None:

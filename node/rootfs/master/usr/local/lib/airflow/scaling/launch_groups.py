@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 NAMES_PER_CALL = 50
 # The newest activities of a group; a group that cannot launch has little else.
 ACTIVITIES = 20
-PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+CLIENT_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 # Auto Scaling's answers may be some seconds old. A pass comes every ten.
 LAG_SECONDS = 30.0
 # For as long a worker that its group does not list any more, or not yet, may say something.
@@ -69,11 +69,11 @@ class LaunchGroup:
 
 
 class LaunchGroups:
-    """The groups, asked with little patience: the next pass asks again. Every error is an AutoScalingError."""
+    """The groups, asked with little backoff: the next pass asks again. Every error is an AutoScalingError."""
 
     def __init__(self, client: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
         """The client's region and credentials are the node's. The clock only goes forward, in seconds."""
-        self._client = client or boto3.client("autoscaling", config=PATIENCE)
+        self._client = client or boto3.client("autoscaling", config=CLIENT_CONFIG)
         self._clock = clock
         self._sights: defaultdict[str, deque[tuple[float, LaunchGroup]]] = defaultdict(deque)
 

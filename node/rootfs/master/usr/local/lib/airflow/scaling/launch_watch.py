@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from scaling.launch_groups import LaunchGroup, LaunchGroups
 
 # A launch that fails does so within seconds. Asking costs a call, so it is done only while instances are missing.
-PATIENCE_SECONDS = 30
+FIRST_QUESTION_SECONDS = 30
 SECONDS_BETWEEN_QUESTIONS = 30
 # The node's clock and Auto Scaling's are not the same.
 CLOCK_TOLERANCE = timedelta(seconds=30)
@@ -34,7 +34,7 @@ class LaunchWatch:
             return None
         if self._short_since is None:
             self._short_since = now
-            self._next_question = now + PATIENCE_SECONDS
+            self._next_question = now + FIRST_QUESTION_SECONDS
         if now >= self._next_question:
             self._next_question = now + SECONDS_BETWEEN_QUESTIONS
             began = datetime.now(UTC) - timedelta(seconds=now - self._short_since) - CLOCK_TOLERANCE

@@ -8,7 +8,7 @@ from airflow_node.worker_registry import WorkerState
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from scaling.launch_groups import LaunchGroup
-from scaling.observation import PoolSituation
+from scaling.observation import PoolObservation
 from scaling.scaler import Decision
 
 ADDRESS = "127.0.0.1"
@@ -27,7 +27,7 @@ class ScalingMetrics:
         self.running = self._pool_gauge("airflow_pool_running_tasks", "Tasks that run")
         self.queued = self._pool_gauge("airflow_pool_queued_tasks", "Tasks that wait for a worker")
         self.expected = self._pool_gauge("airflow_pool_expected_tasks", "Tasks that the schedule lets expect soon")
-        self.retired = self._pool_gauge("airflow_pool_retired_workers", "Workers that were told to take no more tasks")
+        self.cordoned = self._pool_gauge("airflow_pool_retired_workers", "Workers that were told to take no more tasks")
         self.not_consuming = self._pool_gauge(
             "airflow_pool_not_consuming_workers", "Workers that should take tasks and do not"
         )
@@ -51,9 +51,9 @@ class ScalingMetrics:
             registry=self.registry,
         )
         self.errors = Counter("airflow_scaling_errors", "Failures, by what failed", ["what"], registry=self.registry)
-        self.board_faults = Gauge(
+        self.registry_faults = Gauge(
             "airflow_worker_board_ignored_entries",
-            "Entries of the worker board that cannot be read or are not believed",
+            "Entries of the worker registry that cannot be read or are not believed",
             registry=self.registry,
         )
         self.pass_seconds = Gauge("airflow_scaling_pass_seconds", "How long the last pass took", registry=self.registry)
@@ -69,7 +69,7 @@ class ScalingMetrics:
         self,
         pool: str,
         group: LaunchGroup,
-        found: PoolSituation,
+        found: PoolObservation,
         decision: Decision,
         desired: int,
         launch_failure: str | None,
@@ -83,7 +83,7 @@ class ScalingMetrics:
             self.running: found.running,
             self.queued: found.queued,
             self.expected: found.expected,
-            self.retired: len(decision.retire),
+            self.cordoned: len(decision.cordon),
             self.not_consuming: found.count_by_state().get(WorkerState.NOT_CONSUMING, 0),
             self.unavailable: found.count_by_state().get(WorkerState.UNAVAILABLE, 0),
             self.launch_failing: int(launch_failure is not None),

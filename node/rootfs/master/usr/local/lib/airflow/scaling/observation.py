@@ -18,8 +18,8 @@ from scaling.pool import Pool, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
-    """What the worker board says, by pool.
+class RegistrySnapshot:
+    """What the worker registry says, by pool.
 
     Attributes:
         faults: what could not be read or is not believed: what is wrong, by key.
@@ -31,14 +31,14 @@ class Board:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolSituation:
+class PoolObservation:
     """One pool in one pass.
 
     Attributes:
         running: tasks that run, without those of workers on their way out.
         queued: tasks that wait for a worker.
         expected: tasks that the schedule lets expect before a new worker would be ready.
-        workers: none while the board is away.
+        workers: none while the registry is away.
         boot_seconds: what its workers' boots take; None until some were measured.
     """
 
@@ -62,23 +62,23 @@ class PoolSituation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
-    """All of it. `board` is None while the broker is away."""
+class Observation:
+    """All of it. `registry` is None while the broker is away."""
 
     demand: Demand
     due: Sequence[DueRun]
     groups: Mapping[str, LaunchGroup]
-    board: Board | None
+    registry: RegistrySnapshot | None
 
-    def of(self, pool: Pool) -> PoolSituation:
+    def of(self, pool: Pool) -> PoolObservation:
         """One pool's part."""
-        reported = self.board.workers.get(pool.name, ()) if self.board else ()
+        reported = self.registry.workers.get(pool.name, ()) if self.registry else ()
         # What runs as a task can write to the broker, too: no report takes more off the demand than a worker can have.
         workers = [replace(worker, active=min(worker.active, pool.concurrency)) for worker in reported]
-        boot_seconds = self.board.boot_seconds.get(pool.name) if self.board else None
+        boot_seconds = self.registry.boot_seconds.get(pool.name) if self.registry else None
         # These tasks are no reason to keep or launch another worker.
         taken_along = sum(worker.active for worker in workers if worker.takes_no_more)
-        return PoolSituation(
+        return PoolObservation(
             running=max(0, self.demand.running_in(pool.queues) - taken_along),
             queued=self.demand.queued_in(pool.queues),
             expected=expected_tasks(self.due, pool.queues, lead_seconds(pool, boot_seconds)),
@@ -87,49 +87,51 @@ class Situation:
         )
 
 
-class Lookout:
+class Observer:
     """Looks at everything once per pass."""
 
     def __init__(
         self,
         pools: Sequence[Pool],
         groups: LaunchGroups,
-        board: WorkerRegistry,
+        registry: WorkerRegistry,
         on_failure: Callable[[str, Exception | None], None],
     ) -> None:
         """`on_failure` is told of each part that scaling can do without: what it is, and its error or None."""
         self._pools = pools
         self._groups = groups
-        self._board = board
+        self._registry = registry
         self._due_runs = DueRuns()
         self._on_failure = on_failure
 
-    def look(self, connection: psycopg.Connection, groups: Mapping[str, LaunchGroup]) -> Situation:
+    def look(self, connection: psycopg.Connection, groups: Mapping[str, LaunchGroup]) -> Observation:
         """Raises psycopg.Error: without tasks there is nothing to decide. `groups` is what this pass knows of them."""
-        board = self._read_board(groups)
+        registry = self._read_registry(groups)
         demand = read_demand(connection)
-        return Situation(demand=demand, due=self._read_schedule(connection, board), groups=groups, board=board)
+        return Observation(
+            demand=demand, due=self._read_schedule(connection, registry), groups=groups, registry=registry
+        )
 
-    def _read_board(self, groups: Mapping[str, LaunchGroup]) -> Board | None:
-        board = self._board
+    def _read_registry(self, groups: Mapping[str, LaunchGroup]) -> RegistrySnapshot | None:
+        registry = self._registry
         instances = {pool.name: groups[pool.group].instances for pool in self._pools if pool.group in groups}
         try:
             workers = {pool: self._read_workers(pool, some) for pool, some in instances.items()}
-            boot_seconds = {pool.name: board.boot_seconds(pool.name) for pool in self._pools}
-            board.note_unknown_instances({pool.name: self._groups.listed_lately(pool.group) for pool in self._pools})
+            boot_seconds = {pool.name: registry.boot_seconds(pool.name) for pool in self._pools}
+            registry.note_unknown_instances({pool.name: self._groups.listed_lately(pool.group) for pool in self._pools})
         except redis.RedisError as error:
-            self._on_failure("the worker board", error)
+            self._on_failure("the worker registry", error)
             return None
-        self._on_failure("the worker board", None)
-        return Board(workers=workers, boot_seconds=boot_seconds, faults=board.faults())
+        self._on_failure("the worker registry", None)
+        return RegistrySnapshot(workers=workers, boot_seconds=boot_seconds, faults=registry.faults())
 
     def _read_workers(self, pool: str, instances: frozenset[str]) -> list[Worker]:
         """What the group's instances report. A task can write reports of others, and nobody would take them off."""
-        retired = self._board.cordoned(pool, instances)
-        return [_worker(report, report.instance in retired) for report in self._board.reports(pool, instances)]
+        cordoned = self._registry.cordoned(pool, instances)
+        return [_worker(report, report.instance in cordoned) for report in self._registry.reports(pool, instances)]
 
-    def _read_schedule(self, connection: psycopg.Connection, board: Board | None) -> list[DueRun]:
-        measured = board.boot_seconds if board else {}
+    def _read_schedule(self, connection: psycopg.Connection, registry: RegistrySnapshot | None) -> list[DueRun]:
+        measured = registry.boot_seconds if registry else {}
         leads = [lead_seconds(pool, measured.get(pool.name)) for pool in self._pools if pool.workers_ahead]
         if not leads:
             return []
@@ -145,16 +147,16 @@ class Lookout:
         return due
 
 
-def _worker(report: Report, is_retired: bool) -> Worker:
+def _worker(report: Report, is_cordoned: bool) -> Worker:
     """The worker as the masters want it to be.
 
-    It obeys some seconds after it was retired or recalled. In between another master must neither choose one more nor
-    take it for what it no longer is.
+    It follows some seconds after it was cordoned or uncordoned. Until then another master must neither choose one more
+    nor count on its previous state.
     """
     obeys = report.state in (WorkerState.WORKING, WorkerState.CORDONED)
     return Worker(
         instance=report.instance,
-        state=(WorkerState.CORDONED if is_retired else WorkerState.WORKING) if obeys else report.state,
+        state=(WorkerState.CORDONED if is_cordoned else WorkerState.WORKING) if obeys else report.state,
         slots=report.slots,
         active=report.active,
         idle_seconds=report.idle_seconds,

@@ -57,7 +57,7 @@ class Worker:
         """Whether it takes no more tasks and no master can take it back.
 
         This is assumed of a state that this release does not know. So no task is expected to wait for such a worker, it
-        is neither retired nor recalled, and its tasks are not counted as work for others.
+        is neither cordoned nor uncordoned, and its tasks are not counted as work for others.
         """
         return self.state not in (WorkerState.STARTING, WorkerState.WORKING, WorkerState.CORDONED)
 

@@ -44,11 +44,11 @@ def launch(group: GroupSizes, desired: int, *, target: int, failure: str | None,
     return refused
 
 
-def moves(recalled: Sequence[str], retired: Sequence[str], window_seconds: float) -> str:
+def moves(uncordoned: Sequence[str], cordoned: Sequence[str], window_seconds: float) -> str:
     """Which workers start or stop consuming."""
-    parts = [f"taking {named(recalled)} back into work"] if recalled else []
-    if retired:
-        parts.append(f"retiring {named(retired)}, surplus for {window_seconds:.0f} s")
+    parts = [f"uncordoning {named(uncordoned)}"] if uncordoned else []
+    if cordoned:
+        parts.append(f"cordoning {named(cordoned)}, surplus for {window_seconds:.0f} s")
     return "; ".join(parts)
 
 

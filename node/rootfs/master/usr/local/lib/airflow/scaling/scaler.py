@@ -9,7 +9,7 @@ from airflow_node.worker_registry import GroupSizes
 
 from scaling import reason
 from scaling.fleet import Fleet
-from scaling.launch_backoff import LaunchPatience
+from scaling.launch_backoff import LaunchBackoff
 from scaling.need import RecentNeed
 from scaling.pool import Pool, Worker
 
@@ -24,8 +24,8 @@ class Decision:
         floor: desired capacity below which no worker may leave on its own account. Workers read it as their group's
             minimum: while tasks need workers, or instances are missing, the masters choose who goes, so that not all
             idle ones go at once.
-        retire: every worker that shall consume nothing now, those that already do not included.
-        recall: retired workers that shall consume again.
+        cordon: every worker that shall consume nothing now, those that already do not included.
+        uncordon: cordoned workers that shall consume again.
         reason: one sentence for the log.
     """
 
@@ -33,22 +33,22 @@ class Decision:
     needed: int
     desired: int
     floor: int
-    retire: tuple[str, ...]
-    recall: tuple[str, ...]
+    cordon: tuple[str, ...]
+    uncordon: tuple[str, ...]
     reason: str
 
 
 class PoolScaler:
     """Decides for one pool. Remembers only what was needed lately and which launches failed.
 
-    So it can begin at any time, and two of them that see the same workers come to the same decisions: who is retired,
-    the board tells.
+    So it can begin at any time, and two of them that see the same workers come to the same decisions: who is cordoned,
+    the registry tells.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._need = RecentNeed(pool.idle_seconds)
-        self._patience = LaunchPatience()
+        self._backoff = LaunchBackoff()
 
     def decide(
         self,
@@ -70,26 +70,28 @@ class PoolScaler:
             running: tasks that run, without those on draining or leaving workers.
             queued: tasks that wait for a worker.
             expected: tasks beyond those that the schedule lets expect before a new worker would be ready.
-            workers: those that have reported lately; the rest of the group boots. Who was retired is retired here, also
-                before it obeys.
+            workers: those that have reported lately; the rest of the group boots. A cordoned worker counts as cordoned
+                before it has noticed.
             in_service: instances that Auto Scaling counts as work force. One that it is ending is not among them, nor
                 one that has just begun to work.
             boot_seconds: what a boot takes, measured; None at first.
             launch_failure: why the group's last launch failed; None if it did not.
-            only_raise: retire and recall nobody, as somebody else chooses who works.
+            only_raise: cordon and uncordon nobody, as somebody else chooses who works.
         """
         tasks = running + queued
         wanted = self._wanted(tasks, expected)
         needed = group.within(wanted)
         fleet = Fleet.seen(workers, in_service)
-        # What retired workers still run needs no room on the others.
-        consuming = group.within(self._wanted(max(0, tasks - sum(worker.active for worker in fleet.retired)), expected))
+        # What cordoned workers still run needs no room on the others.
+        consuming = group.within(
+            self._wanted(max(0, tasks - sum(worker.active for worker in fleet.cordoned)), expected)
+        )
         self._need.note(now, consuming)
-        recall = _recalled(fleet.retired, consuming - len(fleet.working))
+        uncordon = _uncordoned(fleet.cordoned, consuming - len(fleet.working))
         surplus = _surplus(group, fleet, self._need.worth_keeping())
-        retired = tuple(sorted((*({worker.instance for worker in fleet.retired} - set(recall)), *surplus)))
+        cordoned = tuple(sorted((*({worker.instance for worker in fleet.cordoned} - set(uncordon)), *surplus)))
         if only_raise:
-            recall = surplus = retired = ()
+            uncordon = surplus = cordoned = ()
         target = group.within(wanted + fleet.held_places)
         desired, wait_seconds = self._desired(now, group, target, launch_failure)
         sentences = (
@@ -97,7 +99,7 @@ class PoolScaler:
             reason.ending(fleet.held_places - len(fleet.unavailable)),
             reason.unavailable(fleet.unavailable),
             reason.launch(group, desired, target=target, failure=launch_failure, wait_seconds=wait_seconds),
-            reason.moves(recall, surplus, self._pool.idle_seconds),
+            reason.moves(uncordon, surplus, self._pool.idle_seconds),
             reason.boots(desired - fleet.reporting, boot_seconds),
         )
         return Decision(
@@ -105,8 +107,8 @@ class PoolScaler:
             needed=needed,
             desired=desired,
             floor=_floor(group, desired, needed=needed, staying=fleet.staying),
-            retire=retired,
-            recall=recall,
+            cordon=cordoned,
+            uncordon=uncordon,
             reason="; ".join(sentence for sentence in sentences if sentence),
         )
 
@@ -118,14 +120,14 @@ class PoolScaler:
     def _desired(self, now: float, group: GroupSizes, target: int, launch_failure: str | None) -> tuple[int, float]:
         """The desired capacity, and the seconds until a group that cannot launch may be asked again.
 
-        Instances that boot are in the group's desired capacity already, as are retired workers. So are those that end
+        Instances that boot are in the group's desired capacity already, as are cordoned workers. So are those that end
         on their own account, or by a spot notice or a shutdown, until Auto Scaling ends them: hence the target.
         """
-        wait_seconds = self._patience.seconds_left(now, launch_failure)
+        wait_seconds = self._backoff.seconds_left(now, launch_failure)
         if target <= group.desired or wait_seconds > 0:
             return group.desired, wait_seconds
         if launch_failure:
-            self._patience.asked(now)
+            self._backoff.asked(now)
         return target, 0.0
 
 
@@ -137,9 +139,9 @@ def _floor(group: GroupSizes, desired: int, *, needed: int, staying: int) -> int
     return group.minimum if needed <= group.minimum and staying >= desired else max(group.minimum, desired)
 
 
-def _recalled(retired: Sequence[Worker], short: int) -> tuple[str, ...]:
+def _uncordoned(cordoned: Sequence[Worker], short: int) -> tuple[str, ...]:
     """Retired workers to take back, which is faster than a boot: those with the most free slots first."""
-    by_room = sorted(retired, key=lambda worker: (worker.active, worker.instance))
+    by_room = sorted(cordoned, key=lambda worker: (worker.active, worker.instance))
     return tuple(worker.instance for worker in by_room[: max(0, short)])
 
 
@@ -148,11 +150,11 @@ def _surplus(group: GroupSizes, fleet: Fleet, keep: int | None) -> tuple[str, ..
 
     Never more than the group has places for: who leaves takes a place along. While Auto Scaling replaces an instance,
     more workers report than there are places, and it ends the one too many itself. Nobody is surplus while somebody is
-    recalled: what is worth keeping is never less than what is needed now.
+    uncordoned: what is worth keeping is never less than what is needed now.
     """
     if keep is None:
         return ()
-    places = group.desired - len(fleet.retired) - len(fleet.ending)
+    places = group.desired - len(fleet.cordoned) - len(fleet.ending)
     count = min(len(fleet.established), places) - keep
     by_work = sorted(fleet.established, key=lambda worker: (worker.active, -worker.idle_seconds, worker.instance))
     return tuple(worker.instance for worker in by_work[: max(0, count)])
