@@ -238,7 +238,7 @@ class Pair:
                 master.do_passes()
 
     def uncordons(self) -> int:
-        """Workers that were taken back into work."""
+        """Workers that were uncordoned."""
         return sum(len(told["uncordon"]) for one in (self.old, self.new) for told in one.events("decision"))
 
 
@@ -322,7 +322,7 @@ def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Mast
     old.do_passes(3)
     assert old.groups.desired == 10
     assert [(told["cordon"], told["uncordon"]) for told in old.events("decision")] == [([], []), ([], [])]
-    assert "back into work" not in old.lines[-1]
+    assert "uncordoning" not in old.lines[-1]
     assert registry.cordoned("default", instances) == set(instances[:1]), "until it expires"
     assert registry.group("default") is None
 
