@@ -6,8 +6,8 @@ import argparse
 import gc
 from pathlib import Path
 
-from engine.exit_codes import guarded
-from engine.record_file import write_recording
+from engine.errors import guarded
+from engine.recording import write_recording
 
 
 def main() -> int:

@@ -1,6 +1,10 @@
-"""What can go wrong when a program runs on the engine."""
+"""What can go wrong when a program runs on the engine, and the exit codes of the commands that run one."""
 
 from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
 
 
 class InputError(Exception):
@@ -25,3 +29,38 @@ class UnplannedInvokeError(EngineRefusalError):
 
 class UnknownArgumentError(EngineRefusalError):
     """An input has a key, or a shape, that the resource does not have."""
+
+
+class NameTooLongError(EngineRefusalError):
+    """A generated name is longer than AWS allows; the provider refuses it too."""
+
+
+FINE, BAD_SETTINGS, BUG = 0, 1, 2
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+REPORT = (
+    "This is a bug in the program or in the plan, not in your settings. "
+    "Please report it in the project's issue tracker with the lines above and the stack file."
+)
+
+
+def guarded(run: Callable[[], None]) -> int:
+    """Run a command; say on standard error what went wrong, and return the exit code."""
+    # Here and not above: `--help` and a wrong option need none of the engine.
+    import pulumi
+
+    try:
+        run()
+    except (pulumi.RunError, InputError) as error:
+        print(error, file=sys.stderr)
+        return BAD_SETTINGS
+    except ReportedBugError as error:
+        print(error, file=sys.stderr)
+        return BUG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 whatever it is, it is reported as a bug
+        traceback.print_exc()
+        print(REPORT, file=sys.stderr)
+        return BUG
+    return FINE

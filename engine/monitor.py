@@ -1,7 +1,9 @@
-"""The recording engine itself: everything that leans on Pulumi's internals.
+"""The recording engine: a replacement for Pulumi's resource monitor, and the run of a program against it.
 
-The mock monitor, the wire format and the SDK's type metadata were read from pulumi 3.272 and are used nowhere else, so
-an upgrade of Pulumi is checked in this one file.
+It extends the monitor of `pulumi.runtime.mocks`, because Pulumi's public mocks API hides what a plan needs: resource
+options, dependencies by property, aliases, and which values are secret. Those are read from the request of the wire
+protocol. Written against pulumi 3.272; nothing else in the repository uses `pulumi.runtime`, except `engine.sdk_types`
+its types.
 """
 
 from __future__ import annotations
@@ -9,25 +11,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import dataclasses
-import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
-from pulumi import _types
 from pulumi.runtime import config as runtime_config
 from pulumi.runtime import mocks, rpc, settings
-from pulumi.runtime import resource as registration
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
-from engine import resource_types, urns
+from engine import urns
 from engine.errors import DuplicateNameError, EngineRefusalError, UnknownArgumentError, UnplannedInvokeError
-from engine.inline_executor import SameThread
 from engine.recording import UNKNOWN, Options, Recording, Registration, Resource, in_order, texts
+from engine.resource_types import mock_outputs
+from engine.sdk_types import argument_error, output_names
 from engine.stack_config import StackConfig
 
 _MOST_STEPS = 10_000
@@ -64,10 +63,10 @@ def run(
         await run_in_stack(run)
 
     # A new loop, and a copy of the context: Pulumi keeps its settings and config in context variables.
-    with asyncio.Runner() as runner, _without_source_positions():
+    with asyncio.Runner() as runner:
         loop = runner.get_loop()
-        loop.set_default_executor(SameThread())
-        # Futures that a refusal leaves behind would be reported one by one; the refusal itself says it all.
+        loop.set_default_executor(_InlineExecutor())
+        # Without this, asyncio reports every future that an error leaves behind, besides the error itself.
         loop.set_exception_handler(lambda _loop, _context: None)
         runner.run(main(), context=contextvars.copy_context())
     monitor.recording.resources = in_order(monitor.recording.resources)
@@ -75,9 +74,9 @@ def run(
 
 
 async def _settled() -> None:
-    """Let the registrations and outputs that are under way come to their end.
+    """Give the event loop to the outstanding registrations and outputs until none is left.
 
-    Pulumi waits for all of them by itself, but by asking each of thousands after every single step.
+    Pulumi waits for them too, but checks each of thousands after every step, which takes a third of a run's time.
     """
     for _ in range(_MOST_STEPS):
         if not settings.SETTINGS.outputs:
@@ -85,19 +84,20 @@ async def _settled() -> None:
         await asyncio.sleep(0)
 
 
-@contextmanager
-def _without_source_positions() -> Generator[None]:
-    """Where in the program a resource is made is for the CLI to show; finding out reads every file on the stack."""
-    take = registration._get_stack_trace
-    registration._get_stack_trace = registration.source_pb2.StackTrace  # ty: ignore[invalid-assignment] as good as it
-    try:
-        yield
-    finally:
-        registration._get_stack_trace = take
+class _InlineExecutor(ThreadPoolExecutor):
+    """Runs each call at once in the caller's thread: registrations arrive one at a time, always in one order."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 a pool hands every error on through the future as well
+            future.set_exception(error)
+        return future
 
 
 class _Log:
-    """The engine's side of `pulumi.log`: keeps warnings and errors."""
+    """Receives what the program logs; keeps warnings and errors."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -108,21 +108,21 @@ class _Log:
             self._recording.messages.append(f"{severity}: {request.message}")
 
 
-class _NoAnswers(mocks.Mocks):
-    """The monitor below answers by itself; the base class only wants to be given something."""
+class _NoMocks(mocks.Mocks):
+    """Required by the base class of the monitor, which overrides every method that would call it."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict]:
-        raise EngineRefusalError(f"{args.typ} {args.name!r} was not answered by the monitor")
+        raise EngineRefusalError(f"{args.typ} {args.name!r} was not handled by the monitor")
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict, list[tuple[str, str]] | None]:
         raise UnplannedInvokeError(args.token)
 
 
 class _Monitor(mocks.MockMonitor):
-    """Answers the SDK's requests from `engine.resource_types` and writes them into a Recording."""
+    """Answers the SDK's requests with mock outputs and records them."""
 
     def __init__(self, stack: str, config: StackConfig, *, preview: bool, outputs: Outputs) -> None:
-        super().__init__(_NoAnswers())
+        super().__init__(_NoMocks())
         self.recording = Recording(account_id=config.account_id, region=config.region)
         self._stack = stack
         self._config = config
@@ -144,7 +144,7 @@ class _Monitor(mocks.MockMonitor):
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:  # noqa: N802
         raise UnplannedInvokeError(
             f"{request.type} {request.name!r} is read from the cloud (id {request.id}). "
-            "The program looks nothing up: what it needs to know is in its stack file."
+            "The program must not look anything up: put the value into the stack file."
         )
 
     def RegisterResource(  # noqa: N802
@@ -158,7 +158,7 @@ class _Monitor(mocks.MockMonitor):
                 f"{request.type} {request.name!r} is registered twice; both would be {identity.urn} in the state."
             )
         inputs, secrets = _plain_properties(request.object, self.recording.secret_texts)
-        problem = _misfit(request.type, inputs) if request.custom else None
+        problem = argument_error(request.type, inputs) if request.custom else None
         if problem:
             raise UnknownArgumentError(f"{request.type} {request.name!r}: {problem}")
         return self._register(identity, request, inputs, secrets)
@@ -179,7 +179,7 @@ class _Monitor(mocks.MockMonitor):
             account_id=self._config.account_id,
             region=self._config.region,
         )
-        id_, given = self._answer(registration) if request.custom else ("", {})
+        id_, given = self._mock_outputs(registration) if request.custom else ("", {})
         secret_outputs = frozenset(key for key in request.additionalSecretOutputs if key in given)
         self.recording.secret_texts.update(texts([given[key] for key in secret_outputs]))
         if "tags" in secrets and "tagsAll" in given:
@@ -206,31 +206,31 @@ class _Monitor(mocks.MockMonitor):
         state.update({key: rpc.wrap_rpc_secret(v) if key in secret_outputs else v for key, v in given.items()})
         return resource_pb2.RegisterResourceResponse(urn=identity.urn, id=id_, object=state)
 
-    def _answer(self, registration: Registration) -> tuple[str, dict[str, Any]]:
+    def _mock_outputs(self, registration: Registration) -> tuple[str, dict[str, Any]]:
         """The id and the outputs beyond the inputs; a preview knows only what a provider can plan."""
-        answer = resource_types.answer(registration)
-        has = _output_names(registration.type)
-        given: dict[str, Any] = dict(answer.planned)
-        if "region" in has:
+        mock = mock_outputs(registration)
+        declared = output_names(registration.type)
+        given: dict[str, Any] = dict(mock.planned)
+        if "region" in declared:
             given.setdefault("region", registration.inputs.get("region", registration.region))
-        if "tagsAll" in has:
+        if "tagsAll" in declared:
             given["tagsAll"] = {**self._config.default_tags, **registration.inputs.get("tags", {})}
         if self._preview:
             return "", {key: value for key, value in given.items() if UNKNOWN not in str(value)}
         override = self._overrides.get(registration.type, {})
-        given |= {**answer.outputs, **(override if isinstance(override, Mapping) else override(registration))}
-        return str(given.pop("id", answer.id)), given
+        given |= {**mock.outputs, **(override if isinstance(override, Mapping) else override(registration))}
+        return str(given.pop("id", mock.id)), given
 
     def _options(self, identity: urns.Identity, request: resource_pb2.RegisterResourceRequest) -> Options:
         parent = self._position.get(request.parent)
         inherited = self.recording.resources[parent].options if parent is not None else None
-        # Unlike protect, which the SDK hands down, this one is inherited in the engine.
+        # The SDK passes `protect` on to children, but leaves the inheritance of this option to the engine.
         retain = (
             request.retainOnDelete
             if request.HasField("retainOnDelete")
             else bool(inherited and inherited.retain_on_delete)
         )
-        said_by_properties = {urn for dependency in request.propertyDependencies.values() for urn in dependency.urns}
+        by_property = {urn for dependency in request.propertyDependencies.values() for urn in dependency.urns}
         return Options(
             custom=request.custom,
             protect=request.protect,
@@ -242,7 +242,7 @@ class _Monitor(mocks.MockMonitor):
             aliases=urns.alias_urns(
                 identity, map(_alias, request.aliases), inherited.aliases if inherited is not None else ()
             ),
-            depends_on=tuple(sorted(set(request.dependencies) - said_by_properties)),
+            depends_on=tuple(sorted(set(request.dependencies) - by_property)),
         )
 
     def RegisterResourceOutputs(  # noqa: N802
@@ -316,58 +316,3 @@ def _plain_struct(struct: Any, wrapped: list[Any]) -> Any:
         return struct.fields["urn"].string_value
     fields = sorted(struct.fields.items(), key=itemgetter(0))  # a protobuf map has no order of its own
     return {key: _plain(item, wrapped) for key, item in fields if key != rpc._special_sig_key}
-
-
-def _misfit(type_: str, inputs: Mapping[str, Any]) -> str | None:
-    """What is wrong with these inputs by the resource's own declaration; None if nothing is, or nothing is declared."""
-    resource = class_of(type_)
-    if resource is None:
-        return None
-    declared = vars(sys.modules[resource.__module__])
-    # Where a nested block already has the resource's name, the SDK calls the resource's arguments InitArgs.
-    arguments = declared.get(f"{resource.__name__}InitArgs") or declared.get(f"{resource.__name__}Args")
-    return next(_misfits(inputs, arguments, ""), None) if arguments else None
-
-
-def _misfits(value: Any, declared: Any, path: str) -> Iterator[str]:
-    declared = _types.unwrap_type(declared)
-    if value is None or value == UNKNOWN:
-        return
-    if isinstance(declared, type) and _types.is_input_type(declared):
-        if not isinstance(value, dict):
-            yield f"`{path}` is {type(value).__name__}; {declared.__name__} is a mapping."
-            return
-        known = _types.input_type_types(declared)
-        for key, item in value.items():
-            if key not in known:
-                yield f"there is no `{f'{path}.{key}'.lstrip('.')}`. Known: {', '.join(sorted(known))}."
-            else:
-                yield from _misfits(item, known[key], f"{path}.{key}".lstrip("."))
-    elif get_origin(declared) is Sequence:
-        if not isinstance(value, list):
-            yield f"`{path}` is {type(value).__name__}; a list is needed."
-            return
-        for index, item in enumerate(value):
-            yield from _misfits(item, get_args(declared)[0], f"{path}[{index}]")
-    elif get_origin(declared) is Mapping or declared in (str, int, float, bool):
-        wanted = "mapping" if get_origin(declared) is Mapping else "single value"
-        if isinstance(value, list) or isinstance(value, dict) is not (wanted == "mapping"):
-            yield f"`{path}` is {type(value).__name__}; a {wanted} is needed."
-
-
-@cache
-def _output_names(type_: str) -> frozenset[str]:
-    """The names of the outputs that the resource's class declares."""
-    resource = class_of(type_)
-    return frozenset(_types.resource_types(resource)) if resource else frozenset()
-
-
-@cache
-def class_of(type_: str) -> Any:
-    """The SDK's class for a type token, from the tables that each SDK registers when it is imported."""
-    package, module, _ = type_.split(":", 2)
-    for registered in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):
-        info = getattr(registered, "mod_info", {})
-        if type_ in info.get("classes", {}):
-            return getattr(sys.modules[info["fqn"]], info["classes"][type_])
-    return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import sys
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from engine import monitor
 from engine.errors import DuplicateNameError, EngineRefusalError, UnknownArgumentError, UnplannedInvokeError
 from engine.monitor import Outputs
-from engine.program_modules import opened
 from engine.recording import Recording
 from engine.stack_config import read_stack_config, stack_config
 
@@ -65,3 +68,70 @@ def deploy(
     """Run `program` as if it were a whole stack; return its result and what it registered."""
     values = stack_config("airflow", {**DEFAULT_CONFIG, **(config or {})})
     return monitor.run(program, stack="test", config=values, preview=preview, outputs=outputs)
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Generator[Callable[[], None]]:
+    """Give the function that runs `root/__main__.py`, the way the Pulumi CLI does: from its own folder.
+
+    Resources are registered after the last line of a program has run, and their classes are looked up by their modules
+    then; so the program's modules stay in place until this context is left.
+    """
+    root = root.resolve()
+    with contextlib.chdir(root), _only_modules_of(root):
+        yield partial(_execute, root / "__main__.py")
+
+
+def _execute(path: Path) -> None:
+    main = ModuleType("__main__")
+    main.__file__ = str(path)
+    sys.modules["__main__"] = main
+    exec(compile(path.read_bytes(), str(path), "exec"), main.__dict__)  # noqa: S102 what a program is for
+
+
+@contextlib.contextmanager
+def _only_modules_of(root: Path) -> Generator[None]:
+    """Let the program import its own modules, though this process has others of the same names.
+
+    Modules of `root` that were loaded before stay the same objects, so that a caller's `except SettingsError` means
+    the program's. What the program loads on top is forgotten afterwards: the next run starts from the files again.
+    """
+    path, caller = list(sys.path), sys.modules["__main__"]
+    before = _loaded(root)
+    strangers = {name: module for name, module in before.items() if not _is_below(module, root)}
+    for name in strangers:
+        del sys.modules[name]
+    # The program must not fall back to this checkout's modules for what its own tree lacks.
+    sys.path[:] = [str(root), *(entry for entry in path if Path(entry or ".").resolve() != REPOSITORY)]
+    try:
+        yield
+    finally:
+        for name in _loaded(root).keys() - (before.keys() - strangers.keys()):
+            del sys.modules[name]
+        sys.modules.update(strangers)
+        sys.modules["__main__"] = caller
+        sys.path[:] = path
+
+
+def _loaded(root: Path) -> dict[str, ModuleType]:
+    """The loaded modules of the names that the program has in its own folder, or that this checkout's program has.
+
+    Those of this checkout too: a program that lacks one of them must not be given one that happens to be loaded.
+    """
+    own = _names(root) | (_names(REPOSITORY) - {"lab", "tests"})
+    own -= {"__main__", "engine", "plan"}
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in own}
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or _is_package(entry)}
+
+
+def _is_package(folder: Path) -> bool:
+    return folder.name.isidentifier() and any(folder.glob("*.py"))
+
+
+def _is_below(module: ModuleType, root: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    locations = [file] if file else list(getattr(module, "__path__", []))
+    return any(Path(location).resolve().is_relative_to(root) for location in locations)

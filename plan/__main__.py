@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from engine.exit_codes import BAD_SETTINGS, guarded
+from engine.errors import BAD_SETTINGS, guarded
 from engine.stack_config import stack_name
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -65,6 +65,7 @@ def _print_plan(stack: str, base: str | None, format_: str, root: Path) -> None:
 
 def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
     from engine.program import run_program
+    from engine.resource_types import missing_types
     from engine.stack_config import read_stack_config
     from plan import json_format, markdown_format, revision, text_format
     from plan.changes import compare
@@ -77,7 +78,7 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
         with contextlib.redirect_stdout(sys.stderr):
             recording = run_program(stack, root=root)
         base_recording = other.recording() if other else None
-    for message in recording.messages:
+    for message in (*recording.messages, *(f"warning: {sentence}" for sentence in missing_types(recording))):
         print(message, file=sys.stderr)
     plan = Plan(
         project=config.project,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from engine.recording import Recording, Resource
-from plan.differences import Difference, differences, followed
-from plan.physical_names import physical_name
-from plan.references import Renewal, passed_on, renewed_by_replacement, renewed_by_update
-from plan.replacement import forces_replacement, keeps_its_name
-from plan.stateful import is_stateful
+from engine.recording import Recording, Registration, Resource, texts
+from engine.resource_types import forces_replacement, mock_outputs, physical_name, resource_type
+from engine.resource_types.definition import MockOutputs
+from plan.differences import Difference, covered, differences
+
+# A shorter value, such as a version or a port, could occur in any text by chance.
+_SHORTEST_PART = 8
+
+# Tags of a launch template are not in its versions.
+_NO_PART_OF_IT = {"tags", "tagsAll"}
 
 Kind = Literal["create", "remove", "change", "replace"]
 
@@ -33,7 +37,7 @@ class Change:
         """Whether what a stateful resource holds is gone afterwards."""
         gone = self.old or self.resource
         kept = self.kind == "remove" and gone.options.retain_on_delete
-        return self.kind in ("replace", "remove") and is_stateful(gone.type) and not kept
+        return self.kind in ("replace", "remove") and resource_type(gone.type).stateful and not kept
 
     @property
     def renamed(self) -> bool:
@@ -83,7 +87,7 @@ def compare(base: Recording, head: Recording) -> Changes:
     removed = [old for old in remaining.values() if old.options.custom]
     items = _updates([(new, old) for new, old in matches if old is not None and new.options.custom], base, head)
     for old in list(removed):
-        successor = _successor(old, created) if is_stateful(old.type) else None
+        successor = _successor(old, created) if resource_type(old.type).stateful else None
         if successor is not None:
             created.remove(successor)
             removed.remove(old)
@@ -110,7 +114,7 @@ def _take_match(resource: Resource, remaining: dict[str, Resource]) -> Resource 
 def _updates(matches: list[tuple[Resource, Resource]], base: Recording, head: Recording) -> list[Change]:
     """Updates and replacements. A resource comes after those it refers to, so one pass follows every reference."""
     items: list[Change] = []
-    renewals: dict[str, Renewal] = {}
+    renewals: dict[str, _Renewal] = {}
     moved = _moved(base, head)
     for new, old in matches:
         change = _update(old, new, renewals, moved if new.type.startswith("aws:") else "")
@@ -118,11 +122,11 @@ def _updates(matches: list[tuple[Resource, Resource]], base: Recording, head: Re
             continue
         items.append(change)
         if change.kind == "replace":
-            deleted_first = new.options.delete_before_replace or keeps_its_name(old.inputs, new.inputs)
-            renewal = renewed_by_replacement(new, head, deleted_first=deleted_first)
+            deleted_first = new.options.delete_before_replace or _keeps_its_name(old, new)
+            renewal = _renewed_by_replacement(new, head, deleted_first=deleted_first)
         else:
-            renewal = renewed_by_update(new, (each.key for each in change.differences))
-        renewals[new.urn] = replace(renewal, values=renewal.values | passed_on(new, renewals))
+            renewal = _renewed_by_update(new, (each.key for each in change.differences))
+        renewals[new.urn] = replace(renewal, values=renewal.values | _passed_on(new, renewals))
     return items
 
 
@@ -133,13 +137,13 @@ def _moved(base: Recording, head: Recording) -> str:
     return "" if base.region == head.region else f"the region changes from {base.region} to {head.region}"
 
 
-def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: str) -> Change | None:
+def _update(old: Resource, new: Resource, renewals: dict[str, _Renewal], moved: str) -> Change | None:
     """The change of a resource that is on both sides. `moved` is a reason to replace it, whatever its inputs are."""
     if moved:
         return Change(kind="replace", resource=new, old=old, reasons=(moved,))
     direct = differences(old, new)
     known = {difference.path for difference in direct}
-    found = (*direct, *(difference for difference in followed(new, renewals) if difference.path not in known))
+    found = (*direct, *(difference for difference in _followed(new, renewals) if difference.path not in known))
     reasons = [difference.reason for difference in found if difference.replaces] or _deleted_below(new, renewals)
     if not found and not reasons:
         return None
@@ -147,7 +151,7 @@ def _update(old: Resource, new: Resource, renewals: dict[str, Renewal], moved: s
     return Change(kind=kind, resource=new, old=old, differences=found, reasons=tuple(reasons))
 
 
-def _deleted_below(new: Resource, renewals: dict[str, Renewal]) -> list[str]:
+def _deleted_below(new: Resource, renewals: dict[str, _Renewal]) -> list[str]:
     """One reason for each resource that is deleted before it is replaced, and that this one cannot exist without."""
     return [
         f"{renewals[urn].name} is deleted before its replacement is made"
@@ -189,3 +193,95 @@ def _same_name(old: Resource, new: Resource) -> bool:
 
 def _same_type(old: Resource, new: Resource) -> bool:
     return old.type == new.type and old.parent == new.parent
+
+
+def _keeps_its_name(old: Resource, new: Resource) -> bool:
+    """Whether the program gives it a name that stays: then Pulumi deletes it before it creates the replacement."""
+    key = resource_type(new.type).name_input
+    return key in old.inputs and old.inputs[key] == new.inputs.get(key)
+
+
+@dataclass(frozen=True)
+class _Renewal:
+    """The outputs of a resource whose values will change."""
+
+    name: str
+    values: frozenset[str]
+    deleted_first: bool = False
+    """Whether the old resource is deleted before the new one is created."""
+
+    def paths(self, path: str, value: Any) -> Iterator[str]:
+        """The places in an input's value that contain one of these outputs."""
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from self.paths(f"{path}.{key}", item)
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            for index, item in enumerate(value):
+                yield from self.paths(f"{path}[{index}]", item)
+        elif any(self.holds(text) for text in (value if isinstance(value, list) else [value])):
+            yield path
+
+    def holds(self, text: Any) -> bool:
+        """Whether this is one of the outputs, or has one in it."""
+        return text in self.values or any(
+            value in text for value in self.values if isinstance(text, str) and len(value) >= _SHORTEST_PART
+        )
+
+
+def _renewed_by_update(resource: Resource, changed: Iterable[str]) -> _Renewal:
+    """The output that an update of these inputs changes; no values if it changes none."""
+    output = resource_type(resource.type).renewed_by_update
+    if output not in resource.outputs or not set(changed) - _NO_PART_OF_IT:
+        return _Renewal(resource.name, frozenset())
+    return _Renewal(resource.name, frozenset({str(resource.outputs[output])}))
+
+
+def _passed_on(resource: Resource, renewals: Mapping[str, _Renewal]) -> frozenset[str]:
+    """The renewed outputs of others that are its inputs and its outputs as well. `renewals` go by URN."""
+    outputs = list(resource.outputs.values())
+    return frozenset(
+        text
+        for key, urns in resource.property_dependencies.items()
+        if resource.inputs.get(key) in outputs
+        for text in texts(resource.inputs.get(key))
+        if any(renewals[urn].holds(text) for urn in urns if urn in renewals)
+    )
+
+
+def _renewed_by_replacement(resource: Resource, recording: Recording, *, deleted_first: bool) -> _Renewal:
+    """Every output that AWS assigns: those in which a second resource with the same inputs would differ."""
+    registration = Registration(
+        type=resource.type,
+        name=resource.name,
+        urn=resource.urn,
+        parent=resource.parent,
+        inputs=resource.inputs,
+        account_id=recording.account_id,
+        region=recording.region,
+    )
+    first, second = (
+        mock_outputs(each) for each in (registration, replace(registration, urn=f"{resource.urn}#replacement"))
+    )
+    return _Renewal(resource.name, frozenset(_texts(first)) - frozenset(_texts(second)), deleted_first)
+
+
+def _texts(of: MockOutputs) -> Iterator[str]:
+    return texts([of.id, *of.planned.values(), *of.outputs.values()])
+
+
+def _followed(new: Resource, renewals: Mapping[str, _Renewal]) -> list[Difference]:
+    """The inputs that use an output whose value will change. `renewals` are by URN."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for key, urns in new.property_dependencies.items():
+        for renewal in (renewals[urn] for urn in urns if urn in renewals):
+            for path in renewal.paths(key, new.inputs.get(key)):
+                names.setdefault((key, path), []).append(renewal.name)
+    return [
+        Difference(
+            path=path,
+            follows=", ".join(dict.fromkeys(found)),
+            replaces=forces_replacement(new.type, key, None, None) or covered(path, new.options.replace_on_changes),
+        )
+        for (key, path), found in names.items()
+        if not covered(path, new.options.ignore_changes)
+    ]

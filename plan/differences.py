@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Container, Iterator, Mapping
@@ -9,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.recording import Resource
-from plan.documents import file_diffs, files_of
+from engine.resource_types import forces_replacement, resource_type
 from plan.redaction import MASK
-from plan.references import Renewal
-from plan.replacement import SETS, forces_replacement
 
 ABSENT = object()
 """Stands for a property that is not there on one side."""
+
+_USER_DATA = ("userData", "userDataBase64")
 
 _NAMING_KEYS = ("name", "key", "id", "resourceType")
 
@@ -50,35 +51,18 @@ class Difference:
 def differences(old: Resource, new: Resource) -> list[Difference]:
     """Everything that an update of `old` to `new` would change, without what `new` is told to ignore."""
     found: list[Difference] = []
+    sets = resource_type(new.type).sets
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
-        before, after = (_sorted_sets(key, side.inputs.get(key, ABSENT), SETS.get(new.type, ())) for side in (old, new))
-        if before == after or _covered(key, new.options.ignore_changes):
+        before, after = (_sorted_sets(key, side.inputs.get(key, ABSENT), sets) for side in (old, new))
+        if before == after or covered(key, new.options.ignore_changes):
             continue
-        replaces = forces_replacement(new.type, key, before, after) or _covered(key, new.options.replace_on_changes)
+        replaces = forces_replacement(new.type, key, before, after) or covered(key, new.options.replace_on_changes)
         if key in old.secret_inputs | new.secret_inputs:
             sides = [value if value is ABSENT else MASK for value in (before, after)]
             found.append(Difference(path=key, old=sides[0], new=sides[1], secret=True, replaces=replaces))
             continue
         found += _of_property(key, before, after, new, replaces)
     return [*found, *_of_default_tags(old, new), *_of_options(old, new)]
-
-
-def followed(new: Resource, renewals: Mapping[str, Renewal]) -> list[Difference]:
-    """The inputs that use an output whose value will change. `renewals` are by URN."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for key, urns in new.property_dependencies.items():
-        for renewal in (renewals[urn] for urn in urns if urn in renewals):
-            for path in renewal.paths(key, new.inputs.get(key)):
-                names.setdefault((key, path), []).append(renewal.name)
-    return [
-        Difference(
-            path=path,
-            follows=", ".join(dict.fromkeys(found)),
-            replaces=forces_replacement(new.type, key, None, None) or _covered(path, new.options.replace_on_changes),
-        )
-        for (key, path), found in names.items()
-        if not _covered(path, new.options.ignore_changes)
-    ]
 
 
 def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces: bool) -> Iterator[Difference]:
@@ -89,7 +73,7 @@ def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces
             yield Difference(path=key, files=files, replaces=replaces)
         return
     for leaf in _leaves(_Leaf(key, key, before, after)):
-        if not _covered(leaf.engine_path, resource.options.ignore_changes):
+        if not covered(leaf.engine_path, resource.options.ignore_changes):
             yield Difference(path=leaf.path, old=leaf.old, new=leaf.new, replaces=replaces)
 
 
@@ -170,8 +154,75 @@ def _of_options(old: Resource, new: Resource) -> list[Difference]:
     ]
 
 
-def _covered(path: str, patterns: tuple[str, ...]) -> bool:
+def covered(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether an option that names property paths means this one: itself, something above it, or everything."""
     return any(
         pattern == "*" or path == pattern or path.startswith((f"{pattern}.", f"{pattern}[")) for pattern in patterns
     )
+
+
+def files_of(key: str, value: Any) -> Mapping[str, str] | None:
+    """The documents in a property's value by their names, or None if it is a plain value."""
+    if not isinstance(value, str):
+        return None
+    if key in _USER_DATA:
+        return _user_data_files(value)
+    if value[:1] in "{[" and value:
+        try:
+            return {"": json.dumps(json.loads(value), indent=2, sort_keys=True, ensure_ascii=False)}
+        except ValueError:
+            pass
+    return {"": value} if "\n" in value else None
+
+
+def file_diffs(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """A unified diff for every file that differs."""
+    diffs = {}
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before != after:
+            diffs[name] = tuple(
+                difflib.unified_diff(
+                    (before or "").splitlines(),
+                    (after or "").splitlines(),
+                    "/dev/null" if before is None else name or "before",
+                    "/dev/null" if after is None else name or "after",
+                    lineterm="",
+                )
+            )
+    return diffs
+
+
+def _user_data_files(value: str) -> Mapping[str, str]:
+    # Imported here: a program that renders no user data needs no node folder.
+    from node.user_data import decode
+
+    try:
+        files = decode(value)
+        return {
+            name: "\n".join(_readable(content)) if name.endswith(".env") else content for name, content in files.items()
+        }
+    except Exception:  # noqa: BLE001 the other revision may have packed its user data in any other way
+        return {"": value}
+
+
+def _readable(environment: str) -> Iterator[str]:
+    """The lines of an environment file, with one line for each value of a variable that holds JSON."""
+    for line in environment.splitlines():
+        name, _, value = line.partition("=")
+        try:
+            document = json.loads(json.loads(value)) if value.startswith(('"{', '"[')) else None
+        except ValueError:
+            document = None
+        yield from [line] if document is None else _flat(name, document)
+
+
+def _flat(path: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(f"{path}.{key}", item)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(f"{path}[{index}]", item)
+    else:
+        yield f"{path}={json.dumps(value, ensure_ascii=False)}"

@@ -9,8 +9,7 @@ from typing import Any
 from engine.recording import Recording, Resource
 from engine.urns import name_of
 from plan.changes import Change, Changes
-from plan.differences import Difference
-from plan.documents import files_of
+from plan.differences import Difference, files_of
 from plan.risks import BROKER, INSTANCE
 
 GROUP = "aws:autoscaling/group:Group"

@@ -9,10 +9,9 @@ from engine.recording import Resource
 from plan.changes import Change
 from plan.differences import ABSENT, Difference
 from plan.effects import effects
-from plan.model import Plan
+from plan.model import Plan, totals, user_data_sizes
 from plan.redaction import masked
 from plan.risks import risks
-from plan.summary import totals, user_data_sizes
 
 VERSION = 1
 

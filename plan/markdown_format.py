@@ -6,11 +6,10 @@ import re
 
 from plan.changes import Changes
 from plan.effects import effects
-from plan.model import Plan
+from plan.model import USER_DATA_LIMIT, Plan, totals, user_data_sizes
+from plan.resources import tree
 from plan.risks import risks
-from plan.summary import USER_DATA_LIMIT, totals, user_data_sizes
 from plan.text_format import EFFECTS, LOUD, RISKS, SECTIONS, ChangeWriter, change_headline, fate, headline
-from plan.tree import tree
 
 LONGEST = 30_000
 """Characters. GitHub takes 65,536 in a comment, and one comment holds the plans of two stacks."""

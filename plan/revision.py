@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import InputError, ReportedBugError
-from engine.record_file import read_recording
-from engine.recording import Recording
+from engine.recording import Recording, read_recording
 
 _ENGINE_ROOT = Path(__file__).resolve().parent.parent
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from engine.recording import Resource
+from engine.resource_types import RESOURCE_TYPES, physical_name, resource_type
 from plan.changes import Change, Changes
 from plan.permissions import admitted, widened
-from plan.physical_names import physical_name
 
 INSTANCE = "aws:rds/instance:Instance"
 BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -17,60 +18,11 @@ BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 SUBNET = "aws:ec2/subnet:Subnet"
-ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 
 _SECOND_STACK = "Build a second stack beside this one and move the data: docs/moving-a-cluster.md."
 
-# (type, input in days, what a smaller number means)
-_KEPT_DAYS = (
-    (INSTANCE, "backupRetentionPeriod", "keeps backups for {new} instead of {old} days; older ones are deleted"),
-    (BROKER, "snapshotRetentionLimit", "keeps snapshots for {new} instead of {old} days; older ones are deleted"),
-    ("aws:cloudwatch/logGroup:LogGroup", "retentionInDays", "keeps logs for {new} instead of {old} days"),
-    (
-        "aws:secretsmanager/secret:Secret",
-        "recoveryWindowInDays",
-        "can be restored for {new} instead of {old} days after a deletion",
-    ),
-)
-
 # The inputs that name the resource to which a policy is attached.
 _OWNERS = ("role", "bucket")
-
-_SWITCHED_OFF = ((True,), (False, None))
-_SWITCHED_ON = ((False, None), (True,))
-# (type, input, values before and after, what that means)
-_SAFEGUARDS = (
-    (
-        INSTANCE,
-        "multiAz",
-        _SWITCHED_OFF,
-        "has no standby: after a failure of its zone or host you have to restore it from a backup",
-    ),
-    (
-        BROKER,
-        "automaticFailoverEnabled",
-        _SWITCHED_OFF,
-        "has no replica to fail over to: a failed node comes back empty",
-    ),
-    (BROKER, "transitEncryptionEnabled", _SWITCHED_OFF, "accepts connections without TLS"),
-    (ACCESS_BLOCK, "blockPublicAcls", _SWITCHED_OFF, "lets objects be made public"),
-    (ACCESS_BLOCK, "blockPublicPolicy", _SWITCHED_OFF, "lets the bucket be made public"),
-    (ACCESS_BLOCK, "ignorePublicAcls", _SWITCHED_OFF, "lets objects be public"),
-    (ACCESS_BLOCK, "restrictPublicBuckets", _SWITCHED_OFF, "lets the bucket be public"),
-    ("aws:s3/bucket:Bucket", "forceDestroy", _SWITCHED_ON, "can be deleted with the objects in it"),
-    (
-        "aws:s3/bucketVersioning:BucketVersioning",
-        "versioningConfiguration.status",
-        (("Enabled",), ("Suspended",)),
-        "keeps no old versions of objects that are overwritten or deleted",
-    ),
-    (
-        "aws:ec2/launchTemplate:LaunchTemplate",
-        "metadataOptions.httpTokens",
-        (("required",), ("optional", None)),
-        "exposes the role's credentials to anybody who can make a node fetch a URL (IMDSv1)",
-    ),
-)
 
 
 def risks(changes: Changes) -> list[str]:
@@ -97,14 +49,11 @@ def region_moved(changes: Changes) -> Iterator[str]:
         )
 
 
-def network_replaced(changes: Changes) -> Iterator[str]:
-    for change in [] if changes.moved else changes.updates("aws:ec2/vpc:Vpc"):
-        if change.kind == "replace":
-            yield (
-                f"{change.resource.name} is replaced, with every subnet and security group in it. RDS and ElastiCache "
-                "do not move to another VPC: `pulumi up` fails half-way, with nodes that reach neither of them. "
-                f"{_SECOND_STACK}"
-            )
+def irreplaceable_replaced(changes: Changes) -> Iterator[str]:
+    for change in [] if changes.moved else changes.updates():
+        risk = resource_type(change.resource.type).replacement_risk
+        if risk and change.kind == "replace":
+            yield f"{change.resource.name} {risk}. {_SECOND_STACK}"
 
 
 def zone_removed(changes: Changes) -> Iterator[str]:
@@ -174,11 +123,11 @@ def snapshot_skipped(changes: Changes) -> Iterator[str]:
 
 def kept_for_less(changes: Changes) -> Iterator[str]:
     found = []
-    for type_, key, meaning in _KEPT_DAYS:
-        for change in changes.updates(type_):
-            old, new = change.sides(key)
+    for token, type_ in RESOURCE_TYPES.items():
+        for retention, change in itertools.product(type_.retention, changes.updates(token)):
+            old, new = change.sides(retention.input)
             if _fell(old, new):
-                found.append((change, meaning.format(old=old, new=new)))
+                found.append((change, retention.risk.format(old=old, new=new)))
     for change in changes.updates("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"):
         for difference in change.differences:
             ends = difference.path.endswith(("expiration.days", "noncurrentDays"))
@@ -193,10 +142,12 @@ def kept_for_less(changes: Changes) -> Iterator[str]:
 def safeguard_lost(changes: Changes) -> Iterator[str]:
     yield from _together(
         [
-            (change, meaning)
-            for type_, key, (safe, unsafe), meaning in _SAFEGUARDS
-            for change in changes.updates(type_)
-            if change.sides(key)[0] in safe and change.sides(key)[1] in unsafe
+            (change, safeguard.risk)
+            for token, type_ in RESOURCE_TYPES.items()
+            for safeguard in type_.safeguards
+            for change in changes.updates(token)
+            if change.sides(safeguard.input)[0] in safeguard.safe
+            and change.sides(safeguard.input)[1] in safeguard.unsafe
         ]
     )
 
@@ -271,7 +222,7 @@ Rule = Callable[[Changes], Iterator[str]]
 RULES: Sequence[Rule] = (
     account_moved,
     region_moved,
-    network_replaced,
+    irreplaceable_replaced,
     zone_removed,
     cluster_renamed,
     alias_missing,

@@ -8,12 +8,9 @@ from collections.abc import Iterator, Sequence
 from plan.changes import Change, Changes, Kind
 from plan.differences import ABSENT, Difference
 from plan.effects import effects
-from plan.highlights import highlights
-from plan.labels import Names, short_type
-from plan.model import Plan
+from plan.model import USER_DATA_LIMIT, Plan, totals, user_data_sizes
+from plan.resources import Names, highlights, short_type, tree
 from plan.risks import risks
-from plan.summary import USER_DATA_LIMIT, totals, user_data_sizes
-from plan.tree import tree
 
 SECTIONS: Sequence[tuple[Kind, str]] = (
     ("replace", "To replace"),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import string
+from collections.abc import Callable
+from typing import Any
 
 from aws_catalog import database_storage
-from engine import fake_ids
 from engine.errors import EngineRefusalError
 from engine.recording import Registration
-from engine.resource_types.mock_outputs import Answer, answers, arn, name, text
-from engine.resource_types.network import short_region
+from engine.resource_types import fake_ids
+from engine.resource_types.definition import MockOutputs, ResourceType, Retention, Safeguard
+from engine.resource_types.fake_ids import arn, name, short_region, text
 
 _PORTS = {"postgres": 5432, "aurora-postgresql": 5432, "mysql": 3306, "mariadb": 3306, "aurora-mysql": 3306}
 
 
-@answers("aws:rds/instance:Instance")
-def _rds_instance(registration: Registration) -> Answer:
+def _rds_instance(registration: Registration) -> MockOutputs:
     identifier = name(registration, "identifier", longest=63)
     resource_id = "db-" + fake_ids.characters(registration.urn, 26, string.ascii_uppercase + string.digits)
     port = registration.inputs.get("port") or _PORTS.get(text(registration, "engine"), 5432)
@@ -34,7 +36,7 @@ def _rds_instance(registration: Registration) -> Answer:
     }
     if registration.inputs.get("manageMasterUserPassword"):
         outputs["masterUserSecrets"] = [_managed_secret(registration, resource_id)]
-    return Answer(id=resource_id, outputs=outputs, planned={"identifier": identifier})
+    return MockOutputs(id=resource_id, outputs=outputs, planned={"identifier": identifier})
 
 
 def _storage(registration: Registration) -> dict[str, int]:
@@ -58,30 +60,31 @@ def _managed_secret(registration: Registration, resource_id: str) -> dict[str, s
     }
 
 
-@answers("aws:rds/subnetGroup:SubnetGroup", "aws:rds/parameterGroup:ParameterGroup")
-def _rds_group(registration: Registration) -> Answer:
-    called = name(registration)
-    kind = "subgrp" if registration.type.endswith("SubnetGroup") else "pg"
-    return Answer(id=called, outputs={"arn": arn(registration, "rds", f"{kind}:{called}")}, planned={"name": called})
+def _rds_group(kind: str) -> Callable[[Registration], MockOutputs]:
+    def mock(registration: Registration) -> MockOutputs:
+        called = name(registration)
+        made = {"arn": arn(registration, "rds", f"{kind}:{called}")}
+        return MockOutputs(id=called, outputs=made, planned={"name": called})
+
+    return mock
 
 
-@answers("aws:elasticache/subnetGroup:SubnetGroup", "aws:elasticache/parameterGroup:ParameterGroup")
-def _elasticache_group(registration: Registration) -> Answer:
-    called = name(registration)
-    kind = "subnetgroup" if registration.type.endswith("SubnetGroup") else "parametergroup"
-    return Answer(
-        id=called, outputs={"arn": arn(registration, "elasticache", f"{kind}:{called}")}, planned={"name": called}
-    )
+def _elasticache_group(kind: str) -> Callable[[Registration], MockOutputs]:
+    def mock(registration: Registration) -> MockOutputs:
+        called = name(registration)
+        made = {"arn": arn(registration, "elasticache", f"{kind}:{called}")}
+        return MockOutputs(id=called, outputs=made, planned={"name": called})
+
+    return mock
 
 
-@answers("aws:elasticache/replicationGroup:ReplicationGroup")
-def _replication_group(registration: Registration) -> Answer:
+def _replication_group(registration: Registration) -> MockOutputs:
     id_ = name(registration, "replicationGroupId", longest=40)
     # With TLS in transit the endpoints have this form; without it the words change their places.
     domain = f"{id_}.abc123.{short_region(registration.region)}.cache.amazonaws.com"
     port = registration.inputs.get("port") or 6379
     members = registration.inputs.get("numCacheClusters") or 1
-    return Answer(
+    return MockOutputs(
         id=id_,
         outputs={
             "arn": arn(registration, "elasticache", f"replicationgroup:{id_}"),
@@ -93,3 +96,133 @@ def _replication_group(registration: Registration) -> Answer:
         },
         planned={"replicationGroupId": id_},
     )
+
+
+def _version(value: Any) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", str(value))))
+
+
+TYPES = {
+    "aws:rds/instance:Instance": ResourceType(
+        mock=_rds_instance,
+        name_input="identifier",
+        replaced_by=frozenset(
+            {
+                "availabilityZone",
+                "backupTarget",
+                "characterSetName",
+                "customIamInstanceProfile",
+                "dbName",
+                "engine",
+                "kmsKeyId",
+                "ncharCharacterSetName",
+                "restoreToPointInTime",
+                "snapshotIdentifier",
+                "storageEncrypted",
+                "timezone",
+                "username",
+            }
+        ),
+        sets=frozenset({"enabledCloudwatchLogsExports", "vpcSecurityGroupIds"}),
+        stateful=True,
+        safeguards=(
+            Safeguard(
+                input="multiAz",
+                risk="has no standby: after a failure of its zone or host you have to restore it from a backup",
+            ),
+        ),
+        retention=(
+            Retention(
+                input="backupRetentionPeriod",
+                risk="keeps backups for {new} instead of {old} days; older ones are deleted",
+            ),
+        ),
+        highlights=(
+            "engine",
+            "engineVersion",
+            "instanceClass",
+            "allocatedStorage",
+            "maxAllocatedStorage",
+            "multiAz",
+            "storageEncrypted",
+            "publiclyAccessible",
+            "deletionProtection",
+            "backupRetentionPeriod",
+        ),
+    ),
+    "aws:rds/subnetGroup:SubnetGroup": ResourceType(
+        mock=_rds_group("subgrp"),
+        name_input="name",
+        replaced_by=frozenset({"name", "namePrefix"}),
+        sets=frozenset({"subnetIds"}),
+    ),
+    "aws:rds/parameterGroup:ParameterGroup": ResourceType(
+        mock=_rds_group("pg"),
+        name_input="name",
+        replaced_by=frozenset({"name", "namePrefix", "description", "family"}),
+        sets=frozenset({"parameters"}),
+        highlights=("family",),
+    ),
+    "aws:elasticache/replicationGroup:ReplicationGroup": ResourceType(
+        mock=_replication_group,
+        name_input="replicationGroupId",
+        replaced_by=frozenset(
+            {
+                "atRestEncryptionEnabled",
+                "dataTieringEnabled",
+                "globalReplicationGroupId",
+                "kmsKeyId",
+                "networkType",
+                "port",
+                "replicationGroupId",
+                "securityGroupNames",
+                "snapshotArns",
+                "snapshotName",
+                "subnetGroupName",
+            }
+        ),
+        replaced_if={
+            # AWS upgrades a server in place, but cannot downgrade it.
+            "engineVersion": lambda old, new: _version(new) < _version(old),
+            "engine": lambda old, new: (old, new) != ("redis", "valkey"),
+        },
+        sets=frozenset({"logDeliveryConfigurations", "securityGroupIds"}),
+        stateful=True,
+        safeguards=(
+            Safeguard(
+                input="automaticFailoverEnabled",
+                risk="has no replica to fail over to: a failed node comes back empty",
+            ),
+            Safeguard(input="transitEncryptionEnabled", risk="accepts connections without TLS"),
+        ),
+        retention=(
+            Retention(
+                input="snapshotRetentionLimit",
+                risk="keeps snapshots for {new} instead of {old} days; older ones are deleted",
+            ),
+        ),
+        highlights=(
+            "engine",
+            "engineVersion",
+            "nodeType",
+            "numCacheClusters",
+            "automaticFailoverEnabled",
+            "transitEncryptionEnabled",
+            "atRestEncryptionEnabled",
+            "snapshotRetentionLimit",
+        ),
+    ),
+    "aws:elasticache/subnetGroup:SubnetGroup": ResourceType(
+        mock=_elasticache_group("subnetgroup"),
+        name_input="name",
+        replaced_by=frozenset({"name"}),
+        sets=frozenset({"subnetIds"}),
+    ),
+    "aws:elasticache/parameterGroup:ParameterGroup": ResourceType(
+        mock=_elasticache_group("parametergroup"),
+        name_input="name",
+        replaced_by=frozenset({"description", "family", "name"}),
+        sets=frozenset({"parameters"}),
+        highlights=("family",),
+    ),
+}

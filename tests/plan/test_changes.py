@@ -152,7 +152,7 @@ class TestReplacement:
         }
 
     def test_a_value_drawn_anew_is_a_loss(self):
-        change = only(lambda: random.RandomBytes("key", length=32), lambda: random.RandomBytes("key", length=16))
+        change = only(lambda: random.RandomPassword("key", length=32), lambda: random.RandomPassword("key", length=16))
         assert change.loses_data
 
     def test_losses_come_with_replacements_first(self):

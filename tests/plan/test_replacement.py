@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pytest
-from pulumi import _types
 
-from engine.monitor import class_of
 from engine.program import deploy
 from plan.changes import Changes, compare
-from plan.replacement import REPLACED_BY, SETS
 from tests.stack_edits import edited
 from tests.stack_file import changed
-from tests.stack_variants import DOMAIN, VARIANTS, program, recorded
+from tests.stack_variants import DOMAIN, program, recorded
 
 
 def kinds(changes: Changes) -> dict[str, str]:
@@ -26,24 +22,6 @@ def kinds(changes: Changes) -> dict[str, str]:
 
 def counted(changes: Changes) -> Counter[str]:
     return Counter(change.kind for change in changes.items)
-
-
-def inputs_of(type_: str) -> set[str]:
-    service, name = type_.split(":")[1].split("/")[0], type_.rsplit(":", 1)[1]
-    resource = class_of(type_) or getattr(getattr(aws, service), name)
-    declared = vars(sys.modules[resource.__module__])
-    return {*_types.input_type_types(declared.get(f"{name}InitArgs") or declared[f"{name}Args"])}
-
-
-class TestTheTable:
-    @pytest.mark.parametrize("variant", VARIANTS)
-    def test_every_type_that_the_program_uses_is_in_it(self, variant: str):
-        used = {resource.type for resource in recorded(variant).resources if resource.options.custom}
-        assert not used - REPLACED_BY.keys(), "ask the provider's schema which inputs force a new resource"
-
-    @pytest.mark.parametrize("type_", sorted(type_ for type_ in REPLACED_BY if type_.startswith("aws:")))
-    def test_every_input_in_it_exists(self, type_: str):
-        assert not REPLACED_BY[type_] - inputs_of(type_)
 
 
 class TestAgainstTheEngine:
@@ -206,10 +184,6 @@ class TestSets:
     def test_the_order_of_the_zones_changes_nothing(self):
         zones = ["eu-west-1c", "eu-west-1b", "eu-west-1a"]
         assert edited({"airflow:network.zones": zones}).items == []
-
-    @pytest.mark.parametrize("type_", sorted(SETS))
-    def test_every_set_is_an_input(self, type_: str):
-        assert not {path.split(".")[0] for path in SETS[type_]} - inputs_of(type_)
 
     def test_a_set_is_compared_wherever_it_is(self):
         def rule(*patterns: str) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import cache
 
 from engine.recording import Recording, Resource
+from engine.resource_types import physical_name, resource_type
 from engine.urns import name_of, qualified_type
-from plan.physical_names import NAMED_BY, physical_name
 from tests.stack_file import changed
 from tests.stack_variants import DOMAIN, program
 from tests.support.state_keys import GOLDEN
@@ -50,8 +50,8 @@ def aws_names(recording: Recording) -> dict[str, Resource]:
         name = physical_name(resource)
         if name is None or resource.type == _DIGESTS:
             continue
-        if resource.type in NAMED_BY:
-            given = {part: resource.inputs[part] for part in NAMED_BY[resource.type] if part in resource.inputs}
+        if parts := resource_type(resource.type).unique_by:
+            given = {part: resource.inputs[part] for part in parts if part in resource.inputs}
             texts = {part: value for part, value in given.items() if not isinstance(value, list)}
             name = (name[0], *(text if part == "name" else known.get(text, text) for part, text in texts.items()))
         found[" ".join(map(str, name))] = resource
