@@ -16,7 +16,7 @@ class ReportedBugError(Exception):
 
 
 class EngineRefusalError(AssertionError):
-    """The program asked for something that a deployment would fail at, or that has no answer offline."""
+    """The program does something that a deployment would refuse, or that needs a look-up in the cloud."""
 
 
 class DuplicateNameError(EngineRefusalError):
@@ -24,7 +24,7 @@ class DuplicateNameError(EngineRefusalError):
 
 
 class UnplannedInvokeError(EngineRefusalError):
-    """The program looked something up; it must be a function of its stack file alone."""
+    """The program looked something up. Its stack file must hold everything that it depends on."""
 
 
 class UnknownArgumentError(EngineRefusalError):
@@ -45,7 +45,7 @@ REPORT = (
 
 
 def guarded(run: Callable[[], None]) -> int:
-    """Run a command; say on standard error what went wrong, and return the exit code."""
+    """Run a command and return its exit code; an error is printed to standard error."""
     # Here and not above: `--help` and a wrong option need none of the engine.
     import pulumi
 

@@ -136,7 +136,7 @@ class _Monitor(mocks.MockMonitor):
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
         raise UnplannedInvokeError(
-            f"{request.tok} was called. The program looks nothing up: what it needs to know is in its stack file."
+            f"{request.tok} was called. The program must not look anything up: put the value into the stack file."
         )
 
     Call = Invoke

@@ -1,4 +1,4 @@
-"""Running programs on a strict stand-in for the Pulumi engine, which remembers what was asked of it."""
+"""Runs a Pulumi program in this process, without the Pulumi engine, and returns what it registers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 DEFAULT_CONFIG: Mapping[str, Any] = {"aws:region": "eu-west-1", "aws:allowedAccountIds": ["111122223333"]}
-"""What `deploy` runs with unless its caller says otherwise."""
+"""The configuration that `deploy` uses where its caller gives none."""
 
 Result = TypeVar("Result")
 
@@ -91,10 +91,10 @@ def _execute(path: Path) -> None:
 
 @contextlib.contextmanager
 def _only_modules_of(root: Path) -> Generator[None]:
-    """Let the program import its own modules, though this process has others of the same names.
+    """Let the program import its own modules, even if this process has loaded others of the same names.
 
     Modules of `root` that were loaded before stay the same objects, so that a caller's `except SettingsError` means
-    the program's. What the program loads on top is forgotten afterwards: the next run starts from the files again.
+    the program's. Modules that the program loads are removed afterwards: the next run reads the files again.
     """
     path, caller = list(sys.path), sys.modules["__main__"]
     before = _loaded(root)

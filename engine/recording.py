@@ -1,4 +1,4 @@
-"""What a run of the program asked the engine for: plain values, free of Pulumi's own types."""
+"""What a run of the program registers, in plain values without Pulumi's own types; and the file that holds it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNKNOWN = "<known after creation>"
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """One request to create a resource, as an answer sees it."""
+    """One request to create a resource, as its mock outputs depend on it."""
 
     type: str
     name: str
@@ -42,7 +42,7 @@ class Options:
     delete_timeout: str = ""
     """How long a deletion may take, such as `13h`; empty leaves it to the provider."""
     depends_on: tuple[str, ...] = ()
-    """URNs named in `depends_on`, without those that some property already says."""
+    """URNs named in `depends_on`, without those that a property already refers to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +88,11 @@ class Recording:
         return [resource for resource in self.resources if resource.type == type_]
 
     def only(self, type_: str) -> Resource:
-        """The one resource of this type; an AssertionError says what there is instead."""
+        """The one resource of this type; raises AssertionError with the resources that there are."""
         return _single(self.of_type(type_), f"one {type_}", self.resources)
 
     def named(self, type_: str, name: str) -> Resource:
-        """The resource of this type and logical name; an AssertionError says what there is instead."""
+        """The resource of this type and logical name; raises AssertionError with the resources that there are."""
         matches = [resource for resource in self.of_type(type_) if resource.name == name]
         return _single(matches, f"one {type_} named {name!r}", self.of_type(type_) or self.resources)
 
@@ -145,7 +145,7 @@ def write_recording(recording: Recording, path: Path) -> None:
 
 
 def read_recording(path: Path) -> Recording:
-    """Read what `write_recording` wrote."""
+    """Read the file that `write_recording` wrote."""
     document = json.loads(path.read_text(encoding="utf-8"))
     return Recording(
         resources=[_resource(resource) for resource in document["resources"]],

@@ -132,7 +132,7 @@ def read_stack_config(root: Path, stack: str, changes: Mapping[str, Any] | None 
         raise StackFileError(f"{path.name}: {', '.join(odd)} is no key; write it like airflow:cluster.")
     name = str(project.get("name") or "")
     if not name:
-        raise StackFileError(f"{root / 'Pulumi.yaml'} gives the project no `name`.")
+        raise StackFileError(f"{root / 'Pulumi.yaml'} has no `name` for the project.")
     try:
         return stack_config(name, {**_project_defaults(project), **config, **(changes or {})})
     except RecursionError:
@@ -163,7 +163,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise StackFileError(_TOO_DEEP.format(path)) from None
     if repeated:
-        raise StackFileError(f"{path} gives keys twice: {'; '.join(repeated)}. Keep one of each.")
+        raise StackFileError(f"{path} has the same key twice: {'; '.join(repeated)}. Keep one of each.")
     if not isinstance(content, dict):
         raise StackFileError(f"{path} holds {_kind(content)}; a mapping of keys to values is needed.")
     return content
@@ -218,7 +218,7 @@ def _kind(value: Any) -> str:
 
 
 def _project_defaults(project: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that Pulumi.yaml gives to every stack; keys that are only declared there are left out."""
+    """Values that Pulumi.yaml sets for every stack; keys that are only declared there are left out."""
     defaults = {}
     for key, declared in (project.get("config") or {}).items():
         if not isinstance(declared, dict):

@@ -21,7 +21,7 @@ Standard output holds the plan and nothing else; warnings and errors go to stand
 
 exit codes:
   0  the plan is printed
-  1  the stack file, the revision or the command line is at fault; what to do is on standard error
+  1  an error in the stack file, the revision or the command line; standard error says what to do
   2  a bug: a traceback is on standard error
 """
 
@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the plan that the command line asks for; the return value is the exit code."""
+    """Print a plan as the command line describes it; the return value is the exit code."""
     parser = _Parser(
         prog="make plan",
         usage="make plan [STACK=prod] [BASE=<revision>] [FORMAT=text|markdown|json]\n"

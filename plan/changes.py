@@ -41,7 +41,7 @@ class Change:
 
     @property
     def renamed(self) -> bool:
-        """Whether the engine takes the two for different resources: it makes the new one, then deletes the old one."""
+        """Whether Pulumi treats the two as different resources: it creates the new one, then deletes the old one."""
         known = (self.resource.urn, *self.resource.options.aliases)
         return self.kind == "replace" and self.old is not None and self.old.urn not in known
 
@@ -73,14 +73,14 @@ class Changes:
 
     @property
     def losing_data(self) -> list[Change]:
-        """The changes to be loud about, replacements first."""
+        """The changes that lose data, replacements first."""
         return sorted(
             (change for change in self.items if change.loses_data), key=lambda change: change.kind == "remove"
         )
 
 
 def compare(base: Recording, head: Recording) -> Changes:
-    """Match resources by URN or alias, as the engine does, and say what happens to each."""
+    """Match resources by URN or alias, as Pulumi's engine does, and find what happens to each."""
     remaining = {resource.urn: resource for resource in base.resources}
     matches = [(resource, _take_match(resource, remaining)) for resource in head.resources]
     created = [new for new, old in matches if old is None and new.options.custom]

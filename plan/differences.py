@@ -32,7 +32,7 @@ class Difference:
     new: Any = ABSENT
     secret: bool = False
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    """Unified diffs by file, for values that are documents; `old` and `new` say nothing then."""
+    """Unified diffs by file, for values that are documents; `old` and `new` are then meaningless."""
     replaces: bool = False
     follows: str = ""
     """The resources whose outputs it uses and whose values will change; `old` and `new` are then meaningless."""
@@ -49,7 +49,7 @@ class Difference:
 
 
 def differences(old: Resource, new: Resource) -> list[Difference]:
-    """Everything that an update of `old` to `new` would change, without what `new` is told to ignore."""
+    """Everything that an update of `old` to `new` would change, without what its option `ignoreChanges` covers."""
     found: list[Difference] = []
     sets = resource_type(new.type).sets
     for key in sorted(old.inputs.keys() | new.inputs.keys()):

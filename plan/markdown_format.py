@@ -17,7 +17,7 @@ LONGEST = 30_000
 # Characters of what is visible without unfolding: risks and what happens (each), and changes that lose data.
 _LONGEST_SUMMARY, _LONGEST_SENTENCE, _LONGEST_LOSSES = 4_000, 1_000, 8_000
 
-# Left for a section's own markup and for the sentence that says what was cut.
+# Left for a section's own markup and for the line that counts what is left out.
 _FRAME = 300
 
 

@@ -92,7 +92,7 @@ class _Statement:
                     yield replace(self, principals=principal, actions=action, resources=resource)
 
     def covers(self, other: _Statement, *, but: str = "") -> bool:
-        """Whether this one says all that the other one does, `but` for one part."""
+        """Whether this one includes the other one, leaving out the part `but`."""
         parts = [part for part in ("principals", "actions", "resources") if part != but]
         within = all(getattr(self, part).covers(getattr(other, part)) for part in parts)
         return within and (but == "conditions" or not self.unmet(other))
@@ -109,7 +109,7 @@ def _uncovered(statements: list[_Statement], effect: str, by: list[_Statement]) 
 
 
 def _permission(found: _Statement, known: list[_Statement]) -> tuple[str, str]:
-    """How a new permission is told: by the part that no known statement has."""
+    """A new permission as a phrase, by the part that no known statement has."""
     action = ", ".join(found.actions.written())
     for statement in known:
         if statement.covers(found, but="conditions"):
@@ -125,8 +125,8 @@ def _weaker(unmet: list[_Condition], found: _Statement) -> str:
     left = {each.key.lower() for each in found.conditions}
     dropped = list(dict.fromkeys(each.key for each in unmet if each.key.lower() not in left))
     wider = list(dict.fromkeys(each.key for each in unmet if each.key.lower() in left))
-    told = [f"without a condition on {', '.join(dropped)}"] if dropped else []
-    return " and ".join([*told, *([f"under a wider condition on {', '.join(wider)}"] if wider else [])])
+    phrases = [f"without a condition on {', '.join(dropped)}"] if dropped else []
+    return " and ".join([*phrases, *([f"under a wider condition on {', '.join(wider)}"] if wider else [])])
 
 
 def _denial(lost: _Statement, left: list[_Statement]) -> tuple[str, str]:

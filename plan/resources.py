@@ -34,7 +34,7 @@ def short_type(type_: str) -> str:
 
 
 class Names:
-    """The logical names of resources by the ids and ARNs that AWS would give them, which say nothing to a reader."""
+    """The logical names of resources by the ids and ARNs that AWS would give them, which mean nothing to a reader."""
 
     def __init__(self, *recordings: Recording) -> None:
         self._names: dict[str, str] = {}
@@ -106,7 +106,7 @@ def _rule(resource: Resource, names: Names) -> str:
 
 
 def _marks(resource: Resource) -> Iterator[str]:
-    # A component hands both down; a mark on each of its children says it where it matters.
+    # A component passes both on to its children, which are marked one by one.
     if resource.options.custom and resource.options.protect:
         yield "[protected]"
     if resource.options.custom and resource.options.retain_on_delete:

@@ -17,7 +17,7 @@ _ENGINE_ROOT = Path(__file__).resolve().parent.parent
 
 
 class RevisionError(InputError):
-    """A revision that cannot be planned; the message says why and what to do."""
+    """A revision that cannot be planned; the message gives the reason and what to do."""
 
 
 class RevisionFailedError(ReportedBugError):

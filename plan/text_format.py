@@ -133,9 +133,9 @@ class ChangeWriter:
         loud = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
         shown = f"  {highlights(change.resource, self._names)}" if change.kind == "create" else ""
         yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}{shown.rstrip()}"
-        told = {difference.reason for difference in change.differences}
+        shown_below = {difference.reason for difference in change.differences}
         if not self._moved:
-            yield from (f"      because {reason}" for reason in change.reasons if reason not in told)
+            yield from (f"      because {reason}" for reason in change.reasons if reason not in shown_below)
         if change.kind in ("replace", "remove") and (change.old or change.resource).options.protect:
             yield "      it is protected: `pulumi up` refuses until its protection is taken off"
         for difference in change.differences:

@@ -1,4 +1,4 @@
-"""The table of resource types: what the engine and the plan know of each type that the program registers.
+"""The table of resource types, one entry for each type that the program registers.
 
 A type is one entry in one of these modules, by its type token. The inputs that force a replacement were taken from the
 provider itself: each was changed on its own, and Terraform's AWS provider 5.100 planned the change through its plugin

@@ -1,4 +1,4 @@
-"""What the engine and the plan know of one type of resource."""
+"""The entry of a resource type: its mock outputs, and what a change of it means."""
 
 from __future__ import annotations
 

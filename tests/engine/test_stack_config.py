@@ -90,7 +90,7 @@ def test_a_tab_is_named_with_its_line(tmp_path: Path):
     [
         ("config:\n  a: 1\n  b: 2\n  a: 1\n", "config.a, in line 4 and in line 2. Keep one of each."),
         ("config:\n  airflow:masters:\n    count: 1\n    count: 2\n", "config.airflow:masters.count, in line 4"),
-        ("config: {}\nconfig: {}\n", "gives keys twice: config, in line 2"),
+        ("config: {}\nconfig: {}\n", "has the same key twice: config, in line 2"),
         ("config:\n  a: [{b: 1, b: 1}]\n", "config.a[0].b, in line 2"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_folder_without_a_project_says_so(tmp_path: Path):
 
 
 def test_a_project_without_a_name_says_so(tmp_path: Path):
-    with pytest.raises(StackFileError, match="gives the project no `name`"):
+    with pytest.raises(StackFileError, match="has no `name` for the project"):
         read_stack_config(project(tmp_path, "config: {}", "runtime: python"), "test")
 
 
