@@ -21,11 +21,11 @@ requeue = load("requeue-lost-tasks")
 worker_registry = module("airflow_node.worker_registry")
 LostTasks = module("lost_tasks.search").LostTasks
 MADE_UP = [f"i-made-up-{number}" for number in range(5)]
-IGNORED = "an entry of the worker board is ignored"
+IGNORED = "an entry of the worker registry is ignored"
 
 
 @pytest.fixture
-def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
+def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
     with broker.client(0) as client:
         client.flushall()
     found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
@@ -34,9 +34,9 @@ def board(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
 
 
 @pytest.fixture
-def master(aws: boto3.Session, metadata: Metadata, board: WorkerRegistry) -> Iterator[Master]:
+def master(aws: boto3.Session, metadata: Metadata, registry: WorkerRegistry) -> Iterator[Master]:
     fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=3)
-    found = Master(metadata, board)
+    found = Master(metadata, registry)
     yield found
     found.database.close()
 
@@ -49,9 +49,9 @@ def instances(aws: boto3.Session, master: Master) -> list[str]:
 
 
 @pytest.fixture
-def store(broker: redis_server.Server, board: WorkerRegistry) -> Iterator[redis.Redis]:
-    """The board's database, as a task opens it."""
-    assert board
+def store(broker: redis_server.Server, registry: WorkerRegistry) -> Iterator[redis.Redis]:
+    """The registry's database, as a task opens it."""
+    assert registry
     with broker.client(worker_registry.REGISTRY_DATABASE) as client:
         yield client
 
@@ -60,40 +60,40 @@ def decision(master: Master) -> dict:
     return master.events("decision")[-1]
 
 
-def test_workers_that_a_task_made_up_hide_no_running_task(aws: boto3.Session, master: Master, board: WorkerRegistry):
+def test_workers_that_a_task_made_up_hide_no_running_task(aws: boto3.Session, master: Master, registry: WorkerRegistry):
     master.metadata.add_tasks(20, "running")
-    put_workers(board, [4] * 5, state="draining", instances=MADE_UP)
+    put_workers(registry, [4] * 5, state="draining", instances=MADE_UP)
     master.do_passes()
     assert decision(master)["running"] == 20
     assert fake_groups.desired(aws, GROUP) == 5
 
 
-def test_workers_that_a_task_made_up_stop_no_retirement(master: Master, board: WorkerRegistry, instances: list[str]):
+def test_workers_that_a_task_made_up_stop_no_cordon(master: Master, registry: WorkerRegistry, instances: list[str]):
     for _ in range(12):
-        put_workers(board, [1, 0, 0], instances=instances)
-        put_workers(board, [0] * 5, state="retired", instances=MADE_UP)
-        board.cordon("default", MADE_UP)
+        put_workers(registry, [1, 0, 0], instances=instances)
+        put_workers(registry, [0] * 5, state="retired", instances=MADE_UP)
+        registry.cordon("default", MADE_UP)
         master.metadata.execute("DELETE FROM task_instance")
         master.metadata.add_tasks(1, "running")
         master.do_passes()
-    assert decision(master)["retire"] == instances[1:]
+    assert decision(master)["cordon"] == instances[1:]
 
 
-def test_workers_that_a_task_made_up_prevent_no_recall(master: Master, board: WorkerRegistry, instances: list[str]):
-    put_workers(board, [4, 4], instances=instances)
-    put_workers(board, [0], state="retired", instances=instances[2:])
-    board.cordon("default", instances[2:])
-    put_workers(board, [0] * 5, instances=MADE_UP)
+def test_workers_that_a_task_made_up_keep_none_cordoned(master: Master, registry: WorkerRegistry, instances: list[str]):
+    put_workers(registry, [4, 4], instances=instances)
+    put_workers(registry, [0], state="retired", instances=instances[2:])
+    registry.cordon("default", instances[2:])
+    put_workers(registry, [0] * 5, instances=MADE_UP)
     master.metadata.add_tasks(8, "running")
     master.metadata.add_tasks(4, "queued")
     master.do_passes()
-    assert decision(master)["recall"] == instances[2:]
+    assert decision(master)["uncordon"] == instances[2:]
 
 
-def test_workers_that_a_task_made_up_are_named_once(master: Master, board: WorkerRegistry, instances: list[str]):
+def test_workers_that_a_task_made_up_are_named_once(master: Master, registry: WorkerRegistry, instances: list[str]):
     for _ in range(3):
-        put_workers(board, [1] * 3, instances=instances)
-        put_workers(board, [1], instances=MADE_UP)
+        put_workers(registry, [1] * 3, instances=instances)
+        put_workers(registry, [1], instances=MADE_UP)
         master.do_passes()
     (line,) = master.events(IGNORED)
     assert line["key"] == "worker:default:i-made-up-0"
@@ -102,14 +102,14 @@ def test_workers_that_a_task_made_up_are_named_once(master: Master, board: Worke
 
 
 def test_a_worker_that_its_group_has_just_ended_is_not_called_made_up(
-    aws: boto3.Session, master: Master, board: WorkerRegistry, instances: list[str]
+    aws: boto3.Session, master: Master, registry: WorkerRegistry, instances: list[str]
 ):
-    put_workers(board, [1] * 3, instances=instances)
+    put_workers(registry, [1] * 3, instances=instances)
     master.do_passes()
     aws.client("autoscaling").terminate_instance_in_auto_scaling_group(
         InstanceId=instances[0], ShouldDecrementDesiredCapacity=True
     )
-    put_workers(board, [1] * 3, instances=instances)
+    put_workers(registry, [1] * 3, instances=instances)
     master.do_passes()
     assert master.events(IGNORED) == []
 
@@ -126,24 +126,24 @@ def test_a_flood_of_made_up_workers_fills_no_journal(master: Master, store: redi
 def test_an_entry_of_another_type_switches_nothing_off(
     aws: boto3.Session,
     master: Master,
-    board: WorkerRegistry,
+    registry: WorkerRegistry,
     store: redis.Redis,
     instances: list[str],
     key: str,
     kind: str,
 ):
     master.metadata.add_tasks(16, "running")
-    put_workers(board, [4, 4], instances=instances[1:])
+    put_workers(registry, [4, 4], instances=instances[1:])
     name = key.format(instances[0])
     {"text": store.set, "list": store.lpush, "hash": lambda of, x: store.hset(of, x, x)}[kind](name, "x")
     master.do_passes(2)
-    assert master.events("the worker board failed") == []
+    assert master.events("the worker registry failed") == []
     assert master.events("a pass failed by a fault of this program") == []
     assert decision(master)["workers"]["working"] == 2
     assert fake_groups.desired(aws, GROUP) == 4
-    assert board.group("default") is not None, "what masters tell is told"
+    assert registry.group("default") is not None, "what masters tell is told"
     named = {line["key"] for line in master.events(IGNORED)}
-    # A retirement is one by being there, and the sizes of a group are what masters write and never read.
+    # A cordon has no value that is read, and the sizes of a group are what masters write and never read.
     assert named == (set() if key.startswith(("retire", "group")) else {name})
 
 
@@ -153,13 +153,13 @@ def test_an_entry_of_another_type_switches_nothing_off(
     ids=["no text", "deep", "deep and short", "huge", "a long number"],
 )
 def test_one_unreadable_report_hides_no_other_worker(
-    master: Master, board: WorkerRegistry, store: redis.Redis, instances: list[str], text: str | bytes
+    master: Master, registry: WorkerRegistry, store: redis.Redis, instances: list[str], text: str | bytes
 ):
-    put_workers(board, [4, 4], instances=instances[1:])
+    put_workers(registry, [4, 4], instances=instances[1:])
     store.set(f"worker:default:{instances[0]}", text)
     master.do_passes()
     assert decision(master)["workers"].get("working", 0) >= 2
-    assert master.events("the worker board failed") == []
+    assert master.events("the worker registry failed") == []
 
 
 # The search for lost tasks.
@@ -228,10 +228,10 @@ def test_a_lost_task_is_found_later_while_nobody_can_tell_what_was_taken(
     fill(queues, kind)
     assert lost_after(60, tasks, messages) == []
     assert lost_after(360, tasks, messages) == ["lost"]
-    requeue.tell_of_unread({}, messages.unread)
-    told = capsys.readouterr().err
-    assert told.startswith("unacked at the broker ")
-    assert "six minutes" in told
+    requeue.log_unread(requeue.ServiceLog(), {}, messages.unread)
+    logged = json.loads(capsys.readouterr().out.removeprefix("<4>"))
+    assert logged["key"] == "unacked"
+    assert "six minutes" in logged["effect"]
 
 
 @pytest.mark.parametrize("value", ["x", "size"])
@@ -253,5 +253,6 @@ def test_a_queue_that_cannot_be_read_keeps_no_other_from_being_searched(
     else:
         queues.lpush("default", "x" * 9_000_000)
     assert lost_after(60, tasks, messages) == ["other"]
-    requeue.tell_of_unread({}, messages.unread)
-    assert capsys.readouterr().err.startswith("default at the broker has ")
+    requeue.log_unread(requeue.ServiceLog(), {}, messages.unread)
+    logged = json.loads(capsys.readouterr().out.removeprefix("<4>"))
+    assert (logged["key"], logged["why"][:4]) == ("default", "has ")

@@ -292,7 +292,7 @@ def test_another_master_cordons_nobody_else_before_the_first_one_obeys(
     assert other.events("decision")[-1]["cordon"] == [instances[1]]
 
 
-def test_another_master_leaves_a_uncordoned_worker_at_work_before_it_obeys(
+def test_another_master_leaves_an_uncordoned_worker_at_work_before_it_obeys(
     aws: boto3.Session, master: Master, other: Master, registry: WorkerRegistry
 ):
     instances = retire_one_of_two(aws, [master, other], registry)
