@@ -31,7 +31,7 @@ def masters(*instances: dict[str, Any]) -> Any:
     client = SimpleNamespace(
         get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [{"AutoScalingGroups": [group]}])
     )
-    return launch_groups.LaunchGroups(client).describe(["masters"])["masters"]
+    return launch_groups.LaunchGroups(lambda: client).describe(["masters"])["masters"]
 
 
 @pytest.fixture

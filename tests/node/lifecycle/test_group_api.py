@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from botocore.exceptions import ConnectTimeoutError
+from botocore.exceptions import ConnectTimeoutError, NoCredentialsError
 from botocore.stub import Stubber
 
 from tests.node.lifecycle.node_of import Outcome
@@ -99,6 +99,23 @@ def test_an_api_that_cannot_be_reached_is_a_failure():
     api = group_api.GroupApi(instance=INSTANCE, group="g", hook="h", connect=connect)
     result = api.complete()
     assert (result.outcome, result.answered) == (Outcome.FAILED, False), "a call that timed out may have arrived"
+
+
+def test_credentials_are_looked_for_again_after_the_metadata_service_was_away(aws: _Aws):
+    class WithoutCredentials:
+        def record_lifecycle_action_heartbeat(self, **_: str) -> None:
+            raise NoCredentialsError
+
+    clients = iter([WithoutCredentials(), aws.stub.client])
+    api = group_api.GroupApi(
+        instance=INSTANCE,
+        group=HOOK["AutoScalingGroupName"],
+        hook=HOOK["LifecycleHookName"],
+        connect=lambda: next(clients),
+    )
+    assert api.heartbeat().outcome == Outcome.FAILED
+    aws.stub.add_response("record_lifecycle_action_heartbeat", {}, HOOK)
+    assert api.heartbeat().outcome == Outcome.DONE
 
 
 def test_no_call_takes_long(monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 
 from tests.node.programs import module
@@ -51,7 +52,7 @@ def test_more_groups_than_one_call_may_name_are_read(aws: boto3.Session):
         "provide-client-params.autoscaling.DescribeAutoScalingGroups",
         lambda params, **_: asked.append(len(params["AutoScalingGroupNames"])),
     )
-    assert launch_groups.LaunchGroups(client).describe(names).keys() == set(names)
+    assert launch_groups.LaunchGroups(lambda: client).describe(names).keys() == set(names)
     assert max(asked) <= 50, "Auto Scaling refuses more"
 
 
@@ -86,7 +87,7 @@ def answer(desired: int, *instances: str, maximum: int = 9) -> dict[str, Any]:
 def asked_for(first: dict[str, Any], then: dict[str, Any], *, seconds_between: float = 10, desired: int) -> int:
     """What Auto Scaling is asked for, given the answer of one pass and that of a later one which raises."""
     client, now = some_client(), [1000.0]
-    groups = launch_groups.LaunchGroups(client, clock=lambda: now[0])
+    groups = launch_groups.LaunchGroups(lambda: client, clock=lambda: now[0])
     asked: list[int] = []
     client.meta.events.register(
         "provide-client-params.autoscaling.SetDesiredCapacity",
@@ -117,7 +118,7 @@ def test_an_answer_that_lags_behind_an_own_raise_lowers_nothing():
                 {},
                 {"AutoScalingGroupName": "pool-default", "DesiredCapacity": asked, "HonorCooldown": False},
             )
-        groups = launch_groups.LaunchGroups(client)
+        groups = launch_groups.LaunchGroups(lambda: client)
         assert groups.raise_to("pool-default", 5) == 5
         assert groups.raise_to("pool-default", 4) == 5
 
@@ -137,7 +138,7 @@ def test_no_more_is_asked_for_than_the_group_may_have_now():
 
 def test_a_group_that_is_gone_cannot_be_raised(aws: boto3.Session):
     with pytest.raises(launch_groups.AutoScalingError, match="the group is gone"):
-        launch_groups.LaunchGroups(aws.client("autoscaling")).raise_to("pool-default", 5)
+        launch_groups.LaunchGroups(lambda: aws.client("autoscaling")).raise_to("pool-default", 5)
 
 
 def test_a_refusal_is_one_line():
@@ -146,7 +147,7 @@ def test_a_refusal_is_one_line():
         stubber.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [SMALL_GROUP]})
         stubber.add_client_error("set_desired_capacity", "ScalingActivityInProgress", "wait\n a little")
         with pytest.raises(launch_groups.AutoScalingError) as refusal:
-            launch_groups.LaunchGroups(client).raise_to("pool-default", 9)
+            launch_groups.LaunchGroups(lambda: client).raise_to("pool-default", 9)
     assert str(refusal.value).startswith("SetDesiredCapacity of pool-default to 9: ")
     assert str(refusal.value).endswith("wait a little")
 
@@ -190,7 +191,7 @@ def test_the_newest_launch_that_has_ended_counts(activities: list[dict[str, Any]
     client = some_client()
     with Stubber(client) as stubber:
         stubber.add_response("describe_scaling_activities", {"Activities": activities})
-        found = launch_groups.LaunchGroups(client).launch_failure("pool-default", NOW - timedelta(minutes=10))
+        found = launch_groups.LaunchGroups(lambda: client).launch_failure("pool-default", NOW - timedelta(minutes=10))
     assert found == failure
 
 
@@ -208,7 +209,7 @@ def test_a_launch_that_fails_because_of_the_volumes_key_is_logged_with_what_to_d
     with Stubber(client) as stubber:
         launches = {"Activities": [activity("Cancelled", 1, StatusMessage=said)]}
         stubber.add_response("describe_scaling_activities", launches)
-        found = launch_groups.LaunchGroups(client).launch_failure("pool-default", NOW - timedelta(minutes=10))
+        found = launch_groups.LaunchGroups(lambda: client).launch_failure("pool-default", NOW - timedelta(minutes=10))
     assert found is not None
     assert found.startswith(said)
     assert "Auto Scaling needs a grant: docs/running-worker-pools.md" in found
@@ -237,10 +238,25 @@ def test_what_each_instance_was_launched_from_is_read():
     group = SMALL_GROUP | {"LaunchTemplate": new, "Instances": instances}
     with Stubber(client) as stubber:
         stubber.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [group]})
-        found = launch_groups.LaunchGroups(client).describe(["pool-default"])["pool-default"]
+        found = launch_groups.LaunchGroups(lambda: client).describe(["pool-default"])["pool-default"]
     template = launch_groups.Template
     versions = {"i-1": 4, "i-2": 5}
     known = {name: template(id="lt-0123456789abcdef0", version=version) for name, version in versions.items()}
     assert found.templates == {**known, "i-3": None, "i-4": None}
     assert found.template == template(id="lt-0123456789abcdef0", version=5)
     assert (found.in_service, found.instances) == ({"i-1", "i-4"}, {"i-1", "i-2", "i-3", "i-4"})
+
+
+def test_credentials_are_looked_for_again_after_the_metadata_service_was_away():
+    class WithoutCredentials:
+        def describe_scaling_activities(self, **_: object) -> None:
+            raise NoCredentialsError
+
+    client = some_client()
+    clients = iter([WithoutCredentials(), client])
+    groups = launch_groups.LaunchGroups(lambda: next(clients))
+    with pytest.raises(launch_groups.AutoScalingError, match="credentials"):
+        groups.launch_failure("pool-default", NOW)
+    with Stubber(client) as stub:
+        stub.add_response("describe_scaling_activities", {"Activities": []})
+        assert groups.launch_failure("pool-default", NOW) is None

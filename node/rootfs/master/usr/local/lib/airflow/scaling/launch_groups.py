@@ -14,7 +14,7 @@ import boto3
 from airflow_node import log
 from airflow_node.worker_registry import GroupSizes
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 # What one call asks for: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html
 NAMES_PER_CALL = 50
@@ -71,16 +71,17 @@ class LaunchGroup:
 class LaunchGroups:
     """The groups, asked with little backoff: the next pass asks again. Every error is an AutoScalingError."""
 
-    def __init__(self, client: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """The client's region and credentials are the node's. The clock only goes forward, in seconds."""
-        self._client = client or boto3.client("autoscaling", config=CLIENT_CONFIG)
+    def __init__(self, connect: Callable[[], Any] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`connect` makes a client with the node's region and credentials. The clock only goes forward, in seconds."""
+        self._connect = connect or _client
+        self._client = self._connect()
         self._clock = clock
         self._sights: defaultdict[str, deque[tuple[float, LaunchGroup]]] = defaultdict(deque)
 
     def describe(self, names: Sequence[str]) -> dict[str, LaunchGroup]:
         """The groups by name. One that is not there is left out."""
         found: dict[str, LaunchGroup] = {}
-        with _one_error("DescribeAutoScalingGroups"):
+        with self._one_error("DescribeAutoScalingGroups"):
             for start in range(0, len(names), NAMES_PER_CALL):
                 some = list(names[start : start + NAMES_PER_CALL])
                 pages = self._client.get_paginator("describe_auto_scaling_groups").paginate(AutoScalingGroupNames=some)
@@ -103,14 +104,14 @@ class LaunchGroups:
         if group.sizes.desired >= desired:
             return group.sizes.desired
         desired = max(desired, min(self._lately(name, group), group.sizes.maximum))
-        with _one_error(f"SetDesiredCapacity of {name} to {desired}"):
+        with self._one_error(f"SetDesiredCapacity of {name} to {desired}"):
             self._client.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=desired, HonorCooldown=False)
         self._remember(name, replace(group, sizes=replace(group.sizes, desired=desired)))
         return desired
 
     def launch_failure(self, name: str, since: datetime) -> str | None:
         """Why the newest launch that has ended since then failed; None if it succeeded, or none has ended."""
-        with _one_error(f"DescribeScalingActivities of {name}"):
+        with self._one_error(f"DescribeScalingActivities of {name}"):
             answer = self._client.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=ACTIVITIES)
         for activity in answer["Activities"]:
             # Newest first. Auto Scaling names the kind of an activity in its description only.
@@ -122,6 +123,16 @@ class LaunchGroups:
     def listed_lately(self, name: str) -> frozenset[str]:
         """The instances that the group has listed within the last two minutes."""
         return frozenset().union(*(seen.instances for _, seen in self._sights[name]))
+
+    @contextmanager
+    def _one_error(self, what: str) -> Generator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, NoCredentialsError):
+                # A client that was made while the metadata service did not answer never gets credentials.
+                self._client = self._connect()
+            raise AutoScalingError(f"{what}: {log.one_line(error)}") from error
 
     def _remember(self, name: str, group: LaunchGroup) -> None:
         sights, now = self._sights[name], self._clock()
@@ -178,9 +189,5 @@ def _with_remedy(message: str) -> str:
     return text
 
 
-@contextmanager
-def _one_error(what: str) -> Generator[None]:
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise AutoScalingError(f"{what}: {log.one_line(error)}") from error
+def _client() -> Any:
+    return boto3.client("autoscaling", config=CLIENT_CONFIG)

@@ -62,6 +62,9 @@ class GroupApi:
             code = response.get("Error", {}).get("Code", "")
             # A server's error (5xx) may come after the deed.
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            if not response:
+                # A client that was made while the metadata service did not answer never gets credentials.
+                self.__dict__.pop("_api", None)
             outcome = Outcome.REFUSED if code == FINAL else Outcome.FAILED
             return Result(outcome, log.one_line(error), answered=status < 500)
         return DONE
