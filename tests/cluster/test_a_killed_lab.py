@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from lab import host, preconditions
 from lab.airflow_api import wait_until
 from lab.cgroups import CGROUP
 from lab.namespace import HOST_LINK
+from lab.servers.metadata_service import MetadataService
+from lab.servers.moto import Moto
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +23,8 @@ def _running() -> set[str]:
     """The processes of all nodes and servers."""
     lists = [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}/**/cgroup.procs")]
     lists += Path("/sys/fs/cgroup").glob(f"{CGROUP}/**/cgroup.procs")
-    found = subprocess.run(["pgrep", "--full", r"lab\.aws\.moto_server|lab\.imds"], capture_output=True, text=True)
+    modules = "|".join(re.escape(server.module) for server in (Moto, MetadataService))
+    found = subprocess.run(["pgrep", "--full", modules], capture_output=True, text=True)
     return {pid for listed in lists for pid in listed.read_text().split()} | set(found.stdout.split())
 
 
