@@ -6,6 +6,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import pulumi
+
 
 class InputError(Exception):
     """The stack file, the revision or the command line is at fault; the message says what to do."""
@@ -46,9 +48,6 @@ REPORT = (
 
 def guarded(run: Callable[[], None]) -> int:
     """Run a command and return its exit code; an error is printed to standard error."""
-    # Here and not above: `--help` and a wrong option need none of the engine.
-    import pulumi
-
     try:
         run()
     except (pulumi.RunError, InputError) as error:

@@ -1,111 +1,44 @@
-"""The recording engine: a replacement for Pulumi's resource monitor, and the run of a program against it.
+"""A replacement for Pulumi's resource monitor that answers every request with mock outputs and records it.
 
 It extends the monitor of `pulumi.runtime.mocks`, because Pulumi's public mocks API hides what a plan needs: resource
-options, dependencies by property, aliases, and which values are secret. Those are read from the request of the wire
-protocol. Written against pulumi 3.272; nothing else in the repository uses `pulumi.runtime`, except `engine.sdk_types`
-its types.
+options, dependencies by property, aliases, and which values are secret. Those are read from the requests of the wire
+protocol. Pulumi does not check inputs that are given as plain dicts: a misspelt key is registered without an error and
+ignored. The monitor compares them with the declarations on the SDK's classes, which only `pulumi._types` can read.
+Written against pulumi 3.272.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import dataclasses
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import keyword
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, get_args, get_origin
 
-from pulumi.runtime import config as runtime_config
-from pulumi.runtime import mocks, rpc, settings
-from pulumi.runtime.proto import engine_pb2, resource_pb2
-from pulumi.runtime.stack import run_in_stack
+from pulumi import _types
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import resource_pb2
 
-from engine import urns
 from engine.errors import DuplicateNameError, EngineRefusalError, UnknownArgumentError, UnplannedInvokeError
-from engine.recording import UNKNOWN, Options, Recording, Registration, Resource, in_order, texts
+from engine.recording import (
+    STACK_TYPE,
+    UNKNOWN,
+    Alias,
+    Identity,
+    Options,
+    Recording,
+    Registration,
+    Resource,
+    alias_urns,
+    texts,
+    type_of,
+)
 from engine.resource_types import mock_outputs
-from engine.sdk_types import argument_error, output_names
 from engine.stack_config import StackConfig
 
-_MOST_STEPS = 10_000
-"""Of the event loop; a program takes one per link of its longest chain of outputs."""
-
 Outputs = Mapping[str, Mapping[str, Any] | Callable[[Registration], Mapping[str, Any]]]
-Result = TypeVar("Result")
-
-
-def run(
-    program: Callable[[], Result], *, stack: str, config: StackConfig, preview: bool, outputs: Outputs | None
-) -> tuple[Result, Recording]:
-    monitor = _Monitor(stack, config, preview=preview, outputs=outputs or {})
-    built: list[Result] = []
-
-    async def run() -> None:
-        built.append(program())
-        await _settled()
-
-    async def main() -> None:
-        runtime_config.set_all_config(dict(config.values), list(config.secret_keys))
-        settings.ROOT.set(None)
-        settings.configure(
-            settings.Settings(
-                project=config.project,
-                stack=stack,
-                monitor=monitor,
-                engine=_Log(monitor.recording),
-                dry_run=preview,
-                organization="organization",
-                root_directory=str(Path.cwd()),
-            )
-        )
-        await run_in_stack(run)
-
-    # A new loop, and a copy of the context: Pulumi keeps its settings and config in context variables.
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        loop.set_default_executor(_InlineExecutor())
-        # Without this, asyncio reports every future that an error leaves behind, besides the error itself.
-        loop.set_exception_handler(lambda _loop, _context: None)
-        runner.run(main(), context=contextvars.copy_context())
-    monitor.recording.resources = in_order(monitor.recording.resources)
-    return built[0], monitor.recording
-
-
-async def _settled() -> None:
-    """Give the event loop to the outstanding registrations and outputs until none is left.
-
-    Pulumi waits for them too, but checks each of thousands after every step, which takes a third of a run's time.
-    """
-    for _ in range(_MOST_STEPS):
-        if not settings.SETTINGS.outputs:
-            return
-        await asyncio.sleep(0)
-
-
-class _InlineExecutor(ThreadPoolExecutor):
-    """Runs each call at once in the caller's thread: registrations arrive one at a time, always in one order."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 a pool hands every error on through the future as well
-            future.set_exception(error)
-        return future
-
-
-class _Log:
-    """Receives what the program logs; keeps warnings and errors."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-
-    def Log(self, request: engine_pb2.LogRequest) -> None:  # noqa: N802 gRPC's name
-        if request.severity in (engine_pb2.WARNING, engine_pb2.ERROR):
-            severity = "error" if request.severity == engine_pb2.ERROR else "warning"
-            self._recording.messages.append(f"{severity}: {request.message}")
 
 
 class _NoMocks(mocks.Mocks):
@@ -118,7 +51,7 @@ class _NoMocks(mocks.Mocks):
         raise UnplannedInvokeError(args.token)
 
 
-class _Monitor(mocks.MockMonitor):
+class Monitor(mocks.MockMonitor):
     """Answers the SDK's requests with mock outputs and records them."""
 
     def __init__(self, stack: str, config: StackConfig, *, preview: bool, outputs: Outputs) -> None:
@@ -129,7 +62,6 @@ class _Monitor(mocks.MockMonitor):
         self._preview = preview
         self._overrides = outputs
         self._position: dict[str, int] = {}
-        self._retained: set[str] = set()
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         return self._identity(parent, type_, name).urn
@@ -151,7 +83,7 @@ class _Monitor(mocks.MockMonitor):
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
         identity = self._identity(request.parent, request.type, request.name)
-        if request.type == urns.STACK_TYPE:
+        if request.type == STACK_TYPE:
             return resource_pb2.RegisterResourceResponse(urn=identity.urn)
         if identity.urn in self._position:
             raise DuplicateNameError(
@@ -165,7 +97,7 @@ class _Monitor(mocks.MockMonitor):
 
     def _register(
         self,
-        identity: urns.Identity,
+        identity: Identity,
         request: resource_pb2.RegisterResourceRequest,
         inputs: dict[str, Any],
         secrets: frozenset[str],
@@ -221,7 +153,7 @@ class _Monitor(mocks.MockMonitor):
         given |= {**mock.outputs, **(override if isinstance(override, Mapping) else override(registration))}
         return str(given.pop("id", mock.id)), given
 
-    def _options(self, identity: urns.Identity, request: resource_pb2.RegisterResourceRequest) -> Options:
+    def _options(self, identity: Identity, request: resource_pb2.RegisterResourceRequest) -> Options:
         parent = self._position.get(request.parent)
         inherited = self.recording.resources[parent].options if parent is not None else None
         # The SDK passes `protect` on to children, but leaves the inheritance of this option to the engine.
@@ -239,7 +171,7 @@ class _Monitor(mocks.MockMonitor):
             ignore_changes=tuple(request.ignoreChanges),
             replace_on_changes=tuple(request.replaceOnChanges),
             delete_timeout=request.customTimeouts.delete,
-            aliases=urns.alias_urns(
+            aliases=alias_urns(
                 identity, map(_alias, request.aliases), inherited.aliases if inherited is not None else ()
             ),
             depends_on=tuple(sorted(set(request.dependencies) - by_property)),
@@ -249,7 +181,7 @@ class _Monitor(mocks.MockMonitor):
         self, request: resource_pb2.RegisterResourceOutputsRequest
     ) -> Any:
         outputs, secrets = _plain_properties(request.outputs, self.recording.secret_texts)
-        if urns.type_of(request.urn) == urns.STACK_TYPE:
+        if type_of(request.urn) == STACK_TYPE:
             self.recording.exports.update(outputs)
             self.recording.secret_exports |= secrets
         elif request.urn in self._position:
@@ -258,8 +190,8 @@ class _Monitor(mocks.MockMonitor):
             self.recording.resources[at] = dataclasses.replace(known, outputs=outputs, secret_outputs=secrets)
         return super().RegisterResourceOutputs(request)
 
-    def _identity(self, parent: str, type_: str, name: str) -> urns.Identity:
-        return urns.Identity(stack=self._stack, project=self._config.project, parent=parent, type=type_, name=name)
+    def _identity(self, parent: str, type_: str, name: str) -> Identity:
+        return Identity(stack=self._stack, project=self._config.project, parent=parent, type=type_, name=name)
 
 
 def _by_property(request: resource_pb2.RegisterResourceRequest) -> dict[str, tuple[str, ...]]:
@@ -268,15 +200,15 @@ def _by_property(request: resource_pb2.RegisterResourceRequest) -> dict[str, tup
 
 
 def _below_stack(parent: str) -> str:
-    return "" if not parent or urns.type_of(parent) == urns.STACK_TYPE else parent
+    return "" if not parent or type_of(parent) == STACK_TYPE else parent
 
 
-def _alias(alias: Any) -> urns.Alias:
+def _alias(alias: Any) -> Alias:
     if alias.WhichOneof("alias") == "urn":
-        return urns.Alias(urn=alias.urn)
+        return Alias(urn=alias.urn)
     spec = alias.spec
     parent = "" if spec.noParent else spec.parentUrn or None
-    return urns.Alias(name=spec.name, type=spec.type, stack=spec.stack, project=spec.project, parent=parent)
+    return Alias(name=spec.name, type=spec.type, stack=spec.stack, project=spec.project, parent=parent)
 
 
 def _plain_properties(properties: Any, secret_texts: set[str]) -> tuple[dict[str, Any], frozenset[str]]:
@@ -316,3 +248,70 @@ def _plain_struct(struct: Any, wrapped: list[Any]) -> Any:
         return struct.fields["urn"].string_value
     fields = sorted(struct.fields.items(), key=itemgetter(0))  # a protobuf map has no order of its own
     return {key: _plain(item, wrapped) for key, item in fields if key != rpc._special_sig_key}
+
+
+def argument_error(token: str, inputs: Mapping[str, Any]) -> str | None:
+    """The first input that its declaration does not allow, as a sentence; None if there is none, or no declaration."""
+    arguments = _arguments(token)
+    return next(_errors(inputs, arguments, ""), None) if arguments else None
+
+
+@cache
+def input_names(token: str) -> frozenset[str]:
+    """The names of the inputs that a resource type declares."""
+    arguments = _arguments(token)
+    return frozenset(_types.input_type_types(arguments)) if arguments else frozenset()
+
+
+@cache
+def output_names(token: str) -> frozenset[str]:
+    """The names of the outputs that a resource type declares."""
+    resource = _resource_class(token)
+    return frozenset(_types.resource_types(resource)) if resource else frozenset()
+
+
+def _resource_class(token: str) -> Any:
+    """The class of a type token: `pulumi_aws.ec2.Vpc` for `aws:ec2/vpc:Vpc`. None if no imported SDK has it."""
+    package, module, name = token.split(":", 2)
+    service = module.partition("/")[0]
+    sdk = sys.modules.get(f"pulumi_{package}")
+    if service != "index":
+        sdk = getattr(sdk, f"{service}_" if keyword.iskeyword(service) else service, None)
+    return getattr(sdk, name, None)
+
+
+@cache
+def _arguments(token: str) -> Any:
+    """The class that declares the inputs of a resource type."""
+    resource = _resource_class(token)
+    if resource is None:
+        return None
+    declared = vars(sys.modules[resource.__module__])
+    # Where a nested block already has the resource's name, the SDK calls the resource's arguments InitArgs.
+    return declared.get(f"{resource.__name__}InitArgs") or declared.get(f"{resource.__name__}Args")
+
+
+def _errors(value: Any, declared: Any, path: str) -> Iterator[str]:
+    declared = _types.unwrap_type(declared)
+    if value is None or value == UNKNOWN:
+        return
+    if isinstance(declared, type) and _types.is_input_type(declared):
+        if not isinstance(value, dict):
+            yield f"`{path}` is {type(value).__name__}; {declared.__name__} is a mapping."
+            return
+        known = _types.input_type_types(declared)
+        for key, item in value.items():
+            if key not in known:
+                yield f"there is no `{f'{path}.{key}'.lstrip('.')}`. Known: {', '.join(sorted(known))}."
+            else:
+                yield from _errors(item, known[key], f"{path}.{key}".lstrip("."))
+    elif get_origin(declared) is Sequence:
+        if not isinstance(value, list):
+            yield f"`{path}` is {type(value).__name__}; a list is needed."
+            return
+        for index, item in enumerate(value):
+            yield from _errors(item, get_args(declared)[0], f"{path}[{index}]")
+    elif get_origin(declared) is Mapping or declared in (str, int, float, bool):
+        needed = "mapping" if get_origin(declared) is Mapping else "single value"
+        if isinstance(value, list) or isinstance(value, dict) is not (needed == "mapping"):
+            yield f"`{path}` is {type(value).__name__}; a {needed} is needed."

@@ -1,14 +1,13 @@
-"""What a run of the program registers, in plain values without Pulumi's own types; and the file that holds it."""
+"""What a run of the program registers, in plain values without Pulumi's own types, and the URNs of its resources."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+STACK_TYPE = "pulumi:pulumi:Stack"
 
 UNKNOWN = "<known after creation>"
 """Stands in a preview's inputs for a value that only AWS can decide."""
@@ -139,36 +138,81 @@ def _single(matches: list[Resource], wanted: str, candidates: list[Resource]) ->
     raise AssertionError(f"expected {wanted}; {len(matches)} match. Registered: {found}")
 
 
-def write_recording(recording: Recording, path: Path) -> None:
-    """Write the file. It holds secrets as they are: the caller keeps its folder to itself."""
-    path.write_text(json.dumps(dataclasses.asdict(recording), default=sorted), encoding="utf-8")
+@dataclass(frozen=True)
+class Alias:
+    """Another identity of a resource: a whole URN, or the parts in which it differs from today's."""
+
+    urn: str = ""
+    name: str = ""
+    type: str = ""
+    stack: str = ""
+    project: str = ""
+    parent: str | None = None
+    """None: today's parent. Empty: directly under the stack."""
 
 
-def read_recording(path: Path) -> Recording:
-    """Read the file that `write_recording` wrote."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return Recording(
-        resources=[_resource(resource) for resource in document["resources"]],
-        exports=document["exports"],
-        secret_exports=frozenset(document["secret_exports"]),
-        secret_texts=set(document["secret_texts"]),
-        messages=document["messages"],
-        account_id=document["account_id"],
-        region=document["region"],
-    )
+@dataclass(frozen=True)
+class Identity:
+    """What a URN is made of."""
+
+    stack: str
+    project: str
+    parent: str
+    type: str
+    name: str
+
+    @property
+    def urn(self) -> str:
+        """The URN: parents count by their types only, and the stack itself does not count."""
+        parents = qualified_type(self.parent) if self.parent else ""
+        prefix = f"{parents}$" if parents and parents != STACK_TYPE else ""
+        return f"urn:pulumi:{self.stack}::{self.project}::{prefix}{self.type}::{self.name}"
 
 
-def _resource(values: dict[str, Any]) -> Resource:
-    options: dict[str, Any] = {key: _tuple(value) for key, value in values["options"].items()}
-    restored: dict[str, Any] = {
-        "options": Options(**options),
-        "secret_inputs": frozenset(values["secret_inputs"]),
-        "secret_outputs": frozenset(values["secret_outputs"]),
-        "dependencies": _tuple(values["dependencies"]),
-        "property_dependencies": {key: _tuple(urns) for key, urns in values["property_dependencies"].items()},
-    }
-    return Resource(**(values | restored))
+def qualified_type(urn: str) -> str:
+    """The types from the outermost parent down to the resource, joined by `$`."""
+    return urn.split("::", 3)[2]
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def type_of(urn: str) -> str:
+    """The resource's own type token."""
+    return qualified_type(urn).rsplit("$", 1)[-1]
+
+
+def name_of(urn: str) -> str:
+    """The logical name; it may contain `::` itself."""
+    return urn.split("::", 3)[3]
+
+
+def alias_urns(identity: Identity, aliases: Iterable[Alias], parent_aliases: Iterable[str]) -> tuple[str, ...]:
+    """Every URN the engine accepts as an old one of this resource, its own aliases first.
+
+    A parent's alias is multiplied out over its children; a child whose name starts with the parent's is taken to have
+    started with the parent's old name.
+    """
+    own = [_own_alias(identity, alias) for alias in aliases]
+    found = dict.fromkeys(own)
+    for old_parent in parent_aliases:
+        for old in [identity.urn, *own]:
+            found[_inherited(identity, type_of(old), name_of(old), old_parent)] = None
+    found.pop(identity.urn, None)
+    return tuple(found)
+
+
+def _own_alias(identity: Identity, alias: Alias) -> str:
+    if alias.urn:
+        return alias.urn
+    return Identity(
+        stack=alias.stack or identity.stack,
+        project=alias.project or identity.project,
+        parent=identity.parent if alias.parent is None else alias.parent,
+        type=alias.type or identity.type,
+        name=alias.name or identity.name,
+    ).urn
+
+
+def _inherited(identity: Identity, type_: str, name: str, old_parent: str) -> str:
+    parent_name = name_of(identity.parent)
+    if name.startswith(parent_name):
+        name = name_of(old_parent) + name[len(parent_name) :]
+    return Identity(identity.stack, identity.project, old_parent, type_, name).urn

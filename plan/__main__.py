@@ -5,15 +5,25 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
 from engine.errors import BAD_SETTINGS, guarded
-from engine.stack_config import stack_name
+from engine.program import run_program
+from engine.resource_types import missing_types
+from engine.stack_config import read_stack_config, stack_name
+from plan import Plan, json_format, report, revision
+from plan.changes import compare
+from plan.differences import MASK
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Shorter values are left to the masking of their own property: they could be part of any word.
+_SHORTEST_SCRUBBED = 8
 
 _EPILOG = """\
 The text and Markdown formats are for people; json is the stable one for tools (docs/plan.md).
@@ -64,14 +74,6 @@ def _print_plan(stack: str, base: str | None, format_: str, root: Path) -> None:
 
 
 def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
-    from engine.program import run_program
-    from engine.resource_types import missing_types
-    from engine.stack_config import read_stack_config
-    from plan import json_format, markdown_format, revision, text_format
-    from plan.changes import compare
-    from plan.model import Plan
-    from plan.redaction import scrubbed
-
     config = read_stack_config(root, stack)
     # The other revision runs meanwhile, in its own process; what either prints must not get into the plan.
     with revision.started(base, stack, root) if base else contextlib.nullcontext() as other:
@@ -87,12 +89,23 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
         region=config.region,
         recording=recording,
         base=base or "",
-        base_recording=base_recording,
         changes=compare(base_recording, recording) if base_recording else None,
     )
-    render = {"text": text_format.render, "markdown": markdown_format.render, "json": json_format.render}[format_]
+    render = {"text": report.text, "markdown": report.markdown, "json": json_format.render}[format_]
     secrets = recording.secret_texts | (base_recording.secret_texts if base_recording else set())
-    return scrubbed(render(plan), secrets)
+    return _scrubbed(render(plan), secrets)
+
+
+def _scrubbed(text: str, secrets: Iterable[str]) -> str:
+    """The text without any of the secrets, raw or as JSON writes them.
+
+    Properties are masked before they are printed; this is for a value that came to a place where nobody marked it.
+    """
+    # The longest first: a DSN before the password in it.
+    for secret in sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SCRUBBED), key=len, reverse=True):
+        for written in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+            text = text.replace(written, MASK)
+    return text
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from typing import Any
 
 from engine.recording import Resource
 from engine.resource_types import forces_replacement, resource_type
-from plan.redaction import MASK
+
+MASK = "[secret]"
+"""Printed in place of a secret."""
 
 ABSENT = object()
 """Stands for a property that is not there on one side."""

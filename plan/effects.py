@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.recording import Recording, Resource
-from engine.urns import name_of
 from plan.changes import Change, Changes
 from plan.differences import Difference, files_of
+from plan.resources import component_of
 from plan.risks import BROKER, INSTANCE
 
 GROUP = "aws:autoscaling/group:Group"
@@ -30,7 +30,7 @@ def nodes_replaced(changes: Changes) -> Iterator[str]:
     for change in changes.items:
         if change.resource.type != GROUP:
             continue
-        who, nodes = _component(change.resource), _nodes(change.resource, changes.head)
+        who, nodes = component_of(change.resource), _nodes(change.resource, changes.head)
         drain = " A busy worker finishes its tasks first." if _worker(changes.head, change.resource) else ""
         if change.kind == "create":
             yield f"{who}: a new group of {_size(change.resource)}."
@@ -49,7 +49,7 @@ def pools_at_rest(changes: Changes) -> Iterator[str]:
     for change in changes.updates(GROUP):
         old, new = change.sides("minSize")
         if old and new == 0:
-            yield f"{_component(change.resource)}: scales down to 0 workers; the first task then waits for a boot."
+            yield f"{component_of(change.resource)}: scales down to 0 workers; the first task then waits for a boot."
 
 
 def queues_moved(changes: Changes) -> Iterator[str]:
@@ -155,10 +155,6 @@ def _causes(difference: Difference) -> Iterator[str]:
         yield difference.key
 
 
-def _component(resource: Resource) -> str:
-    return name_of(resource.parent) if resource.parent else resource.name
-
-
 def _nodes(group: Resource, head: Recording) -> str:
     """All nodes of a group, as the object or subject of a sentence."""
     noun, size = "worker" if _worker(head, group) else "node", _size(group)
@@ -202,7 +198,7 @@ def _pools_by_queue(recording: Recording) -> Mapping[str, str]:
         environment = _environment(template)
         for queue in re.split(r"[,\s]+", environment.get("NODE_QUEUES", "")):
             if queue:
-                pools[queue] = environment.get("NODE_POOL", _component(template))
+                pools[queue] = environment.get("NODE_POOL", component_of(template))
     return pools
 
 

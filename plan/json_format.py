@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.recording import Resource
+from plan import Plan
 from plan.changes import Change
-from plan.differences import ABSENT, Difference
+from plan.differences import ABSENT, MASK, Difference
 from plan.effects import effects
-from plan.model import Plan, totals, user_data_sizes
-from plan.redaction import masked
+from plan.resources import totals, user_data_sizes
 from plan.risks import risks
 
 VERSION = 1
@@ -25,7 +26,7 @@ def render(plan: Plan) -> str:
         "accountId": plan.account_id,
         "region": plan.region,
         "resources": [_resource(resource) for resource in plan.recording.resources],
-        "exports": masked(plan.recording.exports, plan.recording.secret_exports),
+        "exports": _masked(plan.recording.exports, plan.recording.secret_exports),
         "totals": dict(totals(plan.recording)),
         "userData": [
             {"role": size.role, "component": size.component, "bytes": size.size}
@@ -49,8 +50,8 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "parent": resource.parent or None,
         "component": not options.custom,
         "id": resource.id or None,
-        "inputs": masked(resource.inputs, resource.secret_inputs),
-        "outputs": masked(resource.outputs, resource.secret_outputs),
+        "inputs": _masked(resource.inputs, resource.secret_inputs),
+        "outputs": _masked(resource.outputs, resource.secret_outputs),
         "options": {
             "protect": options.protect,
             "retainOnDelete": options.retain_on_delete,
@@ -89,3 +90,8 @@ def _difference(difference: Difference) -> dict[str, Any]:
     if difference.new is not ABSENT:
         written["new"] = difference.new
     return written
+
+
+def _masked(values: Mapping[str, Any], secret_keys: Iterable[str]) -> dict[str, Any]:
+    """The values, those of secret keys hidden whole."""
+    return {key: MASK if key in secret_keys else value for key, value in values.items()}

@@ -7,16 +7,24 @@ import binascii
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from engine.recording import Recording, Resource
+from engine.recording import Recording, Resource, name_of
 from engine.resource_types import resource_type
+
+USER_DATA_LIMIT = 16_384
+"""Bytes before base64 that EC2 takes.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
+"""
 
 LONGEST_VALUE = 200
 """Characters of a value without line breaks that are still printed in full."""
 
+_LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 _EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 _PEERS = ("referencedSecurityGroupId", "cidrIpv4", "cidrIpv6", "prefixListId")
@@ -152,3 +160,38 @@ def packed_size(value: str) -> int:
         return len(base64.b64decode(value, validate=True))
     except (binascii.Error, ValueError):
         return len(value.encode())
+
+
+@dataclass(frozen=True)
+class UserDataSize:
+    """The user data of one launch template."""
+
+    role: str
+    component: str
+    size: int
+
+
+def totals(recording: Recording) -> list[tuple[str, int]]:
+    """How many resources of each kind, most first; components do not count."""
+    counts = Counter(short_type(resource.type) for resource in recording.resources if resource.options.custom)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def user_data_sizes(recording: Recording) -> list[UserDataSize]:
+    """One entry per launch template with user data."""
+    return [
+        UserDataSize(_role(resource), component_of(resource), packed_size(str(resource.inputs["userData"])))
+        for resource in recording.of_type(_LAUNCH_TEMPLATE)
+        if "userData" in resource.inputs
+    ]
+
+
+def _role(resource: Resource) -> str:
+    specifications: list[dict[str, Any]] = resource.inputs.get("tagSpecifications", [])
+    roles = [specification.get("tags", {}).get("airflow:role") for specification in specifications]
+    return next((str(role) for role in roles if role), "-")
+
+
+def component_of(resource: Resource) -> str:
+    """The name of the component that a resource belongs to; of a resource at the top, its own."""
+    return name_of(resource.parent) if resource.parent else resource.name

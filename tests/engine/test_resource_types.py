@@ -15,11 +15,11 @@ import pulumi_random as random
 import pytest
 
 from engine.errors import NameTooLongError
+from engine.monitor import input_names, output_names
 from engine.program import EngineRefusalError, deploy
 from engine.recording import Resource
 from engine.resource_types import RESOURCE_TYPES, missing_types
 from engine.resource_types.definition import ANY_INPUT
-from engine.sdk_types import input_names, output_names
 from tests.stack_variants import VARIANTS, recorded
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"

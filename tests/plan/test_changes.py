@@ -13,8 +13,7 @@ import pytest
 
 from engine.program import deploy
 from plan.changes import Change, Changes, compare
-from plan.differences import ABSENT
-from plan.redaction import MASK
+from plan.differences import ABSENT, MASK
 
 
 def changes(before: Callable[[], object], after: Callable[[], object]) -> Changes:

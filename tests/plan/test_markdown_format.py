@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plan import __main__ as plan
-from plan.markdown_format import LONGEST
+from plan.report import LONGEST
 from tests.support.tiny_program import TinyProgram, tiny_program
 
 

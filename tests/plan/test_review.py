@@ -11,11 +11,10 @@ import pulumi_aws as aws
 import pytest
 
 from engine.program import deploy
-from plan import markdown_format, text_format
+from plan import Plan, report
 from plan.changes import Changes, compare
 from plan.effects import effects
-from plan.markdown_format import LONGEST
-from plan.model import Plan
+from plan.report import LONGEST
 from plan.risks import risks
 from tests.stack_edits import edited
 from tests.stack_file import REMOVED
@@ -47,7 +46,6 @@ def planned(changes: Changes) -> Plan:
         region=changes.head.region,
         recording=changes.head,
         base="main",
-        base_recording=changes.base,
         changes=changes,
     )
 
@@ -294,19 +292,19 @@ def test_a_removed_https_listener_is_reported():
 
 class TestTheText:
     def test_it_starts_with_the_risks_and_what_happens(self):
-        text = text_format.render(planned(edited({"airflow:cluster.name": "airflow-live"})))
+        text = report.text(planned(edited({"airflow:cluster.name": "airflow-live"})))
         heads = [section.splitlines()[0] for section in text.split("\n\n")]
         assert heads[1:4] == ["Risks", "What happens", heads[3]]
         assert heads[3].startswith("Since main: ")
 
     def test_data_in_another_account_is_not_reported_as_deleted(self):
-        text = text_format.render(planned(edited(OTHER_ACCOUNT)))
+        text = report.text(planned(edited(OTHER_ACCOUNT)))
         assert "these resources and their data stay behind in account 111122223333" in text
         assert "deletes" not in text
         assert "To change" not in text
 
     def test_it_shows_only_changes(self):
-        text = text_format.render(planned(edited({"airflow:database.multiAz": False})))
+        text = report.text(planned(edited({"airflow:database.multiAz": False})))
         assert text.endswith("  ~ database-instance  aws.rds.Instance\n      multiAz: true -> false\n")
         assert len(text.splitlines()) < 12
 
@@ -314,32 +312,32 @@ class TestTheText:
         "edits", [OTHER_ACCOUNT, OTHER_REGION, OTHER_TYPES, {"airflow:cluster.name": "airflow-live"}], ids=str
     )
     def test_no_line_shows_the_same_value_on_both_sides(self, edits: dict[str, Any]):
-        lines = text_format.render(planned(edited(edits))).splitlines()
+        lines = report.text(planned(edited(edits))).splitlines()
         sides = [line.strip().partition(": ")[2].split("  (")[0].split(" -> ") for line in lines if " -> " in line]
         assert not [pair for pair in sides if len(pair) == 2 and pair[0] == pair[1]]
 
     def test_parameters_are_shown_by_their_names(self):
-        text = text_format.render(planned(edited({"airflow:database.instanceClass": "db.m7g.xlarge"})))
+        text = report.text(planned(edited({"airflow:database.instanceClass": "db.m7g.xlarge"})))
         assert "parameters[max_connections].value: " in text
 
     def test_json_in_a_variable_is_shown_value_by_value(self):
-        text = text_format.render(planned(edited({"airflow:workerPools.default.concurrency": 12})))
+        text = report.text(planned(edited({"airflow:workerPools.default.concurrency": 12})))
         assert "-NODE_POOLS.default.concurrency=16\n" in text
         assert "+NODE_POOLS.default.concurrency=12\n" in text
 
     def test_created_resources_are_shown_with_their_properties(self):
-        text = text_format.render(planned(edited(NEW_POOL)))
+        text = report.text(planned(edited(NEW_POOL)))
         assert "  + pool-ml-group  aws.autoscaling.Group  minSize=0  maxSize=2" in text
 
     def test_default_tags_take_a_few_lines(self):
-        text = text_format.render(planned(edited({"aws:defaultTags.tags.CostCenter": "42"})))
+        text = report.text(planned(edited({"aws:defaultTags.tags.CostCenter": "42"})))
         assert "  ~ the provider's default tags of " in text
         assert len(text.splitlines()) < 60
 
 
 class TestTheComment:
     def test_the_risks_are_in_plain_sight(self):
-        comment = markdown_format.render(planned(edited({"airflow:cluster.protectData": False})))
+        comment = report.markdown(planned(edited({"airflow:cluster.protectData": False})))
         plain = comment.split("<details>")[0]
         assert "> **Risks**" in plain
         assert "> - No longer protected against deletion and replacement: " in plain
@@ -348,7 +346,7 @@ class TestTheComment:
         "edits", [OTHER_REGION, OTHER_ACCOUNT, {"airflow:cluster.name": "airflow-live"}, NEW_POOL], ids=str
     )
     def test_it_fits_whatever_changes(self, edits: dict[str, Any]):
-        assert len(markdown_format.render(planned(edited(edits)))) <= LONGEST
+        assert len(report.markdown(planned(edited(edits)))) <= LONGEST
 
     def test_it_fits_when_hundreds_of_resources_change_with_their_data(self):
         def program(name: str) -> None:
@@ -363,6 +361,6 @@ class TestTheComment:
                 )
 
         changes = compare(deploy(lambda: None)[1], deploy(lambda: program("a"))[1])
-        assert len(markdown_format.render(planned(changes))) <= LONGEST
+        assert len(report.markdown(planned(changes))) <= LONGEST
         changes = compare(deploy(lambda: program("a"))[1], deploy(lambda: program("b"))[1])
-        assert len(markdown_format.render(planned(changes))) <= LONGEST
+        assert len(report.markdown(planned(changes))) <= LONGEST

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from engine.recording import Recording, Resource
+from engine.recording import Recording, Resource, name_of, qualified_type
 from engine.resource_types import physical_name, resource_type
-from engine.urns import name_of, qualified_type
 from tests.stack_file import changed
 from tests.stack_variants import DOMAIN, program
 from tests.support.state_keys import GOLDEN

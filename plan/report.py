@@ -1,18 +1,19 @@
-"""A plan for a terminal."""
+"""A plan for people: as text for a terminal, and as Markdown for a comment on a pull request."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from plan import Plan
 from plan.changes import Change, Changes, Kind
 from plan.differences import ABSENT, Difference
 from plan.effects import effects
-from plan.model import USER_DATA_LIMIT, Plan, totals, user_data_sizes
-from plan.resources import Names, highlights, short_type, tree
+from plan.resources import USER_DATA_LIMIT, Names, highlights, short_type, totals, tree, user_data_sizes
 from plan.risks import risks
 
-SECTIONS: Sequence[tuple[Kind, str]] = (
+_SECTIONS: Sequence[tuple[Kind, str]] = (
     ("replace", "To replace"),
     ("change", "To change"),
     ("create", "To create"),
@@ -20,32 +21,68 @@ SECTIONS: Sequence[tuple[Kind, str]] = (
 )
 """The kinds of change with their headings, in the order of a reviewer's interest."""
 
-RISKS = "Risks"
-EFFECTS = "What happens"
+_RISKS = "Risks"
+_EFFECTS = "What happens"
 
 _WIDTH = 120
 
-LOUD = "REPLACEMENT OR REMOVAL OF DATA"
+_LOUD = "REPLACEMENT OR REMOVAL OF DATA"
+
+LONGEST = 30_000
+"""Characters. GitHub takes 65,536 in a comment, and one comment holds the plans of two stacks."""
+
+# Characters of what is visible without unfolding: risks and what happens (each), and changes that lose data.
+_LONGEST_SUMMARY, _LONGEST_SENTENCE, _LONGEST_LOSSES = 4_000, 1_000, 8_000
+
+# Left for a section's own markup and for the line that counts what is left out.
+_FRAME = 300
 
 
-def render(plan: Plan) -> str:
+def text(plan: Plan) -> str:
     """The resources and their totals; or, compared with another revision, only the changes, most important first."""
     names = plan.names()
     sections = [[f"{plan.project} {plan.stack}: account {plan.account_id}, region {plan.region}"]]
     if plan.changes is not None:
         sections += [
-            _listed(RISKS, risks(plan.changes), "!"),
-            _listed(EFFECTS, effects(plan.changes), "*"),
-            [change_headline(plan.changes, plan.base)],
-            *change_sections(plan.changes, plan.base, names),
+            _listed(_RISKS, risks(plan.changes), "!"),
+            _listed(_EFFECTS, effects(plan.changes), "*"),
+            [_change_headline(plan.changes, plan.base)],
+            *_change_sections(plan.changes, plan.base, names),
         ]
     else:
         sections += [
             tree(plan.recording, names),
-            [headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))],
-            _user_data(plan),
+            [_headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))],
+            _user_data_lines(plan),
         ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def markdown(plan: Plan) -> str:
+    """A headline, the risks and what happens, and the rest in folded sections, most important first."""
+    names = plan.names()
+    parts = [f"### Plan of `{plan.stack}` ({plan.account_id}, {plan.region})", f"{_headline(plan)}."]
+    foldable: list[tuple[str, list[str], str]] = []
+    if plan.changes is not None:
+        writer = _ChangeWriter(names, plan.changes)
+        parts += _summary(plan.changes)
+        parts.append(f"**{_change_headline(plan.changes, f'`{plan.base}`')}**")
+        if plan.changes.losing_data:
+            lines = _fitting(writer.lines(plan.changes.losing_data), _LONGEST_LOSSES, plan.stack)
+            parts.append(f"> [!CAUTION]\n> **{_LOUD}:** {_fate(plan.changes)}.\n\n" + _fenced(lines, "diff"))
+        for kind, title in _SECTIONS:
+            found = plan.changes.of(kind)
+            if found:
+                foldable.append((f"{title} ({len(found)})", writer.lines(found), "diff"))
+    parts.append(_user_data_table(plan))
+    by_kind = _folded("Resources by kind", [f"{count:>5}  {kind}" for kind, count in totals(plan.recording)], "")
+    foldable.append(("All resources", tree(plan.recording, names), ""))
+    room = LONGEST - sum(len(part) + 2 for part in [*parts, by_kind]) - _FRAME * len(foldable)
+    for title, lines, language in foldable:
+        fitting = _fitting(lines, room, plan.stack)
+        parts.append(_folded(title, fitting, language))
+        room -= sum(len(line) + 1 for line in fitting[: len(lines)])
+    return "\n\n".join(filter(None, [*parts, by_kind])) + "\n"
 
 
 def _listed(title: str, sentences: Sequence[str], sign: str) -> list[str]:
@@ -65,7 +102,7 @@ def _listed(title: str, sentences: Sequence[str], sign: str) -> list[str]:
     return [title, *lines]
 
 
-def headline(plan: Plan) -> str:
+def _headline(plan: Plan) -> str:
     """The number of resources and components."""
     custom = sum(resource.options.custom for resource in plan.recording.resources)
     components = len(plan.recording.resources) - custom
@@ -76,37 +113,37 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def change_headline(changes: Changes, base: str) -> str:
+def _change_headline(changes: Changes, base: str) -> str:
     """How many of what kind."""
     if not changes.items:
         return f"Nothing changes since {base}."
     lost = len(changes.losing_data)
     counts = [f"{lost} REPLACED OR REMOVED WITH THEIR DATA"] if lost else []
-    counts += [f"{len(changes.of(kind))} {title.lower()}" for kind, title in SECTIONS if changes.of(kind)]
+    counts += [f"{len(changes.of(kind))} {title.lower()}" for kind, title in _SECTIONS if changes.of(kind)]
     return f"Since {base}: {', '.join(counts)}."
 
 
-def change_sections(changes: Changes, base: str, names: Names) -> list[list[str]]:
+def _change_sections(changes: Changes, base: str, names: Names) -> list[list[str]]:
     """One section per kind of change."""
-    writer = ChangeWriter(names, changes)
+    writer = _ChangeWriter(names, changes)
     sections = []
     if changes.losing_data:
-        sections.append([f"!!! {LOUD}: {fate(changes)} !!!", *writer.lines(changes.losing_data)])
-    for kind, title in SECTIONS:
+        sections.append([f"!!! {_LOUD}: {_fate(changes)} !!!", *writer.lines(changes.losing_data)])
+    for kind, title in _SECTIONS:
         found = changes.of(kind)
         if found:
             sections.append([f"{title} since {base} ({len(found)})", *writer.lines(found)])
     return sections
 
 
-def fate(changes: Changes) -> str:
+def _fate(changes: Changes) -> str:
     """What happens to the data in the resources that are lost."""
     if changes.base.account_id != changes.head.account_id:
         return f"these resources and their data stay behind in account {changes.base.account_id}"
     return "`pulumi up` deletes these resources and their data"
 
 
-class ChangeWriter:
+class _ChangeWriter:
     """Writes changes as lines; a file's diff that several resources share is written once."""
 
     def __init__(self, names: Names, changes: Changes) -> None:
@@ -169,9 +206,66 @@ def _secret_verb(difference: Difference) -> str:
     return "unset (secret)" if difference.new is ABSENT else "changed (secret)"
 
 
-def _user_data(plan: Plan) -> list[str]:
+def _user_data_lines(plan: Plan) -> list[str]:
     rows = [
         f"  {size.role:<8} {size.component:<20} {size.size:>6,} of {USER_DATA_LIMIT:,} bytes"
         for size in user_data_sizes(plan.recording)
     ]
     return ["User data", *rows] if rows else []
+
+
+def _summary(changes: Changes) -> list[str]:
+    """The risks, and what happens in the cluster."""
+    parts = []
+    found, events = risks(changes), effects(changes)
+    if found:
+        lines = _shortened(found)
+        parts.append("\n".join(["> [!WARNING]", f"> **{_RISKS}**", ">", *(f"> - {line}" for line in lines)]))
+    if events:
+        parts.append("\n".join([f"**{_EFFECTS}**", "", *(f"- {line}" for line in _shortened(events))]))
+    return parts
+
+
+def _shortened(sentences: list[str]) -> list[str]:
+    """As many as fit, each cut at a limit. Backticks still mark code; other markup is escaped."""
+    lines, room = [], _LONGEST_SUMMARY
+    for sentence in sentences:
+        line = sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]} ..."
+        line = re.sub(r"([*<\[~])", r"\\\1", line)
+        room -= len(line)
+        if room <= 0:
+            return [*lines, f"{len(sentences) - len(lines)} more: see the text format."]
+        lines.append(line)
+    return lines
+
+
+def _fitting(lines: list[str], room: int, stack: str) -> list[str]:
+    """The first lines that fit; the last one says how many are left out."""
+    fitting = []
+    for line in lines:
+        room -= len(line) + 1
+        if room <= 0:
+            return [*fitting, f"... {len(lines) - len(fitting)} more lines are printed by: make plan STACK={stack}"]
+        fitting.append(line)
+    return fitting
+
+
+def _folded(title: str, lines: list[str], language: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{_fenced(lines, language)}\n\n</details>"
+
+
+def _fenced(lines: list[str], language: str) -> str:
+    """A code block whose fence no line in it can close. In a diff the sign comes first, so that it is coloured."""
+    longest = max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    if language == "diff":
+        lines = [re.sub(r"^(\s+)([-+])(?![-+/])", r"\2\1", line) for line in lines]
+    return "\n".join([f"{fence}{language}", *lines, fence])
+
+
+def _user_data_table(plan: Plan) -> str:
+    sizes = user_data_sizes(plan.recording)
+    if not sizes:
+        return ""
+    rows = [f"| {size.role} | {size.component} | {size.size:,} of {USER_DATA_LIMIT:,} |" for size in sizes]
+    return "\n".join(["| role | nodes of | user data, bytes |", "|---|---|---|", *rows])
