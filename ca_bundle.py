@@ -1,7 +1,7 @@
 """`make ca-bundle`: renew the certificate authorities of RDS, with which the nodes verify the metadata database.
 
-The nodes take them from the artifacts bucket, with the hash of the file that is committed here: a boot needs no other
-source, and what a cluster trusts changes only by a reviewed commit.
+The nodes fetch them from the artifacts bucket and compare their hash with that of the committed file. So a boot depends
+on no other source, and only a reviewed commit changes which authorities a cluster trusts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Authorities = Mapping[str, x509.Certificate]
 
 
 class CaBundleError(Exception):
-    """The bundle is not renewed. The message says why, and what to do."""
+    """The bundle was not renewed. The message says why, and what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,15 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def renew(url: str, file: Path, context: ssl.SSLContext, now: datetime) -> list[str]:
-    """Replace the file by the one at `url`; returns what has changed and what to do next.
+    """Replace the file with the one at `url`; returns what has changed and what to do next.
 
-    Raises CaBundleError, and leaves the file as it is, if the new one cannot be fetched or cannot be right.
+    Raises CaBundleError, and leaves the file as it is, if the new one cannot be fetched or is not valid.
     """
     content = download(url, context)
     new, old = authorities(content), authorities(file.read_bytes())
     if faults := list_faults(new, now):
-        raise CaBundleError("\n".join([f"{url} is not taken:", *(f"  {fault}" for fault in faults)]))
-    short = [f"  ends on {_end(one)}: {name}" for name, one in new.items() if one.not_valid_after_utc - now < SHORT]
+        raise CaBundleError(
+            "\n".join(
+                [f"{file.name} is unchanged, because nodes could not use {url}:", *(f"  {fault}" for fault in faults)]
+            )
+        )
+    short = [f"  expires on {_end(one)}: {name}" for name, one in new.items() if one.not_valid_after_utc - now < SHORT]
     if content == file.read_bytes():
         return [f"{file.name} is up to date: {len(new)} authorities.", *short]
     file.write_bytes(content)
@@ -75,13 +79,17 @@ def download(url: str, context: ssl.SSLContext) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=30, context=context) as response:  # noqa: S310 - see below
             if not response.url.startswith("https://"):
-                raise CaBundleError(f"{url} leads to {response.url}, which nobody vouches for.")
+                raise CaBundleError(
+                    f"{url} redirects to {response.url}, which is not HTTPS. Check this machine's proxy."
+                )
             content = response.read(SIZE_LIMIT_BYTES)
             if response.length:
-                raise CaBundleError(f"{url} broke off with {response.length:,} bytes to come. Try again.")
+                raise CaBundleError(f"The response of {url} ended {response.length:,} bytes early. Try again.")
             return content
     except (OSError, http.client.HTTPException) as error:
-        raise CaBundleError(f"{url} cannot be fetched: {error}. Check this machine's way to the internet.") from error
+        raise CaBundleError(
+            f"{url} cannot be fetched: {error}. Check this machine's connection to the internet."
+        ) from error
 
 
 def authorities(content: bytes) -> Authorities:
@@ -89,24 +97,28 @@ def authorities(content: bytes) -> Authorities:
     try:
         found = x509.load_pem_x509_certificates(content)
     except ValueError as error:
-        raise CaBundleError(f"It is no bundle of PEM certificates: {error}.") from None
+        raise CaBundleError(f"The file is not a bundle of PEM certificates: {error}.") from None
     return {str(one.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value): one for one in found}
 
 
 def list_faults(found: Authorities, now: datetime) -> list[str]:
     """Why nodes could not use these authorities."""
     wanted = [f"Amazon RDS {region} Root CA {kind}" for region in ZONE_LETTERS for kind in NAMES]
-    missing = [f"it lacks {name}" for name in wanted if name not in found]
+    missing = [f"{name} is missing" for name in wanted if name not in found]
     expired = [
-        f"{name} has ended on {_end(found[name])}"
+        f"{name} expired on {_end(found[name])}"
         for name in wanted
         if name in found and found[name].not_valid_after_utc <= now
     ]
-    return [*missing, *expired, *(f"{name} is no authority" for name, one in found.items() if not _is_authority(one))]
+    return [
+        *missing,
+        *expired,
+        *(f"{name} is not a certificate authority" for name, one in found.items() if not _is_authority(one)),
+    ]
 
 
 def list_changes(old: Authorities, new: Authorities) -> list[str]:
-    """One line for each authority that came, went, or has another certificate."""
+    """One line for each authority that is new, is gone, or has another certificate."""
     changed = [name for name in old.keys() & new.keys() if old[name] != new[name]]
     return [
         *(f"  new:     {name}, {_fingerprint(new[name])}" for name in sorted(new.keys() - old.keys())),

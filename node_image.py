@@ -1,6 +1,7 @@
 """`make node-image`: pin the newest Debian 13 image of a stack's region in its stack file.
 
-The program itself looks nothing up, so this command renews the image, to be reviewed like any other change.
+The program itself queries nothing. This command updates the pinned image, and the update is reviewed like any other
+change.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from settings.errors import SettingsError
 
 ROOT = Path(__file__).parent
 KEY = "airflow:nodeImage"
-_SHORT_KEY = "nodeImage"  # Pulumi gives a key without a namespace the project's
+_SHORT_KEY = "nodeImage"  # Pulumi adds the project's name as namespace
 NEEDED_PERMISSIONS = "ssm:GetParameters and ec2:DescribeImages"
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
@@ -78,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pin_newest(root: Path, stack: str) -> None:
     """Write the newest image of each architecture that the stack uses into its stack file, and print what to do next.
 
-    An image that is not Debian's own is kept: somebody made it for what Debian's lacks, such as a GPU driver.
-    Raises NodeImageError, StackFileError or SettingsError, and leaves the file unchanged then.
+    An image that is not Debian's is kept: it was built for something that Debian's lacks, such as a GPU driver.
+    Raises NodeImageError, StackFileError or SettingsError; the file is then unchanged.
     """
     settings = _settings(root, stack)
     users = _users(settings)
@@ -89,7 +90,7 @@ def pin_newest(root: Path, stack: str) -> None:
     print(f"Stack {stack}, region {settings.region}:")
     for architecture, image_id in newest.items():
         old = pinned[architecture]
-        print(f"  {architecture} now:    {known[old] if old else 'not pinned: each new node has the newest'}")
+        print(f"  {architecture} now:    {known[old] if old else 'not pinned: each new node starts from the newest'}")
         print(f"  {architecture} newest: {known[image_id]}")
     kept = {
         architecture: image_id
@@ -132,7 +133,7 @@ def newest_images(region: str, architectures: Sequence[Architecture]) -> dict[Ar
 
 def describe_images(region: str, ids: Sequence[str]) -> dict[str, Image]:
     """The images by id."""
-    # With a filter: if given ids, EC2 refuses the whole request when one of the images was withdrawn.
+    # A filter, because EC2 refuses a request with ImageIds if one of the images was withdrawn.
     wanted = {"Name": "image-id", "Values": list(ids)}
     with _explained(region):
         answer = boto3.client("ec2", region_name=region).describe_images(Filters=[wanted], IncludeDeprecated=True)
@@ -203,7 +204,7 @@ def _value(mapping: yaml.Node | None, key: str) -> Any:
 
 
 def _last(node: yaml.Node) -> yaml.Node:
-    """The last node within a block. A block's own end mark is no use: it is where the next block starts."""
+    """The last node within a block. A block's own end mark is where the next block starts."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
@@ -244,11 +245,11 @@ def _explained(region: str) -> Generator[None]:
         said = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
         if error.response["Error"]["Code"] in _DENIED:
             raise NodeImageError(
-                f"The AWS credentials must allow {NEEDED_PERMISSIONS} in {region}. AWS answered {said}"
+                f"The AWS credentials must allow {NEEDED_PERMISSIONS} in {region}. AWS returned {said}"
             ) from None
         raise NodeImageError(
-            f"AWS refused the request in {region} ({said}). Are the credentials current, and is the region enabled for "
-            "the account?"
+            f"AWS refused the request in {region} ({said}). Check that the credentials are current and that the region "
+            "is enabled for the account."
         ) from None
     except BotoCoreError as error:
         raise NodeImageError(

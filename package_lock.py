@@ -52,7 +52,7 @@ def stack_index(root: Path, stack: str) -> UvIndex:
     try:
         index = PackageIndexSettings.model_validate_json(section, by_alias=True, by_name=False).for_nodes()
     except ValidationError:
-        raise LockError(f"airflow:{KEY} of {stack} has a mistake; `make plan STACK={stack}` shows where.") from None
+        raise LockError(f"airflow:{KEY} of {stack} is not valid; `make plan STACK={stack}` shows the faults.") from None
     return UvIndex(
         index, package_index.variables(index.url, pypi=index.pypi, credentials=_credentials(index, config.region))
     )

@@ -1,6 +1,6 @@
 """Checks that the virtual environment matches requirements.txt. `__main__` imports this first.
 
-Otherwise, after a pull that changed requirements.txt, the program would fail with the traceback of some import.
+Without this check, the program would fail with an import's traceback after a pull that changed requirements.txt.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def faults(locked: str) -> list[str]:
     return found
 
 
-# The offline plan also runs other revisions of the program in its own environment, so only check our own one.
+# `make plan BASE=` also runs other revisions of the program, with the environment of this one: they are not checked.
 if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve() and (
     stale := faults((ROOT / "requirements.txt").read_text(encoding="utf-8"))
 ):

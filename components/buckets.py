@@ -1,4 +1,4 @@
-"""The buckets: task logs, DAGs, artifacts of the nodes, and access logs of the load balancers."""
+"""The S3 buckets: task logs, DAGs, the nodes' artifacts, and the load balancers' access logs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from node.artifacts import Artifact
 from node.naming import bucket_name
 
 NONCURRENT_DAYS = 30
-"""How long an overwritten or deleted object can be brought back."""
+"""Days for which an overwritten or deleted object can be restored."""
 
-# For a log that is rewritten again and again (docs/adr/0026). S3 counts in days, and keeps up to 100 versions.
+# For task logs that are rewritten many times (docs/adr/0026). S3 counts whole days, and keeps at most 100 versions.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_NoncurrentVersionExpiration.html
 SURPLUS_DAYS = 1
 NEWEST_VERSIONS = 10
@@ -36,34 +36,35 @@ class BucketsArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """A bucket as other parts see it."""
+    """What other components need to know of a bucket."""
 
     name: str
-    """Known before anything is made, so that user data can hold it."""
+    """Known before the bucket is created, so that user data can contain it."""
     arn: pulumi.Output[str]
     name_with_policy: pulumi.Output[str]
-    """The same name, known once the bucket's policy is attached: for services that test whether they may write."""
+    """The same name, but unknown until the bucket's policy is attached: for services that first test their access."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Purpose:
-    """What one bucket is for."""
+    """What a bucket is for, and how long its objects are kept."""
 
     suffix: str
     keep_days: int | None
-    """Objects expire after so many days; None keeps them."""
+    """Days after which objects expire; None if they never expire."""
     versioned: bool
+    """Whether overwritten and deleted objects can be restored."""
     rewritten: bool = False
-    """Objects are overwritten regularly: of each object, only the newest versions are kept for long."""
+    """Whether objects are overwritten regularly; then only the newest versions of each are kept for long."""
     stateful: bool
-    """Holds what nobody can make again."""
+    """Whether the bucket holds data that cannot be recreated."""
 
 
 class Buckets(Component):
     """Four private, encrypted buckets that refuse requests without TLS.
 
-    Task logs and DAGs are guarded against deletion when the stack protects its data. A bucket of a protected stack is
-    not emptied for its deletion; that of an unprotected stack is.
+    If the stack protects its data, Pulumi refuses to delete the buckets of task logs and DAGs, and AWS refuses to
+    delete any bucket that is not empty. Otherwise a bucket is emptied when it is deleted.
     """
 
     task_logs: Bucket
@@ -85,7 +86,7 @@ class Buckets(Component):
         self.artifacts = self._bucket(
             name, args, _Purpose(suffix="artifacts", keep_days=None, versioned=True, stateful=False)
         )
-        # Not versioned: each log file is written once, under a name of its own.
+        # Not versioned: each log file has a unique name and is written once.
         self.access_logs = self._bucket(
             name,
             args,
@@ -116,7 +117,7 @@ class Buckets(Component):
         return Bucket(name=physical_name, arn=bucket.arn, name_with_policy=policy.bucket)
 
     def _encrypt(self, label: str, bucket: aws.s3.Bucket) -> None:
-        """With S3's own keys: load balancers write their logs to no other, and nodes need no rights on a key."""
+        """Use S3's own keys: load balancers support no others for their logs, and nodes need no permission on a key."""
         rule = aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
             apply_server_side_encryption_by_default=(
                 aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
@@ -143,7 +144,7 @@ class Buckets(Component):
             f"{label}-lifecycle",
             bucket=bucket.id,
             rules=lifecycle_rules(purpose.keep_days, versioned=purpose.versioned, rewritten=purpose.rewritten),
-            # A rule on noncurrent versions needs a bucket that has versions.
+            # A rule on noncurrent versions requires that versioning is enabled.
             opts=self.child(depends_on=[versioning] if versioning else None),
         )
 
@@ -167,7 +168,7 @@ class Buckets(Component):
             f"{label}-policy",
             bucket=bucket.id,
             policy=policy,
-            # S3 answers with a conflict when a bucket's policy and its public access block change at the same time.
+            # S3 returns a conflict if a bucket's policy and its public access block change at the same time.
             opts=self.child(depends_on=[block]),
         )
 
@@ -177,9 +178,9 @@ class Buckets(Component):
             bucket=self.artifacts.name_with_policy,
             key=artifact.key,
             content_base64=base64.b64encode(artifact.content).decode(),
-            # S3 compares it at the upload and keeps it with the object.
+            # S3 verifies the checksum at the upload and stores it with the object.
             checksum_algorithm="SHA256",
-            # New content has a new key. The old object stays for nodes that still boot from the launch template before.
+            # New content has a new key. The old object stays for nodes that still boot from the previous template.
             opts=self.child(retain_on_delete=True),
         )
 
@@ -204,8 +205,8 @@ def lifecycle_rules(
         )
     ]
     if versioned and keep_days:
-        # A rule has one `expiration`. With days alone, S3 would keep the delete marker of an expired object for as many
-        # days again.
+        # A rule has only one `expiration`. With `days` alone, S3 would keep the delete marker of an expired object for
+        # another `keep_days`.
         rules.append(_rule("delete-markers", expiration=markers))
     if rewritten:
         surplus = noncurrent(noncurrent_days=SURPLUS_DAYS, newer_noncurrent_versions=NEWEST_VERSIONS)
@@ -219,9 +220,9 @@ def _rule(id_: str, **actions: Any) -> aws.s3.BucketLifecycleConfigurationRuleAr
 
 
 def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
-    """Refuses requests without TLS, or with a version below 1.2.
+    """The policy of a bucket: it denies requests without TLS, or with a TLS version below 1.2.
 
-    The access logs bucket also admits the load balancers' log delivery.
+    That of the access logs bucket also allows the load balancers' log delivery to write.
     """
     resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     refused = {
@@ -233,7 +234,7 @@ def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
     ]
     if purpose == "access-logs":
         # The path contains the account id, so load balancers of other accounts cannot write here; AWS accepts no prefix
-        # that contains `AWSLogs`. A condition on the source would exclude ours as well: this service does not send one.
+        # that contains `AWSLogs`. A condition on the source would exclude ours as well: this service sends none.
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
         statements.append(
             allow(

@@ -17,7 +17,7 @@ PORT = 6379
 ENGINE_VERSION = "8.2"
 SNAPSHOT_WINDOW = "02:00-03:00"
 MAINTENANCE_WINDOW = "sun:04:30-sun:05:30"
-"""Both in UTC, after the database's, so that both are never down at the same time."""
+"""Both are in UTC, and after the database's, so that broker and database are never down at the same time."""
 
 LOG_TYPES = ("slow-log", "engine-log")
 
@@ -31,7 +31,7 @@ class CeleryBrokerArgs:
 
 
 class CeleryBroker(Component):
-    """ElastiCache for Valkey, for clients with TLS and its token only.
+    """ElastiCache for Valkey, which accepts only clients with TLS and its token.
 
     It never evicts a message to save memory. With a replica, a failover to another zone keeps the address.
     """
@@ -90,7 +90,7 @@ class CeleryBroker(Component):
             # loses its queues.
             auto_minor_version_upgrade=False,
             maintenance_window=MAINTENANCE_WINDOW,
-            # AWS refuses to change the token or the delivery of logs in any other way.
+            # AWS changes the token and the delivery of logs only immediately, not in the maintenance window.
             apply_immediately=True,
             log_delivery_configurations=self._log_delivery(name, args),
             opts=self.child(protect=args.context.protect),
@@ -131,7 +131,7 @@ class CeleryBroker(Component):
             family=f"valkey{ENGINE_VERSION.partition('.')[0]}",
             description=f"Valkey as Celery broker of {args.context.cluster}",
             parameters=[
-                # An evicted key is a lost task: with full memory a publisher must get an error instead.
+                # An evicted key would be a lost task. When the memory is full, publishers get an error instead.
                 aws.elasticache.ParameterGroupParameterArgs(name="maxmemory-policy", value="noeviction"),
             ],
             opts=self.child(),

@@ -24,7 +24,7 @@ class NodeLaunch:
     Attributes:
         group_name: the physical name of the autoscaling group.
         image_id: AMI id, or an alias: `resolve:ssm:` and the name of a public parameter, resolved at each launch.
-        user_data: base64, as EC2 takes it. A change replaces the nodes, one after the other.
+        user_data: in base64, as EC2 expects it. A change replaces the nodes, one after the other.
         tags: of the group, its instances and their volumes: the stack's and `node_tags`.
         secret_versions: the current version of each secret that the node's services read at boot, by the secret's key.
             They are tags of the instances, so that a new value changes the launch template and replaces the nodes.
@@ -85,7 +85,7 @@ def launch_template(
         instance_type=instance_type,
         user_data=launch.user_data,
         iam_instance_profile=aws.ec2.LaunchTemplateIamInstanceProfileArgs(arn=launch.instance_profile_arn),
-        # A node that powers itself off is not needed any more: as a stopped instance it would still cost its disk.
+        # A node that powers itself off is no longer needed: if it were only stopped, its disk would still cost money.
         instance_initiated_shutdown_behavior="terminate",
         metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
             http_endpoint="enabled",

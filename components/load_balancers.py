@@ -28,18 +28,18 @@ IDLE_TIMEOUT_SECONDS = 60
 
 EXECUTION_API_PATHS = ("/execution", "/execution/*")
 
-# The api-server decodes a path before it routes it, load balancer rules may compare the raw one: /%65xecution/ and
-# /e%78ecution/ have to be refused as well. It neither joins slashes nor resolves dots, so the other two lines are for
-# whatever may one day do so on the way. No page of Airflow looks like any of these; their percent signs come later.
-# Regular expressions, because AWS knows no percent sign in its plain patterns. They match a whole path, so that it does
-# not matter whether AWS searches or compares, and stop at a `?`, should AWS hand them the query too.
+# The api-server decodes a path before it routes it, but load balancer rules may compare the raw path. So /%65xecution/
+# and /e%78ecution/ have to be refused as well. The api-server neither joins slashes nor resolves dots; the other two
+# lines are in case something in between ever does. No page of Airflow has such a path: percent signs only come later.
+# Regular expressions, because AWS allows no percent sign in plain patterns. They match whole paths, so that they also
+# work if AWS only searches for them, and they stop at a `?`, in case AWS includes the query.
 DISGUISED_EXECUTION_API_PATHS = (
     "^/+[^/?]*%.*$",  # a percent sign in the first segment
     "^//.*$",
-    "^[^?]*/([.]|%2[eE]){1,2}(/.*)?$",  # a segment of one or two dots, whichever way they are written
+    "^[^?]*/([.]|%2[eE]){1,2}(/.*)?$",  # a segment of one or two dots, encoded or not
 )
 
-# Refusals come before what is let through. The steps leave room for a rule in between.
+# Rules that refuse come before the one that forwards. The steps leave room for further rules.
 EXECUTION_API_PRIORITY = 10
 DISGUISES_PRIORITY = 20
 PAGES_PRIORITY = 30
@@ -53,8 +53,8 @@ class LoadBalancersArgs:
 
     Attributes:
         public_security_group_id: given when there is public access; needs a domain.
-        access_logs_bucket: name of a bucket, known once its policy lets load balancers of this account write: AWS has
-            each new load balancer write a test object, and fails its creation otherwise.
+        access_logs_bucket: name of a bucket, known once its policy lets load balancers of this account write: AWS
+            makes each new load balancer write a test object, and its creation fails if it cannot.
     """
 
     context: Context
@@ -86,7 +86,7 @@ class LoadBalancers(Component):
 
     Inside the network, port 8080 serves the execution API, and also the web interface until people are redirected to
     HTTPS. With a domain there is HTTPS. From the internet only HTTPS is open and the execution API is refused; requests
-    are forwarded only after every rule that refuses some exists.
+    are forwarded only after every refusing rule exists.
     """
 
     url: str
@@ -158,19 +158,19 @@ class LoadBalancers(Component):
         )
         targets = self._target_group(f"{name}-public-targets", args.vpc_id)
         self.target_group_arns["public"] = targets.arn
-        # The default refuses: a listener that forwards by default is open from its own creation to that of its rules,
-        # and stays open if AWS takes none of them.
+        # The default action refuses: a listener that forwards by default would be open until its rules are created, and
+        # would stay open if their creation failed.
         listener = self._https_listener(f"{name}-public-https", balancer, certificate_arn, _CLOSED)
         self._public_rules(f"{name}-public", listener, targets)
         return balancer
 
     def _public_rules(self, name: str, listener: aws.lb.Listener, targets: aws.lb.TargetGroup) -> None:
-        """Refuse the execution API in every spelling, and only then let the rest through."""
+        """Refuse the execution API in every spelling, and only then forward all other requests."""
         refusals = [
             self._rule(
                 f"{name}-execution-api", listener, EXECUTION_API_PRIORITY, _paths(EXECUTION_API_PATHS), _REFUSED
             ),
-            # A rule of its own: a condition holds plain patterns or regular expressions, never both.
+            # A separate rule, because a condition has either plain patterns or regular expressions.
             self._rule(
                 f"{name}-disguises",
                 listener,
@@ -179,8 +179,8 @@ class LoadBalancers(Component):
                 _REFUSED,
             ),
         ]
-        # Waits for both, or the execution API is open until they exist, and for good if one fails. When the stack is
-        # destroyed, this rule is the first to go.
+        # Waits for both: otherwise the execution API would be open until they exist, or permanently if one fails. When
+        # the stack is destroyed, this rule is deleted first.
         self._rule(
             f"{name}-pages", listener, PAGES_PRIORITY, _paths(["/*"]), _rule_forward(targets), depends_on=refusals
         )
@@ -205,7 +205,7 @@ class LoadBalancers(Component):
             drop_invalid_header_fields=True,
             desync_mitigation_mode="defensive",
             idle_timeout=IDLE_TIMEOUT_SECONDS,
-            # All tasks depend on the internal one. A line of the stack file may remove the public one.
+            # All tasks depend on the internal one. The public one can be removed by a line of the stack file.
             enable_deletion_protection=args.context.protect and internal,
             access_logs=aws.lb.LoadBalancerAccessLogsArgs(
                 bucket=args.access_logs_bucket, prefix=physical_name, enabled=True
@@ -227,7 +227,7 @@ class LoadBalancers(Component):
                 protocol="HTTP",
                 port="traffic-port",
                 path="/",
-                # 302 is the answer of Airflow 2's web server, should a group hold both during a migration.
+                # Airflow 2's web server returns 302, in case a group contains both versions during a migration.
                 matcher="200,302",
                 interval=CHECK_INTERVAL_SECONDS,
                 timeout=5,
@@ -263,7 +263,7 @@ class LoadBalancers(Component):
         certificate = aws.acm.Certificate(
             f"{name}-certificate", domain_name=domain.name, validation_method="DNS", opts=self.child()
         )
-        # One name, hence one option. Its fields are unknown in a preview; that there is one record never is.
+        # There is one option because there is one name. In a preview only its fields are unknown.
         proof = certificate.domain_validation_options[0]
         record = aws.route53.Record(
             f"{name}-certificate-record",
@@ -272,11 +272,11 @@ class LoadBalancers(Component):
             type=proof.resource_record_type,
             records=[proof.resource_record_value],
             ttl=300,
-            # ACM asks for the same record for every certificate of a name: a second stack, or a certificate made by
-            # hand before, must not stop this one.
+            # ACM requires the same record for every certificate of a name, so it may already exist for a second stack
+            # or for a certificate that was created by hand.
             allow_overwrite=True,
-            # For the same reason the record outlives the stack: ACM looks it up again at every renewal, so to delete it
-            # with one stack would let the certificate of the other one expire.
+            # For the same reason the record outlives the stack: ACM looks it up at every renewal, so without it the
+            # other certificate would expire.
             opts=self.child(retain_on_delete=True),
         )
         validation = aws.acm.CertificateValidation(

@@ -15,7 +15,7 @@ from components.lifecycle_hooks import launching_hook
 from settings import MasterSettings
 
 # Counted from the moment when a master has reported that its services are up, after its boot. A load balancer needs
-# some checks to agree; an earlier result would replace a node only because it is new.
+# several consecutive checks; an earlier verdict would replace a node only because it is new.
 HEALTH_GRACE_SECONDS = 300
 
 # A refresh continues with the next node this long after a launch. It must outlast the grace period: only then has the

@@ -33,7 +33,7 @@ class MetadataDatabaseArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     max_connections: int
-    """Sessions that the server admits. A change waits for the next restart of the instance."""
+    """The number of connections that the server accepts. A change is applied at the next restart of the instance."""
 
 
 class MetadataDatabase(Component):
@@ -64,7 +64,7 @@ class MetadataDatabase(Component):
         self.register_outputs({"address": self.address})
 
     def _log_groups(self, name: str, args: MetadataDatabaseArgs) -> Sequence[aws.cloudwatch.LogGroup]:
-        """Made before the instance: groups that RDS makes itself keep their logs, and their cost, for ever."""
+        """Create the log groups before the instance: those that RDS creates keep their logs, at a cost, for ever."""
         return [
             aws.cloudwatch.LogGroup(
                 f"{name}-{group_name.rpartition('/')[2]}-logs",
@@ -112,8 +112,8 @@ class MetadataDatabase(Component):
             # A minor version in the stack file is a pin; Pulumi would try to undo an upgrade, which RDS refuses.
             auto_minor_version_upgrade="." not in args.settings.engine_version,
             maintenance_window=MAINTENANCE_WINDOW,
-            # `pulumi up` is the change window. A larger class that waited for Sunday would come after the nodes whose
-            # connections it is for, and every update until then would want to make the same change again.
+            # Not in the maintenance window: a larger class that waited for Sunday would come after the nodes that need
+            # its connections, and every update until then would show the change again.
             apply_immediately=True,
             performance_insights_enabled=True,
             performance_insights_retention_period=FREE_INSIGHTS_DAYS,
@@ -124,7 +124,7 @@ class MetadataDatabase(Component):
         )
 
     def _final_snapshot(self, name: str, args: MetadataDatabaseArgs) -> pulumi.Output[str]:
-        """A name of its own for each database: AWS refuses a second snapshot of the same name."""
+        """The name of the final snapshot, unique per database: AWS refuses a second snapshot of the same name."""
         mark = random.RandomId(f"{name}-final-snapshot-mark", byte_length=4, opts=self.child())
         return pulumi.Output.concat(f"{_identifier(args)}-final-", mark.hex)
 
@@ -171,21 +171,21 @@ class MetadataDatabase(Component):
 
 
 def postgresql_parameters(max_connections: int) -> list[aws.rds.ParameterGroupParameterArgs]:
-    """What differs from RDS's defaults, or must not change when they do."""
+    """The parameters that differ from RDS's defaults, or must not change when the defaults do."""
     hours = 60 * 60 * 1000
     at_start = {
-        # PostgreSQL reads it at its start only; AWS refuses any other way of applying it.
+        # PostgreSQL reads it only when it starts, so AWS refuses any other apply method.
         "max_connections": str(max_connections),
-        # RDS's defaults, held fast. AWS keeps "pending-reboot" for a parameter that is set to its default, so any other
-        # method here would be a change in each `pulumi up` (terraform-provider-aws#39252).
+        # RDS's defaults, set explicitly. AWS keeps "pending-reboot" for a parameter with its default value, so any
+        # other method here would be a change in each `pulumi up` (terraform-provider-aws#39252).
         "rds.force_ssl": "1",
         "timezone": "UTC",
     }
     immediate = {
-        # `airflow db migrate` keeps its lock in a transaction that idles while the migration runs, so this is no place
-        # for minutes. RDS's own default, 24 h, lets one lost client keep vacuum from the busiest tables for a day.
+        # `airflow db migrate` keeps its lock in a transaction that is idle while the migration runs, so a limit of
+        # minutes would end it. With RDS's default, 24 h, a lost client can block vacuum on busy tables for a day.
         "idle_in_transaction_session_timeout": str(4 * hours),
-        # Statements that the scheduler should never wait for, and who held it up.
+        # Logs slow statements, and the sessions that hold the locks for which others wait.
         "log_min_duration_statement": "1000",
         "log_lock_waits": "1",
         "log_statement": "ddl",

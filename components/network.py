@@ -1,4 +1,4 @@
-"""The VPC: public, private and data subnets over the zones, and the ways out of it."""
+"""The VPC: public, private and data subnets over the zones, and the routes out of it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Network(Component):
             f"{name}-vpc",
             cidr_block=args.settings.cidr,
             enable_dns_support=True,
-            # The private zone and the interface endpoints answer in a VPC with both switches on only.
+            # The names of the private zone and of the interface endpoints resolve only if both are enabled.
             enable_dns_hostnames=True,
             tags={"Name": args.context.cluster},
             opts=self.child(),
@@ -110,7 +110,7 @@ class Network(Component):
             log_destination_type="cloud-watch-logs",
             log_destination=group.arn,
             iam_role_arn=role.arn,
-            # Without the policy the flow log is created, delivers nothing, and says so in its status only.
+            # Without the policy, the flow log is created but delivers nothing, which only its status shows.
             opts=self.child(depends_on=[policy]),
         )
 
@@ -134,8 +134,8 @@ class Network(Component):
         tags = {"Name": args.context.cluster}
         gateway = aws.ec2.InternetGateway(f"{name}-internet-gateway", vpc_id=vpc.id, tags=tags, opts=self.child())
         table = self._route_table(name, args, vpc, "public")
-        # A route of its own, not a block inside the table: a table with blocks drops the routes that others add, as for
-        # peering.
+        # A resource of its own, not a block in the table: a table with blocks deletes the routes that others add, for
+        # example for a peering.
         return aws.ec2.Route(
             f"{name}-public-route",
             route_table_id=table.id,
@@ -158,7 +158,7 @@ class Network(Component):
                 allocation_id=address.id,
                 subnet_id=public[zone].id,
                 tags=tags,
-                # A NAT gateway made before its VPC has an internet gateway fails.
+                # The creation of a NAT gateway fails if its VPC has no internet gateway yet.
                 opts=self.child(depends_on=[way_out]),
             )
         return gateways
@@ -171,9 +171,9 @@ class Network(Component):
         subnets: Mapping[str, aws.ec2.Subnet],
         gateways: Mapping[str, aws.ec2.NatGateway],
     ) -> Mapping[str, aws.ec2.Route]:
-        """A table for each zone even with a single gateway: a change to one for each zone is then a changed route."""
+        """A table for each zone even with a single gateway: a change to one per zone is then a changed route."""
         tables = {zone: self._route_table(name, args, vpc, f"private-{zone[-1]}") for zone in subnets}
-        # Task logs, DAGs and the node environment are S3 traffic: through NAT each GB of it would be paid for.
+        # Task logs, DAGs and the virtual environment are S3 traffic, and NAT charges for each GB.
         aws.ec2.VpcEndpoint(
             f"{name}-s3-endpoint",
             vpc_id=vpc.id,
@@ -206,7 +206,7 @@ class Network(Component):
     def _routed(
         self, name: str, tier: str, subnets: Mapping[str, aws.ec2.Subnet], routes: Mapping[str, aws.ec2.Route]
     ) -> Sequence[pulumi.Output[str]]:
-        """The subnets' ids, known only once their default route exists: an earlier node fails its first boot."""
+        """The subnets' ids, known only once their default route exists: an earlier node could not boot."""
         ids = []
         for zone, subnet in subnets.items():
             association = self._associate(name, tier, zone, subnet, routes[zone].route_table_id)
@@ -233,7 +233,7 @@ class Network(Component):
 
 
 def flow_logs_policy(log_group_arn: str) -> str:
-    """Writing to this log group alone.
+    """The statements that allow writing to this log group only.
 
     Flow logs also list groups, which IAM grants for all of an account's groups or not at all.
     """

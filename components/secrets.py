@@ -1,4 +1,4 @@
-"""The values that only processes may read: one secret in Secrets Manager for each."""
+"""The cluster's secret values, each in a secret of its own in Secrets Manager."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ METADATA_ROLE = "airflow"
 """PostgreSQL role, and database, of Airflow's metadata."""
 
 RESULTS_ROLE = "celery_results"
-"""PostgreSQL role, and database, of Celery's results: all that a worker's credentials open."""
+"""PostgreSQL role, and database, of Celery's results: the only ones to which a worker's credentials give access."""
 
 PROTECTED_RECOVERY_DAYS = 30
-"""How long a deleted secret can be brought back; the longest that AWS offers."""
+"""Days for which a deleted secret can be restored; the longest time that AWS allows."""
 
 DESCRIPTIONS = {
     "database-dsn": "Airflow's metadata database, with role and password",
@@ -51,17 +51,17 @@ class SecretsArgs:
 class Secrets(Component):
     """The secrets `<cluster>/<key>`, each readable on its own, so that a role gets only the ones it needs.
 
-    Passwords and keys are made once and kept in Pulumi's state, encrypted. A changed value replaces the nodes whose
-    services read it (docs/changing-a-secret.md). Not so the Fernet key: without the old one the stored connections
-    cannot be read, so Pulumi refuses to replace it when the stack protects its data.
+    Passwords and keys are generated once and stored in Pulumi's state, encrypted. A changed value replaces the nodes
+    whose services read it (docs/changing-a-secret.md). The Fernet key is different: without the old key the stored
+    connections cannot be read, so Pulumi refuses to replace it if the stack protects its data.
     """
 
     arns: Mapping[str, pulumi.Output[str]]
-    """By key; AWS ends each with six characters of its own."""
+    """The ARNs by key; AWS appends six random characters to each."""
     names: Mapping[str, str]
-    """By key: what an operator types to read a value."""
+    """The names by key, with which an operator reads a value."""
     versions: Mapping[str, pulumi.Output[str]]
-    """By key: the id of the version that holds the current value. It changes with the value, and only with it."""
+    """The id of the version with the current value, by key. It changes only when the value changes."""
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:Secrets", name, None, opts)
@@ -114,9 +114,9 @@ class Secrets(Component):
             f"{name}-{key}",
             name=f"{args.context.cluster}/{key}",
             description=DESCRIPTIONS[key],
-            # The name of a deleted secret stays taken for these days; an unprotected stack may need it again at once.
+            # The name of a deleted secret stays reserved for these days. An unprotected stack may need it at once.
             recovery_window_in_days=PROTECTED_RECOVERY_DAYS if args.context.protect else 0,
-            # All others can be created again. Only this one decrypts what it has encrypted.
+            # All others can be created again. Only this key can decrypt what it has encrypted.
             opts=self.child(protect=args.context.protect and key == "fernet-key"),
         )
 
@@ -133,13 +133,13 @@ class Secrets(Component):
 def database_dsn(password: str, host: str, port: int) -> str:
     """The SQLAlchemy URL of Airflow's metadata.
 
-    TLS is asked for by the environment (`PGSSLMODE`): in the URL it breaks Airflow's async engine.
+    TLS is set in the environment (`PGSSLMODE`): in the URL it would break Airflow's async engine.
     """
     return _database_url("postgresql+psycopg2", METADATA_ROLE, password, host, port)
 
 
 def result_backend(password: str, host: str, port: int) -> str:
-    """Celery's URL of its result database: the SQLAlchemy URL behind `db+`."""
+    """Celery's URL of its result database: the SQLAlchemy URL with the prefix `db+`."""
     return _database_url("db+postgresql+psycopg2", RESULTS_ROLE, password, host, port)
 
 
@@ -163,5 +163,5 @@ def _database_url(scheme: str, role: str, password: str, host: str, port: int) -
 
 
 def _quoted(value: str) -> str:
-    """Percent-encoded: what is left means nothing to URLs, environment files and Airflow's expansion of `$NAME`."""
+    """Percent-encoded, so that no character has a special meaning in URLs, environment files or Airflow's `$NAME`."""
     return quote(value, safe="")

@@ -23,8 +23,8 @@ class ZoneSubnets:
 def zone_subnets(vpc_cidr: str, zone: str) -> ZoneSubnets:
     """The subnets of one zone (`eu-west-1a`).
 
-    The zone's letter alone decides its place, so adding, removing or reordering zones moves no subnet of the others: a
-    subnet that moves is a subnet that is replaced, with everything in it.
+    The zone's letter alone decides its place, so adding, removing or reordering zones moves no subnet of the others. A
+    subnet whose range changes is replaced, with everything in it.
     """
     shares = list(IPv4Network(vpc_cidr).subnets(prefixlen_diff=ZONE_SHARES.bit_length() - 1))
     share = shares[ascii_lowercase.index(zone[-1])]

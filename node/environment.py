@@ -1,4 +1,4 @@
-"""The one rendered file of a node: /etc/airflow/airflow.env."""
+"""The environment file of a node, /etc/airflow/airflow.env, which is rendered from the stack file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEEDS_ESCAPE = re.compile(r'(["\\$`])')
 
 @dataclass(frozen=True, kw_only=True)
 class PackageIndex:
-    """A package index of the stack's own.
+    """The stack's own package index.
 
     Attributes:
         credentials_secret: name of the secret with the credentials; None if the index needs none.
@@ -50,7 +50,7 @@ class NodeEnvironment:
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         metadata_days: how long a master keeps rows of the metadata database; 0 keeps them for ever.
         web_url: where browsers find the UI.
-        secure_cookies: whether that is HTTPS only.
+        secure_cookies: whether browsers use HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
         config: the user's Airflow options by section, which override the program's defaults but not LOCKED_OPTIONS.
     """
@@ -139,7 +139,7 @@ class NodeEnvironment:
             "AWS_REGION": self.region,
             "PATH": f"{VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "PYTHONPATH": "/usr/local/lib/airflow/python",
-            # TLS to PostgreSQL by environment: `?sslmode=` in a DSN breaks Airflow's async engine.
+            # TLS to PostgreSQL is set here: `?sslmode=` in a DSN would break Airflow's async engine.
             "PGSSLMODE": "verify-full",
             "PGSSLROOTCERT": f"{ARTIFACTS}/{CA_BUNDLE.name}",
         }
@@ -156,12 +156,12 @@ def config_text(value: ConfigValue) -> str:
 
 
 def assignment(name: str, value: str) -> str:
-    """One line of an EnvironmentFile, right for any value.
+    """One line of an EnvironmentFile, correct for any value. Raises ValueError for a NUL character.
 
     systemd expands nothing in such a file, but Airflow does: it replaces `$NAME` in the values of its own variables.
     """
     if "\0" in value:
-        raise ValueError(f"{name} holds a NUL character; environment variables cannot.")
+        raise ValueError(f"The value of {name} contains a NUL character, which no environment variable can contain.")
     escaped = _NEEDS_ESCAPE.sub(r"\\\1", value)
     return f'{name}="{escaped}"\n'
 

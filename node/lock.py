@@ -1,7 +1,7 @@
 """Locks Airflow, the user's packages and uv by hash, and extracts the registry of Airflow's options.
 
 The nodes install with the settings of the stack file only, so the lock is made the same way: variables and
-configuration files of the operator's machine are ignored. What can be resolved here can then be installed there.
+configuration files of the operator's machine are ignored. A lock that can be resolved here can be installed there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def compile_lock(sources: Sequence[Path], lock: Path, *, upgrade: bool, index: U
 
 
 def unpack(lock: Path, target: Path, platform: str, *, index: UvIndex) -> None:
-    """Unpack the lock's wheels for a platform, with hashes verified; fails if a package has no wheel for it."""
+    """Verify and unpack the lock's wheels for a platform. Raises LockError if a package has no wheel for it."""
     command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--python-version", PYTHON_VERSION, "--python-platform", platform, "--target", str(target)]
     _uv([*command, "--requirements", str(lock)], index, f"{lock.name} cannot be installed on {platform}")
@@ -92,7 +92,7 @@ def check_requirements(text: str) -> None:
     lines = [re.split(r"(?:^|\s)#", line)[0].strip() for line in text.splitlines()]
     faulty = [number for number, line in enumerate(lines, 1) if line and not _works_on_a_node(line)]
     if faulty:
-        # The lines themselves are not printed: an address may have a password in it.
+        # The lines themselves are not printed: a URL may contain a password.
         raise LockError(
             f"airflow-requirements.txt has lines that do not work on a node: {', '.join(map(str, faulty))}.\n"
             "Write one requirement per line, such as `pandas>=3`. Set a package index of your own with "
@@ -109,10 +109,10 @@ def _works_on_a_node(line: str) -> bool:
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv: the operator's without settings that a node lacks, plus these variables.
+    """The environment for uv: the operator's, without settings that nodes do not have, plus these variables.
 
-    Excludes the variables of uv and pip (an extra index, a date, constraints) and stored credentials. No Python is
-    downloaded: wheels are resolved and unpacked, nothing is built.
+    It excludes the variables of uv and pip (an extra index, a date, constraints) and stored credentials. uv must not
+    download a Python: it only resolves and unpacks wheels, and builds nothing.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
     ours = {"NETRC": os.devnull, "UV_CREDENTIALS_DIR": os.devnull, "UV_PYTHON_DOWNLOADS": "never"}
@@ -120,8 +120,8 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _uv(command: Sequence[str], index: UvIndex, failure: str) -> None:
-    # The machine's own trust store, as everywhere else in the project: uv's bundled one has no private CA.
-    # No configuration files: a uv.toml of this machine or its user may name an index that nodes do not use.
+    # --system-certs: the machine's trust store, as everywhere else in the project; uv's bundled one has no private CA.
+    # --no-config: a uv.toml of this machine or its user may name an index that the nodes do not use.
     uv = Path(sys.executable).with_name("uv")
     result = subprocess.run(
         [str(uv), *command, "--system-certs", "--no-config"],

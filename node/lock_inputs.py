@@ -1,4 +1,4 @@
-"""The sources and the package index of each lock, recorded in its first two lines, and whether they still match."""
+"""The sources and the package index of each lock, which its first two lines record, and whether they still match."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from node.rootfs import files_for
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
 LIMIT_BYTES = 16_384
 
-# cloud-init itself may hang, and then nothing below is ever started. So this timer is set before anything else, long
-# before its program is due. Without default dependencies, timer and service alike: those wait for sysinit.target, which
-# waits for cloud-init, while systemd-run waits for the timer to be started (--no-block is not for timers): a boot with
-# them stands still here for ever. python3: systemd-run wants its program to exist, and cloud-init writes files later.
-# A node that cannot even report itself is turned off.
+# cloud-init itself may hang, and then nothing below would ever start. So this timer is set first, long before its
+# program has to run. Neither timer nor service has default dependencies: with them, both would wait for sysinit.target,
+# which waits for cloud-init, which waits for systemd-run, which waits until the timer is active (--no-block does not
+# apply to timers), and the boot would hang for ever. The command is python3 because systemd-run requires its command to
+# exist, and cloud-init writes the program's file later. A node that cannot report its failure is powered off.
 FIRST_BOOT_DEADLINE = (
     "cloud-init-per instance airflow-first-boot systemd-run --unit=airflow-first-boot --on-active=45min"
     " --timer-property=DefaultDependencies=no --property=DefaultDependencies=no"
@@ -28,13 +28,14 @@ FIRST_BOOT_DEADLINE = (
     " --property=StandardOutput=journal+console /usr/bin/python3 /usr/local/lib/airflow/report-failed-boot --deadline"
 )
 
-# Which instance this is: cloud-init knows it when bootcmd runs. Written at each boot: an image may be made of a disk.
+# cloud-init passes the instance's id to bootcmd. It is written at each boot, because the disk may be a copy of another
+# instance's.
 INSTANCE_FILE = "/etc/airflow/instance.env"
 NOTE_INSTANCE = f'mkdir -p /etc/airflow && echo "NODE_INSTANCE_ID=$INSTANCE_ID" >{INSTANCE_FILE}'
 
-# Debian 13 mounts a tmpfs of half of the memory at /tmp (tmp.mount). From the next boot on, /tmp is the directory that
-# lies beneath, on the disk. In this boot that directory is mounted over the tmpfs: if /tmp were only unmounted, the
-# first service with a /tmp of its own (PrivateTmp=) would have systemd mount the tmpfs again.
+# Debian 13 mounts a tmpfs of half of the memory at /tmp (tmp.mount). From the next boot on, /tmp is the directory
+# underneath, on the disk. In this boot, that directory is mounted over the tmpfs: if the tmpfs were only unmounted,
+# systemd would mount it again for the first service with a private /tmp (PrivateTmp=).
 TMP_ON_DISK = (
     "systemctl --root=/ mask tmp.mount",
     "mount --bind / /mnt",
@@ -42,8 +43,8 @@ TMP_ON_DISK = (
     "umount /mnt",
 )
 
-# What makes a node of the written files. systemd reads unit files that are new to it when they are asked for: a
-# daemon-reload, and an `enable` with one, would only run all generators again. Each step of the boot reports its own
+# The commands that start a node from the written files. systemd loads new unit files on demand: a daemon-reload, which
+# `enable` includes unless it has --root, would only run all generators again. Each step of the boot reports its own
 # failure, so the last command does not wait.
 STEPS = (
     *TMP_ON_DISK,
@@ -52,8 +53,8 @@ STEPS = (
     "systemctl --root=/ enable airflow-node.target",
     "systemctl start --no-block airflow-node.target",
 )
-# As soon as the files are there: the same stage of cloud-init that runs bootcmd writes them. runcmd would be its last
-# stage, when all else of the image has started. No dependency but this order: see above.
+# Runs as soon as cloud-init has written the files, which it does in the same stage as bootcmd. runcmd would run in its
+# last stage, after everything else in the image has started. It has no default dependencies, for the reason above.
 START_NODE = (
     "cloud-init-per instance airflow-start systemd-run --no-block --unit=airflow-start --property=Type=oneshot"
     " --property=DefaultDependencies=no --property=After=cloud-init-network.service"
@@ -62,16 +63,16 @@ START_NODE = (
 )
 
 
-# What JSON lets stand but YAML takes for a line break or refuses.
+# Characters that JSON allows unescaped, but that YAML reads as line breaks or refuses.
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-class UserDataTooLarge(ValueError):  # noqa: N818 - reads as a fact where it is caught
+class UserDataTooLarge(ValueError):  # noqa: N818 - says what happened, where it is caught
     """The packed user data is over EC2's limit."""
 
     def __init__(self, role: Role, size: int) -> None:
         self.size = size
-        super().__init__(f"user data for {role} is {size:,} bytes gzipped; EC2 takes {LIMIT_BYTES:,}")
+        super().__init__(f"user data for {role} is {size:,} bytes gzipped; EC2 allows {LIMIT_BYTES:,}")
 
 
 def user_data(environment: NodeEnvironment) -> str:
@@ -83,7 +84,7 @@ def user_data(environment: NodeEnvironment) -> str:
 
 
 def cloud_config(environment: NodeEnvironment) -> str:
-    """The cloud-config, as JSON: cloud-init reads YAML, and JSON is the part of it that leaves no quoting to guess."""
+    """The cloud-config, as JSON: cloud-init reads YAML, and JSON is a subset of it without ambiguous quoting."""
     document = {
         "bootcmd": [FIRST_BOOT_DEADLINE, NOTE_INSTANCE, START_NODE],
         "write_files": [
@@ -96,7 +97,7 @@ def cloud_config(environment: NodeEnvironment) -> str:
 
 
 def decode(packed: str) -> dict[str, str]:
-    """What rendered user data holds: the content of each file by its path, and of each other key by its name."""
+    """The content of rendered user data: of each file by its path, and of each other key by its name."""
     document = json.loads(gzip.decompress(base64.b64decode(packed)).decode().removeprefix("#cloud-config\n"))
     files = {file["path"]: file["content"] for file in document.pop("write_files")}
     return files | {key: json.dumps(value, indent=1) for key, value in document.items()}

@@ -6,28 +6,29 @@ import math
 
 from aws_catalog import limits
 
-# A draining worker runs beside its successor. At most, when a pool at its maximum size is replaced, there are this many
-# workers for each one that the stack file allows. There are never more that run tasks: a worker of a third generation
-# takes none, and so replaces no worker, until there are fewer (await-admission).
+# A draining worker runs beside its successor. When a pool at its maximum size is replaced, at most this
+# many workers run tasks for each one that the stack file allows: a worker of a third generation takes no tasks, and so
+# replaces no worker, until there are fewer (await-admission).
 GENERATIONS = 2
 
-# A worker sends three heartbeats in this time. With a shorter one, there would be many calls, and a short fault of the
-# network or of AWS's API would end a node.
+# A worker sends three heartbeats in this time. A shorter timeout would cause many calls, and a short failure of
+# the network or of AWS's API would terminate a node.
 _SHORTEST_SECONDS = 300
-# The hook ends after HOOK_HEARTBEATS times its timeout. It has to outlast the drain limit and its unit's.
+# The hook ends after HOOK_HEARTBEATS times its timeout. It has to outlast the drain limit and the unit's stop timeout.
 _MARGIN = 1.05
 
 
 def most_instances(max_size: int) -> int:
     """How many instances a pool can have: two generations, and a tenth of a third, which a refresh launches before it
-    terminates a worker (MAX_HEALTHY_PERCENT in components/autoscaling_group.py). Those wait until there is room."""
+    terminates a worker (MAX_HEALTHY_PERCENT in components/autoscaling_group.py). The
+    workers of the third generation wait until there is room."""
     return GENERATIONS * max_size + math.ceil(max_size / 10)
 
 
 def heartbeat_seconds(drain_limit_seconds: int) -> int:
     """The heartbeat timeout with which the hook holds a draining worker until its drain limit.
 
-    In whole minutes, unless that exceeds the longest timeout that AWS allows.
+    It is in whole minutes, unless that exceeds the longest timeout that AWS allows.
     """
     needed = math.ceil(drain_limit_seconds * _MARGIN / limits.HOOK_HEARTBEATS / 60) * 60
     longest = limits.HOOK_HOURS * 3600 // limits.HOOK_HEARTBEATS

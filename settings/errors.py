@@ -12,8 +12,8 @@ import pulumi
 _LONGEST_SHOWN = 100
 
 
-class FaultyValue(Exception):  # noqa: N818 - no error: another fault has already been reported
-    """A rule has read a value that is itself at fault; the rule then yields nothing more."""
+class FaultyValue(Exception):  # noqa: N818 - not an error: another fault has already been reported
+    """A rule has read a value that is itself faulty; the rule then yields nothing more."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,15 +37,15 @@ def doubts_about(key: str, types: Sequence[str], region: str) -> Iterator[str]:
     """Warnings about types that the node image or the region may not support; `key` is the setting that lists them."""
     with_devices = [kind for kind in types if instance_types.needs_a_driver(kind)]
     for architecture in sorted({instance_types.architecture(kind) for kind in with_devices}):
-        # A pinned image may also be Debian's: its id does not show whose it is.
+        # The warning is given for pinned images too: an id does not show whether the image is Debian's.
         yield (
-            f"{key}: {', '.join(with_devices)}. Their GPUs or accelerators need a driver that Debian's images do "
-            f"not include: make sure that airflow:nodeImage.{architecture} is an image with the driver."
+            f"{key}: the GPUs or accelerators of {', '.join(with_devices)} need a driver that Debian's images do not "
+            f"include. Make sure that airflow:nodeImage.{architecture} is an image with the driver."
         )
     elsewhere = [kind for kind in types if not region_families.is_offered(kind, region)]
     if elsewhere:
         yield (
-            f"{key}: {', '.join(elsewhere)}. Not offered in {region} when "
+            f"{key}: {region} may not offer {', '.join(elsewhere)}. It did not when "
             "aws_catalog/region_families.txt was generated, and an Auto Scaling group cannot launch types that its "
             "region does not offer. To check: aws ec2 describe-instance-type-offerings "
             f"--region {region} --filters Name=instance-type,Values={','.join(elsewhere)}"

@@ -48,7 +48,7 @@ WARNINGS: tuple[Warnings, ...] = tuple(check for section in SECTIONS for check i
 
 
 def broken_rules(settings: Settings) -> list[Fault]:
-    """The faults between values. A rule that reads a value which is itself at fault ends there without a fault."""
+    """The faults between values. A rule ends without a fault if it reads a value that is itself faulty."""
     faults: list[Fault] = []
     for rule in RULES:
         try:

@@ -48,7 +48,7 @@ def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
 
 
 def _walk(model: type[BaseModel], path: Path) -> tuple[FieldInfo | None, int]:
-    """The field of a path, and how many parts of the path lie below it: places in a list, words in a map."""
+    """The field of a path, and how many parts of the path lie below it: positions in a list, names in a map."""
     section: type[BaseModel] | None = model
     field: FieldInfo | None = None
     below = 0

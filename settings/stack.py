@@ -64,8 +64,8 @@ class Settings(Section):
     def node_environment(self, group: NodeGroup) -> NodeEnvironment:
         """The environment of the group's nodes.
 
-        Settings alone decide it: a preview shows the whole user data, and equal settings give equal bytes. Nothing that
-        AWS decides at creation belongs here; addresses are in the values of the secrets.
+        It depends on settings alone: a preview shows the whole user data, and equal settings give equal bytes. Nothing
+        that AWS decides at creation belongs here; addresses are in the values of the secrets.
         """
         cluster, region, account_id = self.cluster.name, self.region, self.cluster.account_id
         scales_pools = group.role is Role.MASTER
@@ -74,7 +74,7 @@ class Settings(Section):
             cluster=cluster,
             region=region,
             pool=None if group.pool is None else self._pool_config(group.pool),
-            # Only masters read the following three. In a worker's user data, a change of one would replace every pool.
+            # Only masters read the following three. In user data of workers, a change of one would replace every pool.
             pools=tuple(map(self._pool_config, self.worker_pools)) if scales_pools else (),
             task_slots=most_task_slots(self.worker_pools) if scales_pools else None,
             metadata_days=self.retention.metadata_days if scales_pools else 0,

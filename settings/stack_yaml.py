@@ -63,7 +63,7 @@ class _WrittenFloat(float, Written):
 def read_by_pulumi(text: str) -> int | float | str | None:
     """What Pulumi passes to the program for an unquoted number or date; None for any other scalar.
 
-    A date becomes the text that Go prints for it. Infinity and NaN stay as they are written: the CLI itself ends with
+    A date becomes the string that Go prints for it. Infinity and NaN stay as they are written: the CLI itself ends with
     an error for them.
     """
     found = _NUMBER.fullmatch(text if text.startswith("_") else text.replace("_", ""))
@@ -77,7 +77,7 @@ def read_by_pulumi(text: str) -> int | float | str | None:
     try:
         read = float(found[0])
         return int(read) if read == int(read) else read
-    except (ValueError, OverflowError):  # Go leaves a number that is too large for its types a text
+    except (ValueError, OverflowError):  # Go reads a number that is too large for its types as a string
         return None
 
 
@@ -102,7 +102,7 @@ def _date(text: str) -> str | None:
         year, month, day = map(int, found["day"].split("-"))
         hour, minute, second = map(int, clock.split(":"))
         moment = datetime(year, month, day, hour, minute, second)
-    except ValueError:  # such as the 45th of the month, which Go takes for text
+    except ValueError:  # such as the 45th of the month, which Go reads as a string
         return None
     fraction = f".{fraction}".rstrip("0.")
     return f"{moment}{fraction} {zone or '+0000'} {zone or 'UTC'}"
@@ -138,7 +138,7 @@ class StackFile:
 
 def _marked(value: Any, node: yaml.Node | None) -> Any:
     if unclear := _unclear(node):
-        # Pulumi may have read another file (`--config-file`), and the scalar's tag may make it a text.
+        # Pulumi may have read another file (`--config-file`), and the scalar's tag may make it a string.
         return unclear if value == read_by_pulumi(unclear.text) else value
     if isinstance(node, yaml.MappingNode) and isinstance(value, dict):
         entries = _entries(node)

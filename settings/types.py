@@ -61,17 +61,17 @@ def number(low: float, high: float, unit: str) -> Allowed:
 
 
 def at_least(low: int, what: str, *, at_most: int | None = None) -> Allowed:
-    """A list with this number of entries and no entry twice; `what` names the entries."""
+    """A list with this number of entries and no duplicates; `what` names the entries."""
     most = f", at most {at_most}" if at_most else ""
 
     def remedy(entries: tuple[str, ...]) -> str:
         repeated = sorted({entry for entry in entries if entries.count(entry) > 1})
         if repeated:
-            return f"{', '.join(repeated)} is there twice; keep it once"
+            return f"keep only one of each: {', '.join(repeated)}"
         return "leave some out" if at_most and len(entries) > at_most else f"give at least {low}"
 
     return Allowed(
-        f"a list of at least {low} {what}{most}, none of them twice",
+        f"a list of at least {low} {what}{most}, without duplicates",
         lambda entries: low <= len(entries) <= (at_most or len(entries)) and len(set(entries)) == len(entries),
         remedy,
     )

@@ -17,7 +17,7 @@ def user_data_fits(settings: Settings) -> Iterator[Fault]:
     EC2 allows (16 KiB, compressed)."""
     for group in settings.node_groups:
         node = settings.node_environment(group)
-        # Options that do not exist are faults themselves, and no node will carry them.
+        # Options that do not exist are faults themselves, and are not passed to any node.
         node = replace(node, config=_existing_options(node))
         try:
             user_data(node)
@@ -46,7 +46,7 @@ def _too_large(node: NodeEnvironment, size: int) -> Fault:
     nodes = f"workers of {node.pool.name}" if node.pool else f"{node.role}s"
     return Fault(
         key="airflow:config" if of_config else max(queues, key=queues.__getitem__),
-        given=f"so much that the user data of the {nodes} is {size:,} bytes, compressed",
-        allowed=f"as much as fits: EC2 allows {LIMIT_BYTES:,} bytes of user data, and all options are in it",
+        given=f"values with which the user data of the {nodes} is {size:,} bytes, compressed",
+        allowed=f"values that fit: EC2 allows {LIMIT_BYTES:,} bytes of user data, which holds all options and queues",
         remedy="shorten the longest: " + ", ".join(f"{key} ({length:,} characters)" for key, length in longest),
     )

@@ -31,7 +31,7 @@ _IN_WORDS = {
 }
 
 
-# For these types, a number or a date in quotes would be the next fault.
+# With these types, quotes around a number or a date would only cause the next fault.
 _NOT_IN_QUOTES = ("int_type", "float_type", "bool_type", "tuple_type", "model_type", "dict_type")
 
 _WITH_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*@", re.IGNORECASE)

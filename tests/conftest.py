@@ -1,4 +1,4 @@
-"""What all tests share: an AWS of their own, and a word on the tests that a run left out."""
+"""What all tests share: a fake AWS, and a list of the tests that a run skipped."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ UNDER_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Any:
-    """Under CI nothing is left out: what the tests need is installed there, or the gate would pass by skipping."""
+    """In CI, a skipped test fails: what tests need is installed there, and the gate must not pass by skipping."""
     report = yield
     return _failed(report) if UNDER_CI and _left_out(report) else report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Any:
-    """The same for whole modules."""
+    """In CI, a skipped module fails too."""
     report = yield
     return _failed(report) if UNDER_CI and _left_out(report) else report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The last words: how many tests were left out on this machine, and why."""
+    """Print at the end how many tests were skipped on this machine, and why."""
     reasons = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
     if not reasons:
         return
@@ -50,14 +50,14 @@ def _failed(report: Any) -> Any:
 
 
 def _reason(report: Any) -> str:
-    """What was given as the reason; pytest keeps it as the last part of a place in the source."""
+    """The reason for the skip, which pytest stores as the last part of the location."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return "\n    ".join(reason.removeprefix("Skipped: ").splitlines())
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    """AWS inside this process, with credentials that open nothing."""
+    """AWS inside this process, with credentials that are valid nowhere."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")

@@ -1,4 +1,4 @@
-"""What an edit of the prod stack's file changes."""
+"""The changes that edits of the prod stack's file cause."""
 
 from __future__ import annotations
 

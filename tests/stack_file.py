@@ -1,4 +1,4 @@
-"""Stack files for tests: the prod stack's content, changed where a test wants it, read as the program reads it."""
+"""Stack files for tests: the prod stack's content, with changes, and read as the program reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from settings.errors import Fault, SettingsError
 ROOT = Path(__file__).parent.parent
 STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
 REMOVED = object()
-"""Given as a value to `changed`: the key is left out."""
+"""As a value for `changed`, it removes the key."""
 
 
 def content(stack: str = "prod") -> dict[str, Any]:
@@ -43,7 +43,7 @@ def changed(changes: dict[str, Any], *, stack: str = "prod") -> dict[str, Any]:
 
 
 def load(config: dict[str, Any], *, secret_keys: list[str] | None = None) -> Settings:
-    """What load_settings makes of a stack file's content, handed over as the engine does: objects and lists as JSON."""
+    """The settings for a stack file's content, which is passed as the engine does: objects and lists as JSON."""
 
     def loaded() -> Settings:
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
@@ -54,7 +54,7 @@ def load(config: dict[str, Any], *, secret_keys: list[str] | None = None) -> Set
 
 
 def faults_of(changes: dict[str, Any], *, stack: str = "prod") -> tuple[Fault, ...]:
-    """The faults of a stack's configuration after some changes; empty where it is accepted."""
+    """The faults of a stack's configuration after some changes; empty if it is accepted."""
     try:
         load(changed(changes, stack=stack))
     except SettingsError as error:
@@ -63,7 +63,7 @@ def faults_of(changes: dict[str, Any], *, stack: str = "prod") -> tuple[Fault, .
 
 
 def the_fault(changes: dict[str, Any], *, stack: str = "prod") -> Fault:
-    """The one fault that some changes to a stack's configuration bring."""
+    """The one fault that some changes to a stack's configuration cause."""
     faults = faults_of(changes, stack=stack)
     assert len(faults) == 1, f"one fault expected for {changes}, found: {[str(fault) for fault in faults]}"
     return faults[0]

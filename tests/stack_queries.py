@@ -1,4 +1,4 @@
-"""Questions that the stack-wide tests ask a recording."""
+"""Queries of the stack-wide tests on a recording."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 
 def each(recording: Recording, type_: str) -> list[Resource]:
-    """Every resource of the type. An AssertionError if there is none: a rule without a subject proves nothing."""
+    """Every resource of the type. An AssertionError if there is none: a rule without resources proves nothing."""
     found = recording.of_type(type_)
-    assert found, f"no {type_} in this stack: the rule would pass without having judged anything"
+    assert found, f"no {type_} in this stack: the rule would pass without a check"
     return found
 
 
@@ -59,13 +59,13 @@ def as_list(value: str | list[str]) -> list[str]:
 
 def secret_values(recording: Recording) -> set[str]:
     """Every value that was secret anywhere in the run, drawn or derived, and its spelling in a URL and in JSON."""
-    # Whatever is shorter could be part of any word.
+    # A shorter value could be part of any word.
     values = [value for value in recording.secret_texts if len(value) >= 8]
     return {spelling for value in values for spelling in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
 
 
 def readable_state(resource: Resource) -> dict[str, str]:
-    """What Pulumi's state says of a resource in plain text, by where it stands. An id is never encrypted."""
+    """The plain text that Pulumi's state has about a resource, by its place. An id is never encrypted."""
     inputs = {key: value for key, value in resource.inputs.items() if key not in resource.secret_inputs}
     outputs = {key: value for key, value in resource.outputs.items() if key not in resource.secret_outputs}
     return {
@@ -90,9 +90,10 @@ def everything_before(recording: Recording, resource: Resource) -> list[Resource
 
 
 def deletion_rounds(recording: Recording, gone: Container[str] | None = None) -> list[list[Resource]]:
-    """In which rounds Pulumi deletes resources (of these URNs, or all): a round begins when the one before has ended.
+    """The rounds in which Pulumi deletes resources (of these URNs, or all). Each begins when the one before has ended.
 
-    As the engine schedules it: a resource goes as late as what it needs allows, not as early as nobody needs it.
+    As in the engine's schedule, a resource is deleted as late as its dependencies allow, not as soon as nothing depends
+    on it.
     https://github.com/pulumi/pulumi/blob/master/pkg/resource/deploy/step_generator.go (ScheduleDeletes)
     """
     waiting = {r.urn: r for r in recording.resources if gone is None or r.urn in gone}

@@ -1,4 +1,4 @@
-"""Every cluster that the stack-wide tests look at: the stack files, and what a stack file could ask for besides."""
+"""The clusters that the stack-wide tests check: the stack files, and variants with other settings."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 @cache
 def recorded(variant: str, *, preview: bool = False) -> Recording:
-    """What the program registers for the variant. Shared between tests: to be read only."""
+    """The resources that the program registers for the variant. Tests share them and must not change them."""
     return program(VARIANTS[variant], preview=preview)
 
 
 def program(config: Mapping[str, Any], *, preview: bool = False) -> Recording:
-    """What the program registers for a stack file's content."""
+    """The resources that the program registers for a stack file's content."""
     path = str(ROOT / "__main__.py")
     _, recording = deploy(lambda: runpy.run_path(path), config=config, preview=preview)
     return recording
@@ -79,5 +79,5 @@ def program(config: Mapping[str, Any], *, preview: bool = False) -> Recording:
 
 @cache
 def settings_of(variant: str) -> Settings:
-    """The variant's settings, for rules that depend on what was asked for."""
+    """The variant's settings, for rules that depend on them."""
     return load(dict(VARIANTS[variant]))

@@ -1,4 +1,4 @@
-"""The certificate authorities of RDS: what is committed, and how it is renewed."""
+"""The committed certificate authorities of RDS, and their renewal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def trust_store(tls: Certificates, answers: list[Answer]) -> Iterator[FakeServer
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The file in a repository that lacks the last authority of the real one."""
+    """A copy of the committed file without its last authority."""
     path = tmp_path / CA_BUNDLE.name
     path.write_bytes(END.join(WHOLE.split(END)[:-2]) + END)
     return path
@@ -60,7 +60,7 @@ def test_the_committed_authorities_vouch_for_themselves():
         one.verify_directly_issued_by(one)
 
 
-def test_a_new_authority_is_taken_and_named(trust_store: FakeServer, file: Path, tls: Certificates):
+def test_a_new_authority_is_added_and_named(trust_store: FakeServer, file: Path, tls: Certificates):
     said = _renew(trust_store, file, tls)
     assert file.read_bytes() == WHOLE
     (line,) = [line for line in said if line.startswith("  new: ")]
@@ -79,35 +79,35 @@ def test_an_authority_that_is_gone_or_has_changed_is_named():
     ]
 
 
-def test_what_is_up_to_date_stays(trust_store: FakeServer, file: Path, tls: Certificates):
+def test_a_bundle_that_is_up_to_date_is_not_changed(trust_store: FakeServer, file: Path, tls: Certificates):
     file.write_bytes(WHOLE)
     assert _renew(trust_store, file, tls) == [f"{file.name} is up to date: {WHOLE.count(END)} authorities."]
 
 
-def test_authorities_that_end_within_a_year_are_named(trust_store: FakeServer, file: Path, tls: Certificates):
+def test_authorities_that_expire_within_a_year_are_named(trust_store: FakeServer, file: Path, tls: Certificates):
     file.write_bytes(WHOLE)
     _, line, *_ = _renew(trust_store, file, tls, datetime(2060, 7, 1, tzinfo=UTC))
-    assert line.startswith("  ends on 2061-05-")
+    assert line.startswith("  expires on 2061-05-")
 
 
-def test_a_bundle_with_an_ended_authority_is_not_taken(trust_store: FakeServer, file: Path, tls: Certificates):
+def test_a_bundle_with_an_expired_authority_is_refused(trust_store: FakeServer, file: Path, tls: Certificates):
     before = file.read_bytes()
-    with pytest.raises(ca_bundle.CaBundleError, match="Amazon RDS eu-west-1 Root CA RSA2048 G1 has ended on 2061-05"):
+    with pytest.raises(ca_bundle.CaBundleError, match="Amazon RDS eu-west-1 Root CA RSA2048 G1 expired on 2061-05"):
         _renew(trust_store, file, tls, datetime(2062, 1, 1, tzinfo=UTC))
     assert file.read_bytes() == before
 
 
 BAD = {
-    "lacks a region": (Answer(200, END.join(WHOLE.split(END)[3:])), "it lacks Amazon RDS "),
-    "breaks off": (Answer(200, WHOLE[:9000], {"Content-Length": str(len(WHOLE))}), "broke off|IncompleteRead"),
-    "breaks off without a length": (Answer(200, WHOLE[:9000]), "it lacks Amazon RDS |no bundle of PEM"),
-    "is an error page": (Answer(200, b"<html>later</html>"), "no bundle of PEM certificates"),
+    "lacks a region": (Answer(200, END.join(WHOLE.split(END)[3:])), "Amazon RDS .* is missing"),
+    "breaks off": (Answer(200, WHOLE[:9000], {"Content-Length": str(len(WHOLE))}), "bytes early|IncompleteRead"),
+    "breaks off without a length": (Answer(200, WHOLE[:9000]), "Amazon RDS .* is missing|not a bundle of PEM"),
+    "is an error page": (Answer(200, b"<html>later</html>"), "not a bundle of PEM certificates"),
     "is refused": (Answer(403), "cannot be fetched: HTTP Error 403"),
 }
 
 
 @pytest.mark.parametrize(("answer", "words"), BAD.values(), ids=BAD)
-def test_what_cannot_be_right_is_not_taken(
+def test_an_invalid_bundle_is_refused(
     answers: list[Answer], answer: Answer, words: str, trust_store: FakeServer, file: Path, tls: Certificates
 ):
     answers[:], before = [answer], file.read_bytes()
@@ -116,13 +116,15 @@ def test_what_cannot_be_right_is_not_taken(
     assert file.read_bytes() == before
 
 
-def test_the_bundle_is_not_taken_from_whom_nobody_vouches_for(trust_store: FakeServer, file: Path):
+def test_a_server_without_a_trusted_certificate_is_refused(trust_store: FakeServer, file: Path):
     with pytest.raises(ca_bundle.CaBundleError, match="CERTIFICATE_VERIFY_FAILED"):
         ca_bundle.renew(trust_store.url, file, ssl.create_default_context(), NOW)
 
 
-def test_a_way_out_of_tls_is_not_taken(answers: list[Answer], trust_store: FakeServer, file: Path, tls: Certificates):
+def test_a_redirect_to_plain_http_is_refused(
+    answers: list[Answer], trust_store: FakeServer, file: Path, tls: Certificates
+):
     with serving(lambda _: Answer(200, WHOLE)) as plain:
         answers[:] = [Answer(302, headers={"Location": f"{plain.url}/bundle.pem"})]
-        with pytest.raises(ca_bundle.CaBundleError, match="which nobody vouches for"):
+        with pytest.raises(ca_bundle.CaBundleError, match="which is not HTTPS"):
             _renew(trust_store, file, tls)

@@ -1,4 +1,4 @@
-"""The documentation can be found and followed."""
+"""The documentation's links, index, and the files and commands that it names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES = repository_files()
 PARTS = {path.parts[0] for path in FILES if len(path.parts) > 1}
 FILE_NAMES = {path.name for path in FILES}
 EXAMPLES = {"hello.py", "my_dag.py"}
-"""Files that a reader of the documentation writes."""
+"""Files that readers of the documentation create."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -43,16 +43,16 @@ def links(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names under which GitHub makes the headings of a page reachable."""
+    """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_no_link_leads_nowhere(page: Path):
+def test_every_link_has_a_target(page: Path):
     for path, anchor in links(page):
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{path} is not there"
+        assert target.exists(), f"{path} does not exist"
         assert not anchor or anchor in anchors(target), f"{path} has no heading #{anchor}"
 
 
@@ -63,7 +63,7 @@ def test_every_page_of_the_documentation_is_in_its_index():
 
 
 def code_spans(page: Path) -> set[str]:
-    """What stands between backticks in the running text."""
+    """The words between backticks in the running text."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     return set(re.findall(r"`([^`\n]+)`", text))
 

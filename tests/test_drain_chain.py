@@ -1,4 +1,4 @@
-"""A drain's limits, from the setting over the unit to the hook: each one outlasts those inside it."""
+"""A drain's time limits in the setting, the unit and the hook: each is longer than the one before."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def environment(hours: int) -> dict[str, str]:
 def stop_seconds(hours: int) -> int:
     """How long systemd waits for the worker's unit to stop."""
     drop_in = configparser.ConfigParser()
-    drop_in.optionxform = str  # ty: ignore[invalid-assignment] - systemd's words have capitals
+    drop_in.optionxform = str  # ty: ignore[invalid-assignment] - names in systemd units have capitals
     drop_in.read_string(files(hours)[systemd_dropins.DROP_IN])
     return int(drop_in["Service"]["TimeoutStopSec"])
 
 
 def heartbeat_timeout(hours: int) -> int:
-    """What the hook itself carries."""
+    """The heartbeat timeout of the hook in the stack."""
     [hook] = [
         hook.inputs
         for hook in program(hours).of_type(HOOK)
@@ -61,7 +61,7 @@ def heartbeat_timeout(hours: int) -> int:
 
 
 @limits
-def test_a_worker_may_drain_for_as_long_as_the_stack_file_says(hours: int):
+def test_a_worker_may_drain_until_the_limit_in_the_stack_file(hours: int):
     assert int(environment(hours)["NODE_DRAIN_LIMIT_SECONDS"]) == hours * 3600
 
 
@@ -74,12 +74,14 @@ def test_systemd_waits_longer_than_the_drain(hours: int):
 def test_the_hook_waits_longer_than_systemd(hours: int):
     held = min(HEARTBEATS * heartbeat_timeout(hours), LONGEST_SECONDS)
     assert stop_seconds(hours) < held, "the node would be retained in the middle of its drain"
-    assert HEARTBEATS * heartbeat_timeout(hours) <= LONGEST_SECONDS, "AWS would let go sooner than the heartbeats say"
+    assert HEARTBEATS * heartbeat_timeout(hours) <= LONGEST_SECONDS, (
+        "AWS would end the wait before the last heartbeat's timeout"
+    )
 
 
 @limits
-def test_the_node_is_told_the_pace_that_its_hook_asks_for(hours: int):
-    told = environment(hours)
-    assert int(told["NODE_HEARTBEAT_SECONDS"]) == heartbeat_timeout(hours)
-    assert told["NODE_TERMINATING_HOOK"] == TERMINATING_HOOK
+def test_the_node_sends_heartbeats_at_the_interval_that_its_hook_requires(hours: int):
+    variables = environment(hours)
+    assert int(variables["NODE_HEARTBEAT_SECONDS"]) == heartbeat_timeout(hours)
+    assert variables["NODE_TERMINATING_HOOK"] == TERMINATING_HOOK
     assert SHORTEST_HEARTBEAT <= heartbeat_timeout(hours) <= LONGEST_HEARTBEAT

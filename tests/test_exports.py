@@ -1,4 +1,4 @@
-"""What `pulumi stack output` hands to the operator."""
+"""The outputs of `pulumi stack output`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stack_queries import GROUP, TEMPLATE
 from tests.stack_variants import VARIANTS, recorded
 
 
-def test_the_admin_password_is_one_command_away():
+def test_one_exported_command_prints_the_admin_password():
     command = shlex.split(recorded("prod").exports["adminPasswordCommand"])
     assert command[:3] == ["aws", "secretsmanager", "get-secret-value"]
     secret = recorded("prod").named("aws:secretsmanager/secret:Secret", "secrets-admin-password")
@@ -23,7 +23,7 @@ def test_the_admin_password_is_one_command_away():
     assert recorded("prod").exports["adminUser"] == "admin"
 
 
-def test_dags_go_to_the_bucket_that_the_nodes_read():
+def test_the_exported_command_uploads_dags_to_the_bucket_that_the_nodes_read():
     bucket = recorded("prod").named("aws:s3/bucket:Bucket", "buckets-dags").inputs["bucket"]
     assert f"s3://{bucket}/" in shlex.split(recorded("prod").exports["uploadDagsCommand"])
 
@@ -36,16 +36,16 @@ def test_dags_go_to_the_bucket_that_the_nodes_read():
         ("public", "https://airflow.example.com"),
     ],
 )
-def test_the_url_opens_the_ui(variant: str, url: str):
+def test_the_exported_url_is_that_of_the_ui(variant: str, url: str):
     assert recorded(variant).exports["url"] == url
 
 
 @pytest.mark.parametrize("variant", ["prod", "spot"], ids=["alias", "pinned"])
-def test_one_pasted_command_starts_a_refresh_as_the_program_does(variant: str):
+def test_one_exported_command_starts_a_refresh_as_the_program_does(variant: str):
     exports = recorded(variant).exports
     for key, name in group_names(variant).items():
         command = exports[f"refreshCommand-{key}"]
-        assert not set(command) & set("'\"{}\\\n"), "nothing that a shell or JSON would spell in another way"
+        assert not set(command) & set("'\"{}\\\n"), "no character that a shell or JSON would have to escape"
         options = ["--auto-scaling-group-name", name, "--region", "eu-west-1", "--preferences"]
         assert command.split()[:-1] == ["aws", "autoscaling", "start-instance-refresh", *options]
         given = dict(item.split("=") for item in command.split()[-1].split(","))
@@ -54,7 +54,7 @@ def test_one_pasted_command_starts_a_refresh_as_the_program_does(variant: str):
         assert given == {f"{key[0].upper()}{key[1:]}": json.dumps(value) for key, value in wanted.items()}
 
 
-def test_every_refresh_can_be_watched():
+def test_an_exported_command_shows_the_progress_of_each_refresh():
     for key, name in group_names("prod").items():
         command = shlex.split(recorded("prod").exports[f"watchRefreshCommand-{key}"])
         assert command[:3] == ["aws", "autoscaling", "describe-instance-refreshes"]
@@ -80,7 +80,7 @@ def test_one_command_lists_the_age_and_the_image_of_every_node():
 
 
 def group_names(variant: str) -> dict[str, str]:
-    """The name of every group, by what its commands' outputs end in."""
+    """The name of every group, by the end of its outputs' names."""
     groups = recorded(variant).exports["autoscalingGroups"]
     return {"masters": groups["masters"]} | {f"pool-{pool}": name for pool, name in groups["workerPools"].items()}
 

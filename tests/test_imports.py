@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What each part may import of ours, besides itself. A part that is not here is a new one: give it its place.
+# The parts that each part may import besides itself. A new part has to be added.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"components", "exports", "node", "node_groups", "settings", "virtual_environment"},
     "exports": {"components"},
@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "docs": {"settings", "node", "aws_catalog"},
 }
 
-# Components are wired together by `__main__` alone. These are no components: pure functions that several of them share.
+# Only `__main__` connects components. These modules are not components but functions that several of them share.
 SHARED_BY_COMPONENTS = {
     "autoscaling_group",
     "component",
@@ -43,7 +43,7 @@ SHARED_BY_COMPONENTS = {
     "subnet_layout",
 }
 
-# What a node runs is Debian's Python and the Airflow environment; neither has Pulumi.
+# Nodes run Debian's Python and Airflow's virtual environment; neither has Pulumi.
 OUTSIDE_OF_NODE = {"pulumi", "pulumi_aws", "pulumi_random", "pydantic"}
 
 
@@ -52,7 +52,7 @@ def _part(path: Path) -> str:
 
 
 def sources() -> list[Path]:
-    """Our Python files, but for the tests; programs without a suffix are those that name Python in their first line."""
+    """Our Python files, except for tests. Programs without a suffix are recognized by Python in their first line."""
     found = []
     for part in MAY_IMPORT:
         single = ROOT / f"{part}.py"
@@ -68,7 +68,7 @@ def _is_python_program(path: Path) -> bool:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """The dotted names that a file imports, those inside functions and of `from a import b` (as a.b) included."""
+    """The dotted names that a file imports, including imports inside functions; `from a import b` counts as a.b."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -102,7 +102,7 @@ def test_imports_point_one_way(path: Path):
     assert not breaches, f"{path.relative_to(ROOT)} may not import {', '.join(breaches)}"
 
 
-def test_every_part_has_its_place():
+def test_every_part_is_in_the_table_of_imports():
     parts = {_part(path) for path in ROOT.glob("*/*.py")} | {_part(path) for path in ROOT.glob("*.py")}
     unknown = parts - set(MAY_IMPORT) - {"tests"} - {part for part in parts if part.startswith(".")}
     assert not unknown, "say in MAY_IMPORT what the new part may import"
@@ -119,10 +119,10 @@ def test_nothing_is_installed_that_the_program_does_not_import():
 def test_what_components_share_registers_nothing():
     for name in SHARED_BY_COMPONENTS:
         path = ROOT / "components" / f"{name}.py"
-        assert path.is_file(), f"{name} is gone: take it off the list"
+        assert path.is_file(), f"{name} does not exist: remove it from the list"
         classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
         bases = {ast.unparse(base) for node in classes for base in node.bases}
-        assert "Component" not in bases, f"{name} is a component; `__main__` has to pass its outputs on"
+        assert "Component" not in bases, f"{name} is a component: `__main__` has to pass its outputs to others"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_components_share_registers_nothing():
         ("import json\nfrom node.roles import Role\nfrom components.launch_template import launch_template", []),
     ],
 )
-def test_a_breach_is_found_wherever_it_stands(
+def test_a_forbidden_import_is_found_anywhere_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, found: list
 ):
     monkeypatch.setattr("tests.test_imports.ROOT", tmp_path)

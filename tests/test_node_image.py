@@ -1,4 +1,4 @@
-"""`make node-image`, with AWS played by moto."""
+"""`make node-image`, with moto in place of AWS."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def published(architecture: Architecture) -> str:
-    """Let Debian publish an image; returns its id. Through moto's own records: nobody can write a public parameter."""
+    """Add an image as if Debian had published it; returns its id. The parameter is set in moto's internal state."""
     registered = boto3.client("ec2", REGION).register_image(Name=DATED[architecture], RootDeviceName="/dev/xvda")
     image = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].amis[registered["ImageId"]]
     image.owner_id = IMAGE_OWNER
@@ -89,7 +89,7 @@ def test_the_old_image_is_shown_next_to_the_newest(checkout: Path, capsys: pytes
     }
 
 
-def test_a_stack_that_pins_the_newest_is_left_alone(checkout: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_stack_that_pins_the_newest_is_not_changed(checkout: Path, capsys: pytest.CaptureFixture[str]):
     published("amd64")
     pin(checkout)
     before = (checkout / "Pulumi.prod.yaml").stat().st_mtime_ns
@@ -126,7 +126,7 @@ def test_an_image_that_is_not_debians_is_not_overwritten(checkout: Path, capsys:
     assert file.read_text() == before
 
 
-def test_beside_an_image_that_is_not_debians_another_architecture_gets_the_newest(
+def test_an_image_that_is_not_debians_does_not_keep_another_architecture_from_the_newest(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ):
     published("amd64")
@@ -141,7 +141,7 @@ def test_beside_an_image_that_is_not_debians_another_architecture_gets_the_newes
     assert pin(checkout) == 0
 
 
-def test_every_architecture_of_the_stack_gets_its_image_and_only_those_that_roll_are_named(
+def test_every_architecture_of_the_stack_is_pinned_and_only_replaced_nodes_are_named(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ):
     file = checkout / "Pulumi.prod.yaml"
@@ -193,7 +193,7 @@ def test_a_stack_file_is_changed_in_one_place(before: str, after: str, newline: 
     assert node_image.with_images(before.replace("\n", newline), images) == after.replace("\n", newline)
 
 
-def test_a_stack_file_that_cannot_be_changed_in_one_place_is_left_alone():
+def test_a_stack_file_that_cannot_be_changed_in_one_place_is_not_changed():
     shared = f"config:\n  airflow:nodeImage: &images\n    amd64: {OLD}\n  airflow:other: *images\n"
     with pytest.raises(node_image.NodeImageError, match=f"by hand:\n  airflow:nodeImage:\n    amd64: {NEW}"):
         node_image.with_images(shared, {"amd64": NEW})
@@ -218,15 +218,15 @@ def test_missing_credentials_are_reported_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "advice"),
     [
         ("AccessDeniedException", "ssm:GetParameters and ec2:DescribeImages"),
-        ("ExpiredTokenException", "Are the credentials current"),
-        ("UnrecognizedClientException", "is the region enabled"),
+        ("ExpiredTokenException", "the credentials are current"),
+        ("UnrecognizedClientException", "the region is enabled"),
     ],
 )
 def test_an_error_of_aws_is_reported_with_what_to_do(
-    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, told: str
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, advice: str
 ):
     def refuse(*_: object, **__: object) -> None:
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetParameters")
@@ -234,7 +234,7 @@ def test_an_error_of_aws_is_reported_with_what_to_do(
     monkeypatch.setattr("botocore.client.BaseClient._make_api_call", refuse)
     assert pin(checkout) == 1
     said = capsys.readouterr().err
-    assert told in said
+    assert advice in said
     assert "Traceback" not in said
 
 

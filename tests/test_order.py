@@ -1,5 +1,5 @@
-"""The order in which Pulumi makes a stack's resources and takes them away: what a node needs is there before it, and
-goes after it."""
+"""The order in which Pulumi creates and deletes a stack's resources: those that a node needs are created before it and
+deleted after it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.stack_variants import VARIANTS, program, recorded
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
 
-# What a node can do without while it boots, works and leaves, by logical name. Whatever else does not come before its
-# group fails a test: somebody has to decide.
+# The resources, by logical name, that a node does not need while it boots, works and terminates. Any other resource
+# that its group does not wait for fails a test.
 NOT_FOR_MASTERS = (
-    "masters-launching-hook",  # the group is made with one, and a leaving master has nothing to wait for
-    "masters-*-targets",  # where the group's nodes are entered
-    "web-domain-*",  # leads people to masters that are there
+    "masters-launching-hook",  # the group is created with one, and a terminating master has nothing to wait for
+    "masters-*-targets",  # the group's nodes are registered there
+    "web-domain-*",  # leads people to existing masters
     "pool-*",
 )
 NOT_FOR_WORKERS = (
-    "pool-*-launching-hook",  # the group is made with one
-    "pool-*-terminating-hook",  # outlives Pulumi's deletion of it
+    "pool-*-launching-hook",  # the group is created with one
+    "pool-*-terminating-hook",  # AWS deletes it with the group, not Pulumi
 )
 
-# Every line that somebody may take out of a stack file: the variant with it, and the one without.
+# Every line that may be removed from a stack file: the variant with it, and the one without.
 REMOVALS = {
     "a pool": ("prod", changed({"airflow:workerPools.heavy": REMOVED})),
     "a zone": ("prod", changed({"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]})),
@@ -44,7 +44,7 @@ def pools(recording: Recording) -> list[Resource]:
 
 
 def not_before(recording: Recording, group: Resource, dispensable: Iterable[str]) -> list[str]:
-    """The resources that the group does not wait for, and that its nodes cannot do without."""
+    """The resources that the group's nodes need, but for which the group does not wait."""
     before = {group.urn, *(resource.urn for resource in everything_before(recording, group))}
     return [
         resource.name
@@ -56,7 +56,7 @@ def not_before(recording: Recording, group: Resource, dispensable: Iterable[str]
 
 @cache
 def removed(line: str) -> list[Resource]:
-    """What `pulumi up` deletes when a line is taken out of the stack file."""
+    """The resources that `pulumi up` deletes when a line is removed from the stack file."""
     variant, shorter = REMOVALS[line]
     kept = {resource.urn for resource in program(shorter).resources}
     return [resource for resource in recorded(variant).resources if resource.urn not in kept]
@@ -70,7 +70,7 @@ def test_masters_have_everything_they_need_from_boot_to_termination(variant: str
 
 @every_stack
 def test_workers_have_everything_they_need_from_boot_to_termination(variant: str):
-    """Among it the masters: a draining worker reports the ends of its tasks to them."""
+    """This includes the masters, to which a draining worker reports the ends of its tasks."""
     recording = recorded(variant)
     for group in pools(recording):
         other_pools = [pool.name.replace("-group", "-*") for pool in pools(recording) if pool != group]
@@ -102,13 +102,13 @@ def test_a_destroy_waits_for_the_workers_before_it_deletes_anything_else(variant
 
 @every_stack
 def test_a_destroy_is_refused_before_it_deletes_anything(variant: str):
-    """`pulumi destroy --yes --skip-preview` meets a protection only when the resource's turn has come."""
+    """`pulumi destroy --yes --skip-preview` checks a resource's protection only just before it deletes the resource."""
     recording = recorded(variant)
     first = deletion_rounds(recording)[0]
     assert [resource.name for resource in first] == ["deletion-protection"]
     guarded = {resource.urn for resource in everything_before(recording, first[0])}
     spared = [r.name for r in recording.resources if r.options.custom and r.urn not in guarded]
-    assert not spared, "`--continue-on-error` would go on to these"
+    assert not spared, "with `--continue-on-error`, Pulumi would still delete these"
 
 
 @pytest.mark.parametrize("line", REMOVALS)

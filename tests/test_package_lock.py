@@ -31,14 +31,14 @@ CREDENTIALS = package_index.Credentials(username=USERNAME, password=PASSWORD)
 
 @pytest.fixture
 def private() -> Iterator[FakeServer]:
-    """An index with a private package, which requires credentials."""
+    """A package index with a private package, which requires credentials."""
     with serving(serving_packages({"ours": "1.0"}, private=True)) as server:
         yield server
 
 
 @pytest.fixture
 def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    """Instead of PyPI: it has a newer package with the name of the private one."""
+    """The index in place of PyPI, which has a newer package with the private one's name."""
     with serving(serving_packages({"ours": "9.0", "theirs": "2.0"})) as server:
         clean = lock.clean_environment
 
@@ -88,7 +88,7 @@ def test_a_package_of_the_same_name_on_pypi_is_not_used(sources: Path, private: 
     sources.write_text("ours\ntheirs\n")
     locked = _locked(sources, _index(private, pypi=True))
     assert "ours==1.0" in locked
-    assert "theirs==2.0" in locked, "what the index lacks comes from PyPI"
+    assert "theirs==2.0" in locked, "packages that the index lacks come from PyPI"
     assert not [request.path for request in public.requests if "ours" in request.path]
 
 
@@ -125,7 +125,7 @@ def test_credentials_in_the_operators_netrc_are_ignored(sources: Path, private: 
         _locked(sources, _index(private, pypi=False, credentials=None))
 
 
-def test_a_refused_password_is_not_quoted_in_the_error(sources: Path, private: FakeServer):
+def test_the_error_does_not_show_a_refused_password(sources: Path, private: FakeServer):
     wrong = package_index.Credentials(username=USERNAME, password="not-the-one")
     with pytest.raises(LockError, match="cannot be resolved") as failure:
         _locked(sources, _index(private, pypi=False, credentials=wrong))
@@ -166,7 +166,7 @@ def test_a_requirement_and_a_comment_are_accepted(line: str):
 
 
 @pytest.mark.parametrize("option", ["--index-url ", "--index-url=", ""])
-def test_a_refused_line_is_not_printed_because_it_may_hold_a_password(option: str):
+def test_a_refused_line_is_not_printed_because_it_may_contain_a_password(option: str):
     with pytest.raises(LockError) as refused:
         lock.check_requirements(f"{option}https://reader:hush@packages.example.com/simple/\n")
     assert "hush" not in str(refused.value)
@@ -211,7 +211,9 @@ def test_a_secret_that_cannot_be_read_is_named(repository: Path):
 
 
 @pytest.mark.parametrize("value", ["hush", "[]", '{"username": "hush"}', '{"username": "hush", "password": 1}'])
-def test_a_secret_in_another_format_is_named_and_not_quoted(aws: boto3.Session, repository: Path, value: str):
+def test_the_error_for_a_secret_in_another_format_names_it_without_its_value(
+    aws: boto3.Session, repository: Path, value: str
+):
     aws.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
     _stack(repository, INDEX)
     with pytest.raises(LockError, match="The secret package-index cannot be used") as refused:
@@ -231,7 +233,7 @@ def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]
     assert "There is no Pulumi.nowhere.yaml" in capsys.readouterr().err
 
 
-def test_an_index_other_than_the_locks_causes_a_warning():
+def test_an_index_with_which_the_lock_was_not_made_causes_a_warning():
     (warning,) = warnings(load(changed({"airflow:packageIndex": {"url": INDEX["url"], "pypi": False}})))
     assert "nodes install from https://packages.example.com/simple/, but the lock was made with PyPI" in warning
     assert "make lock" in warning

@@ -1,4 +1,4 @@
-"""The whole program, for every stack file: what it registers, in a preview as in an update."""
+"""The resources that the program registers for every stack file, in previews and updates."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def user_data(recording: Recording) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_preview_shows_every_resource_that_an_update_makes(stack: str):
+def test_a_preview_shows_every_resource_that_an_update_creates(stack: str):
     previewed, made = state_keys(recorded(stack, preview=True)), state_keys(recorded(stack))
     hidden = set(made) - set(previewed)
-    assert not hidden, "made inside an apply, these appear in no preview"
+    assert not hidden, "resources that are created in an apply appear in no preview"
     assert previewed == made
 
 
@@ -60,7 +60,7 @@ def test_the_state_keys_are_the_accepted_ones(variant: str):
 
 
 def test_a_name_in_aws_keeps_its_state_key_or_has_an_alias_for_it():
-    """Pulumi creates before it deletes: under another key, AWS would refuse the resource because of its old self."""
+    """Pulumi creates before it deletes: with another key, AWS would refuse the new one because of its name."""
     first, found = aws_names.accepted(), aws_names.aws_names(aws_names.everything())
     moved = {
         name: f"{first[name]} -> {aws_names.key(holder.urn)}"
@@ -71,14 +71,14 @@ def test_a_name_in_aws_keeps_its_state_key_or_has_an_alias_for_it():
     assert found.keys() == first.keys(), "accept new names with: .venv/bin/python -m tests.support.aws_names"
 
 
-def test_every_variant_has_accepted_state_keys_and_no_file_is_left_over():
+def test_every_variant_has_a_file_of_accepted_state_keys_and_there_are_no_others():
     assert {path.stem for path in STATE_KEYS.iterdir()} == set(VARIANTS)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_preview_shows_all_of_the_user_data(stack: str):
     previewed = user_data(recorded(stack, preview=True))
-    assert UNKNOWN not in previewed.values(), "something in it is decided by AWS at creation"
+    assert UNKNOWN not in previewed.values(), "a part of it is decided by AWS at creation"
     assert previewed == user_data(recorded(stack))
     assert previewed
 
@@ -103,12 +103,12 @@ def test_equal_settings_give_equal_user_data_in_another_process(stack: str):
         text=True,
         check=True,
     )
-    assert json.loads(other.stdout) == user_data(recorded(stack)), "or every update would roll every node"
+    assert json.loads(other.stdout) == user_data(recorded(stack)), "otherwise every update would replace every node"
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_user_data_depends_on_nothing_that_aws_decides(stack: str):
-    """A restored database or a new endpoint must roll no node."""
+    """A restored database or a new endpoint must replace no node."""
 
     def other_answers(registration: Registration) -> dict[str, object]:
         arn = f"arn:aws:other:::{registration.name}"
@@ -133,15 +133,15 @@ def test_user_data_depends_on_nothing_that_aws_decides(stack: str):
 
     changed = run_program(stack, outputs=dict.fromkeys(declared, answers))
     database = changed.only("aws:rds/instance:Instance")
-    assert database.outputs["address"] == "other.example.org", "the answers did change"
+    assert database.outputs["address"] == "other.example.org", "the outputs of AWS did change"
     assert user_data(changed) == user_data(recorded(stack))
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_user_data_holds_no_secret(stack: str):
+def test_user_data_contains_no_secret(stack: str):
     recording = recorded(stack)
     secrets = {text for text in recording.secret_texts if len(text) >= 8}
     assert secrets
     for name, packed in user_data(recording).items():
         text = "\n".join(decode(packed).values())
-        assert not [secret for secret in secrets if secret in text], f"{name} holds a secret"
+        assert not [secret for secret in secrets if secret in text], f"{name} contains a secret"

@@ -40,14 +40,12 @@ def replaced_groups(changes: Changes) -> set[str]:
     return {change.resource.name for change in changes.updates(GROUP)}
 
 
-def told(changes: Changes) -> str:
+def reasons(changes: Changes) -> str:
     return "\n".join(effects(changes))
 
 
 @pytest.mark.parametrize("key", sorted({*Role.MASTER.definition.secrets, *Role.WORKER.definition.secrets}))
-def test_a_changed_secret_replaces_every_node_whose_services_read_it_and_no_other(
-    key: str, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_changed_secret_replaces_exactly_the_nodes_whose_services_read_it(key: str, monkeypatch: pytest.MonkeyPatch):
     readers = {role for role in Role if key in role.definition.secrets}
     expected = (MASTERS if Role.MASTER in readers else set()) | (POOLS if Role.WORKER in readers else set())
     assert replaced_groups(after_a_change_of(key, monkeypatch)) == expected
@@ -64,7 +62,7 @@ def test_a_secret_that_only_the_preparation_of_the_database_reads_replaces_no_no
 def test_the_plan_names_the_secret_for_which_nodes_are_replaced(monkeypatch: pytest.MonkeyPatch):
     assert (
         "masters: the 2 nodes are replaced one after the other, because the launch template "
-        "(the secret database-dsn) changes." in told(after_a_change_of("database-dsn", monkeypatch))
+        "(the secret database-dsn) changes." in reasons(after_a_change_of("database-dsn", monkeypatch))
     )
 
 

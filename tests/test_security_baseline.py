@@ -1,4 +1,4 @@
-"""AWS Foundational Security Best Practices, as far as a program can answer for them: each control passes or is waived.
+"""AWS Foundational Security Best Practices, as far as they apply to a program: each control passes or is waived.
 
 Ids are those of AWS Security Hub (https://docs.aws.amazon.com/securityhub/latest/userguide/fsbp-standard.html), or of
 checkov where AWS has none. `pytest -v tests/test_security_baseline.py` is the report.
@@ -46,7 +46,7 @@ def each(type_: str, meets: Callable[[Inputs], object]) -> Check:
 
 
 def each_protected(type_: str, meets: Callable[[Inputs], object]) -> Check:
-    """As `each`, in stacks that protect their data: the others are for trying things out, and say so."""
+    """As `each`, but only in stacks that protect their data: the others are for trying things out."""
     check = each(type_, meets)
     return lambda recording, settings: check(recording, settings) if settings.cluster.protect_data else []
 
@@ -189,23 +189,23 @@ CONTROLS: Mapping[str, Check] = {
 
 WAIVERS: Mapping[str, str] = {
     "RDS.10 IAM authentication": "its tokens live 15 minutes; Airflow opens connections at any time, from a fixed DSN",
-    "RDS.20 events are announced": "belongs to the alarms, which the program does not have yet",
-    "RDS.23 another port than the default": "a port hides nothing from who is inside; the groups decide who that is",
-    "ElastiCache.2 minor upgrades": "a version ahead of the program's would be replaced by the next update",
-    "EC2.10 interface endpoint for EC2": "a choice of the stack file (network.interfaceEndpoints): 7 USD a month each",
-    "CKV_AWS_382 no egress to anywhere": "tasks call the systems of the DAG authors, which no list can name",
-    "AutoScaling.6 several types": "masters are few and alike; pools take as many types as the stack file lists",
-    "ELB.1 HTTP redirects to HTTPS": "without a domain nobody issues a certificate: HTTP, inside the network only",
-    "ELB.6 deletion protection": "the public one goes when the stack file says so; AWS would make `pulumi up` fail",
-    "ELB.16 web application firewall": "a public cluster's own decision; an ACL attaches to the load balancer's ARN",
+    "RDS.20 events are announced": "part of alarms, which the program does not have yet",
+    "RDS.23 another port than the default": "a port hides nothing inside the VPC; security groups limit who connects",
+    "ElastiCache.2 minor upgrades": "the next update would downgrade, hence replace, a broker that AWS upgraded",
+    "EC2.10 interface endpoint for EC2": "set in the stack file (network.interfaceEndpoints): 8 USD per zone and month",
+    "CKV_AWS_382 no egress to anywhere": "tasks call any systems that DAG authors use, which no list can name",
+    "AutoScaling.6 several types": "masters are few and of one type; pools use all types that the stack file lists",
+    "ELB.1 HTTP redirects to HTTPS": "no certificate can be issued without a domain: HTTP, inside the network only",
+    "ELB.6 deletion protection": "a stack file may remove the public one; `pulumi up` would fail with protection",
+    "ELB.16 web application firewall": "each public cluster's decision; a web ACL needs only the load balancer's ARN",
     "ELB.18 listeners are encrypted": "workers reach the execution API by a private name, which no CA signs",
-    "S3.9 access to buckets is logged": "CloudTrail's data events say more, and are an account's decision",
-    "S3.11 event notifications": "nothing here would listen",
-    "S3.14 versioned": "access logs are written once, under a name of their own; all other buckets are versioned",
-    "SecretsManager.1 rotation": "RDS rotates its admin; the other values are read at boot, so rotating is a rollout",
-    "CKV_AWS_149 secrets under a key of ours": "AWS's own key encrypts them; the node roles name the secrets they read",
+    "S3.9 access to buckets is logged": "CloudTrail's data events contain more, and are configured per account",
+    "S3.11 event notifications": "nothing in the cluster would receive them",
+    "S3.14 versioned": "each access log has a unique name and is written once; all other buckets are versioned",
+    "SecretsManager.1 rotation": "RDS rotates its admin's password; a new value of the others replaces nodes",
+    "CKV_AWS_149 secrets under a key of ours": "an AWS managed key encrypts them; roles name each secret",
     "CKV_AWS_158 log groups under a key of ours": "encrypted by CloudWatch Logs; they hold no secret",
-    "CKV_AWS_338 log groups keep a year": "a setting (retention.logGroupsDays), 90 days unless the stack says more",
+    "CKV_AWS_338 log groups keep a year": "a setting (retention.logGroupsDays), 90 days by default",
 }
 
 
@@ -224,14 +224,14 @@ def test_passed(control: str):
 @pytest.mark.parametrize("control", controls(waived=True))
 def test_waived(control: str):
     violations = [name for variant in VARIANTS for name in CONTROLS[control](recorded(variant), settings_of(variant))]
-    assert violations, f"{control} is met by now: take it out of WAIVERS"
+    assert violations, f"{control} is met now: remove it from WAIVERS"
 
 
 def test_every_waiver_is_for_a_control():
     assert WAIVERS.keys() <= CONTROLS.keys()
 
 
-def test_waivers_of_one_kind_of_resource_excuse_no_other():
+def test_a_waiver_for_one_kind_of_resource_does_not_cover_another():
     unversioned = CONTROLS["S3.14 versioned"](recorded("prod"), settings_of("prod"))
     assert unversioned == ["buckets-access-logs"]
     one_type = CONTROLS["AutoScaling.6 several types"](recorded("prod"), settings_of("prod"))

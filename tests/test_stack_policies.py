@@ -1,4 +1,4 @@
-"""What every policy of every stack allows, whichever component writes it."""
+"""Rules for every policy of every stack, whichever component creates it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.stack_variants import VARIANTS, recorded
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
 
-# AWS's own policies, which nobody here can narrow.
+# AWS's own policies, which the program cannot narrow.
 MANAGED_POLICIES = {"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"}
 
-# A resource that is spelt out: a `*` stands for the objects of a bucket or the streams of a log group, or, for load
-# balancers' logs, for the balancer's prefix and for dates; nowhere else.
+# A fully named resource. A `*` may only stand for the objects of a bucket, for the streams of a log group, or, for load
+# balancers' logs, for the load balancer's prefix and for dates.
 NAMED = re.compile(
     r"arn:aws:s3:::[^*]+(/\*)?|arn:aws:s3:::[^*]+/\*/AWSLogs/\d+/\*|arn:aws:logs:[^*]+:log-group:[^*]+:\*|arn:[^*]+"
 )
 
-# Actions whose resource has a `*` in its name, and why AWS leaves no choice.
-_OWN_ID = "AWS puts an id of its own before the group's name, which is spelt out up to the pool's"
+# Actions whose resource has a `*` in its name, and why AWS allows nothing narrower.
+_OWN_ID = "AWS puts an id before the group's name, which is complete except for the pool's"
 WIDE_RESOURCES = {
     "autoscaling:CompleteLifecycleAction": _OWN_ID,
     "autoscaling:RecordLifecycleActionHeartbeat": _OWN_ID,
@@ -56,9 +56,9 @@ def test_no_policy_allows_any_action_or_any_resource(variant: str):
 
 @every_stack
 def test_every_action_is_allowed_on_a_resource_type_that_it_supports(variant: str):
-    """IAM accepts any other pair, and it allows nothing."""
+    """IAM accepts any other pair, but such a pair allows nothing."""
     for policy, statement in all_statements(recorded(variant)):
-        if statement["Effect"] == "Deny":  # s3:* on a bucket and its objects: each action finds its own kind
+        if statement["Effect"] == "Deny":  # s3:* on a bucket and its objects: each action applies to one of the two
             continue
         for action in as_list(statement["Action"]):
             for resource in as_list(statement["Resource"]):
@@ -66,13 +66,13 @@ def test_every_action_is_allowed_on_a_resource_type_that_it_supports(variant: st
 
 
 TRUSTED_WITHOUT_CONDITION = {
-    "ec2.amazonaws.com": "EC2 hands a role to instances of the role's own account alone, and sends no source with it",
+    "ec2.amazonaws.com": "EC2 gives a role only to instances of the role's own account, and sends no source",
 }
 
 
 @every_stack
-def test_a_service_can_assume_a_role_only_for_our_account(variant: str):
-    """Any customer of the service can name our role to it:
+def test_a_service_can_assume_a_role_for_our_account_only(variant: str):
+    """Any customer could make the service use our role:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
     guarded = set()
     for role in each(recorded(variant), "aws:iam/role:Role"):
@@ -93,13 +93,13 @@ def test_a_service_can_assume_a_role_only_for_our_account(variant: str):
             )
             assert is_allowed(request, [], [trust]) is taken_on, role.name
         unnamed = Request(action="sts:AssumeRole", resource=role.outputs["arn"], principal=service)
-        assert not is_allowed(unnamed, [], [trust]), f"{role.name}: a request that names no source"
+        assert not is_allowed(unnamed, [], [trust]), f"{role.name}: a request without a source is allowed"
     assert "monitoring.rds.amazonaws.com" in guarded
 
 
 @every_stack
 def test_load_balancers_of_other_accounts_cannot_write_to_our_bucket(variant: str):
-    """Their service names no source that a condition could ask for; it puts the balancer's account into the path."""
+    """The service sends no source for a condition; the path contains the load balancer's account."""
     by_service = [
         (policy, statement)
         for policy, statement in all_statements(recorded(variant))
@@ -117,14 +117,14 @@ def test_load_balancers_of_other_accounts_cannot_write_to_our_bucket(variant: st
 
 
 @every_stack
-def test_policies_of_aws_are_the_ones_that_nobody_can_narrow(variant: str):
+def test_only_policies_of_aws_that_cannot_be_narrowed_are_attached(variant: str):
     attached = recorded(variant).of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
     assert {attachment.inputs["policyArn"] for attachment in attached} <= MANAGED_POLICIES
     assert not [r.name for r in recorded(variant).of_type("aws:iam/role:Role") if "managedPolicyArns" in r.inputs]
 
 
-def test_workers_of_a_pool_that_was_taken_out_may_still_drain_and_leave():
-    """Pulumi deletes a group, which waits for its last worker, before what the group was made after."""
+def test_workers_of_a_removed_pool_keep_the_permissions_they_need_to_drain():
+    """Pulumi deletes a group, which waits for its last worker, before the resources on which the group depends."""
     recording = recorded("prod")
     for pool in ("default", "heavy"):
         rights = recording.named("aws:iam/rolePolicy:RolePolicy", f"pool-{pool}-policy")
@@ -134,7 +134,7 @@ def test_workers_of_a_pool_that_was_taken_out_may_still_drain_and_leave():
 
 
 @every_stack
-def test_each_group_of_nodes_has_an_identity_of_its_own(variant: str):
+def test_each_group_of_nodes_has_its_own_role(variant: str):
     templates = recorded(variant).of_type(TEMPLATE)
     assert len({template.inputs["iamInstanceProfile"]["arn"] for template in templates}) == len(templates) >= 2
 

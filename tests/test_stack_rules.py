@@ -35,8 +35,8 @@ from tests.stack_variants import VARIANTS, recorded, settings_of
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
 
-# What the rules below look at, by what a reviewer asks of it. A type that is in none of the sets fails a test: somebody
-# has to decide which rules it falls under.
+# The types of resources by the rules below that apply to them. A type that is in none of the sets fails a test, so that
+# somebody decides which rules apply to it.
 KEEPS_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGroup"}
 HOLDS_SECRETS = {
     "aws:secretsmanager/secret:Secret",
@@ -62,7 +62,7 @@ LETS_IN_OR_OUT = {
     "aws:ec2/subnet:Subnet",
 }
 RUNS_CODE = {GROUP, HOOK}
-# Parts of the above, and network plumbing that carries no data of its own.
+# Parts of the above, and parts of the network that have no data of their own.
 PLUMBING = {
     ATTACHMENT,
     "aws:acm/certificate:Certificate",
@@ -92,7 +92,7 @@ PLUMBING = {
     "aws:s3/bucketVersioning:BucketVersioning",
 }
 
-# Lengths that AWS takes, by type and the input with the physical name.
+# The longest names that AWS allows, by type and the input with the physical name.
 LONGEST_NAMES = {
     (LOAD_BALANCER, "name"): 32,
     (BUCKET, "bucket"): 63,
@@ -106,14 +106,14 @@ LONGEST_NAMES = {
 
 
 @every_stack
-def test_every_type_of_resource_has_been_looked_at(variant: str):
+def test_every_type_of_resource_is_classified(variant: str):
     known = KEEPS_DATA | HOLDS_SECRETS | GIVES_RIGHTS | LETS_IN_OR_OUT | RUNS_CODE | PLUMBING
     custom = {resource.type for resource in recorded(variant).resources if resource.options.custom}
-    assert custom <= known, "decide which rules of this file these types fall under"
+    assert custom <= known, "decide which rules of this file apply to these types"
 
 
 @every_stack
-def test_what_keeps_data_is_encrypted(variant: str):
+def test_stored_data_is_encrypted(variant: str):
     recording = recorded(variant)
     assert recording.only(DATABASE).inputs["storageEncrypted"] is True
     assert recording.only(BROKER).inputs["atRestEncryptionEnabled"] is True
@@ -127,7 +127,7 @@ def test_what_keeps_data_is_encrypted(variant: str):
 
 
 @every_stack
-def test_data_is_encrypted_on_its_way(variant: str):
+def test_data_is_encrypted_in_transit(variant: str):
     recording = recorded(variant)
     parameters = recording.only("aws:rds/parameterGroup:ParameterGroup")
     forced = {p["name"]: p["value"] for p in parameters.inputs["parameters"]}["rds.force_ssl"]
@@ -135,14 +135,14 @@ def test_data_is_encrypted_on_its_way(variant: str):
     assert recording.only(DATABASE).inputs["parameterGroupName"] == parameters.outputs["name"]
     broker = recording.only(BROKER).inputs
     assert broker["transitEncryptionEnabled"] is True
-    assert broker["transitEncryptionMode"] == "required", "`preferred` answers in clear text as well"
+    assert broker["transitEncryptionMode"] == "required", "`preferred` also allows unencrypted connections"
     for bucket in each(recording, BUCKET):
         refused = [s for s in statements(of_bucket(recording, bucket, "Policy")) if s["Effect"] == "Deny"]
         assert any(s["Condition"].get("Bool") == {"aws:SecureTransport": "false"} for s in refused), bucket.name
 
 
 @every_stack
-def test_the_internet_meets_https_only(variant: str):
+def test_only_https_is_open_to_the_internet(variant: str):
     recording = recorded(variant)
     public = {b.outputs["arn"] for b in recording.of_type(LOAD_BALANCER) if b.inputs["internal"] is not True}
     assert bool(public) is (settings_of(variant).web.public is not None)
@@ -169,7 +169,7 @@ def test_nothing_but_a_public_load_balancer_has_a_public_address(variant: str):
 
 
 @every_stack
-def test_ingress_is_from_groups_and_people_come_in_by_the_load_balancers(variant: str):
+def test_only_load_balancers_accept_connections_by_address(variant: str):
     recording, settings = recorded(variant), settings_of(variant)
     doors = {(cidr, port) for cidr in settings.web.allowed_cidrs for port in (8080, 443)}
     if settings.web.public is not None:
@@ -180,14 +180,16 @@ def test_ingress_is_from_groups_and_people_come_in_by_the_load_balancers(variant
         assert inputs["ipProtocol"] == "tcp", rule.name
         assert inputs["fromPort"] == inputs["toPort"], f"{rule.name}: one port, not a range"
         if "referencedSecurityGroupId" not in inputs:
-            assert (inputs["cidrIpv4"], inputs["fromPort"]) in doors, f"{rule.name} opens a door that nobody asked for"
+            assert (inputs["cidrIpv4"], inputs["fromPort"]) in doors, (
+                f"{rule.name} allows addresses that the stack file does not list"
+            )
             assert inputs["securityGroupId"] in of_load_balancers, f"{rule.name} lets people past the load balancers"
     for group in each(recording, SECURITY_GROUP):
         assert not {"ingress", "egress"} & group.inputs.keys(), f"{group.name}: its rules are resources of their own"
 
 
 @every_stack
-def test_every_connection_that_the_cluster_needs_is_open(variant: str):
+def test_every_connection_that_the_cluster_needs_is_allowed(variant: str):
     recording = recorded(variant)
     groups = {
         t.name.split("-")[0]: t.inputs["networkInterfaces"][0]["securityGroups"][0] for t in recording.of_type(TEMPLATE)
@@ -215,14 +217,14 @@ def test_data_services_open_no_connections(variant: str):
 
 
 @every_stack
-def test_the_default_security_group_lets_nothing_through(variant: str):
+def test_the_default_security_group_allows_nothing(variant: str):
     groups = recorded(variant).of_type("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
     assert len(groups) == (0 if settings_of(variant).network.existing else 1)
     assert not [group.name for group in groups if {"ingress", "egress"} & group.inputs.keys()]
 
 
 @every_stack
-def test_nodes_get_credentials_for_sessions_only_and_keep_them(variant: str):
+def test_instance_credentials_require_a_session_token_and_stay_on_the_node(variant: str):
     for template in each(recorded(variant), TEMPLATE):
         metadata = template.inputs["metadataOptions"]
         assert (metadata["httpTokens"], metadata["httpPutResponseHopLimit"]) == ("required", 1), template.name
@@ -233,24 +235,26 @@ def test_groups_name_a_version_of_their_launch_template(variant: str):
     for group in each(recorded(variant), GROUP):
         mixed = group.inputs.get("mixedInstancesPolicy", {}).get("launchTemplate", {})
         template = group.inputs.get("launchTemplate") or mixed["launchTemplateSpecification"]
-        assert re.fullmatch(r"\d+", template["version"]), f"{group.name}: no change would ever be seen"
+        assert re.fullmatch(r"\d+", template["version"]), f"{group.name}: Pulumi would never see a change"
 
 
 @every_stack
-def test_every_group_waits_for_the_word_of_its_nodes(variant: str):
+def test_every_group_waits_for_the_reports_of_its_nodes(variant: str):
     recording = recorded(variant)
     hooks = {(hook.inputs["autoscalingGroupName"], hook.inputs["name"]) for hook in recording.of_type(HOOK)}
     groups = {group.outputs["name"] for group in recording.of_type(GROUP)}
-    assert {(group, LAUNCHING_HOOK) for group in groups} <= hooks, "a node would be in service before its role is ready"
+    assert {(group, LAUNCHING_HOOK) for group in groups} <= hooks, (
+        "a node would be in service before its services are ready"
+    )
     drained = {(group, TERMINATING_HOOK) for group in groups if "-pool-" in group}
-    assert drained <= hooks, "a worker would be ended with its tasks"
+    assert drained <= hooks, "a worker would be terminated with its tasks"
     assert all(hook.inputs["defaultResult"] == "ABANDON" for hook in recording.of_type(HOOK))
 
 
 @every_stack
-def test_everything_is_tagged_and_so_is_what_the_groups_start(variant: str):
+def test_every_resource_and_everything_that_groups_launch_is_tagged(variant: str):
     recording, tags = recorded(variant), dict(settings_of(variant).tags)
-    assert tags, "aws:defaultTags: a bill without tags cannot be read"
+    assert tags, "aws:defaultTags: costs cannot be assigned without tags"
     for resource in recording.resources:
         if "tagsAll" in resource.outputs and resource.type != "aws:s3/bucketObjectv2:BucketObjectv2":
             assert tags.items() <= resource.outputs["tagsAll"].items(), resource.name
@@ -260,11 +264,11 @@ def test_everything_is_tagged_and_so_is_what_the_groups_start(variant: str):
         assert all(tags.items() <= own.items() for own in specified.values()), template.name
     for group in each(recording, GROUP):
         own = {tag["key"]: tag["value"] for tag in group.inputs["tags"]}
-        assert tags.items() <= own.items(), f"{group.name}: default tags pass autoscaling groups by"
+        assert tags.items() <= own.items(), f"{group.name}: default tags do not reach Auto Scaling groups"
 
 
 @every_stack
-def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: str):
+def test_resources_that_cannot_be_recreated_are_protected_by_the_setting(variant: str):
     recording, protect = recorded(variant), settings_of(variant).cluster.protect_data
     expected = {
         "database-instance",
@@ -284,20 +288,22 @@ def test_what_cannot_be_made_again_is_protected_when_the_stack_says_so(variant: 
 
 
 @every_stack
-def test_logs_are_kept_and_end_some_day(variant: str):
+def test_logs_are_kept_for_a_limited_time(variant: str):
     recording = recorded(variant)
     for group in each(recording, "aws:cloudwatch/logGroup:LogGroup"):
         assert group.inputs["retentionInDays"] > 0, f"{group.name}: 0 keeps, and bills, for ever"
     exported = recording.only(DATABASE).inputs["enabledCloudwatchLogsExports"]
     names = {group.inputs["name"] for group in recording.of_type("aws:cloudwatch/logGroup:LogGroup")}
     identifier = recording.only(DATABASE).inputs["identifier"]
-    assert {f"/aws/rds/instance/{identifier}/{export}" for export in exported} <= names, "else RDS makes them, for ever"
+    assert {f"/aws/rds/instance/{identifier}/{export}" for export in exported} <= names, (
+        "otherwise RDS creates log groups without a retention"
+    )
     for balancer in each(recording, LOAD_BALANCER):
         assert balancer.inputs["accessLogs"]["enabled"] is True, balancer.name
 
 
 @every_stack
-def test_load_balancers_may_write_the_logs_they_are_told_to_write(variant: str):
+def test_load_balancers_may_write_to_the_access_logs_bucket(variant: str):
     recording, settings = recorded(variant), settings_of(variant)
     for balancer in each(recording, LOAD_BALANCER):
         logs = balancer.inputs["accessLogs"]
@@ -306,17 +312,17 @@ def test_load_balancers_may_write_the_logs_they_are_told_to_write(variant: str):
         allowed = [s for s in statements(of_bucket(recording, bucket, "Policy")) if s["Effect"] == "Allow"]
         patterns = [resource for s in allowed for resource in as_list(s["Resource"])]
         matches = [p for p in patterns if re.fullmatch(re.escape(p).replace(r"\*", ".*"), written)]
-        assert matches, f"{balancer.name}: AWS tries it at creation, and fails"
+        assert matches, f"{balancer.name}: AWS tests this at creation, which would fail"
 
 
 @every_stack
 def test_no_secret_is_in_user_data_or_readable_in_the_state(variant: str):
     recording = recorded(variant)
     secrets = secret_values(recording)
-    assert len(secrets) >= 8, "the search below must have something to look for"
+    assert len(secrets) >= 8, "the search below needs secrets to look for"
     for template in each(recording, TEMPLATE):
         for path, content in decode(template.inputs["userData"]).items():
-            assert not [s for s in secrets if s in content], f"{template.name} carries a secret in {path}"
+            assert not [s for s in secrets if s in content], f"{template.name} contains a secret in {path}"
     for resource in recording.resources:
         for where, text in readable_state(resource).items():
             assert not [s for s in secrets if s in text], f"{resource.name} shows a secret in its {where}"
@@ -349,14 +355,14 @@ def test_a_preview_shows_every_resource_and_all_user_data(variant: str):
 
 
 @every_stack
-def test_user_data_hangs_on_nothing_that_aws_decides(variant: str):
+def test_user_data_depends_on_no_other_resource(variant: str):
     recording = recorded(variant)
     for template in each(recording, TEMPLATE):
         assert "userData" not in template.property_dependencies, template.name
 
 
 @every_stack
-def test_of_a_launch_template_only_the_tags_with_the_versions_of_secrets_wait_for_the_database(variant: str):
+def test_only_the_tags_of_a_launch_template_wait_for_the_database(variant: str):
     recording = recorded(variant)
     by_urn = {resource.urn: resource for resource in recording.resources}
     for template in each(recording, TEMPLATE):
@@ -367,12 +373,12 @@ def test_of_a_launch_template_only_the_tags_with_the_versions_of_secrets_wait_fo
             assert waits_for == expected, f"{template.name}: {key}"
 
 
-@every_stack
-def test_physical_names_are_no_longer_than_aws_takes(variant: str):
-    for resource in recorded(variant).resources:
-        for (type_, key), longest in LONGEST_NAMES.items():
-            if resource.type == type_ and key in resource.inputs:
-                assert len(resource.inputs[key]) <= longest, f"{resource.name}: {resource.inputs[key]}"
+@pytest.mark.parametrize(("type_", "key"), LONGEST_NAMES)
+def test_physical_names_are_no_longer_than_aws_allows(type_: str, key: str):
+    resources = [resource for variant in VARIANTS for resource in recorded(variant).of_type(type_)]
+    names = {resource.inputs[key] for resource in resources if key in resource.inputs}
+    assert names, f"no stack variant has a {type_} with {key}: the limit would be checked on nothing"
+    assert not [name for name in names if len(name) > LONGEST_NAMES[type_, key]]
 
 
 def test_nodes_get_an_image_of_their_architecture():

@@ -1,4 +1,4 @@
-"""Nothing of the program is left over: every function, class and table is used outside of the tests."""
+"""Every function, class and table of the program is used outside of the tests."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def test_every_name_of_the_program_is_used():
     modules += [path for part in PROGRAM for path in sorted((ROOT / part).glob("*.py"))]
     names = {name for path in modules for name in _definitions(path) if not name.startswith("__")}
     assert len(names) > 100
-    assert not sorted(name for name in names if words[name] == 1), "delete them, or the tests that alone use them"
+    assert not sorted(name for name in names if words[name] == 1), "delete them, and the tests that alone use them"

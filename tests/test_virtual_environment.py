@@ -1,4 +1,4 @@
-"""A virtual environment that is older than the program."""
+"""The check for a virtual environment that is older than the program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pulumi-aws==99.0.0 \\
 pulumi-new==1.0.0 \\
     --hash=sha256:00
 """
-"""What the lock says after a pull: one package as it is, one newer, one that is not there; one for Windows alone."""
+"""A lock after a pull: one package is up to date, one is newer, one is missing, and one is for Windows only."""
 
 # As `pulumi-language-python-exec` runs a program.
 RUN = """
@@ -37,7 +37,7 @@ except BaseException as error:
 
 @pytest.fixture
 def pulled(tmp_path: Path) -> Path:
-    """A checkout whose lock has changed since its virtual environment was made; of the program only its start."""
+    """A checkout whose lock is newer than its virtual environment, with only the start of the program."""
     for name in ("__main__.py", "virtual_environment.py"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "requirements.txt").write_text(STALE)
@@ -57,11 +57,11 @@ def test_a_stale_virtual_environment_is_reported_in_one_sentence_with_the_comman
     )
 
 
-def test_another_revision_is_planned_with_the_environment_of_this_one(pulled: Path):
-    assert "No module named 'components'" in _run(pulled), "its lock has not been looked at"
+def test_another_revision_is_planned_with_this_revisions_environment(pulled: Path):
+    assert "No module named 'components'" in _run(pulled), "its lock is not compared"
 
 
-def test_the_lock_of_this_revision_is_read_whole():
+def test_all_packages_of_this_revisions_lock_are_read():
     locked = (ROOT / "requirements.txt").read_text().replace("==", "==0.")
     everywhere = [line for line in locked.splitlines() if "==" in line and ";" not in line]
     assert len(faults(locked)) == len(everywhere) > 10

@@ -1,7 +1,7 @@
-"""The ways in while `pulumi up` changes them: at every step tasks reach the execution API, and people their pages.
+"""Access during `pulumi up`: at every step, tasks reach the execution API and people reach the web interface.
 
-A changed record is seen at once here, and a changed setting by every master. What people see until resolvers and
-masters have caught up is in docs/changing-the-domain.md.
+Here, changed records and settings of masters apply at once. docs/changing-the-domain.md describes what people see until
+resolvers and masters have the new ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Stack = Sequence[Resource]
 CHANGES = {
     "a domain comes": ("prod", "domain"),
     "a domain goes": ("domain", "prod"),
-    "public access comes": ("domain", "public"),
+    "public access is added": ("domain", "public"),
     "public access goes": ("public", "domain"),
     "both come": ("prod", "public"),
     "both go": ("public", "prod"),
@@ -42,23 +42,23 @@ def recording(variant: str) -> Recording:
 
 
 def steps(before: Recording, after: Recording) -> Iterator[tuple[str, Stack]]:
-    """The stack as it may be while an update is under way, with the step that led there.
+    """The possible states of the stack during an update, each with the step that led to it.
 
-    Pulumi keeps to dependencies and to rounds of deletions, and to nothing else: so every new or changed resource is
-    shown with only those that it waits for, and every deletion without the others of its round. What is replaced stays
-    until the deletions.
+    Pulumi's order is determined only by dependencies and rounds of deletions. So every new or changed resource is shown
+    with only those that it waits for, and every deletion without the others of its round. Replaced resources stay until
+    the deletions.
     """
     old, new = ({resource.urn: resource for resource in recording.resources} for recording in (before, after))
     replaced = {change.resource.urn: change.old for change in compare(before, after).items if change.kind == "replace"}
     for resource in after.resources:
         early = {each.urn: each for each in (*everything_before(after, resource), resource)}
         leaving = [each for urn, each in replaced.items() if urn in early and each is not None]
-        yield f"{resource.name} is there", [*(old | early).values(), *leaving]
+        yield f"{resource.name} is created", [*(old | early).values(), *leaving]
     left = old | new
-    yield "what was replaced is gone", list(left.values())
+    yield "replaced resources are deleted", list(left.values())
     for deleted in deletion_rounds(before, old.keys() - new.keys()):
         for resource in deleted:
-            yield f"{resource.name} is gone", [each for each in left.values() if each is not resource]
+            yield f"{resource.name} is deleted", [each for each in left.values() if each is not resource]
         for resource in deleted:
             del left[resource.urn]
         yield "a round is over", list(left.values())
@@ -85,7 +85,7 @@ def record_of(stack: Stack, domain: str) -> Resource | None:
 
 
 def by_domain(stack: Stack, domain: str) -> Resource | None:
-    """The listener that a browser meets under the domain; None where it would refuse the certificate."""
+    """The listener that a browser reaches under the domain; None if it would refuse the certificate."""
     record = record_of(stack, domain)
     leads_to = record.inputs["aliases"][0]["name"] if record else None
     balancers = [each for each in stack if each.type == LOAD_BALANCER and each.outputs["dnsName"] == leads_to]
@@ -97,7 +97,7 @@ def by_domain(stack: Stack, domain: str) -> Resource | None:
 
 
 def reaches_masters(stack: Stack, met: Resource | None, path: str) -> bool:
-    """Whether a request is answered by a master, where a browser would follow redirects."""
+    """Whether a request reaches a master if redirects are followed as by a browser."""
     if met is None:
         return False
     action = action_for(stack, met, path)
@@ -120,7 +120,7 @@ def each_of(changes: Mapping[str, tuple[str, str]]) -> pytest.MarkDecorator:
 
 @each_of(CHANGES)
 def test_tasks_reach_the_execution_api_at_every_step(before: str, after: str):
-    """A task takes a redirect for a failure, and does not ask again."""
+    """A task treats a redirect as a failure and does not retry."""
     for step, stack in steps(recording(before), recording(after)):
         met = port_8080(stack)
         assert action_for(stack, met, "/execution/task-instances/1/run")["type"] == "forward", step
@@ -135,8 +135,8 @@ def test_people_reach_the_web_interface_by_port_8080_at_every_step(before: str, 
 
 
 @each_of(CHANGES)
-def test_people_reach_the_web_interface_by_the_domain_whenever_it_has_a_record(before: str, after: str):
-    """The new domain, where one takes the place of another."""
+def test_people_reach_the_web_interface_by_the_domain_as_long_as_it_has_a_record(before: str, after: str):
+    """The new domain, if one replaces another."""
     domain = domain_of(recording(after)) or domain_of(recording(before))
     assert domain
     for step, stack in steps(recording(before), recording(after)):

@@ -49,8 +49,8 @@ _ACCOUNT_ID = "<account id>"
 def cluster_name_length(cluster: ClusterSettings, region: str) -> Iterator[Fault]:
     """The cluster's name leaves room for the longest suffix of each physical name, the public load balancer's included.
 
-    That one counts even if there is none yet: a name that is too long for it could not be changed later, since a new
-    cluster name means a new database.
+    The public load balancer counts even if there is none yet: a name that is too long for it could not be changed
+    later, because a new cluster name means a new database.
     """
     name = cluster.name
     # Twelve characters like every account id, so that a faulty account id does not hide a name that is too long.
@@ -68,7 +68,8 @@ def cluster_name_length(cluster: ClusterSettings, region: str) -> Iterator[Fault
         yield Fault(
             key="airflow:cluster.name",
             given=f"{shown(name)}, {len(name)} characters",
-            allowed=f"at most {longest} characters: {what} is named <cluster>{suffix}, and AWS allows it {limit}",
+            allowed=f"at most {longest} characters: {what} is named <cluster>{suffix}, and AWS allows {limit} "
+            "characters",
             remedy=f"shorten it by {len(name) - longest}",
         )
 

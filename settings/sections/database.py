@@ -70,8 +70,8 @@ class DatabaseSettings(Section):
 
     @property
     def max_connections(self) -> int:
-        """What the parameter group sets: `LEAST(DBInstanceClassMemory/9531392, 5000)`, RDS's own formula, with a
-        cautious guess of the memory that RDS keeps for itself (aws_catalog/database_classes.py)."""
+        """The limit that the parameter group sets: `LEAST(DBInstanceClassMemory/9531392, 5000)`, RDS's own formula,
+        with a cautious estimate of the memory that RDS keeps for itself (aws_catalog/database_classes.py)."""
         return database_classes.max_connections(self.instance_class)
 
 

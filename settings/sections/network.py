@@ -185,7 +185,7 @@ def own_or_existing(network: NetworkSettings) -> Iterator[Fault]:
             if field in network.model_fields_set:
                 yield Fault(
                     key=f"airflow:network.{key}",
-                    given="a value, and airflow:network.existing beside it",
+                    given="a value, although airflow:network.existing is set",
                     allowed="nothing: an existing VPC already has its range, zones, NAT, flow logs and endpoints",
                     remedy=f"remove {key}, or remove existing to create a VPC",
                 )
@@ -214,7 +214,7 @@ def zones_exist(network: NetworkSettings, region: str) -> Iterator[Fault]:
         elif zone in zones[:index]:
             yield Fault(
                 key=f"airflow:network.zones[{index}]",
-                given=f"{shown(zone)}, a second time",
+                given=f"{shown(zone)}, listed twice",
                 allowed="each zone once",
                 remedy="remove it or choose another zone",
             )

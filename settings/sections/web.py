@@ -84,9 +84,9 @@ class WebSettings(Section):
     entry."""
 
     domain: DomainName | None = None
-    """Host name of the UI, for example `airflow.example.com`. Brings an ACM certificate, HTTPS on 443, a redirect from
-    8080 and the DNS record. Without it, the UI uses HTTP inside the VPC. Needs `hostedZoneId`. What users notice when
-    it changes: `docs/changing-the-domain.md`."""
+    """Host name of the UI, for example `airflow.example.com`. With it, the program creates an ACM certificate, HTTPS on
+    443, a redirect from 8080 and the DNS record. Without it, the UI uses HTTP inside the VPC. Needs `hostedZoneId`.
+    What users notice when it changes: `docs/changing-the-domain.md`."""
 
     hosted_zone_id: HostedZoneId | None = None
     """The public Route 53 zone that holds `domain`, in the same account; the certificate is validated and the record

@@ -94,8 +94,8 @@ class WorkerPoolSettings(Section):
         ),
     ] = 60
     """How long a worker above `minSize` is kept when no task needs it. A longer time costs more for idle workers, a
-    shorter time more for boots. The masters check the pools every 10 seconds; with a shorter time, chance would
-    decide."""
+    shorter time more for boots. The masters check the pools every 10 seconds, so shorter times are not
+    accepted."""
 
     drain_limit_hours: Annotated[
         Number, whole_number(1, limits.HOOK_HOURS - 1, f"hours; AWS holds a node for at most {limits.HOOK_HOURS}")
@@ -180,7 +180,7 @@ def pool_name_length(cluster: ClusterSettings, worker_pools: WorkerPools) -> Ite
             yield Fault(
                 key=f"airflow:workerPools.{pool}",
                 given=f"a name of {len(pool)} characters",
-                allowed=f"at most {longest} characters, or AWS finds {where} too long",
+                allowed=f"at most {longest} characters: a longer name would be too long for {where}",
                 remedy=f"shorten it by {len(pool) - longest}",
             )
 
@@ -221,7 +221,7 @@ def queues_have_one_pool(worker_pools: WorkerPools) -> Iterator[Fault]:
         if len(names) > 1:
             yield Fault(
                 key=f"airflow:workerPools.{names[1]}.queues",
-                given=f"{shown(queue)}, which the pool {names[0]} serves as well",
+                given=f"{shown(queue)}, which the pool {names[0]} also serves",
                 allowed="each queue in only one pool: two pools would take its tasks at random",
                 remedy=f"remove {queue} from one of {', '.join(names)}; to widen a pool, add instance types to it",
             )
@@ -282,7 +282,7 @@ def _one_measure_of_tasks(key: str, pool: WorkerPoolSettings) -> Iterator[Fault]
     given = " and ".join(f"{word}: {value:g}" for word, value in _measures(pool).items() if value is not None)
     yield Fault(
         key=f"{key}.concurrency",
-        given=given or "nothing, and no taskMemoryGib either",
+        given=given or "neither concurrency nor taskMemoryGib",
         allowed="concurrency (tasks at a time on one worker), or taskMemoryGib (GiB that one task may need)",
         remedy="remove one of them" if words_given else "add one of them",
     )

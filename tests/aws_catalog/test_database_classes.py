@@ -22,8 +22,10 @@ def test_every_class_has_memory():
 def test_connections_stay_below_rdss_formula_for_the_whole_memory(name: str):
     of_all_memory = int(database_classes.MEMORY_GIB[name] * 2**30 / 9_531_392)
     allowed = database_classes.max_connections(name)
-    assert allowed <= min(0.93 * of_all_memory, 5000), "RDS and the operating system keep a part of the memory"
-    assert allowed >= min(0.65 * of_all_memory, 5000), "too cautious makes people pay for memory they do not need"
+    assert allowed <= min(0.93 * of_all_memory, 5000), "RDS and the operating system use a part of the memory"
+    assert allowed >= min(0.65 * of_all_memory, 5000), (
+        "with a lower limit, people would pay for memory that they do not need"
+    )
 
 
 def test_larger_classes_of_the_same_family_are_offered_smallest_first():

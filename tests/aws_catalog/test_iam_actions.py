@@ -8,7 +8,7 @@ import pytest
 
 from tests.aws_catalog.iam_actions import RESOURCE_TYPES, supports
 
-# The service authorization reference as cfn-lint ships it, which comes with moto.
+# The service authorization reference in cfn-lint, on which moto depends.
 REFERENCE = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text())
 
 
@@ -16,7 +16,7 @@ REFERENCE = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Po
 def test_actions_support_the_resource_types_in_awss_reference(action: str):
     service, _, operation = action.partition(":")
     named = REFERENCE[service]["Actions"][operation.lower()].get("Resources", [])
-    # Access points of S3 stand for their bucket; the program has none.
+    # Access points of S3 are an alternative to their bucket; the program has none.
     kinds = {kind.lower() for kind in named if not kind.startswith("accesspoint")}
     assert kinds == {kind.lower() for kind in RESOURCE_TYPES[action]}
 

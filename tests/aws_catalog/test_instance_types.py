@@ -1,4 +1,4 @@
-"""Which instance types there are, and what is read from their names: against botocore's model and moto's list."""
+"""Which instance types exist, and what follows from their names, compared with botocore's model and moto's list."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def _of_ec2() -> set[str]:
     return set(botocore.session.get_session().get_service_model("ec2").shape_for("InstanceType").enum)
 
 
-def test_every_type_of_ec2_but_apples_exists_and_no_other():
+def test_exactly_the_types_of_ec2_exist_except_for_macs():
     with_linux = {name for name in _of_ec2() if not name.startswith("mac")}
     assert {name for name in with_linux if not instance_types.exists(name)} == set(), "`make instance-types` adds them"
-    assert instance_types.all_types() == with_linux, "`make instance-types` removes what EC2 has no more"
+    assert instance_types.all_types() == with_linux, "`make instance-types` removes types that EC2 no longer has"
 
 
 @pytest.mark.parametrize("name", ["g5.large", "m9z.large", "m7i.64xlarge", "mac2.metal", "large", "m7i", ""])
@@ -39,17 +39,21 @@ def test_every_type_that_runs_linux_has_its_architecture_read_from_its_name():
         kinds = facts["ProcessorInfo"]["SupportedArchitectures"]
         if instance_types.exists(name):
             right = "arm64" if "arm64" in kinds else "amd64"
-            assert instance_types.architecture(name) == right, f"{name} would boot an image that it cannot run"
+            assert instance_types.architecture(name) == right, f"{name} would boot an image for another architecture"
 
 
-def test_the_series_tells_whether_a_type_needs_a_driver():
+def test_the_series_decides_whether_a_type_needs_a_driver():
     devices = ("GpuInfo", "NeuronInfo", "InferenceAcceleratorInfo", "FpgaInfo", "MediaAcceleratorInfo")
-    told = {name: any(facts.get(device) for device in devices) for name, facts in _types().items()}
-    wrong = {name for name in told if instance_types.exists(name) and instance_types.needs_a_driver(name) != told[name]}
-    assert wrong == {"trn2u.48xlarge"}, "Trainium like the others of its series, though the list does not say so"
+    expected = {name: any(facts.get(device) for device in devices) for name, facts in _types().items()}
+    wrong = {
+        name
+        for name in expected
+        if instance_types.exists(name) and instance_types.needs_a_driver(name) != expected[name]
+    }
+    assert wrong == {"trn2u.48xlarge"}, "Trainium like the others of its series, although the list omits it"
 
 
-def test_memory_is_never_taken_for_more_than_it_is():
+def test_memory_is_never_overestimated():
     known = 0
     for name, facts in _types().items():
         memory = instance_types.memory_gib(name)
@@ -87,10 +91,10 @@ def test_memory_of_common_types(name: str, memory: float | None):
         ("hpc7g.4xlarge", "arm64"),
     ],
 )
-def test_a_g_counts_behind_the_generation_only(name: str, architecture: str):
+def test_only_a_g_after_the_generation_means_graviton(name: str, architecture: str):
     assert instance_types.architecture(name) == architecture
 
 
-def test_what_is_no_instance_type_has_no_architecture():
+def test_a_name_that_is_not_an_instance_type_has_no_architecture():
     with pytest.raises(ValueError, match="'large' is not the name"):
         instance_types.architecture("large")

@@ -13,4 +13,4 @@ def test_the_options_are_those_of_the_installed_provider():
     assert spec.origin is not None
     source = (Path(spec.origin).parent / "config" / "vars.py").read_text(encoding="utf-8")
     known = set(re.findall(r"__config__\.get(?:_bool|_int)?\('(\w+)'\)", source))
-    assert set(PROVIDER_OPTIONS) == known, "an option that the program does not know may be taken for a misspelt one"
+    assert set(PROVIDER_OPTIONS) == known, "an unknown option may be reported as misspelt"

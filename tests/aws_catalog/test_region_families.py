@@ -7,13 +7,13 @@ from aws_catalog.region_families import by_region, is_offered
 from aws_catalog.regions import ZONE_LETTERS
 
 
-def test_the_table_is_what_the_installed_list_says():
+def test_the_table_matches_the_installed_list():
     assert region_families.table(region_families.offered_by_cfn_lint()) == region_families.TABLE.read_text(), (
-        "`make instance-types` writes it anew"
+        "run `make instance-types`"
     )
 
 
-def test_every_region_has_its_families():
+def test_every_region_has_families():
     assert by_region().keys() == ZONE_LETTERS.keys()
     assert all("t3" in families or "t4g" in families for families in by_region().values())
 

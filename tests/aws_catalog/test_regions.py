@@ -7,7 +7,7 @@ import boto3
 from aws_catalog import regions
 
 
-def test_the_commercial_regions_are_all_there():
+def test_all_commercial_regions_are_listed():
     assert set(regions.ZONE_LETTERS) == set(boto3.Session().get_available_regions("ec2"))
 
 
@@ -15,7 +15,7 @@ def test_zones_are_the_region_and_a_letter():
     assert regions.zones("ca-central-1") == ("ca-central-1a", "ca-central-1b", "ca-central-1d")
 
 
-def test_every_region_has_the_two_zones_that_rds_asks_for():
+def test_every_region_has_the_two_zones_that_rds_requires():
     assert all(len(regions.zones(region)) >= 2 for region in regions.ZONE_LETTERS)
 
 

@@ -1,4 +1,4 @@
-"""A cluster to test components with."""
+"""The context of a cluster for tests of components."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from settings import RetentionSettings
 
 
 def context(*, protect: bool = True, **retention: int) -> Context:
-    """The context of a cluster; retention has the settings' defaults but for what is given."""
+    """The context of a cluster. Retention has the settings' defaults, except for the given values."""
     return Context(
         cluster="airflow-prod",
         account_id="111122223333",

@@ -1,4 +1,4 @@
-"""A launch of nodes to test groups with."""
+"""A launch of nodes for tests of groups."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ LAUNCH = NodeLaunch(
     secret_versions={"broker-url": "11111111-2222-4333-8444-555555555555"},
     after=[],
 )
-"""How nodes are launched; tests override what matters to them with dataclasses.replace."""
+"""How nodes are launched; tests override single fields with dataclasses.replace."""

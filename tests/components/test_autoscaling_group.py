@@ -20,4 +20,4 @@ def test_a_refresh_skips_matching_nodes_if_the_image_is_pinned(image_id: str, sk
         lambda: autoscaling_group("group", launch, min_size=1, max_size=1, opts=pulumi.ResourceOptions())
     )
     refresh = recording.only("aws:autoscaling/group:Group").inputs["instanceRefresh"]
-    assert refresh["preferences"]["skipMatching"] is skips, "AWS refuses it for an alias"
+    assert refresh["preferences"]["skipMatching"] is skips, "AWS refuses to skip nodes if the image is an alias"

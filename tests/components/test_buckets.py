@@ -78,13 +78,13 @@ def test_a_bucket_is_private_and_encrypted(purpose: str):
     ownership = recording.named(
         "aws:s3/bucketOwnershipControls:BucketOwnershipControls", f"buckets-{purpose}-ownership"
     ).inputs
-    assert ownership["rule"]["objectOwnership"] == "BucketOwnerEnforced", "object ACLs must not open anything"
+    assert ownership["rule"]["objectOwnership"] == "BucketOwnerEnforced", "object ACLs must not give access to anything"
     (encryption,) = recording.named(
         "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
         f"buckets-{purpose}-encryption",
     ).inputs["rules"]
     assert encryption["applyServerSideEncryptionByDefault"]["sseAlgorithm"] == "AES256", (
-        "load balancers cannot write their logs with a KMS key"
+        "load balancers cannot write logs to a bucket with a KMS key"
     )
 
 
@@ -97,12 +97,14 @@ def test_load_balancers_of_this_account_may_write_access_logs_and_nothing_else()
     (delivery,) = allowed.pop("access-logs")
     assert delivery["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
     assert delivery["Action"] == "s3:PutObject"
-    assert delivery["Resource"].endswith("/AWSLogs/111122223333/*"), "the path keeps other accounts' balancers out"
+    assert delivery["Resource"].endswith("/AWSLogs/111122223333/*"), (
+        "the path excludes load balancers of other accounts"
+    )
     assert not any(allowed.values())
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_what_nobody_can_make_again_is_protected_by_the_setting(protect: bool):
+def test_buckets_that_cannot_be_recreated_are_protected_by_the_setting(protect: bool):
     found = {bucket.name.removeprefix("buckets-"): bucket for bucket in buckets(protect=protect).of_type(BUCKET)}
     assert {name for name, bucket in found.items() if bucket.options.protect} == (
         {"task-logs", "dags"} if protect else set()
@@ -110,7 +112,7 @@ def test_what_nobody_can_make_again_is_protected_by_the_setting(protect: bool):
     assert all(bucket.inputs["forceDestroy"] is not protect for bucket in found.values())
 
 
-def test_what_people_overwrite_by_mistake_can_be_brought_back():
+def test_overwritten_and_deleted_objects_can_be_restored():
     recording = buckets()
     versioned = {item.name for item in recording.of_type(VERSIONING)}
     assert versioned == {f"buckets-{purpose}-versioning" for purpose in ("task-logs", "dags", "artifacts")}
@@ -128,27 +130,27 @@ def test_logs_expire_after_the_set_days_and_dags_never():
     assert rule(recording, "artifacts")["expiration"] == {"expiredObjectDeleteMarker": True}
 
 
-def test_a_task_log_that_is_rewritten_at_each_poke_keeps_few_versions():
+def test_few_versions_of_a_task_log_that_is_often_rewritten_are_kept():
     recording = buckets()
     surplus = rules(recording, "task-logs")["surplus-versions"]
     assert surplus["noncurrentVersionExpiration"] == {"noncurrentDays": 1, "newerNoncurrentVersions": 10}
     assert surplus["status"] == "Enabled"
     assert surplus["filter"] == {"prefix": ""}, "S3 refuses a number of versions to keep in a rule without a filter"
     for purpose in ("dags", "artifacts"):
-        assert "surplus-versions" not in rules(recording, purpose), "nobody rewrites these all the time"
+        assert "surplus-versions" not in rules(recording, purpose), "objects in these buckets are rarely rewritten"
 
 
 @pytest.mark.parametrize("purpose", ["task-logs", "dags", "artifacts"])
-def test_a_delete_marker_goes_with_the_last_version_below_it(purpose: str):
+def test_a_delete_marker_is_removed_with_the_last_version_below_it(purpose: str):
     assert {"expiredObjectDeleteMarker": True} in [
         item.get("expiration") for item in rules(buckets(), purpose).values()
     ]
     for item in rules(buckets(), purpose).values():
-        assert len(item.get("expiration", {})) <= 1, "S3 takes either days or the flag in one rule"
+        assert len(item.get("expiration", {})) <= 1, "a rule has either days or the flag"
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_parts_of_abandoned_uploads_are_not_paid_for_ever(purpose: str):
+def test_parts_of_abandoned_uploads_are_deleted(purpose: str):
     assert rule(buckets(), purpose)["abortIncompleteMultipartUpload"]["daysAfterInitiation"] == 7
 
 
@@ -160,18 +162,18 @@ def test_an_artifact_is_stored_byte_for_byte_under_its_hash():
     assert found.inputs["checksumAlgorithm"] == "SHA256"
 
 
-def test_a_new_artifact_leaves_the_one_that_older_nodes_boot_from():
+def test_a_new_artifact_does_not_delete_the_one_from_which_older_nodes_boot():
     assert buckets().only(OBJECT).options.retain_on_delete
 
 
-def test_bucket_names_are_known_before_anything_is_made():
+def test_bucket_names_are_known_before_anything_is_created():
     made, _ = deploy(build, preview=True)
     assert made.dags.name == "airflow-prod-111122223333-eu-west-1-dags"
     assert made.task_logs.name == "airflow-prod-111122223333-eu-west-1-task-logs"
 
 
 def test_a_load_balancer_waits_until_it_may_write_its_logs():
-    """AWS tests the permission when access logs are switched on, and fails the load balancer without it."""
+    """AWS tests the permission when access logs are enabled, and refuses to create the load balancer without it."""
 
     def program() -> None:
         pulumi.CustomResource("test:index:Balancer", "balancer", {"bucket": build().access_logs.name_with_policy})

@@ -38,7 +38,9 @@ def group(**choices: Any) -> Resource:
 def test_the_broker_refuses_clients_without_tls():
     inputs = group().inputs
     assert inputs["transitEncryptionEnabled"] is True
-    assert inputs["transitEncryptionMode"] == "required", "preferred also answers clients that send the token in clear"
+    assert inputs["transitEncryptionMode"] == "required", (
+        "`preferred` also accepts clients that send the token unencrypted"
+    )
 
 
 def test_the_broker_refuses_clients_without_its_token():
@@ -51,7 +53,7 @@ def test_the_broker_refuses_clients_without_its_token():
 def test_elasticache_accepts_the_token():
     made = broker().only(PASSWORD).inputs
     assert 16 <= made["length"] <= 128
-    assert made["special"] is False, "of the special characters ElastiCache takes eight only"
+    assert made["special"] is False, "ElastiCache accepts only eight special characters"
 
 
 def test_a_full_broker_refuses_messages_instead_of_losing_tasks():
@@ -76,12 +78,12 @@ def test_a_replica_takes_over_from_a_lost_primary(replicas: int, servers: int, f
     assert inputs["multiAzEnabled"] is failover, "AWS refuses multi-AZ without failover"
 
 
-def test_a_protected_broker_outlives_a_careless_destroy():
+def test_pulumi_refuses_to_delete_a_protected_broker():
     assert group(protect=True).options.protect
     assert not group(protect=False).options.protect
 
 
-def test_the_version_is_the_programs_alone():
+def test_aws_does_not_upgrade_the_broker_by_itself():
     assert group().inputs["autoMinorVersionUpgrade"] is False, "an older version in the program replaces the group"
 
 
@@ -99,7 +101,9 @@ def test_the_broker_is_encrypted_at_rest():
 def test_broker_and_database_are_not_maintained_at_the_same_time():
     database_end = DATABASE_MAINTENANCE_WINDOW.partition("-")[2]
     broker_start = group().inputs["maintenanceWindow"].partition("-")[0]
-    assert broker_start.partition(":")[0] == database_end.partition(":")[0], "the hours are comparable on one day only"
+    assert broker_start.partition(":")[0] == database_end.partition(":")[0], (
+        "the hours can be compared only on the same day"
+    )
     assert broker_start >= database_end
 
 

@@ -1,4 +1,4 @@
-"""What holds for every component, found by walking components/: a new one is included by itself."""
+"""Rules for all components. They are found in components/, so new ones are included automatically."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_component_registers_its_outputs_last(component: type):
 @every_component
 def test_a_component_is_part_of_some_stack_and_of_no_other_component(component: type):
     instances = _instances(component)
-    assert instances, "no stack variant has it: no stack-wide rule would see it"
+    assert instances, "no stack variant has it, so no stack-wide rule is checked on it"
     assert {instance.parent for instance in instances} == {""}
 
 

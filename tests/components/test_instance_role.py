@@ -59,13 +59,13 @@ def secrets_of(role: Role) -> set[str]:
     return {resource for action, resource in allowed(role) if action == "secretsmanager:GetSecretValue"}
 
 
-def test_a_worker_reads_the_three_secrets_it_works_with_and_no_other():
+def test_a_worker_may_read_only_the_three_secrets_that_its_services_need():
     assert secrets_of(Role.WORKER) == {arn("broker-url"), arn("result-backend"), arn("api-secret-key")}, (
-        "the code of every DAG runs with this identity"
+        "the code of every DAG can use this role"
     )
 
 
-def test_a_master_reads_the_database_s_own_admin_secret_too():
+def test_a_master_may_also_read_the_databases_admin_secret():
     assert secrets_of(Role.MASTER) == {arn(key) for key in Role.MASTER.definition.secret_keys} | {RDS_SECRET}
 
 
@@ -82,17 +82,17 @@ def on_dags_and_artifacts(role: Role) -> set[tuple[str, str]]:
     return {pair for pair in on_buckets if "task-logs" not in pair[1]}
 
 
-def test_a_worker_changes_neither_dags_nor_artifacts():
+def test_a_worker_may_change_neither_dags_nor_artifacts():
     assert on_dags_and_artifacts(Role.WORKER) == READ_BUCKETS
 
 
-def test_a_master_publishes_environments_and_changes_no_other_artifact():
+def test_a_master_may_publish_virtual_environments_but_change_no_other_artifact():
     published = ("s3:PutObject", "arn:aws:s3:::artifacts/environments/*")
     assert on_dags_and_artifacts(Role.MASTER) == READ_BUCKETS | {published}
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_node_writes_task_logs_and_deletes_none(role: Role):
+def test_a_node_may_write_task_logs_but_delete_none(role: Role):
     assert {pair for pair in allowed(role) if "task-logs" in pair[1]} == {
         ("s3:ListBucket", "arn:aws:s3:::task-logs"),
         ("s3:GetObject", "arn:aws:s3:::task-logs/*"),
@@ -101,7 +101,7 @@ def test_a_node_writes_task_logs_and_deletes_none(role: Role):
 
 
 def scaling(role: Role) -> dict[str, set[str]]:
-    """What the role may do with which groups."""
+    """The Auto Scaling actions that the role allows, with their groups."""
     prefix = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScalingGroupName/"
     groups: dict[str, set[str]] = {}
     for action, resource in allowed(role):
@@ -110,17 +110,17 @@ def scaling(role: Role) -> dict[str, set[str]]:
     return groups
 
 
-def test_a_worker_reports_and_terminates_itself_only_in_its_own_pool():
+def test_a_worker_may_report_and_terminate_itself_only_in_its_own_pool():
     own = {"airflow-prod-pool-heavy"}
     assert scaling(Role.WORKER) == {
         "CompleteLifecycleAction": own,
         "RecordLifecycleActionHeartbeat": own,
         "SetInstanceHealth": own,
         "TerminateInstanceInAutoScalingGroup": own,
-    }, "whatever a task runs can use this identity: it may not launch machines, or end those of another pool"
+    }, "all code in tasks can use this role: it must not launch instances, or terminate those of another pool"
 
 
-def test_a_master_speaks_for_its_own_group_and_scales_the_pools():
+def test_a_master_may_report_in_its_own_group_and_scale_the_pools():
     own = {"airflow-prod-masters"}
     assert scaling(Role.MASTER) == {
         "CompleteLifecycleAction": own,
@@ -146,19 +146,19 @@ def test_a_master_cannot_scale_groups_of_a_cluster_whose_name_starts_like_a_pool
     assert may_scale("airflow-prod-pool-x", cluster="airflow-prod", role="worker")
     assert not may_scale("airflow-prod-pool-x-masters", cluster="airflow-prod-pool-x", role="master")
     assert not may_scale("airflow-prod-pool-x-pool-y", cluster="airflow-prod-pool-x", role="worker")
-    assert not may_scale("airflow-prod-pool-x"), "a group that does not say whose it is"
+    assert not may_scale("airflow-prod-pool-x"), "a group without tags"
 
 
 @pytest.mark.parametrize("role", Role)
-def test_buckets_are_used_only_in_our_account(role: Role):
-    """Their names can be guessed, and the first account to take a name has it."""
+def test_a_role_allows_buckets_of_our_account_only(role: Role):
+    """Bucket names can be guessed, and any account can take a name that is free."""
     on_buckets = [s for s in statements(role) if any(action.startswith("s3:") for action in s["Action"])]
     assert len(on_buckets) >= 6
     for statement in on_buckets:
         assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": "111122223333"}}, statement["Sid"]
 
 
-LONG = "a" * 106  # the longest that AWS takes in the name of the pool's launch template
+LONG = "a" * 106  # the longest that AWS allows in the name of the pool's launch template
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_role_is_named_after_its_nodes_within_iams_limit(group: NodeGroup, nam
     assert len(name) <= 64
 
 
-def test_long_names_that_differ_at_their_ends_give_different_roles():
+def test_long_names_that_differ_only_at_their_ends_give_different_role_names():
     names = {role_name("airflow-prod", "eu-west-1", worker_group(f"{LONG}{end}")) for end in "bc"}
     assert len(names) == 2
 
@@ -189,14 +189,14 @@ def test_every_statement_names_its_actions_and_resources(role: Role):
 
 
 @pytest.mark.parametrize("role", Role)
-def test_only_instances_take_the_role_on(role: Role):
+def test_only_instances_can_assume_the_role(role: Role):
     trust = json.loads(identity(role).only("aws:iam/role:Role").inputs["assumeRolePolicy"])
     [statement] = trust["Statement"]
     assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
 
 
 @pytest.mark.parametrize("role", Role)
-def test_the_profile_carries_the_role_that_has_the_policy(role: Role):
+def test_the_instance_profile_has_the_role_with_the_policy(role: Role):
     recording = identity(role)
     name = recording.only("aws:iam/role:Role").outputs["name"]
     assert name == role_name("airflow-prod", "eu-west-1", GROUPS[role])

@@ -72,7 +72,7 @@ def targets_of(listener: Resource) -> str:
     return action["targetGroupArn"]
 
 
-def test_without_a_domain_the_cluster_is_reached_on_8080_inside_the_network():
+def test_without_a_domain_the_cluster_is_reachable_on_8080_inside_the_network():
     recording = entrypoint(INSIDE)
     internal = recording.only(LOAD_BALANCER)
     assert internal.inputs["internal"] is True
@@ -88,14 +88,18 @@ def test_a_master_is_healthy_when_it_answers_200_or_302_at_the_root():
     assert (check["path"], check["matcher"]) == ("/", "200,302")
 
 
-def test_a_restarting_api_server_does_not_cost_the_node():
+def test_a_restart_of_the_api_server_does_not_replace_the_node():
     check = entrypoint(INSIDE).only(TARGET_GROUP).inputs["healthCheck"]
     patience = check["interval"] * check["unhealthyThreshold"]
-    assert patience >= 60, "the verdict replaces the node with its scheduler; a crashed api-server needs up to 35 s"
+    assert patience >= 60, (
+        "an unhealthy node is replaced together with its scheduler, and a crashed api-server needs up to 35 s"
+    )
 
 
 def test_the_load_balancer_closes_idle_connections_before_the_api_server_does():
-    assert entrypoint(INSIDE).only(LOAD_BALANCER).inputs["idleTimeout"] < 120, "else requests meet closed sockets: 502"
+    assert entrypoint(INSIDE).only(LOAD_BALANCER).inputs["idleTimeout"] < 120, (
+        "otherwise requests meet closed sockets and end as 502"
+    )
 
 
 @pytest.mark.parametrize("settings", [INSIDE, DOMAIN, PUBLIC], ids=["inside", "domain", "public"])
@@ -110,13 +114,13 @@ def test_nodes_find_the_api_servers_under_a_private_name(settings: WebSettings):
     assert record.inputs["aliases"][0]["name"] == balancer(recording, "web-internal").outputs["dnsName"]
 
 
-def test_with_a_domain_people_get_https_and_workers_keep_their_port():
+def test_with_a_domain_people_use_https_and_workers_keep_their_port():
     recording = entrypoint(DOMAIN)
     ports = listeners(recording, recording.only(LOAD_BALANCER))
     assert set(ports) == {8080, 443}
     assert ports[443].inputs["protocol"] == "HTTPS"
     assert ports[443].inputs["sslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
-    assert targets_of(ports[8080]) == targets_of(ports[443]), "until people are redirected they are served here"
+    assert targets_of(ports[8080]) == targets_of(ports[443]), "people are served here until they are redirected"
     [rule] = rules(recording, ports[8080])
     assert rule.inputs["conditions"] == [{"pathPattern": {"values": ["/execution", "/execution/*"]}}]
     assert rule.inputs["actions"][0]["targetGroupArn"] == targets_of(ports[443])
@@ -135,7 +139,7 @@ def test_https_waits_until_the_certificate_is_issued():
     assert validation.urn in https.property_dependencies["certificateArn"], "AWS refuses a certificate that is pending"
 
 
-def test_the_proof_for_acm_outlives_the_stack():
+def test_the_validation_record_for_acm_outlives_the_stack():
     recording = entrypoint(DOMAIN)
     kept = {record.name for record in recording.of_type(RECORD) if record.options.retain_on_delete}
     assert kept == {"web-certificate-record"}, "another stack's certificate of the same name is renewed by this record"
@@ -149,7 +153,7 @@ def test_a_preview_registers_the_same_resources_as_an_update():
     assert registered(preview=True) == registered(preview=False)
 
 
-def test_public_access_is_a_second_load_balancer_with_https_and_nothing_else():
+def test_public_access_is_a_second_load_balancer_with_https_only():
     recording = entrypoint(PUBLIC)
     public = balancer(recording, "web-public")
     assert public.inputs["internal"] is False
@@ -180,10 +184,10 @@ def test_public_access_has_its_own_target_group():
         for action in rule.inputs["actions"]
         if action["type"] == "forward"
     ]
-    assert inside != outside, "AWS lets a target group belong to one load balancer only"
+    assert inside != outside, "AWS allows a target group for one load balancer only"
 
 
-def test_the_masters_get_every_target_group():
+def test_the_masters_are_in_every_target_group():
     recording = entrypoint(PUBLIC)
     component = recording.only("airflow:web:WebEntrypoint")
     assert sorted(component.outputs["target_group_arns"].values()) == sorted(
@@ -201,13 +205,13 @@ def test_the_internet_cannot_reach_the_execution_api():
     assert disguised.inputs["conditions"] == [{"pathPattern": {"regexValues": list(DISGUISED_EXECUTION_API_PATHS)}}]
 
 
-def test_the_public_listener_refuses_what_no_rule_lets_through():
+def test_the_public_listener_refuses_requests_that_no_rule_forwards():
     [default] = public_listener(entrypoint(PUBLIC)).inputs["defaultActions"]
     assert default["type"] == "fixed-response", "a listener without its rules would be open"
     assert default["fixedResponse"]["statusCode"] == "403"
 
 
-def test_nothing_is_let_through_before_every_refusal_is_in_place():
+def test_no_request_is_forwarded_before_every_refusing_rule_exists():
     recording = entrypoint(PUBLIC)
     *refusals, last = rules(recording, public_listener(recording))
     assert [action["type"] for action in last.inputs["actions"]] == ["forward"]
@@ -215,19 +219,19 @@ def test_nothing_is_let_through_before_every_refusal_is_in_place():
     assert {refusal.name for refusal in refusals} == {"web-public-execution-api", "web-public-disguises"}
 
 
-def test_aws_takes_the_conditions_of_the_public_rules():
+def test_aws_accepts_the_conditions_of_the_public_rules():
     recording = entrypoint(PUBLIC)
     for rule in rules(recording, public_listener(recording)):
         [condition] = rule.inputs["conditions"]
         [(kind, patterns)] = condition["pathPattern"].items()
-        assert len(patterns) <= 3, "AWS compares a condition with three values"
-        assert sum(pattern.count("*") for pattern in patterns) <= 5, "AWS takes five wildcards in a rule"
-        assert all(len(pattern) <= 128 for pattern in patterns), "AWS takes 128 characters in a value"
+        assert len(patterns) <= 3, "AWS allows three values in a condition"
+        assert sum(pattern.count("*") for pattern in patterns) <= 5, "AWS allows five wildcards in a rule"
+        assert all(len(pattern) <= 128 for pattern in patterns), "AWS allows 128 characters in a value"
         if kind == "values":
             allowed = re.compile(r"""[A-Za-z0-9_.$/~"'@:+&*?-]+""")
-            assert all(allowed.fullmatch(pattern) for pattern in patterns), "AWS takes no other characters"
+            assert all(allowed.fullmatch(pattern) for pattern in patterns), "AWS allows no other characters"
         else:
-            assert not any("(?" in pattern for pattern in patterns), "AWS knows no lookaround"
+            assert not any("(?" in pattern for pattern in patterns), "AWS does not support lookaround"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +253,7 @@ def test_aws_takes_the_conditions_of_the_public_rules():
         "/dags/.%2e/execution/health",
     ],
 )
-def test_no_spelling_of_the_execution_api_passes_the_public_rule(path: str):
+def test_the_public_rules_refuse_every_spelling_of_the_execution_api(path: str):
     assert refused_in_public(path), "the api-server decodes the path before it routes it"
 
 
@@ -266,7 +270,7 @@ def test_no_spelling_of_the_execution_api_passes_the_public_rule(path: str):
         "/dags?search=/../",
     ],
 )
-def test_the_pages_of_airflow_pass_the_public_rule(path: str):
+def test_the_public_rules_forward_airflows_pages(path: str):
     assert not refused_in_public(path)
 
 
@@ -276,7 +280,7 @@ def refused_in_public(path: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["web-internal", "web-public"])
-def test_every_load_balancer_logs_and_drops_malformed_headers(name: str):
+def test_every_load_balancer_writes_access_logs_and_drops_malformed_headers(name: str):
     inputs = balancer(entrypoint(PUBLIC), name).inputs
     assert inputs["accessLogs"]["enabled"] is True
     assert inputs["dropInvalidHeaderFields"] is True
@@ -290,12 +294,12 @@ def test_the_internal_load_balancer_of_a_protected_stack_has_deletion_protection
 
 def test_public_access_can_be_removed_from_a_protected_stack():
     public = balancer(entrypoint(PUBLIC), "web-public")
-    assert public.inputs["enableDeletionProtection"] is False, "AWS would refuse what the stack file asks for"
+    assert public.inputs["enableDeletionProtection"] is False, "AWS would refuse to delete it"
 
 
 @pytest.mark.parametrize(
     ("settings", "url"), [(INSIDE, "http://airflow-prod.internal:8080"), (PUBLIC, "https://airflow.example.com")]
 )
-def test_the_url_is_what_a_browser_takes(settings: WebSettings, url: str):
+def test_the_url_is_the_one_that_browsers_use(settings: WebSettings, url: str):
     web, _ = deploy(lambda: build(settings))
     assert web.url == url

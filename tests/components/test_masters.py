@@ -45,27 +45,27 @@ def test_the_group_keeps_its_size(count: int):
 
 def test_a_changed_template_starts_a_refresh():
     recording = masters(outputs={TEMPLATE: {"latestVersion": 7}})
-    assert recording.only(GROUP).inputs["launchTemplate"]["version"] == "7", (
-        "a name like $Latest never changes in a plan"
-    )
+    assert recording.only(GROUP).inputs["launchTemplate"]["version"] == "7", "$Latest would never show a difference"
     assert recording.only(GROUP).inputs["instanceRefresh"]["strategy"] == "Rolling"
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_refresh_takes_no_master_away_before_its_successor_serves(count: int):
+def test_a_refresh_terminates_no_master_before_its_successor_serves(count: int):
     inputs = group(count).inputs
     preferences = inputs["instanceRefresh"]["preferences"]
     assert preferences["minHealthyPercentage"] == 100, "one master alone: tasks fail without an api-server"
-    assert preferences["maxHealthyPercentage"] > 100, "AWS can only launch first if the group may grow for a while"
+    assert preferences["maxHealthyPercentage"] > 100, "AWS can only launch first if the group may grow temporarily"
     assert inputs["instanceMaintenancePolicy"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 110}
 
 
-def test_a_refresh_hears_the_load_balancer_before_it_goes_on():
+def test_a_refresh_waits_for_the_load_balancers_health_check_before_it_continues():
     inputs = group().inputs
-    assert inputs["defaultInstanceWarmup"] > inputs["healthCheckGracePeriod"], "else a broken template takes every node"
+    assert inputs["defaultInstanceWarmup"] > inputs["healthCheckGracePeriod"], (
+        "otherwise a broken template would replace every node"
+    )
 
 
-def test_a_master_that_stops_serving_is_replaced_but_not_while_it_is_new_to_the_load_balancer():
+def test_a_master_that_stops_serving_is_replaced_but_not_before_its_first_health_checks():
     recording = masters()
     made = recording.only(GROUP)
     assert made.inputs["healthCheckType"] == "ELB"
@@ -83,10 +83,10 @@ def test_a_master_is_in_service_when_its_services_are_up():
     assert hook.inputs["autoscalingGroupName"] == recording.only(GROUP).outputs["name"]
     assert hook.inputs["name"] == LAUNCHING_HOOK
     assert hook.inputs["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
-    assert hook.inputs["defaultResult"] == "ABANDON", "a node that never says so is replaced"
+    assert hook.inputs["defaultResult"] == "ABANDON", "a node that never reports that it is ready is replaced"
 
 
-def test_the_first_masters_do_not_slip_past_their_hook():
+def test_the_hook_also_holds_the_groups_first_masters():
     recording = masters()
     [first] = recording.only(GROUP).inputs["initialLifecycleHooks"]
     hook = recording.only(HOOK).inputs
@@ -94,7 +94,7 @@ def test_the_first_masters_do_not_slip_past_their_hook():
     assert "initialLifecycleHooks" in recording.only(GROUP).options.ignore_changes, "a change would replace the group"
 
 
-def test_masters_wait_for_what_they_read_at_boot_and_their_template_does_not():
+def test_the_group_of_masters_waits_for_what_they_read_at_boot_but_their_template_does_not():
     recording = masters()
     secret = recording.only("aws:secretsmanager/secretVersion:SecretVersion")
     assert secret.urn in recording.only(GROUP).dependencies
@@ -107,7 +107,7 @@ def test_pulumi_does_not_wait_for_boots():
 
 def test_the_group_and_its_nodes_are_tagged():
     tags = {tag["key"]: tag for tag in group().inputs["tags"]}
-    assert tags["Project"]["value"] == "airflow", "default tags pass autoscaling groups by"
+    assert tags["Project"]["value"] == "airflow", "default tags do not reach Auto Scaling groups"
     assert tags["airflow:role"]["value"] == "node"
     assert all(tag["propagateAtLaunch"] for tag in tags.values())
 

@@ -68,14 +68,14 @@ def test_the_database_is_encrypted_and_has_no_public_address():
     assert inputs["vpcSecurityGroupIds"] == ["sg-database"]
 
 
-def test_no_admin_password_enters_the_state():
+def test_the_state_contains_no_admin_password():
     inputs = instance().inputs
     assert inputs["manageMasterUserPassword"] is True
     assert not {"password", "passwordWo"} & inputs.keys()
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_protection_is_pulumis_and_awss(protect: bool):
+def test_both_pulumi_and_aws_protect_the_database(protect: bool):
     found = instance(protect=protect)
     assert found.options.protect is protect
     assert found.inputs["deletionProtection"] is protect
@@ -84,24 +84,26 @@ def test_protection_is_pulumis_and_awss(protect: bool):
 @pytest.mark.parametrize("protect", [True, False])
 def test_a_deleted_database_leaves_a_snapshot_and_its_backups(protect: bool):
     found = instance(protect=protect)
-    assert found.inputs["skipFinalSnapshot"] is False, "lifting the protection is the way to destroy, not to lose"
+    assert found.inputs["skipFinalSnapshot"] is False, (
+        "removing the protection must allow a destroy without losing the data"
+    )
     assert re.fullmatch("airflow-prod-metadata-final-[0-9a-f]{8}", found.inputs["finalSnapshotIdentifier"])
     assert found.inputs["deleteAutomatedBackups"] is False, "point-in-time restore must survive the instance"
 
 
-def test_a_stack_that_asks_for_no_snapshot_leaves_nothing():
+def test_a_stack_without_a_final_snapshot_leaves_no_backups():
     found = instance(final_snapshot=False)
     assert found.inputs["skipFinalSnapshot"] is True
     assert "finalSnapshotIdentifier" not in found.inputs
     assert found.inputs["deleteAutomatedBackups"] is True
 
 
-def test_a_larger_class_is_there_before_the_nodes_that_need_it():
+def test_a_larger_class_is_applied_before_the_nodes_that_need_it_start():
     assert instance().inputs["applyImmediately"] is True
 
 
 @pytest.mark.parametrize("name", ["rds.force_ssl", "timezone"])
-def test_a_parameter_held_at_its_default_is_no_change_in_every_update(name: str):
+def test_a_parameter_set_to_its_default_is_not_a_change_in_every_update(name: str):
     assert parameters()[name]["applyMethod"] == "pending-reboot", "AWS keeps no other method for a default"
 
 
@@ -128,7 +130,7 @@ def test_a_long_migration_keeps_its_lock():
     assert timeout >= 2 * 60 * 60 * 1000, "airflow db migrate's lock idles in a transaction for as long as it migrates"
 
 
-def test_log_groups_with_a_retention_exist_before_rds_makes_its_own():
+def test_log_groups_with_a_retention_exist_before_rds_creates_its_own():
     recording = database()
     found = recording.only(INSTANCE)
     groups = recording.of_type(LOG_GROUP)
@@ -139,7 +141,7 @@ def test_log_groups_with_a_retention_exist_before_rds_makes_its_own():
     assert {group.urn for group in groups} <= set(found.dependencies)
 
 
-def test_monitoring_is_permitted_before_the_instance_asks_for_it():
+def test_the_monitoring_role_has_its_policy_before_the_instance_uses_it():
     recording = database()
     attachment = recording.only("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
     assert attachment.urn in recording.only(INSTANCE).dependencies, "RDS refuses a role that cannot write its metrics"
@@ -152,7 +154,7 @@ def test_backups_and_maintenance_do_not_overlap():
     assert backup_end <= maintenance_start, "AWS refuses overlapping windows"
 
 
-def test_the_rest_of_the_stack_gets_the_admin_secret_that_rds_made():
+def test_the_component_has_the_arn_of_the_admin_secret_that_rds_manages():
     addresses: dict[str, Any] = {}
 
     def program() -> None:

@@ -54,14 +54,14 @@ def routes_from(recording: Recording, tier: str) -> list[Resource]:
 
 
 @pytest.mark.parametrize("settings", [THREE_ZONES, ONE_GATEWAY], ids=["gateway per zone", "single gateway"])
-def test_the_data_tier_has_no_way_out_of_the_vpc(settings: NetworkSettings):
+def test_the_data_tier_has_no_route_out_of_the_vpc(settings: NetworkSettings):
     recording = network(settings)
     assert not routes_from(recording, "data")
     endpoint = recording.only("aws:ec2/vpcEndpoint:VpcEndpoint")
     assert not tables_of(recording, "data") & set(endpoint.inputs["routeTableIds"])
 
 
-def test_nodes_leave_through_the_gateway_of_their_own_zone():
+def test_nodes_reach_the_internet_through_the_gateway_of_their_own_zone():
     recording = network(THREE_ZONES)
     gateways = {gateway.id: gateway.name[-1] for gateway in recording.of_type(NAT)}
     assert {
@@ -70,17 +70,17 @@ def test_nodes_leave_through_the_gateway_of_their_own_zone():
         ("a", "a"),
         ("b", "b"),
         ("c", "c"),
-    }, "a lost zone must not cut the others off"
+    }, "the failure of a zone must not affect the others"
 
 
-def test_a_single_gateway_serves_all_zones_and_keeps_their_tables():
+def test_a_single_gateway_serves_all_zones_which_keep_their_route_tables():
     recording = network(ONE_GATEWAY)
     assert len(recording.of_type(NAT)) == 1
     assert len(routes_from(recording, "private")) == 3
-    assert len(tables_of(recording, "private")) == 3, "going to a gateway per zone must change routes, not tables"
+    assert len(tables_of(recording, "private")) == 3, "a change to one gateway per zone must change routes, not tables"
 
 
-def test_no_subnet_gives_its_machines_public_addresses():
+def test_no_subnet_assigns_public_addresses():
     assert not [subnet.name for subnet in network(THREE_ZONES).of_type(SUBNET) if subnet.inputs["mapPublicIpOnLaunch"]]
 
 
@@ -92,7 +92,7 @@ def test_s3_is_reached_without_nat_from_every_private_subnet():
     assert set(endpoint["routeTableIds"]) == tables_of(recording, "private")
 
 
-def test_the_vpcs_default_security_group_lets_nothing_through():
+def test_the_vpcs_default_security_group_allows_nothing():
     group = network(THREE_ZONES).only("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
     assert not group.inputs.get("ingress")
     assert not group.inputs.get("egress")
@@ -103,7 +103,7 @@ def test_flow_logs_are_kept_for_the_set_time_and_may_be_written():
     assert recording.only("aws:cloudwatch/logGroup:LogGroup").inputs["retentionInDays"] == 30
     policy = recording.only("aws:iam/rolePolicy:RolePolicy")
     flow_log = recording.only("aws:ec2/flowLog:FlowLog")
-    assert policy.urn in flow_log.dependencies, "a flow log made before its permission delivers nothing"
+    assert policy.urn in flow_log.dependencies, "a flow log that is created before its permission delivers nothing"
 
 
 def test_flow_logs_may_write_to_their_own_group_only():
@@ -113,14 +113,14 @@ def test_flow_logs_may_write_to_their_own_group_only():
     assert [item["Resource"] for item in writing] == [f"{group}:*"]
 
 
-def test_flow_logs_of_other_accounts_do_not_take_the_role_on():
+def test_flow_logs_of_other_accounts_cannot_assume_the_role():
     role = network(THREE_ZONES).only("aws:iam/role:Role")
     [statement] = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
     assert statement["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
     assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "111122223333"}
 
 
-def test_a_subnet_is_handed_out_when_its_way_out_works():
+def test_a_subnets_id_is_known_once_its_default_route_exists():
     """A node that starts earlier cannot install anything and fails its first boot."""
 
     def program() -> None:
@@ -135,7 +135,7 @@ def test_a_subnet_is_handed_out_when_its_way_out_works():
     assert recording.named(ROUTE, "network-private-route-a").urn in association.dependencies
 
 
-def test_an_existing_vpc_is_left_as_it_is():
+def test_an_existing_vpc_is_not_changed():
     made, recording = deploy(lambda: build(EXISTING))
     assert [resource.type for resource in recording.resources] == ["airflow:network:Network"]
     assert made.vpc_id == "vpc-0123456789abcdef0"

@@ -78,7 +78,7 @@ def value(recording: Recording, key: str) -> str:
 
 @pytest.mark.parametrize("password", HOSTILE)
 @pytest.mark.parametrize("url", [database_dsn, result_backend, broker_url])
-def test_a_url_says_the_same_password_host_and_port_whatever_the_password(
+def test_a_url_contains_the_password_host_and_port_unchanged_for_any_password(
     url: Callable[[str, str, int], str], password: str
 ):
     parts = urlsplit(url(password, HOST, 5432))
@@ -87,7 +87,7 @@ def test_a_url_says_the_same_password_host_and_port_whatever_the_password(
 
 
 @given(st.text(min_size=1).filter(lambda text: text.isprintable()))
-def test_a_url_holds_nothing_that_a_shell_systemd_or_airflow_would_read(password: str):
+def test_a_url_has_no_character_that_is_special_to_a_shell_systemd_or_airflow(password: str):
     for url in (database_dsn, result_backend, broker_url):
         text = url(password, HOST, 5432)
         assert not set(text) & set("$\"'\\`# \n\t{}"), (
@@ -101,11 +101,11 @@ def test_each_database_url_names_its_own_role_and_database():
     assert result_backend("p", "db", 5432) == "db+postgresql+psycopg2://celery_results:p@db:5432/celery_results"
 
 
-def test_the_dsn_leaves_tls_to_the_environment():
+def test_the_dsn_does_not_set_tls_because_the_environment_does():
     assert "?" not in database_dsn("p", "db", 5432), "sslmode in the URL breaks Airflow's async engine"
 
 
-def test_the_broker_url_asks_for_tls_and_gives_the_default_user_no_name():
+def test_the_broker_url_requires_tls_and_names_no_user():
     assert broker_url("t", "redis", 6379) == "rediss://:t@redis:6379/0"
 
 
@@ -120,7 +120,7 @@ def test_the_fernet_key_is_generated_with_the_length_that_its_encoding_needs():
     assert len(value(secrets(), "fernet-key")) == len(Fernet.generate_key())
 
 
-def test_a_master_finds_the_admins_password_through_a_pointer():
+def test_a_secret_of_the_cluster_says_where_the_admins_password_is():
     assert json.loads(database_admin("db", 5432, ADMIN_SECRET)) == {
         "host": "db",
         "port": 5432,
@@ -153,7 +153,7 @@ def test_no_two_secrets_are_the_same():
         for key in ("fernet-key", "jwt-secret-key", "api-secret-key", "flask-secret-key", "admin-password")
     ]
     made += [urlsplit(value(recording, key)).password or "" for key in URLS]
-    assert len(set(made)) == len(made), "whoever learns one of them must not know another"
+    assert len(set(made)) == len(made), "no secret may reveal another"
 
 
 def test_a_protected_stack_keeps_the_key_that_stored_connections_need():
@@ -165,13 +165,13 @@ def test_a_protected_stack_keeps_the_key_that_stored_connections_need():
     assert all(item.inputs["recoveryWindowInDays"] == 30 for item in recording.of_type(SECRET))
 
 
-def test_an_unprotected_stack_can_be_made_again_under_the_same_name_at_once():
+def test_an_unprotected_stack_can_be_recreated_under_the_same_name_at_once():
     recording = secrets(protect=False)
     assert not [item.name for item in recording.resources if item.options.protect]
     assert all(item.inputs["recoveryWindowInDays"] == 0 for item in recording.of_type(SECRET))
 
 
-def test_policies_can_name_each_secret_and_each_has_a_value():
+def test_every_secret_has_an_arn_for_policies_and_a_value():
     made, recording = deploy(build)
     assert set(made.arns) == set(DESCRIPTIONS)
     assert made.names["database-dsn"] == "airflow-prod/database-dsn"

@@ -33,7 +33,7 @@ def access(web: WebSettings = PUBLIC, *, with_endpoints: bool = True) -> Recordi
 
 
 def rules(recording: Recording, type_: str) -> set[tuple[str, str, int | None]]:
-    """(group that has the rule, the other side, port or None for all)"""
+    """(group that has the rule, other group, port or None for all ports)"""
     parts = {group.id: group.name.removeprefix("access-") for group in recording.of_type(GROUP)}
     found: set[tuple[str, str, int | None]] = set()
     for rule in (item.inputs for item in recording.of_type(type_)):
@@ -42,7 +42,7 @@ def rules(recording: Recording, type_: str) -> set[tuple[str, str, int | None]]:
     return found
 
 
-def test_everything_else_stays_closed():
+def test_only_the_listed_connections_are_allowed():
     assert rules(access(), INGRESS) == {
         ("internal-web", "workers", 8080),
         ("internal-web", OFFICE, 8080),
@@ -61,17 +61,17 @@ def test_everything_else_stays_closed():
     }
 
 
-def test_only_nodes_may_call_the_world():
+def test_only_nodes_may_connect_to_any_address():
     assert rules(access(), EGRESS) == {
         ("masters", "0.0.0.0/0", None),
         ("workers", "0.0.0.0/0", None),
         ("internal-web", "masters", 8080),
         ("public-web", "masters", 8080),
-    }, "a database, a broker or a load balancer that opens other connections is not doing its work"
+    }, "databases, brokers and load balancers need no other outgoing connections"
 
 
 @pytest.mark.parametrize("web", [PRIVATE, DOMAIN], ids=["address", "domain"])
-def test_nothing_is_open_to_the_internet_without_public_access(web: WebSettings):
+def test_without_public_access_nothing_is_open_to_the_internet(web: WebSettings):
     recording = access(web)
     assert "0.0.0.0/0" not in {other for _, other, _ in rules(recording, INGRESS)}
     assert "access-public-web" not in {group.name for group in recording.of_type(GROUP)}
@@ -85,7 +85,7 @@ def test_a_stack_without_endpoints_has_no_group_for_them():
     assert "access-endpoints" not in {group.name for group in access(with_endpoints=False).of_type(GROUP)}
 
 
-def test_the_table_holds_the_ports_that_the_database_and_the_broker_listen_on():
+def test_the_table_has_the_ports_on_which_the_database_and_the_broker_listen():
     ports = {(row.target, row.port) for row in TABLE}
     assert {("database", DATABASE_PORT), ("broker", BROKER_PORT)} <= ports
 

@@ -30,10 +30,10 @@ def test_no_two_subnets_of_a_vpc_overlap(cidr: str):
 
 
 @given(VPC_CIDRS, st.sampled_from(LETTERS))
-def test_aws_takes_each_subnet_of_a_vpc_from_16_to_22(cidr: str, letter: str):
+def test_aws_accepts_each_subnet_of_a_vpc_from_16_to_22(cidr: str, letter: str):
     zone = zone_subnets(cidr, f"us-east-1{letter}")
-    assert zone.public.prefixlen <= 27, "a load balancer asks for a /27 at least"
-    assert zone.data.prefixlen <= 28, "a subnet is a /28 at least"
+    assert zone.public.prefixlen <= 27, "a load balancer requires at least a /27"
+    assert zone.data.prefixlen <= 28, "AWS allows no subnet smaller than a /28"
 
 
 def test_adding_or_reordering_zones_moves_no_subnet():
@@ -42,11 +42,11 @@ def test_adding_or_reordering_zones_moves_no_subnet():
         private=IPv4Network("10.80.0.0/20"),
         public=IPv4Network("10.80.16.0/21"),
         data=IPv4Network("10.80.24.0/22"),
-    ), "these ranges are in the state of running clusters: other ones replace their subnets"
+    ), "a change of these ranges would replace the subnets of running clusters"
     assert zone_subnets("10.80.0.0/16", "eu-west-1c").private == IPv4Network("10.80.64.0/20")
 
 
 @pytest.mark.parametrize("zone", ["eu-west-1z", "eu-west-1"])
-def test_a_name_that_is_no_zone_gets_no_subnets(zone: str):
+def test_a_name_that_is_not_a_zone_has_no_subnets(zone: str):
     with pytest.raises((IndexError, ValueError)):
         zone_subnets("10.80.0.0/16", zone)

@@ -24,8 +24,6 @@ def test_clients_reach_the_endpoints_under_the_services_usual_names():
         "endpoints-ssm": "com.amazonaws.eu-west-1.ssm",
     }
     for inputs in endpoints.values():
-        assert inputs["privateDnsEnabled"] is True, "nodes would go on through NAT"
-        assert inputs["subnetIds"] == ["subnet-a", "subnet-b"], (
-            "without one in its zone, a node pays for another zone's"
-        )
-        assert inputs["securityGroupIds"] == ["sg-endpoints"], "the VPC's default group lets nothing through"
+        assert inputs["privateDnsEnabled"] is True, "nodes would still use NAT"
+        assert inputs["subnetIds"] == ["subnet-a", "subnet-b"], "traffic to an endpoint in another zone is billed"
+        assert inputs["securityGroupIds"] == ["sg-endpoints"], "the VPC's default group allows nothing"

@@ -40,7 +40,7 @@ def test_the_domain_points_to_the_load_balancer():
     assert record.inputs["aliases"][0]["name"] == recording.only(LOAD_BALANCER).outputs["dnsName"]
 
 
-def test_a_stack_that_already_has_a_domain_keeps_its_record():
+def test_a_record_in_an_older_place_in_the_state_is_kept():
     """Pulumi creates before it deletes, and Route 53 refuses a second record of the same name and type."""
     [old] = web_domain().only(RECORD).options.aliases
     assert old.endswith(f"::airflow:web:WebEntrypoint${RECORD}::web-record")
@@ -56,7 +56,7 @@ def test_visitors_of_port_8080_are_redirected_to_the_domain():
         "host": "airflow.example.com",
         "port": "443",
         "statusCode": "HTTP_302",
-    }, "the certificate holds for the domain alone, so the redirect must name it"
+    }, "the certificate is valid for the domain only, so the redirect must name it"
 
 
 def test_people_are_redirected_only_after_the_domain_has_a_record():

@@ -53,7 +53,7 @@ def distribution(**changes: Any) -> Mapping[str, Any]:
     return group(**changes).inputs["mixedInstancesPolicy"]["instancesDistribution"]
 
 
-def test_pulumi_up_leaves_the_size_of_a_busy_pool_alone():
+def test_pulumi_up_does_not_change_the_size_of_a_busy_pool():
     assert "desiredCapacity" in group().options.ignore_changes
     assert group().inputs["desiredCapacity"] == 1, "a new pool starts at its minimum"
 
@@ -74,10 +74,12 @@ def test_the_longer_the_drain_limit_the_longer_the_heartbeat(hours: int, heartbe
     assert hook("terminating", drain_limit_hours=hours)["heartbeatTimeout"] == heartbeat
 
 
-def test_a_worker_whose_drain_is_abandoned_keeps_its_tasks_and_is_told_of():
+def test_a_worker_whose_drain_is_abandoned_is_retained_and_raises_an_alarm():
     recording = pool()
     inputs = recording.only(GROUP).inputs
-    assert hook("terminating")["defaultResult"] == "ABANDON", "CONTINUE ends the node, whatever still runs on it"
+    assert hook("terminating")["defaultResult"] == "ABANDON", (
+        "CONTINUE would terminate the node even if tasks still run on it"
+    )
     assert inputs["instanceLifecyclePolicy"] == {"retentionTriggers": {"terminateHookAbandon": "retain"}}
     alarm = recording.only(ALARM).inputs
     assert alarm["metricName"] in inputs["enabledMetrics"], "a metric that is not enabled raises no alarm"
@@ -89,11 +91,11 @@ def test_a_worker_is_in_service_when_it_takes_tasks():
     launching = hook("launching")
     assert launching["name"] == LAUNCHING_HOOK
     assert launching["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
-    assert launching["defaultResult"] == "ABANDON", "a node that never says so is replaced"
-    assert LAUNCHING_SECONDS > 45 * 60, "the node itself gives up after 45 minutes, and says why"
+    assert launching["defaultResult"] == "ABANDON", "a node that never reports that it is ready is replaced"
+    assert LAUNCHING_SECONDS > 45 * 60, "the node reports its failure after 45 minutes, with the reason"
 
 
-def test_the_first_workers_do_not_slip_past_their_hook():
+def test_the_hook_also_holds_the_groups_first_workers():
     recording = pool()
     [first] = recording.only(GROUP).inputs["initialLifecycleHooks"]
     launching = hook("launching")
@@ -101,42 +103,44 @@ def test_the_first_workers_do_not_slip_past_their_hook():
     assert "initialLifecycleHooks" in recording.only(GROUP).options.ignore_changes, "a change would replace the group"
 
 
-def test_a_changed_template_replaces_the_workers_a_new_one_before_an_old_one_goes():
+def test_a_changed_template_replaces_each_worker_after_a_new_one_has_started():
     inputs = group().inputs
     preferences = inputs["instanceRefresh"]["preferences"]
     assert preferences["minHealthyPercentage"] == 100
     assert preferences["maxHealthyPercentage"] > 100
-    assert not preferences.get("autoRollback"), "the provider has changed the group by then: nothing to roll back to"
+    assert not preferences.get("autoRollback"), (
+        "the provider has already changed the group, so there is nothing to roll back to"
+    )
     assert inputs["instanceMaintenancePolicy"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 110}
 
 
-def test_workers_that_left_by_name_make_aws_move_no_others():
+def test_aws_does_not_rebalance_zones_after_workers_have_terminated_themselves():
     assert group().inputs["suspendedProcesses"] == ["AZRebalance"]
 
 
 def test_a_pool_that_is_removed_keeps_its_hooks_until_its_workers_have_drained():
     recording = pool()
     assert all(each.options.retain_on_delete for each in recording.of_type(HOOK)), (
-        "a hook that is deleted first lets draining workers end with their tasks"
+        "if the hook were deleted first, draining workers would be terminated with their tasks"
     )
     assert recording.only(GROUP).options.delete_timeout == "13h", "the drain limit is 12 hours"
 
 
-def test_no_worker_is_ended_for_its_age_and_none_without_its_hook():
+def test_no_worker_is_terminated_for_its_age_or_without_its_hook():
     assert "maxInstanceLifetime" not in group().inputs
     assert not group().inputs.get("forceDelete")
 
 
-def test_workers_of_an_old_template_are_the_first_to_go_and_then_those_with_the_fewest_long_tasks():
+def test_workers_of_an_old_template_terminate_first_and_then_the_newest():
     assert group().inputs["terminationPolicies"] == ["OldestLaunchTemplate", "NewestInstance"]
 
 
-def test_a_pool_is_on_demand_unless_it_says_otherwise():
+def test_a_pool_is_on_demand_by_default():
     assert distribution()["onDemandPercentageAboveBaseCapacity"] == 100
     assert group().inputs["capacityRebalance"] is False
 
 
-def test_spot_workers_are_cheap_ones_that_last_and_move_before_they_are_reclaimed():
+def test_spot_workers_use_cheap_types_with_capacity_and_are_replaced_before_they_are_reclaimed():
     spot = distribution(spot_percent=70, on_demand_base=2)
     assert spot["onDemandBaseCapacity"] == 2
     assert spot["onDemandPercentageAboveBaseCapacity"] == 30
@@ -144,7 +148,7 @@ def test_spot_workers_are_cheap_ones_that_last_and_move_before_they_are_reclaime
     assert group(spot_percent=70).inputs["capacityRebalance"] is True
 
 
-def test_the_pool_takes_the_first_type_that_the_zone_has():
+def test_the_pool_uses_the_first_type_that_is_available_in_the_zone():
     policy = group().inputs["mixedInstancesPolicy"]
     assert [override["instanceType"] for override in policy["launchTemplate"]["overrides"]] == [
         "r7i.xlarge",
@@ -153,7 +157,7 @@ def test_the_pool_takes_the_first_type_that_the_zone_has():
     assert policy["instancesDistribution"]["onDemandAllocationStrategy"] == "prioritized"
 
 
-def test_the_instance_types_are_the_groups_and_a_change_of_them_changes_no_template():
+def test_the_instance_types_belong_to_the_group_so_a_change_of_them_changes_no_template():
     two = pool(instance_types=("r7i.xlarge", "r7a.xlarge")).only(TEMPLATE).inputs
     assert "instanceType" not in two
     for types in (("r7a.xlarge", "r7i.xlarge"), ("r7i.xlarge", "r7a.xlarge", "m6a.xlarge"), ("r7i.xlarge",)):
@@ -170,11 +174,11 @@ def test_the_pool_names_a_version_of_its_template():
 
 def test_a_failed_boot_is_replaced_at_once():
     inputs = group().inputs
-    assert inputs["healthCheckType"] == "EC2", "no load balancer knows the workers"
-    assert inputs["healthCheckGracePeriod"] == 0, "the node's own report would be ignored during the grace"
+    assert inputs["healthCheckType"] == "EC2", "workers have no load balancer"
+    assert inputs["healthCheckGracePeriod"] == 0, "the node's report would be ignored during the grace period"
 
 
-def test_workers_wait_for_what_they_read_at_boot_and_their_template_does_not():
+def test_the_group_of_workers_waits_for_what_they_read_at_boot_but_their_template_does_not():
     recording = pool()
     secret = recording.only("aws:secretsmanager/secretVersion:SecretVersion")
     assert secret.urn in recording.only(GROUP).dependencies

@@ -49,7 +49,7 @@ def test_it_fits_with_room_for_the_users_options(environment: NodeEnvironment):
 
 def test_too_much_is_refused_with_its_size():
     noise = "".join(random.Random(1).choices(string.printable, k=20_000))  # noqa: S311 - incompressible, not secret
-    with pytest.raises(UserDataTooLarge, match=r"user data for worker is [\d,]+ bytes gzipped; EC2 takes 16,384"):
+    with pytest.raises(UserDataTooLarge, match=r"user data for worker is [\d,]+ bytes gzipped; EC2 allows 16,384"):
         user_data(worker(config={"core": {"noise": noise}}))
 
 

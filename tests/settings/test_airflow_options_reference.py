@@ -1,4 +1,4 @@
-"""The reference page of the Airflow options is made from the program's own tables."""
+"""The reference page of the Airflow options is generated from the program's own tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.node.environments import BOTH
 from tests.stack_file import ROOT
 
 
-def test_the_page_is_current():
+def test_the_page_is_up_to_date():
     written = (ROOT / "docs/airflow-options.md").read_text()
-    assert written == airflow_options_reference.page(), "`make docs` writes it anew"
+    assert written == airflow_options_reference.page(), "run `make docs`"
 
 
 def test_every_option_that_a_node_sets_is_on_the_page_and_locked_ones_are_marked():

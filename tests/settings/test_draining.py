@@ -1,4 +1,4 @@
-"""The pace at which a leaving worker says that it is still at work, and how many there can be."""
+"""The interval of a draining worker's heartbeats, and the number of workers while a pool is replaced."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LONGEST_WAIT = limits.HOOK_HOURS * 3600
 
 
 @pytest.mark.parametrize("hours", range(1, limits.HOOK_HOURS))
-def test_the_hook_outlasts_every_drain_limit_that_the_settings_take(hours: int):
+def test_the_hook_outlasts_every_drain_limit_that_is_accepted(hours: int):
     heartbeat = heartbeat_seconds(hours * 3600)
     held = heartbeat * limits.HOOK_HEARTBEATS
-    assert hours * 3600 + 15 * 60 <= held <= LONGEST_WAIT, "there is time for what comes after the last task"
+    assert hours * 3600 + 15 * 60 <= held <= LONGEST_WAIT, "the rest is for the steps after the last task"
     assert HEARTBEAT_TIMEOUTS[0] <= heartbeat <= HEARTBEAT_TIMEOUTS[1]
 
 
-def test_a_short_drain_is_not_lost_to_a_short_fault():
+def test_a_short_failure_of_the_network_does_not_end_a_short_drain():
     assert heartbeat_seconds(3600) == 300
 
 
@@ -32,7 +32,7 @@ def test_a_longer_heartbeat_is_in_whole_minutes():
     assert [heartbeat_seconds(hours * 3600) for hours in (12, 24, 36)] == [480, 960, 1380]
 
 
-def test_a_third_generation_of_workers_waits_for_the_same_limit_that_connections_and_addresses_are_calculated_for():
+def test_a_third_generation_waits_for_the_limit_for_which_connections_and_addresses_are_calculated():
     assert load("await-admission").GENERATIONS == GENERATIONS
 
 

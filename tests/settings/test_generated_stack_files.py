@@ -1,4 +1,4 @@
-"""Stack files that nobody wrote: a valid one makes a whole cluster, any other is answered with named faults."""
+"""Generated stack files: a valid one gives a complete cluster, and any other causes faults that name their keys."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _VALUES_BY_TYPE = {
 
 
 def _option_values(pair: tuple[str, str]) -> st.SearchStrategy[Any]:
-    """Whatever an option may be set to."""
+    """Any value that an option may be set to."""
     if lookup.sensitive(*pair):
         return _JSON
     choices = lookup.choices(*pair)
@@ -78,7 +78,7 @@ def _lists(values: st.SearchStrategy[Any], *, least: int = 1, most: int = 3) -> 
 
 @st.composite
 def _networks(draw: st.DrawFn, *, prefixes: tuple[int, int]) -> str:
-    """A private network, with no bits set behind its prefix."""
+    """A private network without bits after its prefix."""
     block = ipaddress.IPv4Network(draw(st.sampled_from(["10.0.0.0/8", "172.16.0.0/12"])))
     address = draw(st.integers(int(block.network_address), int(block.broadcast_address)))
     return str(ipaddress.IPv4Network((address, draw(st.integers(*prefixes))), strict=False))
@@ -127,7 +127,7 @@ def _pools(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _measures(types: list[str]) -> st.SearchStrategy[dict[str, Any]]:
-    """How many tasks run on a worker: by number, or by memory where the types tell theirs."""
+    """How many tasks run on a worker: a number, or memory per task if the memory follows from the types' names."""
     by_number = st.integers(1, 20).map(lambda tasks: {"concurrency": tasks})
     if any(instance_types.memory_gib(kind) is None for kind in types):
         return by_number
@@ -153,7 +153,7 @@ def _by_section(options: dict[tuple[str, str], Any]) -> dict[str, dict[str, Any]
 
 @st.composite
 def _config(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
-    """Options of any section, with whatever fits on a line; those that size connection pools stay small."""
+    """Options of any section, with any value that fits on one line; sizes of connection pools stay small."""
     chosen = draw(_lists(st.sampled_from(_FREE_OPTIONS), least=0, most=8))
     options = {pair: draw(_option_values(pair)) for pair in chosen}
     sizes = st.integers(1, 3) | st.integers(1, 3).map(str)
@@ -162,7 +162,7 @@ def _config(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
 
 @st.composite
 def valid_stack_files(draw: st.DrawFn) -> dict[str, Any]:
-    """A stack file without a fault, anywhere between its bounds."""
+    """A stack file without a fault, with any accepted values."""
     region = draw(st.sampled_from(sorted(regions.ZONE_LETTERS)))
     account = draw(st.text(string.digits, min_size=12, max_size=12))
     protected, storage = draw(st.booleans()), draw(st.integers(*limits.DATABASE_STORAGE_GIB))
@@ -245,19 +245,19 @@ def damaged_stack_files(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _assert_named(error: SettingsError) -> None:
-    """Every fault has a place in the stack file and says what to do."""
+    """Every fault names a key in the stack file and says what to do."""
     assert error.faults
     for fault in error.faults:
         assert fault.key.startswith(("airflow:", "aws:", "config:")), fault
         assert fault.given, fault
         assert fault.allowed, fault
         assert fault.remedy, fault
-        assert "docs/settings.md" not in fault.remedy, f"a finding without words of its own: {fault}"
+        assert "docs/settings.md" not in fault.remedy, f"a fault without a text of its own: {fault}"
 
 
 @settings(_ROUGH, max_examples=8)
 @given(valid_stack_files())
-def test_a_valid_stack_file_makes_a_whole_cluster(config: dict[str, Any]):
+def test_a_valid_stack_file_gives_a_complete_cluster(config: dict[str, Any]):
     settings_read = load(config)
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=config)
     groups = recording.of_type("aws:autoscaling/group:Group")
@@ -276,7 +276,7 @@ def test_a_valid_stack_file_has_no_fault(config: dict[str, Any]):
 
 @settings(_ROUGH, max_examples=150)
 @given(damaged_stack_files())
-def test_a_damaged_stack_file_is_answered_with_named_faults(config: dict[str, Any]):
+def test_a_damaged_stack_file_causes_faults_that_name_their_keys(config: dict[str, Any]):
     try:
         load(config)
     except SettingsError as error:
@@ -285,7 +285,7 @@ def test_a_damaged_stack_file_is_answered_with_named_faults(config: dict[str, An
 
 @settings(_ROUGH, max_examples=60)
 @given(st.dictionaries(st.sampled_from([schema.key_of((key,)) for key in schema.fields_by_key(Settings)]), _ANYTHING))
-def test_whatever_stands_in_the_sections_is_answered_with_named_faults(config: dict[str, Any]):
+def test_any_content_of_the_sections_causes_faults_that_name_their_keys(config: dict[str, Any]):
     try:
         load(config)
     except SettingsError as error:
@@ -295,17 +295,17 @@ def test_whatever_stands_in_the_sections_is_answered_with_named_faults(config: d
 @settings(_ROUGH, max_examples=10)
 @given(damaged_stack_files())
 def test_a_damaged_stack_file_registers_nothing(config: dict[str, Any]):
-    config = {**DEFAULT_CONFIG, **config}  # as deploy fills it up
+    config = {**DEFAULT_CONFIG, **config}  # as the full stack file for a deployment
     try:
         load(config)
     except SettingsError:
         pass
     else:
-        return  # what little damage left whole is another test's
+        return  # a file that is still valid is the subject of another test
 
     def refused() -> None:
         with pytest.raises(SettingsError):
             runpy.run_path(str(ROOT / "__main__.py"))
 
     _, recording = deploy(refused, config=config)
-    assert recording.resources == [], "what is registered by then is already being created"
+    assert recording.resources == [], "Pulumi creates a resource as soon as it is registered"

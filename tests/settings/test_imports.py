@@ -13,7 +13,7 @@ from tests.stack_file import ROOT
 
 
 def _graph(package: Path) -> dict[str, set[str]]:
-    """Each module and the modules of the package that it imports, those for type checkers alone included."""
+    """Each module and the modules of the package that it imports, including imports for type checkers only."""
     files = {".".join(file.relative_to(package.parent).with_suffix("").parts): file for file in package.rglob("*.py")}
     return {name: {module for module in _imported(file) if module in files} for name, file in files.items()}
 
@@ -31,7 +31,7 @@ def test_no_module_imports_itself_through_others():
     graphlib.TopologicalSorter(_graph(ROOT / "settings")).prepare()
 
 
-def test_a_cycle_for_type_checkers_alone_is_found(tmp_path: Path):
+def test_a_cycle_of_imports_for_type_checkers_only_is_found(tmp_path: Path):
     package = tmp_path / "settings"
     package.mkdir()
     (package / "one.py").write_text("from settings import two\n")

@@ -1,4 +1,4 @@
-"""Stack files as text: the faults in how they are written, in the plan and under the Pulumi CLI."""
+"""Faults in the text of a stack file, as the plan and the Pulumi CLI show them."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_an_account_id_without_quotes_is_shown_as_it_is_written(account: str, fa
     for fault in (of_cluster, of_provider):
         assert fault.given.startswith(f"{account} without quotes, on line ")
         assert fault.remedy == f'put it in quotes: "{account}"'
-        assert "1402433619" not in str(fault), "a number that nobody wrote"
+        assert "1402433619" not in str(fault), "a number that is not in the file"
     assert of_provider.key == "aws:allowedAccountIds[0]"
     assert of_cluster.key == "airflow:cluster.accountId"
 
 
 @pytest.mark.parametrize(("written", "read"), [("0123", "83"), ("1e3", "1000"), ("0x10", "16"), ("1_0", "10")])
-def test_the_fault_for_a_number_that_is_read_as_another_one_shows_both(written: str, read: str, faults):
+def test_the_fault_for_a_number_that_pulumi_reads_as_another_one_shows_both(written: str, read: str, faults):
     (fault,) = faults(("maxSize: 8", f"maxSize: {written}"))
     assert fault.key == "airflow:workerPools.default.maxSize"
     assert fault.given.startswith(f"{written} on line ")
@@ -80,7 +80,7 @@ _NO_NUMBER = dict.fromkeys(["2024-01-01", ".inf", "-.inf", ".nan", "0x" + "f" * 
 @pytest.mark.parametrize(
     ("written", "remedy"), (_TOO_LARGE | _NO_NUMBER | {"9" * 400: "lower it to at most 10"}).items()
 )
-def test_the_remedy_for_a_number_out_of_reach_is_that_of_its_range(written: str, remedy: str, faults):
+def test_the_remedy_for_a_whole_number_far_out_of_range_is_that_of_its_range(written: str, remedy: str, faults):
     (fault,) = faults(("count: 2", f"count: {written}"))
     assert fault.key == "airflow:masters.count"
     assert fault.allowed == "a whole number from 1 to 10 (nodes)"
@@ -91,7 +91,7 @@ def test_the_remedy_for_a_number_out_of_reach_is_that_of_its_range(written: str,
 
 
 @pytest.mark.parametrize("written", ["99999999999999999999", "2024-01-01", ".inf", "9" * 400])
-def test_the_remedy_for_an_amount_out_of_reach_names_no_such_number(written: str, faults):
+def test_the_remedy_for_an_amount_far_out_of_range_does_not_repeat_it(written: str, faults):
     (fault,) = faults(("concurrency: 16", f"taskMemoryGib: {written}"))
     assert "in quotes" not in fault.remedy
     assert fault.remedy.startswith(("lower it to at most 1,536", "write digits"))
@@ -103,24 +103,24 @@ def test_a_fraction_for_a_whole_number_is_rounded_up_in_the_remedy(faults):
     assert fault.remedy == "write 3, without quotes"
 
 
-def test_quotes_are_no_remedy_for_a_value_of_another_type(faults):
+def test_the_remedy_for_a_value_of_another_type_is_not_to_put_it_in_quotes(faults):
     (fault,) = faults(("multiAz: true", "multiAz: 010"))
     assert fault.remedy == "write true or false, without quotes"
 
 
 @pytest.mark.parametrize("written", ["2.0", "17.10", "1.50"])
-def test_a_version_as_a_tag_keeps_its_zeros_in_the_remedy(written: str, faults):
+def test_the_remedy_for_a_version_as_a_tag_keeps_its_zeros(written: str, faults):
     (fault,) = faults(("Project: airflow", f"Version: {written}"))
     assert fault.key == "aws:defaultTags.tags.Version"
     assert fault.given == written
     assert fault.remedy == f'put it in quotes: "{written}"'
 
 
-def test_a_number_with_zeros_behind_its_dot_is_a_number(run):
+def test_a_number_with_only_zeros_after_its_dot_is_accepted(run):
     assert run(("count: 2", "count: 2.0"), ("concurrency: 16", "taskMemoryGib: 1.50"))
 
 
-def test_an_unknown_key_shows_no_number_either(faults):
+def test_the_fault_for_an_unknown_key_does_not_show_a_number_either(faults):
     (fault,) = faults(("count: 2", "count: 2\n    password: 0123"))
     assert (fault.key, fault.given) == ("airflow:masters.password", "a key that does not exist")
 
@@ -131,7 +131,7 @@ def test_the_fault_for_an_unquoted_tag_shows_it_as_it_is_written(faults):
     assert fault.remedy == 'put it in quotes: "0123"'
 
 
-def test_a_forgotten_first_line_is_one_fault(faults):
+def test_a_missing_config_line_is_one_fault(faults):
     (fault,) = faults(("config:\n", ""))
     assert fault.key == "config:"
     assert "add the line `config:`" in fault.remedy
@@ -150,7 +150,7 @@ def test_an_encrypted_value_is_one_fault_with_the_commands_to_run(faults):
 def test_every_encrypted_value_is_named(faults):
     found = faults(("count: 2", "count: {secure: a}"), ("rootVolumeGib: 30", "rootVolumeGib: {secure: b}"))
     assert [fault.key for fault in found] == ["airflow:masters.count", "airflow:masters.rootVolumeGib"]
-    assert "--type string" not in found[0].remedy, "the CLI stores digits as a number by itself"
+    assert "--type string" not in found[0].remedy, "the CLI stores digits as a number without `--type`"
 
 
 def test_an_encrypted_tag_is_named(faults):
@@ -158,7 +158,9 @@ def test_an_encrypted_tag_is_named(faults):
     assert fault.key == "aws:defaultTags.tags.Project"
 
 
-def test_under_the_cli_the_file_in_the_programs_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_stack_file_in_the_programs_directory_is_read_under_the_pulumi_cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     config = content()
     config["airflow:cluster"]["accountId"] = 1402433619
     text = (ROOT / "Pulumi.prod.yaml").read_text().replace('accountId: "111122223333"', "accountId: 012345670123")

@@ -1,4 +1,4 @@
-"""What of the settings lands on a node."""
+"""Which settings are part of a node's environment."""
 
 from __future__ import annotations
 
@@ -18,38 +18,41 @@ from tests.stack_file import ROOT, changed, content, faults_of, load, the_fault
 
 
 def noise(digests: int) -> str:
-    """Text that gzip can only halve: 64 characters for each digest."""
+    """Text that gzip can compress only by half: 64 characters for each digest."""
     return "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(digests))
 
 
 TOO_MUCH = {"airflow:config": {"core": {"parallelism": 64}, "api": {"access_control_allow_origins": noise(600)}}}
 
 
-def test_a_worker_knows_its_own_pool_and_queues():
-    told = load(content()).node_environment(worker_group("heavy")).variables()
-    assert told["NODE_POOL"] == "heavy"
-    assert told["NODE_QUEUES"] == "heavy"
-    assert told["NODE_GROUP"] == "airflow-prod-pool-heavy"
-    assert told["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "4"
+def test_a_workers_environment_has_its_own_pool_and_queues():
+    variables = load(content()).node_environment(worker_group("heavy")).variables()
+    assert variables["NODE_POOL"] == "heavy"
+    assert variables["NODE_QUEUES"] == "heavy"
+    assert variables["NODE_GROUP"] == "airflow-prod-pool-heavy"
+    assert variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "4"
 
 
-def test_a_worker_knows_how_its_pool_lets_it_leave():
-    told = load(content()).node_environment(worker_group("heavy")).variables()
-    assert told["NODE_CONCURRENCY"] == "4"
-    assert told["NODE_IDLE_SECONDS"] == "60"
-    assert told["NODE_DRAIN_LIMIT_SECONDS"] == "86400"
-    assert told["NODE_HEARTBEAT_SECONDS"] == "960"
-    assert (told["NODE_LAUNCHING_HOOK"], told["NODE_TERMINATING_HOOK"]) == ("role-is-ready", "worker-is-drained")
-    assert "NODE_POOLS" not in told, "a change of another pool would replace this one's workers"
+def test_a_workers_environment_has_the_drain_settings_of_its_pool():
+    variables = load(content()).node_environment(worker_group("heavy")).variables()
+    assert variables["NODE_CONCURRENCY"] == "4"
+    assert variables["NODE_IDLE_SECONDS"] == "60"
+    assert variables["NODE_DRAIN_LIMIT_SECONDS"] == "86400"
+    assert variables["NODE_HEARTBEAT_SECONDS"] == "960"
+    assert (variables["NODE_LAUNCHING_HOOK"], variables["NODE_TERMINATING_HOOK"]) == (
+        "role-is-ready",
+        "worker-is-drained",
+    )
+    assert "NODE_POOLS" not in variables, "a change of another pool would replace this one's workers"
     assert load(content()).node_environment(worker_group("heavy")).pools == ()
 
 
-def test_a_master_knows_its_group_and_how_to_scale_every_pool():
-    told = load(content()).node_environment(MASTERS).variables()
-    assert told["NODE_GROUP"] == "airflow-prod-masters"
-    assert told["NODE_LAUNCHING_HOOK"] == "role-is-ready"
-    assert not {"NODE_POOL", "NODE_TERMINATING_HOOK"} & told.keys()
-    assert json.loads(told["NODE_POOLS"]) == {
+def test_a_masters_environment_has_its_group_and_the_settings_of_every_pool():
+    variables = load(content()).node_environment(MASTERS).variables()
+    assert variables["NODE_GROUP"] == "airflow-prod-masters"
+    assert variables["NODE_LAUNCHING_HOOK"] == "role-is-ready"
+    assert not {"NODE_POOL", "NODE_TERMINATING_HOOK"} & variables.keys()
+    assert json.loads(variables["NODE_POOLS"]) == {
         "default": {
             "group": "airflow-prod-pool-default",
             "queues": ["default"],
@@ -112,7 +115,7 @@ def test_a_change_of_a_pool_replaces_only_its_own_workers(change: dict[str, Any]
         {"aws:defaultTags.tags.Owner": "data"},
     ],
 )
-def test_a_change_elsewhere_leaves_the_nodes_alone(change: dict[str, Any]):
+def test_a_change_elsewhere_does_not_change_the_nodes(change: dict[str, Any]):
     before, after = load(content()), load(changed(change))
     for group in before.node_groups:
         assert user_data(before.node_environment(group)) == user_data(after.node_environment(group))
@@ -126,11 +129,11 @@ def test_the_masters_environment_includes_a_new_pool():
 def test_the_buckets_in_a_nodes_environment_are_those_that_are_created():
     _, recording = deploy(lambda: runpy.run_path(str(ROOT / "__main__.py")), config=content())
     made = {bucket.inputs["bucket"] for bucket in recording.of_type("aws:s3/bucket:Bucket")}
-    told = load(content()).node_environment(MASTERS)
-    assert {told.task_logs_bucket, told.dags_bucket, told.artifacts_bucket} < made
+    environment = load(content()).node_environment(MASTERS)
+    assert {environment.task_logs_bucket, environment.dags_bucket, environment.artifacts_bucket} < made
 
 
-def test_more_options_than_user_data_holds_are_a_fault_among_the_others():
+def test_options_that_exceed_the_user_data_are_reported_with_the_other_faults():
     masters, too_much = faults_of({**TOO_MUCH, "airflow:masters.rootVolumeGib": 8})
     assert masters.key == "airflow:masters.rootVolumeGib"
     assert too_much.key == "airflow:config"
@@ -141,7 +144,7 @@ def test_more_options_than_user_data_holds_are_a_fault_among_the_others():
     )
 
 
-def test_more_options_than_user_data_holds_stop_the_program_before_its_first_resource():
+def test_options_that_exceed_the_user_data_stop_the_program_before_its_first_resource():
     def refused() -> SettingsError:
         with pytest.raises(SettingsError) as refusal:
             runpy.run_path(str(ROOT / "__main__.py"))
@@ -149,17 +152,17 @@ def test_more_options_than_user_data_holds_stop_the_program_before_its_first_res
 
     error, recording = deploy(refused, config=changed(TOO_MUCH))
     assert [fault.key for fault in error.faults] == ["airflow:config"]
-    assert recording.resources == [], "what is registered by then is already being created"
+    assert recording.resources == [], "Pulumi creates a resource as soon as it is registered"
 
 
-def test_more_queues_than_user_data_holds_are_the_pools_fault():
+def test_queues_that_exceed_the_user_data_are_a_fault_of_the_pool():
     text = noise(600)
     queues = ["heavy", *(text[start : start + 200] for start in range(0, len(text), 200))]
     fault = the_fault({"airflow:workerPools.heavy.queues": queues})
     assert fault.key == "airflow:workerPools.heavy.queues"
-    assert "the user data of the masters is" in fault.given, "they are told of every pool"
+    assert "the user data of the masters is" in fault.given, "their user data has every pool"
 
 
-def test_an_option_that_does_not_exist_does_not_count():
+def test_an_option_that_does_not_exist_does_not_count_towards_the_user_data():
     fault = the_fault({"airflow:config": {"core": {"parallellism": noise(600)}}})
-    assert fault.remedy == "did you mean core.parallelism?", "removing it mends both"
+    assert fault.remedy == "did you mean core.parallelism?", "removing it solves both"

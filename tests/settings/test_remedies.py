@@ -1,4 +1,4 @@
-"""Following a fault's remedy to the letter makes the stack file valid, or leads to another fault."""
+"""Following a fault's remedy literally makes the stack file valid, or leads to another fault."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ _ONE_STEP: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", _ONE_STEP, ids=lambda case: " ".join(case))
-def test_a_remedy_followed_to_the_letter_removes_the_fault(changes: dict[str, Any]):
+def test_following_a_remedy_literally_removes_the_fault(changes: dict[str, Any]):
     config = changed(changes)
     (fault,) = _faults(config)
     _follow(fault, config)
@@ -159,7 +159,7 @@ _BETTER: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "next_key"), _BETTER)
-def test_a_remedy_followed_to_the_letter_leads_to_the_next_fault(changes: dict[str, Any], next_key: str):
+def test_following_a_remedy_literally_leads_to_the_next_fault(changes: dict[str, Any], next_key: str):
     config = changed(changes)
     first = min(_faults(config), key=lambda fault: fault.key != list(changes)[-1])
     _follow(first, config)
@@ -188,7 +188,7 @@ def _follow(fault: Fault, config: dict[str, Any]) -> None:
     elif fault.remedy.startswith("put it in quotes,"):
         place[word] = str(place[word])
     elif found is None:
-        raise AssertionError(f"nothing in it can be followed to the letter: {fault}")
+        raise AssertionError(f"the remedy cannot be followed literally: {fault}")
     elif fault.remedy.startswith("shorten"):
         place[word] = place[word][: -int(found[1])]
     elif fault.remedy.startswith("rename") and word not in ("name",) and isinstance(place, dict):
@@ -209,7 +209,7 @@ def _follow(fault: Fault, config: dict[str, Any]) -> None:
 
 
 def _place(config: dict[str, Any], key: str) -> tuple[Any, Any]:
-    """The container of a key, and the key's last part in it."""
+    """The mapping or list that contains a key, and the last part of the key."""
     full, *words = re.findall(r"^\w+:\w+|(?<=\.)[^.\[]+|(?<=\[)\d+(?=\])", key)
     place: Any = config
     path = [full, *(int(word) if word.isdecimal() else word for word in words)]

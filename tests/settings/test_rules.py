@@ -1,4 +1,4 @@
-"""Every section's rules and warnings are gathered, and each states the sections that it reads."""
+"""All rules and warnings of the sections are listed, and the parameters of each are the sections that it reads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _functions(module: ModuleType, result: Any) -> set[Callable[..., Any]]:
     }
 
 
-def test_every_module_of_a_section_is_gathered():
+def test_every_module_of_a_section_is_listed():
     assert {module.__name__ for module in SECTIONS} == {
         f"{sections.__name__}.{module.name}" for module in pkgutil.iter_modules(sections.__path__)
     }
@@ -50,7 +50,7 @@ def test_no_rule_and_no_warning_is_left_out():
 
 
 @pytest.mark.parametrize("check", _CHECKS, ids=lambda check: check.__name__)
-def test_a_parameter_is_a_section_of_its_name_and_type(check: Callable[..., Any]):
+def test_a_parameter_has_the_name_and_type_of_a_section(check: Callable[..., Any]):
     hints = typing.get_type_hints(check)
     for name in inspect.signature(check).parameters:
         expected = Settings if name == "settings" else Settings.model_fields[name].annotation
@@ -58,7 +58,7 @@ def test_a_parameter_is_a_section_of_its_name_and_type(check: Callable[..., Any]
 
 
 def _plain(annotation: Any) -> Any:
-    """A section's class, or the type without what pydantic checks."""
+    """A section's class, or the type without pydantic's metadata."""
     if section := schema.section_of(annotation):
         return section
     return typing.get_origin(annotation) or annotation
@@ -69,4 +69,4 @@ def test_a_wrong_parameter_is_found():
         del cluster
 
     with pytest.raises(AssertionError, match="reads cluster"):
-        test_a_parameter_is_a_section_of_its_name_and_type(rule)
+        test_a_parameter_has_the_name_and_type_of_a_section(rule)

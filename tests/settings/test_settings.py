@@ -1,4 +1,4 @@
-"""The settings as the rest of the program sees them, and how they are read from Pulumi's configuration."""
+"""The settings that the rest of the program uses, and how they are read from Pulumi's configuration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_all_faults_are_reported_at_once_in_the_order_of_the_stack_file():
         "airflow:database.backupRetentionDays",
         "airflow:workerPools.default.minSize",
         "airflow:web.public",
-    ], "an operator who is told one fault at a time runs the preview as often as there are faults"
+    ], "with one fault at a time, an operator would need one preview for each"
 
 
 def test_a_faulty_value_does_not_hide_the_rules_between_others():
@@ -55,7 +55,7 @@ def test_a_faulty_value_does_not_hide_the_rules_between_others():
     }
 
 
-def test_a_rule_is_silent_about_a_value_that_is_at_fault_itself():
+def test_a_rule_reports_nothing_about_a_value_that_is_faulty_itself():
     fault = the_fault({"airflow:workerPools.default.minSize": "nine"})
     assert fault.key == "airflow:workerPools.default.minSize"
     assert fault.given == '"nine"'
@@ -75,7 +75,7 @@ def test_the_report_names_the_stack_file_and_counts_the_faults():
     assert report.endswith("docs/settings.md describes every key.")
 
 
-def test_a_stack_file_asks_for_every_required_section():
+def test_every_required_section_that_is_missing_is_reported():
     with pytest.raises(SettingsError) as refusal:
         load({"airflow:config": {}})
     assert [fault.key for fault in refusal.value.faults] == [
@@ -96,7 +96,7 @@ def test_an_empty_stack_file_is_one_fault():
     assert [fault.key for fault in refusal.value.faults] == ["config:"]
 
 
-def test_a_missing_key_says_what_it_should_hold():
+def test_the_fault_for_a_missing_key_says_what_is_allowed():
     fault = the_fault({"airflow:database.instanceClass": REMOVED})
     assert (fault.key, fault.given) == ("airflow:database.instanceClass", "nothing")
     assert "db.m7g.large" in fault.allowed
@@ -114,7 +114,7 @@ def test_the_remedy_for_a_misspelt_section_is_the_nearest_one():
     assert fault.remedy == "did you mean airflow:workerPools?"
 
 
-def test_a_misspelt_namespace_is_seen():
+def test_a_misspelt_namespace_is_reported():
     fault = the_fault({"airlfow:retention": {"taskLogsDays": 1}})
     assert fault.key == "airlfow:retention"
     assert fault.remedy == "did you mean airflow:retention?"
@@ -132,15 +132,15 @@ def test_a_misspelt_namespace_is_seen():
 def test_the_remedy_for_a_misspelt_key_of_the_provider_is_the_one_the_program_reads(misspelt: str, meant: str):
     fault = the_fault({misspelt: ["111122223333"]})
     assert fault.key == misspelt
-    assert fault.remedy == f"did you mean {meant}?", "the provider passes by what it does not know"
+    assert fault.remedy == f"did you mean {meant}?", "the provider ignores unknown keys"
 
 
 @pytest.mark.parametrize("option", sorted(set(PROVIDER_OPTIONS) - {"region", "allowedAccountIds", "defaultTags"}))
-def test_an_option_of_the_provider_that_we_do_not_read_is_left_alone(option: str):
+def test_other_options_of_the_provider_are_accepted(option: str):
     assert faults_of({f"aws:{option}": "x"}) == ()
 
 
-def test_a_key_of_the_provider_in_our_namespace_is_sent_there():
+def test_the_remedy_for_a_key_of_the_provider_in_our_namespace_is_to_move_it():
     fault = the_fault({"airflow:region": "eu-west-1"})
     assert fault.remedy == "write aws:region"
 
@@ -148,10 +148,10 @@ def test_a_key_of_the_provider_in_our_namespace_is_sent_there():
 def test_the_value_of_an_unknown_key_is_not_shown():
     with pytest.raises(SettingsError) as refusal:
         load(changed({"airflow:database.password": "hunter2"}))
-    assert "hunter2" not in str(refusal.value), "whoever writes a password there must not find it in the CI log"
+    assert "hunter2" not in str(refusal.value), "a password in the wrong place must not appear in a CI log"
 
 
-def test_other_providers_keys_are_left_alone():
+def test_keys_of_other_providers_are_accepted():
     assert faults_of({"aws:profile": "prod", "pulumi:disable-default-providers": ["kubernetes"]}) == ()
 
 
@@ -169,16 +169,16 @@ def test_other_providers_keys_are_left_alone():
         ("airflow:workerPools", [], "a map of names to values"),
         ("airflow:retention", "short", "a section with keys"),
         ("airflow:config", "fast", "a map of names to values"),
-        ("airflow:web.allowedCidrs", {}, "a list of at least 1 network, none of them twice"),
+        ("airflow:web.allowedCidrs", {}, "a list of at least 1 network, without duplicates"),
     ],
 )
-def test_a_value_of_the_wrong_type_says_which_is_right(path: str, value: object, allowed: str):
+def test_the_fault_for_a_value_of_the_wrong_type_names_the_right_type(path: str, value: object, allowed: str):
     fault = the_fault({path: value})
     assert fault.key == path
     assert allowed in fault.allowed
 
 
-def test_a_key_without_a_value_is_not_taken_for_its_default():
+def test_a_key_without_a_value_does_not_mean_its_default():
     fault = the_fault({"airflow:masters.count": None})
     assert fault.given == "nothing"
     assert fault.remedy == "give it a value, or leave the key out to use the default"
@@ -219,7 +219,7 @@ def test_an_encrypted_value_is_refused_without_being_shown():
     assert "pulumi config rm --path 'airflow:config....'" in refusal.value.faults[0].remedy, "and not the whole section"
 
 
-def test_the_environment_of_the_real_engine_is_read(monkeypatch: pytest.MonkeyPatch):
+def test_the_configuration_is_read_from_the_environment_of_pulumis_engine(monkeypatch: pytest.MonkeyPatch):
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in content().items()}
     monkeypatch.setenv("PULUMI_CONFIG", json.dumps(texts))
     assert load({}) == load(content())
@@ -236,16 +236,16 @@ def test_default_tags_reach_the_settings():
 def test_default_tags_without_their_inner_key_are_refused():
     fault = the_fault({"aws:defaultTags": {"Project": "airflow"}})
     assert fault.key == "aws:defaultTags.Project"
-    assert "tags" in fault.allowed, "the provider would tag nothing and say nothing"
+    assert "tags" in fault.allowed, "the provider would silently tag nothing"
 
 
-def test_settings_do_not_change():
+def test_settings_are_immutable():
     settings = load(content())
     with pytest.raises(ValidationError):
         settings.cluster.name = "other"  # ty: ignore[invalid-assignment] - what the test is about
 
 
-def test_all_ranges_of_a_new_or_an_existing_vpc_are_known():
+def test_the_settings_have_all_ranges_of_a_new_or_an_existing_vpc():
     own = load(content())
     existing = {
         "vpcId": "vpc-0123456789abcdef0",
@@ -279,7 +279,7 @@ def test_an_empty_section_uses_its_defaults():
 @pytest.mark.parametrize(
     "value", ["https://me:hunter2@packages.example.com/", ["https://me:hunter2@packages.example.com/"]]
 )
-def test_an_address_with_credentials_is_shown_by_no_part_of_a_fault(value: object):
+def test_no_part_of_a_fault_shows_a_url_with_credentials(value: object):
     for path in ("airflow:packageIndex.url", "airflow:web.domain", "airflow:workerPools.heavy.queues"):
         for fault in faults_of({path: value}):
             assert "hunter2" not in str(fault)

@@ -1,4 +1,4 @@
-"""Every stack file of the repository is one that works."""
+"""The stack files of the repository are valid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings.sections.database import budget
 from tests.stack_file import ROOT, STACKS, changed, content, load
 
 
-def test_the_stacks_of_the_readme_are_there():
+def test_the_stack_files_that_the_readme_names_exist():
     assert {"dev", "prod"} <= set(STACKS)
 
 
@@ -26,7 +26,7 @@ def test_a_stack_file_is_accepted(stack: str):
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_stack_file_sets_no_key_that_nobody_reads(stack: str):
+def test_a_stack_file_sets_no_key_that_is_not_read(stack: str):
     sections = {schema.key_of((key,)) for key in schema.fields_by_key(Settings)} - set(schema.PROVIDER_KEYS.values())
     of_the_provider = {"aws:region", "aws:allowedAccountIds", "aws:defaultTags"}
     assert set(content(stack)) <= sections | of_the_provider
@@ -39,7 +39,7 @@ def test_a_stack_can_only_be_built_in_its_own_account(stack: str):
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_what_a_stack_makes_is_tagged(stack: str):
+def test_every_stack_file_sets_tags(stack: str):
     assert load(content(stack)).tags == {"Project": "airflow", "Environment": stack}
 
 
@@ -62,16 +62,16 @@ def test_what_pulumi_stack_init_writes_into_a_stack_file_passes_the_checks(tmp_p
 
 def test_no_two_stacks_share_a_name_or_an_address():
     loaded = [load(content(stack)) for stack in STACKS]
-    assert len({settings.cluster.name for settings in loaded}) == len(STACKS), "bucket names are unique in the world"
+    assert len({settings.cluster.name for settings in loaded}) == len(STACKS), "bucket names are unique worldwide"
     assert len({settings.network.vpc_cidrs for settings in loaded}) == len(STACKS), "peered networks must not overlap"
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_connections_told_in_a_stack_file_are_right(stack: str):
+def test_the_connections_in_the_comments_of_a_stack_file_are_right(stack: str):
     text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
-    told = re.findall(r"([\d,]+) connections, of which this cluster needs ([\d,]+)", text)
+    stated = re.findall(r"([\d,]+) connections, of which this cluster needs ([\d,]+)", text)
     settings = load(content(stack))
-    assert told == [
+    assert stated == [
         (
             str(settings.database.max_connections),
             str(budget(settings.masters, settings.worker_pools, settings.config).total),
@@ -79,14 +79,14 @@ def test_the_connections_told_in_a_stack_file_are_right(stack: str):
     ]
 
 
-def test_the_tasks_told_in_the_prod_file_are_right():
-    told = re.search(r"Tasks at a time: (.*)\.", (ROOT / "Pulumi.prod.yaml").read_text())
+def test_the_task_slots_in_the_comments_of_the_prod_file_are_right():
+    stated = re.search(r"Tasks at a time: (.*)\.", (ROOT / "Pulumi.prod.yaml").read_text())
     sums = [
         f"{pool.max_size} x {pool.task_slots} = {pool.max_size * pool.task_slots} in {name}"
         for name, pool in load(content("prod")).worker_pools.items()
     ]
-    assert told is not None
-    assert told[1] == ", ".join(sums)
+    assert stated is not None
+    assert stated[1] == ", ".join(sums)
 
 
 def test_the_prod_stack_survives_the_loss_of_a_zone():
@@ -96,7 +96,7 @@ def test_the_prod_stack_survives_the_loss_of_a_zone():
     assert settings.database.multi_az
     assert settings.broker.replicas >= 1
     assert settings.masters.count >= 2
-    assert settings.cluster.protect_data, "the production database must not be one typo away from deletion"
+    assert settings.cluster.protect_data, "a typo must not delete the production database"
 
 
 def test_the_dev_stack_has_one_of_everything():
@@ -104,12 +104,12 @@ def test_the_dev_stack_has_one_of_everything():
     assert (settings.masters.count, len(settings.worker_pools), settings.broker.replicas) == (1, 1, 0)
     assert settings.network.nat_gateways == "single"
     assert not settings.database.multi_az
-    assert not settings.cluster.protect_data, "a stack to try things with can be thrown away"
+    assert not settings.cluster.protect_data, "a stack for trying things out can be deleted"
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_may_be_moved_to_another_region(stack: str):
-    """Nothing but the region and the zones ties a stack file to Ireland."""
+    """Only the region and the zones in a stack file depend on the region."""
     load(changed({"aws:region": "us-east-1", "airflow:network.zones": ["us-east-1a", "us-east-1b"]}, stack=stack))
 
 

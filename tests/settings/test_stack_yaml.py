@@ -123,7 +123,7 @@ def test_only_a_number_that_is_printed_as_it_is_written_is_clear():
         for text, value in READ_BY_PULUMI.items()
         if not isinstance(value, bool | None) and text != (value if isinstance(value, str) else json.dumps(value))
     }
-    assert changed - UNCLEAR == {"17.10", "1.0"}, "readers of the file must see what the cluster gets"
+    assert changed - UNCLEAR == {"17.10", "1.0"}, "the file must show the value that the cluster gets"
     assert changed >= UNCLEAR
 
 
@@ -132,7 +132,7 @@ def test_a_number_of_64_bits_is_read_exactly():
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "0x" + "f" * 5000])
-def test_a_number_too_large_for_go_is_a_text(text: str, read):
+def test_a_number_too_large_for_go_is_a_string(text: str, read):
     assert not is_unclear(text)
     assert read(text) == text
 
@@ -169,13 +169,13 @@ def test_an_unclear_key_keeps_the_name_that_is_written(tmp_path: Path):
 
 
 @pytest.mark.parametrize("other", [{"d": 3, "e": "012"}, {"d": "012", "e": 5}, {"11": 1}, {"f": "2024-01-01"}])
-def test_a_value_from_another_file_is_kept(tmp_path: Path, other: dict[str, object]):
+def test_a_value_that_comes_from_another_file_is_unchanged(tmp_path: Path, other: dict[str, object]):
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text("config:\n  airflow:s: {d: 012, e: 1e3, 012: 1, f: 2024-01-01}\n")
     assert StackFile(path, "airflow").marked("airflow:s", other) == other
 
 
-def test_a_number_that_is_tagged_as_a_text_is_one(read):
+def test_a_number_that_is_tagged_as_a_string_is_a_string(read):
     assert read("!!str 0123") == "0123"
 
 

@@ -48,12 +48,12 @@ def test_the_smallest_type_decides():
     assert pool(task_memory_gib=2).task_slots == 3, "8 GiB of t3.large, not 16 of m7i.xlarge"
 
 
-def test_a_number_of_tasks_is_taken_as_it_is():
+def test_concurrency_is_the_number_of_task_slots():
     assert pool(concurrency=7).task_slots == 7
 
 
 @pytest.mark.parametrize("measure", [{}, {"concurrency": 1, "task_memory_gib": 1}, {"task_memory_gib": 8}])
-def test_what_is_at_fault_gives_no_number(measure: dict[str, float]):
+def test_faulty_values_give_no_number_of_task_slots(measure: dict[str, float]):
     with pytest.raises(FaultyValue):
         _ = pool(**measure).task_slots
 

@@ -1,4 +1,4 @@
-"""Each kind of value: what it refuses, and the sentences the operator sees."""
+"""Each kind of value: what it refuses, and the texts that the operator sees."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ _EXISTING = {
             "give at least 1",
         ),
         ("airflow:workerPools.heavy.queues", [], "a list of at least 1 queue", "give at least 1"),
-        ("airflow:workerPools.heavy.queues", ["a", "a"], "none of them twice", "a is there twice; keep it once"),
+        ("airflow:workerPools.heavy.queues", ["a", "a"], "without duplicates", "keep only one of each: a"),
         ("airflow:workerPools.heavy.queues", ["a,b"], "joins a worker's queues with commas", "write [a, b]"),
         ("airflow:workerPools.heavy.queues", ["-x"], "no hyphen or dot at the start", "for example x"),
         ("airflow:workerPools.heavy.queues", ["big data"], "letters, digits, dots", "for example big-data"),
@@ -241,12 +241,12 @@ def test_ids_of_an_existing_network_are_checked_for_their_form(key: str, value: 
     assert allowed in fault.allowed
 
 
-def test_a_bad_entry_of_a_list_is_named_by_its_place():
+def test_a_bad_entry_of_a_list_is_named_by_its_index():
     fault = the_fault({"airflow:web.allowedCidrs": ["10.80.0.0/16", "10.90.0.0/33"]})
     assert fault.key == "airflow:web.allowedCidrs[1]"
 
 
-def test_a_pool_with_a_bad_name_is_named_whole():
+def test_the_fault_for_a_bad_pool_name_shows_the_whole_name():
     fault = the_fault({"airflow:workerPools.GPU": _pool()})
     assert (fault.key, fault.given, fault.remedy) == ("airflow:workerPools.GPU", '"GPU"', "rename it, for example gpu")
 
@@ -256,7 +256,7 @@ def _pool() -> dict[str, object]:
 
 
 @pytest.mark.parametrize("days", [1, 3, 14, 3653])
-def test_retention_that_cloudwatch_keeps_is_accepted(days: int):
+def test_retention_that_cloudwatch_allows_is_accepted(days: int):
     assert faults_of({"airflow:retention": {"logGroupsDays": days}}) == ()
 
 

@@ -1,4 +1,4 @@
-"""The settings, the catalog of AWS and the options of Airflow hold nothing that is not read, table entries included."""
+"""The settings, the AWS catalog and Airflow's options contain nothing unused, including the entries of tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _python_files(pattern: str) -> list[Path]:
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
-    """The names that the statements of a module define, without those in functions and classes."""
+    """The names that a module defines, except for those in functions and classes."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name

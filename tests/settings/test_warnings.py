@@ -34,10 +34,12 @@ def test_long_tasks_on_spot_instances_cause_a_warning():
 def test_gpus_cause_a_warning_about_the_driver():
     changes = {"airflow:workerPools.heavy.instanceTypes": ["g4dn.xlarge", "g5.xlarge"]}
     (warning,) = warnings_of(changes)
-    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: g4dn.xlarge, g5.xlarge.")
+    assert warning.startswith(
+        "airflow:workerPools.heavy.instanceTypes: the GPUs or accelerators of g4dn.xlarge, g5.xlarge need a driver"
+    )
     assert "airflow:nodeImage.amd64" in warning
     pinned = {"airflow:nodeImage": {"amd64": "ami-0123456789abcdef0"}}
-    assert warnings_of({**changes, **pinned}) == [warning], "an id does not show whose image it is"
+    assert warnings_of({**changes, **pinned}) == [warning], "an id does not show who owns the image"
 
 
 def test_task_slots_that_the_schedulers_can_never_fill_cause_a_warning():
@@ -74,7 +76,7 @@ def test_an_option_for_celerys_transport_that_is_nearly_one_of_airflows_causes_a
 
 def test_masters_with_gpus_cause_a_warning():
     (warning,) = warnings_of({"airflow:masters.instanceType": "inf2.xlarge"})
-    assert warning.startswith("airflow:masters.instanceType: inf2.xlarge.")
+    assert warning.startswith("airflow:masters.instanceType: the GPUs or accelerators of inf2.xlarge need a driver")
 
 
 def test_the_plan_and_the_preview_show_the_warnings():
@@ -90,7 +92,7 @@ def in_region(region: str, changes: dict[str, Any]) -> list[str]:
 def test_instance_types_that_the_region_does_not_offer_cause_a_warning():
     changes = {"airflow:workerPools.heavy.instanceTypes": ["r7i.xlarge", "r7a.xlarge"]}
     (warning,) = in_region("eu-west-2", {"airflow:workerPools.default.instanceTypes": ["m7i.xlarge"], **changes})
-    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: r7a.xlarge. Not offered in eu-west-2")
+    assert warning.startswith("airflow:workerPools.heavy.instanceTypes: eu-west-2 may not offer r7a.xlarge.")
     assert "aws ec2 describe-instance-type-offerings --region eu-west-2" in warning
     assert [w for w in in_region("eu-west-1", changes) if "offerings" in w] == []
 

@@ -1,1 +1,1 @@
-"""What tests share: builders, and nothing that asserts."""
+"""What tests share: builders without assertions."""

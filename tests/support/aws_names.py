@@ -1,7 +1,7 @@
-"""The accepted names in AWS: who holds a name in the state of a running stack.
+"""The accepted physical names: which resource has each name in the state of a running stack.
 
-`python -m tests.support.aws_names` accepts the names that are new, and forgets those that are gone. The holder of a
-name stays the first one: stacks may still have it in their state.
+`python -m tests.support.aws_names` adds new names and removes those that no longer exist. A name stays with the
+resource that had it first, which stacks may still have in their state.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tests.support.state_keys import GOLDEN
 
 NAMES = GOLDEN / "aws_names.txt"
 
-# Their key is a digest of the content.
+# Their keys are digests of their content.
 _DIGESTS = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 
 @cache
 def everything() -> Recording:
-    """A stack with everything that has a name, whatever the stack file says of account, cluster name and domain."""
+    """A stack with every kind of named resource, and with fixed account, cluster name and domain."""
     return program(
         changed(
             {
@@ -42,7 +42,7 @@ def key(urn: str) -> str:
 
 
 def aws_names(recording: Recording) -> dict[str, Resource]:
-    """Every resource that has a name in AWS, by its type and that name. What AWS names itself is not among them."""
+    """Every resource to which the program gives a physical name, by type and name."""
     known = {value: r.name for r in recording.resources for value in (r.id, r.outputs.get("arn")) if value}
     found = {}
     for resource in recording.resources:
@@ -58,7 +58,7 @@ def aws_names(recording: Recording) -> dict[str, Resource]:
 
 
 def accepted() -> dict[str, str]:
-    """The key of the first holder, by type and name."""
+    """The key of the resource that had the name first, by type and name."""
     lines = NAMES.read_text(encoding="utf-8").splitlines() if NAMES.is_file() else []
     return dict(line.split(" : ", 1) for line in lines)
 

@@ -12,13 +12,13 @@ RULE = "aws:lb/listenerRule:ListenerRule"
 
 
 def rules_of(resources: Iterable[Resource], listener: Resource) -> list[Resource]:
-    """In the order in which the load balancer evaluates them."""
+    """The rules in the order in which the load balancer evaluates them."""
     own = [r for r in resources if r.type == RULE and r.inputs["listenerArn"] == listener.outputs["arn"]]
     return sorted(own, key=lambda rule: rule.inputs["priority"])
 
 
 def action_for(resources: Iterable[Resource], listener: Resource, path: str) -> Mapping[str, Any]:
-    """The action of the first rule that matches, or else the listener's default."""
+    """The action of the first rule that matches, or the listener's default."""
     for rule in rules_of(resources, listener):
         [condition] = rule.inputs["conditions"]
         if _matches(condition["pathPattern"], path):

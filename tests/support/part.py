@@ -1,4 +1,4 @@
-"""A component whose children the test decides."""
+"""A component whose children a test defines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pulumi
 
 
 class Part(pulumi.ComponentResource):
-    """A component with whatever children it is given."""
+    """A component with the children that it is given."""
 
     def __init__(
         self,

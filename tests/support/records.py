@@ -1,8 +1,7 @@
-"""What node programs of one release leave for those of another to read, word for word as they write it.
+"""Records that the node programs of one release write and those of another read, exactly as they are written.
 
-`python -m tests.support.records` stores this release's records in tests/golden/records.json. Run it when a release is
-made: workers of that release drain for up to two days beside masters of the next one, and test_records.py reads what
-they wrote.
+`python -m tests.support.records` stores this release's records in tests/golden/records.json. Run it for each
+release: its workers drain for up to two days beside masters of the next one, and test_records.py reads their records.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ worker_registry = module("airflow_node.worker_registry")
 
 
 def written(server: redis_server.Server) -> dict[str, str | list[str]]:
-    """One record of each kind: by its key on the worker registry, its name in S3 or its file's name."""
+    """One record of each kind, by its key in the worker registry, its name in S3 or its file's name."""
     registry = WorkerRegistry.connect(server.url, timeout_seconds=5)
     registry.report(
         worker_registry.Report(instance=INSTANCE, pool="default", state="retired", slots=16, active=3, idle_seconds=0.0)

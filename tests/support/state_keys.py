@@ -12,7 +12,7 @@ STATE_KEYS = GOLDEN / "state_keys"
 
 
 def state_keys(recording: Recording) -> list[str]:
-    """The URN of each resource: under another one, Pulumi would delete the resource and create it again."""
+    """The URN of each resource. If a URN changes, Pulumi deletes the resource and creates it again."""
     return sorted(resource.urn for resource in recording.resources)
 
 

@@ -1,4 +1,4 @@
-"""A Pulumi program of a few lines in a folder of its own, to run and to compare with itself."""
+"""A Pulumi program of a few lines in its own folder, to run and to compare between revisions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ STACK_FILE = """\
 
 @dataclass(frozen=True)
 class TinyProgram:
-    """The folder and what can be done with it."""
+    """The program's folder, with methods to write, commit and run it."""
 
     root: Path
 
     def write(self, path: str, content: str) -> TinyProgram:
-        """Write one file; the content may be indented as the test that holds it."""
+        """Write one file; the content may be indented like the test that contains it."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(content), encoding="utf-8")

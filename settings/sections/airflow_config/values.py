@@ -121,7 +121,8 @@ def visibility_timeout_covers_draining(config: Config, worker_pools: WorkerPools
 
 
 def parallelism_is_above_zero(config: Config, worker_pools: WorkerPools) -> Iterator[Fault]:
-    """Each scheduler may run a task: Airflow's executors do not start with less (airflow/executors/base_executor.py).
+    """`core.parallelism` allows each scheduler at least one task: executors do not start with less
+    (airflow/executors/base_executor.py).
 
     A value that leaves workers idle may be intended: it causes a warning.
     """

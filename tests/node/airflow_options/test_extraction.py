@@ -98,12 +98,12 @@ def test_the_registry_holds_core_and_providers(tmp_path: Path):
     assert registry["options"]["example"] == {"token": {"type": "string", "sensitive": True}}
 
 
-def test_an_option_has_the_type_as_which_airflow_reads_it_before_the_one_it_is_described_with(tmp_path: Path):
+def test_the_type_as_which_airflow_reads_an_option_precedes_the_type_in_its_description(tmp_path: Path):
     options = extract(_site(tmp_path))["options"]["core"]
     kinds = {name: facts["type"] for name, facts in options.items()}
     assert kinds["load_examples"] == "boolean", "it is described as a string"
     assert kinds["instance_name"] == "integer", "section and option may be named arguments"
-    assert kinds["client_id"] == "integer", "of two readers the stricter one"
+    assert kinds["client_id"] == "integer", "of two reading methods, the stricter one"
     assert (kinds["parallelism"], kinds["timeout"], kinds["fernet_key"]) == ("integer", "number", "string")
 
 
@@ -121,14 +121,14 @@ def test_a_restriction_that_is_not_understood_stops_the_lock(tmp_path: Path):
         extract(site)
 
 
-def test_a_choice_that_a_new_airflow_has_dropped_stops_the_lock(tmp_path: Path):
+def test_a_choice_that_a_new_airflow_no_longer_has_stops_the_lock(tmp_path: Path):
     site = _site(tmp_path)
     (site / "airflow/cli/commands/api_server_command.py").write_text('server_type == "uvicorn"')
     with pytest.raises(ValueError, match=r"other words for api\.server_type than uvicorn, gunicorn"):
         extract(site)
 
 
-def test_a_word_that_airflow_accepts_besides_the_values_of_a_type_is_known_while_the_source_has_it(tmp_path: Path):
+def test_words_that_airflow_accepts_besides_the_values_of_a_type_are_found_in_its_source(tmp_path: Path):
     site = _site(tmp_path)
     described = CORE + "api:\n  options:\n    expose_config: {description: ~, type: string}\n"
     (site / "airflow/config_templates/config.yml").write_text(described)
@@ -146,7 +146,7 @@ def test_a_word_that_airflow_accepts_besides_the_values_of_a_type_is_known_while
         extract(site)
 
 
-def test_an_option_of_an_older_airflow_is_known_by_its_name_of_today_or_by_airflows_advice(tmp_path: Path):
+def test_an_option_of_an_older_airflow_has_its_current_name_or_airflows_advice(tmp_path: Path):
     assert extract(_site(tmp_path))["former"] == {
         "webserver.name": {"now": "core.instance_name"},
         "api.name": {"now": "core.instance_name"},
@@ -163,11 +163,11 @@ def test_an_option_that_no_environment_variable_can_name_is_left_out(tmp_path: P
     assert "client-config" not in extract(_site(tmp_path))["options"]["core"]
 
 
-def test_a_provider_is_read_and_not_run(tmp_path: Path):
+def test_a_provider_is_read_but_not_run(tmp_path: Path):
     marker = tmp_path / "ran"
     site = _site(tmp_path / "site", f"open({str(marker)!r}, 'w')\n{PROVIDER}")
     assert "example" in extract(site)["options"]
-    assert not marker.exists(), "a package from the index must not run on the machine that makes the lock"
+    assert not marker.exists(), "code of a package must not run on the machine that makes the lock"
 
 
 def test_the_file_has_one_option_per_line_so_that_a_diff_is_readable(tmp_path: Path):
@@ -177,7 +177,7 @@ def test_the_file_has_one_option_per_line_so_that_a_diff_is_readable(tmp_path: P
     assert '   "fernet_key": {"type": "string", "sensitive": true},\n' in text
 
 
-def test_an_option_that_airflow_keeps_to_itself_is_known_while_airflow_reads_it(tmp_path: Path):
+def test_an_option_that_airflow_does_not_document_is_known_while_airflow_reads_it(tmp_path: Path):
     site = _site(tmp_path)
     assert "scheduler" not in extract(site)["options"]
     (site / "airflow/jobs").mkdir()

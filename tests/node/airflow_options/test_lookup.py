@@ -41,7 +41,7 @@ def test_values_that_are_secrets_are_known_as_such():
         (("scheduler", "dag_dir_list_intervall"), None),
     ],
 )
-def test_the_nearest_option_is_proposed(given: tuple[str, str], found: tuple[str, str] | None):
+def test_the_most_similar_option_is_proposed(given: tuple[str, str], found: tuple[str, str] | None):
     nearest = lookup.nearest(*given)
     if found:
         assert nearest == found
@@ -49,5 +49,5 @@ def test_the_nearest_option_is_proposed(given: tuple[str, str], found: tuple[str
         assert nearest is None or lookup.exists(*nearest)
 
 
-def test_nothing_is_proposed_where_nothing_is_near():
+def test_nothing_is_proposed_if_no_option_is_similar():
     assert lookup.nearest("zzz", "qqqqqqqq") is None

@@ -14,13 +14,13 @@ def test_the_budget_of_the_prod_stack_adds_up():
     # Two masters and one more during a refresh: 4 services x (5 + 10), the api-server's async engine, 8 result readers,
     # scaling, and the search for lost tasks.
     masters = 3 * (4 * 15 + 15 + 8 + 2)
-    # Those that leave finish their tasks beside those that have come.
+    # Workers that are being replaced finish their tasks beside the new ones.
     workers = 2 * (8 * (16 + 1) + 4 * (4 + 1))
     assert budget(settings.masters, settings.worker_pools, settings.config).total == masters + workers + 25
     assert budget(settings.masters, settings.worker_pools, settings.config).total <= settings.database.max_connections
 
 
-def test_more_connections_than_the_class_holds_are_refused_with_the_class_that_would():
+def test_the_remedy_for_too_many_connections_is_a_class_that_allows_them():
     fault = the_fault({"airflow:workerPools.default.maxSize": 40})
     assert fault.key == "airflow:database.instanceClass"
     assert fault.given == '"db.m7g.large", which holds 809 connections'
@@ -36,7 +36,7 @@ def test_a_single_master_is_shown_in_the_singular():
     assert "(1 master and one more during a replacement: 170, " in fault.allowed
 
 
-def test_past_the_largest_class_the_cluster_has_to_shrink():
+def test_no_class_is_proposed_for_more_connections_than_the_largest_allows():
     changes = {
         "airflow:workerPools.default.maxSize": 1000,
         "airflow:workerPools.default.instanceTypes": ["m7i.4xlarge"],
@@ -51,11 +51,11 @@ def test_past_the_largest_class_the_cluster_has_to_shrink():
         # Three masters with four processes each, five more connections in each pool.
         ("database", "sql_alchemy_pool_size", 10, 3 * 4 * 5),
         ("database", "sql_alchemy_max_overflow", "20", 3 * 4 * 10),
-        # Each api-server process has both pools of its own.
+        # Each api-server process has its own two pools.
         ("api", "workers", 3, 3 * 2 * 30),
     ],
 )
-def test_options_that_size_the_pools_count(section: str, option: str, value: int | str, more: int):
+def test_options_for_the_size_of_connection_pools_count(section: str, option: str, value: int | str, more: int):
     def total(settings: Settings) -> int:
         return budget(settings.masters, settings.worker_pools, settings.config).total
 
@@ -64,7 +64,7 @@ def test_options_that_size_the_pools_count(section: str, option: str, value: int
     assert with_option == without + more
 
 
-def test_storage_has_a_tenth_of_room_to_grow():
+def test_storage_has_room_to_grow_by_a_tenth():
     changes = {"airflow:database.allocatedStorageGib": 1000}
     assert faults_of({**changes, "airflow:database.maxAllocatedStorageGib": 1100}) == ()
     fault = the_fault({**changes, "airflow:database.maxAllocatedStorageGib": 1099})
@@ -78,5 +78,5 @@ def test_protected_data_has_backups():
     assert fault.given == "0, with airflow:cluster.protectData true"
 
 
-def test_a_stack_that_may_be_thrown_away_needs_no_backups():
+def test_an_unprotected_stack_needs_no_backups():
     assert faults_of({"airflow:database.backupRetentionDays": 0, "airflow:cluster.protectData": False}) == ()

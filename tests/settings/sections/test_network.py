@@ -1,4 +1,4 @@
-"""What the parts of the network have to agree on."""
+"""The rules of the network section."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_an_existing_network_needs_no_other_key():
     assert faults_of({"airflow:network": {"existing": EXISTING}}) == ()
 
 
-def test_the_old_key_for_a_single_range_gets_the_new_key_as_remedy():
+def test_the_remedy_for_the_old_key_of_a_single_range_is_the_new_key():
     before = {**{key: value for key, value in EXISTING.items() if key != "cidrs"}, "cidr": "10.0.0.0/16"}
     remedies = {fault.key: fault.remedy for fault in faults_of({"airflow:network": {"existing": before}})}
     assert remedies["airflow:network.existing.cidr"] == "did you mean airflow:network.existing.cidrs?"
@@ -50,23 +50,23 @@ def test_an_existing_network_together_with_a_range_and_zones_is_refused_key_by_k
             }
         }
     )
-    assert [fault.key for fault in faults if "existing beside it" in fault.given] == [
+    assert [fault.key for fault in faults if "although airflow:network.existing is set" in fault.given] == [
         "airflow:network.cidr",
         "airflow:network.zones",
         "airflow:network.natGateways",
         "airflow:network.flowLogRetentionDays",
         "airflow:network.interfaceEndpoints",
-    ], "each of these would have no effect, or one on everybody else in the VPC"
+    ], "each of these would have no effect, or an effect on everything else in the VPC"
 
 
-def test_a_bad_range_with_an_existing_network_is_to_be_removed_as_well():
+def test_the_remedy_for_a_bad_range_with_an_existing_network_is_to_remove_it():
     faults = faults_of({"airflow:network": {"existing": EXISTING, "cidr": "10.80.0.0/33"}})
     assert [fault.key for fault in faults] == ["airflow:network.cidr", "airflow:network.cidr"], (
-        "an operator who mends the range would meet the next fault in the next preview"
+        "correcting the range would only lead to the next fault"
     )
 
 
-def test_a_network_is_described_one_way_or_the_other():
+def test_a_network_needs_a_range_and_zones_or_existing():
     faults = faults_of({"airflow:network": {}})
     assert [fault.key for fault in faults] == ["airflow:network.cidr", "airflow:network.zones"]
     assert "existing with the ids of an existing one" in faults[0].allowed
@@ -78,7 +78,7 @@ def test_a_zone_of_another_region_is_refused():
     assert fault.allowed == "a zone of eu-west-1: eu-west-1a, eu-west-1b, eu-west-1c"
 
 
-def test_a_zone_is_named_once():
+def test_a_zone_that_is_listed_twice_is_refused():
     fault = the_fault({"airflow:network.zones": ["eu-west-1a", "eu-west-1b", "eu-west-1a"]})
     assert (fault.key, fault.allowed) == ("airflow:network.zones[2]", "each zone once")
 
@@ -89,13 +89,13 @@ def test_one_zone_is_too_few_for_rds_and_load_balancers():
     assert "two zones or more" in fault.allowed
 
 
-def test_the_smallest_accepted_range_gives_subnets_that_aws_makes():
+def test_the_smallest_accepted_range_gives_subnets_that_aws_allows():
     subnets = zone_subnets(f"10.80.0.0/{network.OWN_VPC_PREFIXES[1]}", "eu-west-1a")
     assert max(subnets.public.prefixlen, subnets.private.prefixlen, subnets.data.prefixlen) == 28
     assert subnets.public.num_addresses >= 32, "a load balancer needs a /27"
 
 
-def test_the_rules_know_the_size_of_the_private_subnets():
+def test_the_rules_use_the_size_of_the_private_subnets():
     vpc = ipaddress.IPv4Network("10.80.0.0/16")
     private = zone_subnets(str(vpc), "eu-west-1a").private
     assert private.prefixlen - vpc.prefixlen == network.PRIVATE_SUBNET_BITS
@@ -111,7 +111,7 @@ def test_a_range_too_small_for_its_nodes_is_refused():
 
 
 @pytest.mark.parametrize("key", ["privateSubnetIds", "dataSubnetIds"])
-def test_an_existing_public_subnet_is_for_nothing_else(key: str):
+def test_an_existing_public_subnet_cannot_also_be_a_private_or_data_subnet(key: str):
     shared = EXISTING[key]
     fault = the_fault({"airflow:network": {"existing": {**EXISTING, "publicSubnetIds": shared}}})
     assert fault.key == f"airflow:network.existing.{key}"
@@ -134,5 +134,5 @@ def test_public_access_in_an_existing_network_needs_its_public_subnets():
     assert "two public subnets or more" in fault.allowed
 
 
-def test_without_a_region_the_zones_are_not_judged():
+def test_without_a_region_the_zones_are_not_checked():
     assert the_fault({"aws:region": REMOVED}).key == "aws:region"

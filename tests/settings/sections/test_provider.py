@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.stack_file import REMOVED, faults_of, the_fault
 
 
-def test_the_account_is_one_of_the_allowed_ones():
+def test_an_account_that_is_not_allowed_is_refused():
     fault = the_fault({"airflow:cluster.accountId": "999999999999"})
     assert fault.key == "airflow:cluster.accountId"
     assert fault.allowed == "one of aws:allowedAccountIds: 111122223333"
@@ -21,7 +21,7 @@ def test_the_stacks_tags_fit_the_artifacts_too():
     assert (fault.given, fault.remedy) == ("11 tags", "remove 1")
 
 
-def test_tags_of_the_program_are_not_the_stacks_to_set():
+def test_tags_that_the_program_sets_are_refused():
     assert [fault.key for fault in faults_of({"aws:defaultTags.tags": {"Name": "x", "airflow:role": "y"}})] == [
         "aws:defaultTags.tags.Name",
         "aws:defaultTags.tags.airflow:role",

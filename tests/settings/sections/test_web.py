@@ -1,4 +1,4 @@
-"""Load balancers, their names and their sources."""
+"""The load balancers, the domain and the addresses of users."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_public_access_with_a_domain_is_accepted():
     assert faults_of({**DOMAIN, "airflow:web.public": {}}) == ()
 
 
-def test_the_whole_internet_is_no_source_of_the_internal_load_balancer():
+def test_the_whole_internet_cannot_be_a_source_for_the_internal_load_balancer():
     fault = the_fault({"airflow:web.allowedCidrs": ["0.0.0.0/0"]})
     assert fault.key == "airflow:web.allowedCidrs[0]"
     assert "for access from the internet set airflow:web.public" in fault.remedy
 
 
-def test_a_private_network_is_no_source_of_the_public_load_balancer():
+def test_a_private_network_cannot_be_a_source_for_the_public_load_balancer():
     fault = the_fault({**DOMAIN, "airflow:web.public": {"allowedCidrs": ["203.0.113.0/24", "10.0.0.0/8"]}})
     assert fault.key == "airflow:web.public.allowedCidrs[1]"
     assert "move it to airflow:web.allowedCidrs" in fault.remedy

@@ -1,4 +1,4 @@
-"""What masters, pools and queues have to agree on."""
+"""The rules of the worker pools and their queues."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_the_remedy_for_a_type_too_small_for_any_task_is_not_to_run_fewer():
     assert the_fault(changes).remedy == "use larger instance types"
 
 
-def test_types_whose_memory_their_name_does_not_tell_are_accepted():
+def test_types_whose_memory_does_not_follow_from_their_name_are_accepted():
     assert faults_of({"airflow:workerPools.default.instanceTypes": ["g5.xlarge"]}) == ()
 
 
 def by_memory(gib: object, *types: str) -> dict[str, object]:
-    """A change of the default pool to tasks of this memory on types of these names."""
+    """The change of the default pool to tasks of this memory, on these instance types."""
     changes: dict[str, object] = {
         "airflow:workerPools.default.concurrency": REMOVED,
         "airflow:workerPools.default.taskMemoryGib": gib,
@@ -50,7 +50,7 @@ def by_memory(gib: object, *types: str) -> dict[str, object]:
     return changes | ({"airflow:workerPools.default.instanceTypes": list(types)} if types else {})
 
 
-def test_tasks_are_measured_by_number_or_by_memory_and_not_by_both():
+def test_concurrency_together_with_task_memory_is_refused():
     fault = the_fault({"airflow:workerPools.default.taskMemoryGib": 1.5})
     assert fault.key == "airflow:workerPools.default.concurrency"
     assert fault.given == "concurrency: 16 and taskMemoryGib: 1.5"
@@ -58,10 +58,10 @@ def test_tasks_are_measured_by_number_or_by_memory_and_not_by_both():
     assert faults_of(by_memory(1.5)) == ()
 
 
-def test_tasks_are_measured_by_number_or_by_memory_and_not_by_neither():
+def test_a_pool_without_concurrency_and_task_memory_is_refused():
     fault = the_fault({"airflow:workerPools.default.concurrency": REMOVED})
     assert fault.key == "airflow:workerPools.default.concurrency"
-    assert fault.given == "nothing, and no taskMemoryGib either"
+    assert fault.given == "neither concurrency nor taskMemoryGib"
     assert fault.remedy == "add one of them"
 
 
@@ -73,21 +73,21 @@ def test_a_tasks_memory_fits_the_smallest_type():
     assert faults_of(by_memory(7.5, "m7i.xlarge", "t3.large")) == ()
 
 
-def test_memory_counts_tasks_only_where_the_types_tell_theirs():
+def test_task_memory_requires_types_whose_memory_follows_from_their_name():
     fault = the_fault(by_memory(2, "m7i.xlarge", "g5.xlarge"))
     assert fault.key == "airflow:workerPools.default.taskMemoryGib"
     assert fault.given == "2, with g5.xlarge"
     assert fault.remedy == "set concurrency instead of taskMemoryGib, or use other types"
 
 
-def test_a_tasks_memory_is_not_so_little_that_a_worker_runs_a_crowd():
+def test_a_task_memory_with_too_many_tasks_per_worker_is_refused():
     fault = the_fault(by_memory(0.1, "m7i.24xlarge"))
     assert fault.given == "0.1 on m7i.24xlarge, 384 GiB of memory: 3,835 tasks"
     assert fault.remedy == "use smaller instance types, or raise taskMemoryGib"
 
 
 @pytest.mark.parametrize("key", ["onDemandBase", "workersAhead"])
-def test_a_part_of_the_workers_is_not_more_than_all_of_them(key: str):
+def test_a_part_of_the_workers_above_max_size_is_refused(key: str):
     fault = the_fault({f"airflow:workerPools.default.{key}": 9})
     assert fault.key == f"airflow:workerPools.default.{key}"
     assert fault.given == "9, above maxSize 8"
@@ -115,11 +115,11 @@ def test_all_faults_of_a_pool_that_scales_badly_are_reported_at_once():
 def test_a_queue_belongs_to_one_pool():
     fault = the_fault({"airflow:workerPools.heavy.queues": ["heavy", "default"]})
     assert fault.key == "airflow:workerPools.heavy.queues"
-    assert fault.given == '"default", which the pool default serves as well'
+    assert fault.given == '"default", which the pool default also serves'
     assert "remove default from one of default, heavy" in fault.remedy
 
 
-def test_a_pool_without_queues_hides_no_queue_that_two_others_serve():
+def test_a_pool_without_queues_does_not_hide_a_queue_that_two_others_serve():
     pool = {"instanceTypes": ["r7i.xlarge"], "concurrency": 1, "minSize": 0, "maxSize": 1}
     added = {"airflow:workerPools.a": pool | {"queues": []}, "airflow:workerPools.b": pool | {"queues": ["default"]}}
     keys = [fault.key for fault in faults_of(added)]
@@ -129,13 +129,13 @@ def test_a_pool_without_queues_hides_no_queue_that_two_others_serve():
 @pytest.mark.parametrize(
     ("options", "queue"), [({}, "default"), ({"operators": {"default_queue": "elsewhere"}}, "elsewhere")]
 )
-def test_the_queue_of_tasks_that_name_none_is_served(options: dict[str, object], queue: str):
+def test_a_pool_serves_the_queue_of_tasks_that_name_none(options: dict[str, object], queue: str):
     fault = the_fault({"airflow:workerPools.default.queues": ["light"], "airflow:config": options})
     assert fault.key == "airflow:workerPools"
     assert fault.given == f'no pool with the queue "{queue}"'
 
 
-def test_another_default_queue_is_accepted_where_a_pool_serves_it():
+def test_another_default_queue_is_accepted_if_a_pool_serves_it():
     changes = {
         "airflow:workerPools.default.queues": ["light"],
         "airflow:config": {"operators": {"default_queue": "light"}},
@@ -143,14 +143,14 @@ def test_another_default_queue_is_accepted_where_a_pool_serves_it():
     assert faults_of(changes) == ()
 
 
-def test_there_is_a_pool():
+def test_a_stack_without_a_pool_is_refused():
     fault = the_fault({"airflow:workerPools": {}})
     assert fault.allowed == "at least one pool"
 
 
-def test_a_pool_may_rest_at_nothing():
+def test_a_pool_may_have_no_workers_while_idle():
     assert faults_of({"airflow:workerPools.heavy.minSize": 0}) == ()
 
 
-def test_without_its_pool_the_default_queue_is_missed():
+def test_a_default_queue_without_a_pool_is_reported():
     assert the_fault({"airflow:workerPools.default": REMOVED}).given == 'no pool with the queue "default"'

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from airflow import __version__  # ty: ignore[import-not-found] - Airflow is in an environment of its own
+from airflow import __version__  # ty: ignore[import-not-found] - Airflow is in its own environment
 from airflow.configuration import conf  # ty: ignore[import-not-found]
 
 HERE = Path(__file__).parent

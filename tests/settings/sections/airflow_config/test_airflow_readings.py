@@ -44,7 +44,7 @@ def test_the_plan_accepts_what_airflow_reads_and_refuses_what_it_does_not(kind: 
     assert all(readings[text] for text in different), "the plan accepts nothing that Airflow refuses"
 
 
-def test_airflow_refuses_nonsense_for_every_option_that_has_a_type():
+def test_airflow_refuses_invalid_values_for_every_option_that_has_a_type():
     assert all(_RECORD["refused by every option of the type"].values())
 
 

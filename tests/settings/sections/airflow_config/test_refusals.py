@@ -1,4 +1,4 @@
-"""What `airflow:config` may set."""
+"""The options that `airflow:config` may set, and those that it may not."""
 
 from __future__ import annotations
 
@@ -71,15 +71,13 @@ def test_the_remedy_for_an_option_of_an_older_airflow_is_its_current_name():
 @pytest.mark.parametrize(
     ("section", "option"), [("dag_processor", "refresh_interval"), ("scheduler", "dag_dir_list_interval")]
 )
-def test_the_fault_for_how_often_dags_are_fetched_names_the_option_that_works_with_several_masters(
-    section: str, option: str
-):
+def test_the_fault_for_the_refresh_interval_names_the_option_that_works_with_several_masters(section: str, option: str):
     fault = the_fault({"airflow:config": {section: {option: 60}}})
     assert "set dag_processor.bundle_refresh_check_interval" in fault.remedy
     assert faults_of({"airflow:config": {"dag_processor": {"bundle_refresh_check_interval": 60}}}) == ()
 
 
-def test_an_option_that_became_a_connection_gets_that_remedy():
+def test_the_remedy_for_an_option_that_became_a_connection_is_the_connection():
     for option in ("smtp_user", "smtp_password"):
         fault = the_fault({"airflow:config": {"smtp": {option: "hunter2"}}})
         assert "SMTP connection (`smtp_default`)" in fault.remedy
@@ -89,7 +87,7 @@ def test_an_option_that_became_a_connection_gets_that_remedy():
 @pytest.mark.parametrize(
     ("section", "package"), [("elasticsearch", "elasticsearch"), ("openlineage", "openlineage"), ("edge", "edge3")]
 )
-def test_a_section_of_a_provider_that_is_not_installed_gets_the_provider_as_remedy(section: str, package: str):
+def test_the_remedy_for_a_section_of_a_missing_provider_is_the_provider(section: str, package: str):
     fault = the_fault({"airflow:config": {section: {"host": "x"}}})
     assert f"add apache-airflow-providers-{package} to airflow-requirements.txt and run `make lock`" in fault.remedy
 
@@ -132,11 +130,11 @@ def test_an_option_that_cannot_work_on_the_nodes_is_refused(section: str, option
         ("core", "simple_auth_manager_users", "admin:admin"),
     ],
 )
-def test_an_option_that_stops_nothing_is_accepted(section: str, option: str, value: object):
+def test_an_option_that_stops_no_service_is_accepted(section: str, option: str, value: object):
     assert faults_of({"airflow:config": {section: {option: value}}}) == ()
 
 
-def test_an_option_for_a_secret_is_refused_though_nothing_reads_it():
+def test_an_option_for_a_secret_is_refused_even_if_nothing_reads_it():
     fault = the_fault({"airflow:config": {"celery": {"flower_basic_auth": "me:hunter2"}}})
     assert fault.remedy == "remove it: no node runs Flower"
     assert "hunter2" not in str(fault)
@@ -151,7 +149,7 @@ def test_an_option_for_a_secret_is_refused_though_nothing_reads_it():
         ("database", "sql_alchemy_con", "if database.sql_alchemy_conn was meant: leave it out: the program creates"),
     ],
 )
-def test_no_option_is_offered_that_would_be_refused_as_well(section: str, option: str, remedy: str):
+def test_no_remedy_proposes_an_option_that_is_refused_as_well(section: str, option: str, remedy: str):
     assert the_fault({f"airflow:config.{section}": {option: "x"}}).remedy.startswith(remedy)
 
 
@@ -160,7 +158,7 @@ def test_options_are_written_in_lower_case():
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [64], None, "6\n4"])
-def test_an_option_of_the_wrong_kind_hides_no_other_fault(value: object):
+def test_an_option_of_the_wrong_kind_does_not_hide_another_fault(value: object):
     options = {
         "core": {"parallelism": value, "paralelism": 1, "fernet_key": "x"},
         "celery": {"worker_concurrency": 8},
@@ -175,7 +173,7 @@ def test_an_option_of_the_wrong_kind_hides_no_other_fault(value: object):
     }, "a hundred api-server processes on each master need more connections than the database has"
 
 
-def test_a_section_of_the_wrong_kind_hides_no_other_fault():
+def test_a_section_of_the_wrong_kind_does_not_hide_another_fault():
     faults = faults_of({"airflow:config": {"core": "fast", "api": {"workers": 0}}})
     assert [fault.key for fault in faults] == ["airflow:config.core", "airflow:config.api.workers"]
 
@@ -183,7 +181,7 @@ def test_a_section_of_the_wrong_kind_hides_no_other_fault():
 @pytest.mark.parametrize(
     "options", [{"database": {"sql_alchemy_pool_size": []}}, {"operators": {"default_queue": []}}, {"operators": 1}]
 )
-def test_a_rule_is_silent_about_an_option_that_is_at_fault_itself(options: dict[str, object]):
+def test_a_rule_reports_nothing_about_an_option_that_is_faulty_itself(options: dict[str, object]):
     changes = {"airflow:config": options, "airflow:workerPools.default.queues": ["light"]}
     if "database" in options:
         changes = {"airflow:config": options, "airflow:workerPools.default.maxSize": 40}
@@ -191,13 +189,13 @@ def test_a_rule_is_silent_about_an_option_that_is_at_fault_itself(options: dict[
     assert the_fault(changes).key.startswith(f"airflow:config.{section}")
 
 
-def test_a_password_for_an_option_that_does_not_exist_is_sent_to_a_connection():
+def test_the_remedy_for_a_password_of_an_unknown_option_is_a_connection():
     fault = the_fault({"airflow:config": {"github": {"password": "hunter2"}}})
     assert "an Airflow connection" in fault.remedy
     assert "hunter2" not in str(fault)
 
 
-def test_an_option_unlike_any_is_to_be_removed():
+def test_the_remedy_for_an_option_that_resembles_no_other_is_to_remove_it():
     fault = the_fault({"airflow:config": {"zzzzzz": {"qqqqqqq": 1}}})
     assert fault.remedy.startswith("remove it; if it is an option of a provider, add the provider")
 
@@ -208,7 +206,7 @@ def test_an_option_that_the_program_sets_is_refused(section: str, option: str):
     assert fault.given == "an option that the program sets itself"
 
 
-def test_concurrency_is_the_pools_to_set():
+def test_the_remedy_for_worker_concurrency_is_the_pools_setting():
     fault = the_fault({"airflow:config": {"celery": {"worker_concurrency": 8}}})
     assert fault.remedy == "set concurrency of the pool in airflow:workerPools"
 
@@ -284,6 +282,6 @@ def test_arguments_must_be_a_json_object(value: str):
     assert value not in str(fault), "it may be a secret"
 
 
-def test_the_remedy_suggests_no_connection_for_a_secret_that_none_can_replace():
+def test_the_remedy_for_a_secret_that_no_connection_can_replace_suggests_none():
     fault = the_fault({"airflow:config": {"sentry": {"sentry_dsn": "https://hunter2@sentry.io/1"}}})
     assert fault.remedy.startswith("leave it out: the nodes have no way to fetch a secret for this option")

@@ -133,20 +133,20 @@ def test_the_visibility_timeout_is_a_whole_number_of_seconds(value: object):
 
 
 @pytest.mark.parametrize("value", [0, -1])
-def test_parallelism_is_above_zero(value: int):
+def test_parallelism_has_to_be_above_zero(value: int):
     fault = fault_of("core", "parallelism", value)
     assert fault.key == "airflow:config.core.parallelism"
     assert fault.allowed.startswith("a whole number, at least 1")
 
 
 @pytest.mark.parametrize("value", [1, 32])
-def test_parallelism_may_leave_workers_idle(value: int):
+def test_a_parallelism_that_leaves_workers_idle_is_accepted(value: int):
     pools = {"airflow:workerPools.default.minSize": 2, "airflow:workerPools.default.concurrency": 64}
     pools["airflow:workerPools.default.maxSize"] = 2
     assert faults_of({"airflow:config": {"core": {"parallelism": value}}, **pools}) == ()
 
 
-def test_each_value_has_one_fault_and_hides_no_other():
+def test_each_value_has_one_fault_and_does_not_hide_others():
     options = {
         "core": {"load_examples": "no", "default_timezone": "Nowhere", "parallelism": "many"},
         "logging": {"logging_level": "VERBOSE", "log_format": "%%(message)s"},
