@@ -55,7 +55,7 @@ def test_the_committed_bundle_holds_every_authority_of_every_region():
     assert metadata_database.CERTIFICATE_AUTHORITY == "rds-ca-rsa2048-g1"
 
 
-def test_the_committed_authorities_vouch_for_themselves():
+def test_the_committed_authorities_are_self_signed():
     for one in ca_bundle.authorities(WHOLE).values():
         one.verify_directly_issued_by(one)
 

@@ -37,20 +37,20 @@ every_stack = pytest.mark.parametrize("variant", VARIANTS)
 
 # The types of resources by the rules below that apply to them. A type that is in none of the sets fails a test, so that
 # somebody decides which rules apply to it.
-KEEPS_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGroup"}
+STORES_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGroup"}
 HOLDS_SECRETS = {
     "aws:secretsmanager/secret:Secret",
     SECRET_VERSION,
     "random:index/randomPassword:RandomPassword",
 }
-GIVES_RIGHTS = {
+GRANTS_PERMISSIONS = {
     "aws:iam/role:Role",
     "aws:iam/rolePolicy:RolePolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:iam/instanceProfile:InstanceProfile",
     "aws:s3/bucketPolicy:BucketPolicy",
 }
-LETS_IN_OR_OUT = {
+CONTROLS_ACCESS = {
     INGRESS,
     EGRESS,
     SECURITY_GROUP,
@@ -107,7 +107,7 @@ LONGEST_NAMES = {
 
 @every_stack
 def test_every_type_of_resource_is_classified(variant: str):
-    known = KEEPS_DATA | HOLDS_SECRETS | GIVES_RIGHTS | LETS_IN_OR_OUT | RUNS_CODE | PLUMBING
+    known = STORES_DATA | HOLDS_SECRETS | GRANTS_PERMISSIONS | CONTROLS_ACCESS | RUNS_CODE | PLUMBING
     custom = {resource.type for resource in recorded(variant).resources if resource.options.custom}
     assert custom <= known, "decide which rules of this file apply to these types"
 
@@ -171,16 +171,16 @@ def test_nothing_but_a_public_load_balancer_has_a_public_address(variant: str):
 @every_stack
 def test_only_load_balancers_accept_connections_by_address(variant: str):
     recording, settings = recorded(variant), settings_of(variant)
-    doors = {(cidr, port) for cidr in settings.web.allowed_cidrs for port in (8080, 443)}
+    allowed = {(cidr, port) for cidr in settings.web.allowed_cidrs for port in (8080, 443)}
     if settings.web.public is not None:
-        doors |= {(cidr, 443) for cidr in settings.web.public.allowed_cidrs}
+        allowed |= {(cidr, 443) for cidr in settings.web.public.allowed_cidrs}
     of_load_balancers = {g for b in recording.of_type(LOAD_BALANCER) for g in b.inputs["securityGroups"]}
     for rule in each(recording, INGRESS):
         inputs = rule.inputs
         assert inputs["ipProtocol"] == "tcp", rule.name
         assert inputs["fromPort"] == inputs["toPort"], f"{rule.name}: one port, not a range"
         if "referencedSecurityGroupId" not in inputs:
-            assert (inputs["cidrIpv4"], inputs["fromPort"]) in doors, (
+            assert (inputs["cidrIpv4"], inputs["fromPort"]) in allowed, (
                 f"{rule.name} allows addresses that the stack file does not list"
             )
             assert inputs["securityGroupId"] in of_load_balancers, f"{rule.name} lets people past the load balancers"

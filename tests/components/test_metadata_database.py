@@ -185,7 +185,7 @@ def modification(before: Resource, after: Resource) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("before", "after"), [(100, 200), (100, 400), (399, 400), (100, 1000), (400, 440)])
-def test_storage_grows_in_an_update_whatever_its_size(before: int, after: int):
+def test_storage_of_any_size_grows_in_an_update(before: int, after: int):
     sent = modification(instance(gib=before), instance(gib=after))
     refused = database_storage.refusal(
         sent["allocatedStorage"], iops=sent.get("iops"), throughput=sent.get("storageThroughput")
@@ -194,7 +194,7 @@ def test_storage_grows_in_an_update_whatever_its_size(before: int, after: int):
 
 
 @pytest.mark.parametrize(("gib", "iops", "throughput"), [(20, None, None), (399, None, None), (400, 12_000, 500)])
-def test_performance_is_set_where_rds_accepts_it_to_what_the_size_includes(
+def test_performance_is_set_to_the_included_values_from_the_size_at_which_rds_accepts_it(
     gib: int, iops: int | None, throughput: int | None
 ):
     inputs = instance(gib=gib).inputs
