@@ -1,4 +1,4 @@
-"""What can go wrong when a program runs on the engine, and the exit codes of the commands that run one."""
+"""Errors of a program that runs on the engine, and the exit codes of the commands that run one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class InputError(Exception):
 
 
 class ReportedBugError(Exception):
-    """A bug in a program that ran in another process; the message holds its traceback."""
+    """A bug in a program that ran in another process; the message contains its traceback."""
 
 
 class EngineRefusalError(AssertionError):
-    """The program does something that a deployment would refuse, or that needs a look-up in the cloud."""
+    """The program does something that would fail in a deployment, or looks something up in the cloud."""
 
 
 class DuplicateNameError(EngineRefusalError):
@@ -26,18 +26,18 @@ class DuplicateNameError(EngineRefusalError):
 
 
 class UnplannedInvokeError(EngineRefusalError):
-    """The program looked something up. Its stack file must hold everything that it depends on."""
+    """The program looked something up in the cloud; its stack file must contain everything that it depends on."""
 
 
 class UnknownArgumentError(EngineRefusalError):
-    """An input has a key, or a shape, that the resource does not have."""
+    """An input that the resource type does not declare, or whose shape differs from the declared one."""
 
 
 class NameTooLongError(EngineRefusalError):
     """A generated name is longer than AWS allows; the provider refuses it too."""
 
 
-FINE, BAD_SETTINGS, BUG = 0, 1, 2
+SUCCESS, BAD_SETTINGS, BUG = 0, 1, 2
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 REPORT = (
@@ -58,8 +58,8 @@ def guarded(run: Callable[[], None]) -> int:
         return BUG
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:  # noqa: BLE001 whatever it is, it is reported as a bug
+    except Exception:  # noqa: BLE001 any other error is reported as a bug
         traceback.print_exc()
         print(REPORT, file=sys.stderr)
         return BUG
-    return FINE
+    return SUCCESS

@@ -139,7 +139,7 @@ class Monitor(mocks.MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=identity.urn, id=id_, object=state)
 
     def _mock_outputs(self, registration: Registration) -> tuple[str, dict[str, Any]]:
-        """The id and the outputs beyond the inputs; a preview knows only what a provider can plan."""
+        """The id, and the outputs that are not inputs; in a preview only those that a provider can plan."""
         mock = mock_outputs(registration)
         declared = output_names(registration.type)
         given: dict[str, Any] = dict(mock.planned)
@@ -225,7 +225,7 @@ def _plain_properties(properties: Any, secret_texts: set[str]) -> tuple[dict[str
 
 
 def _plain(value: Any, wrapped: list[Any]) -> Any:
-    """One value; what was wrapped as a secret is appended to `wrapped`."""
+    """One value; a value that was wrapped as a secret is also appended to `wrapped`."""
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         return _plain_struct(value.struct_value, wrapped)
@@ -246,12 +246,12 @@ def _plain_struct(struct: Any, wrapped: list[Any]) -> Any:
         return wrapped[-1]
     if signature == rpc._special_resource_sig:
         return struct.fields["urn"].string_value
-    fields = sorted(struct.fields.items(), key=itemgetter(0))  # a protobuf map has no order of its own
+    fields = sorted(struct.fields.items(), key=itemgetter(0))  # a protobuf map has no defined order
     return {key: _plain(item, wrapped) for key, item in fields if key != rpc._special_sig_key}
 
 
 def argument_error(token: str, inputs: Mapping[str, Any]) -> str | None:
-    """The first input that its declaration does not allow, as a sentence; None if there is none, or no declaration."""
+    """A sentence about the first input that does not match its declaration; None if all do, or nothing is declared."""
     arguments = _arguments(token)
     return next(_errors(inputs, arguments, ""), None) if arguments else None
 
@@ -287,7 +287,7 @@ def _arguments(token: str) -> Any:
     if resource is None:
         return None
     declared = vars(sys.modules[resource.__module__])
-    # Where a nested block already has the resource's name, the SDK calls the resource's arguments InitArgs.
+    # If a nested block has the resource's name, the SDK names the arguments of the resource `<name>InitArgs`.
     return declared.get(f"{resource.__name__}InitArgs") or declared.get(f"{resource.__name__}Args")
 
 

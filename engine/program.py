@@ -42,7 +42,7 @@ DEFAULT_CONFIG: Mapping[str, Any] = {"aws:region": "eu-west-1", "aws:allowedAcco
 """The configuration that `deploy` uses where its caller gives none."""
 
 _MOST_STEPS = 10_000
-"""Of the event loop; a program takes one per link of its longest chain of outputs."""
+"""Steps of the event loop; a program takes one for each link of its longest chain of outputs."""
 
 Result = TypeVar("Result")
 
@@ -118,9 +118,9 @@ def _run(
 
 
 async def _settled() -> None:
-    """Give the event loop to the outstanding registrations and outputs until none is left.
+    """Run the event loop until no registration and no output is outstanding.
 
-    Pulumi waits for them too, but checks each of thousands after every step, which takes a third of a run's time.
+    Pulumi waits for them too, but checks each of them (thousands) after every step: a third of a run's time.
     """
     for _ in range(_MOST_STEPS):
         if not settings.SETTINGS.outputs:
@@ -129,13 +129,13 @@ async def _settled() -> None:
 
 
 class _InlineExecutor(ThreadPoolExecutor):
-    """Runs each call at once in the caller's thread: registrations arrive one at a time, always in one order."""
+    """Runs each call at once in the caller's thread, so that registrations arrive in the same order in every run."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 a pool hands every error on through the future as well
+        except BaseException as error:  # noqa: BLE001 a thread pool also returns every error through the future
             future.set_exception(error)
         return future
 
@@ -154,10 +154,10 @@ class _Log:
 
 @contextlib.contextmanager
 def opened(root: Path) -> Generator[Callable[[], None]]:
-    """Give the function that runs `root/__main__.py`, the way the Pulumi CLI does: from its own folder.
+    """Yield a function that runs `root/__main__.py` from its own folder, as the Pulumi CLI does.
 
-    Resources are registered after the last line of a program has run, and their classes are looked up by their modules
-    then; so the program's modules stay in place until this context is left.
+    Resources are still registered after the program's last line, and their classes are then looked up in their
+    modules; so the modules stay loaded until the context exits.
     """
     root = root.resolve()
     with contextlib.chdir(root), _only_modules_of(root):
@@ -168,37 +168,38 @@ def _execute(path: Path) -> None:
     main = ModuleType("__main__")
     main.__file__ = str(path)
     sys.modules["__main__"] = main
-    exec(compile(path.read_bytes(), str(path), "exec"), main.__dict__)  # noqa: S102 what a program is for
+    exec(compile(path.read_bytes(), str(path), "exec"), main.__dict__)  # noqa: S102 this runs the program
 
 
 @contextlib.contextmanager
 def _only_modules_of(root: Path) -> Generator[None]:
     """Let the program import its own modules, even if this process has loaded others of the same names.
 
-    Modules of `root` that were loaded before stay the same objects, so that a caller's `except SettingsError` means
-    the program's. Modules that the program loads are removed afterwards: the next run reads the files again.
+    Modules of `root` that are already loaded stay the same objects, so that `except SettingsError` in the caller
+    catches the program's error. Modules that the program loads are removed afterwards, so that the next run reads
+    the files again.
     """
     path, caller = list(sys.path), sys.modules["__main__"]
     before = _loaded(root)
-    strangers = {name: module for name, module in before.items() if not _is_below(module, root)}
-    for name in strangers:
+    others = {name: module for name, module in before.items() if not _is_below(module, root)}
+    for name in others:
         del sys.modules[name]
-    # The program must not fall back to this checkout's modules for what its own tree lacks.
+    # A module that the program lacks must not be imported from this checkout.
     sys.path[:] = [str(root), *(entry for entry in path if Path(entry or ".").resolve() != REPOSITORY)]
     try:
         yield
     finally:
-        for name in _loaded(root).keys() - (before.keys() - strangers.keys()):
+        for name in _loaded(root).keys() - (before.keys() - others.keys()):
             del sys.modules[name]
-        sys.modules.update(strangers)
+        sys.modules.update(others)
         sys.modules["__main__"] = caller
         sys.path[:] = path
 
 
 def _loaded(root: Path) -> dict[str, ModuleType]:
-    """The loaded modules of the names that the program has in its own folder, or that this checkout's program has.
+    """The loaded modules that have the name of a module in the program's folder or in this checkout.
 
-    Those of this checkout too: a program that lacks one of them must not be given one that happens to be loaded.
+    This checkout counts too, because a program that lacks such a module must not get the one that is loaded.
     """
     own = _names(root) | (_names(REPOSITORY) - {"lab", "tests"})
     own -= {"__main__", "engine", "plan"}

@@ -10,12 +10,12 @@ from typing import Any
 STACK_TYPE = "pulumi:pulumi:Stack"
 
 UNKNOWN = "<known after creation>"
-"""Stands in a preview's inputs for a value that only AWS can decide."""
+"""In a preview's inputs, a value that only AWS can determine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """One request to create a resource, as its mock outputs depend on it."""
+    """A request to register a resource: everything that its mock outputs depend on."""
 
     type: str
     name: str
@@ -37,7 +37,7 @@ class Options:
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
-    """URNs under which the resource may be found in the state, those inherited from its parents included."""
+    """URNs under which the resource may be found in the state, including those inherited from its parents."""
     delete_timeout: str = ""
     """How long a deletion may take, such as `13h`; empty leaves it to the provider."""
     depends_on: tuple[str, ...] = ()
@@ -68,15 +68,16 @@ class Resource:
 class Recording:
     """Every resource of one run and the stack's exports.
 
-    A resource comes after everything it depends on, its component included; beyond that components keep the program's
-    order, and what is in them goes by name. (Pulumi's own order of registration differs from run to run.)
+    A resource comes after everything that it depends on, including its component. Otherwise components are in the
+    program's order, and the resources in a component are sorted by name. (Pulumi's own order of registration differs
+    from run to run.)
     """
 
     resources: list[Resource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
     secret_exports: frozenset[str] = frozenset()
     secret_texts: set[str] = field(default_factory=set)
-    """Every text that was a secret, or part of one, anywhere in the run."""
+    """Every string that was a secret, or part of one, anywhere in the run."""
     messages: list[str] = field(default_factory=list)
     """Warnings and errors that the program logged."""
     account_id: str = ""
@@ -87,17 +88,17 @@ class Recording:
         return [resource for resource in self.resources if resource.type == type_]
 
     def only(self, type_: str) -> Resource:
-        """The one resource of this type; raises AssertionError with the resources that there are."""
+        """The only resource of this type; raises AssertionError, listing the registered ones."""
         return _single(self.of_type(type_), f"one {type_}", self.resources)
 
     def named(self, type_: str, name: str) -> Resource:
-        """The resource of this type and logical name; raises AssertionError with the resources that there are."""
+        """The resource of this type and logical name; raises AssertionError, listing the registered ones."""
         matches = [resource for resource in self.of_type(type_) if resource.name == name]
         return _single(matches, f"one {type_} named {name!r}", self.of_type(type_) or self.resources)
 
 
 def in_order(resources: Sequence[Resource]) -> list[Resource]:
-    """The order that Recording promises."""
+    """Sort resources into the order that `Recording` documents."""
     by_urn = {resource.urn: resource for resource in resources}
     components = {urn: at for at, urn in enumerate(urn for urn, each in by_urn.items() if not each.options.custom)}
     depths: dict[str, int] = {}
@@ -116,7 +117,7 @@ def in_order(resources: Sequence[Resource]) -> list[Resource]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a value, however deep."""
+    """Every string in a value, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -140,7 +141,7 @@ def _single(matches: list[Resource], wanted: str, candidates: list[Resource]) ->
 
 @dataclass(frozen=True)
 class Alias:
-    """Another identity of a resource: a whole URN, or the parts in which it differs from today's."""
+    """A former identity of a resource: a whole URN, or only the parts that differ from the current ones."""
 
     urn: str = ""
     name: str = ""
@@ -148,12 +149,12 @@ class Alias:
     stack: str = ""
     project: str = ""
     parent: str | None = None
-    """None: today's parent. Empty: directly under the stack."""
+    """None: the current parent. Empty: directly under the stack."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a URN is made of."""
+    """The parts of a URN."""
 
     stack: str
     project: str
@@ -163,7 +164,7 @@ class Identity:
 
     @property
     def urn(self) -> str:
-        """The URN: parents count by their types only, and the stack itself does not count."""
+        """The URN. It contains the types of the parents, except the stack's, but not their names."""
         parents = qualified_type(self.parent) if self.parent else ""
         prefix = f"{parents}$" if parents and parents != STACK_TYPE else ""
         return f"urn:pulumi:{self.stack}::{self.project}::{prefix}{self.type}::{self.name}"
@@ -185,10 +186,10 @@ def name_of(urn: str) -> str:
 
 
 def alias_urns(identity: Identity, aliases: Iterable[Alias], parent_aliases: Iterable[str]) -> tuple[str, ...]:
-    """Every URN the engine accepts as an old one of this resource, its own aliases first.
+    """Every former URN under which Pulumi's engine finds this resource, its own aliases first.
 
-    A parent's alias is multiplied out over its children; a child whose name starts with the parent's is taken to have
-    started with the parent's old name.
+    Children inherit each alias of their parent. If a child's name starts with the parent's name, the engine assumes
+    that the child's former name started with the parent's former name.
     """
     own = [_own_alias(identity, alias) for alias in aliases]
     found = dict.fromkeys(own)

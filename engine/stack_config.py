@@ -1,4 +1,4 @@
-"""A stack file as the Pulumi CLI hands it to a program."""
+"""A stack file as the Pulumi CLI passes it to a program."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from engine.errors import InputError
 from settings.stack_yaml import is_unclear, read_by_pulumi
 
 PLACEHOLDER_ACCOUNT = "123456789012"
-"""AWS's own example account, for a stack file that names none."""
+"""AWS's example account, for a stack file without one."""
 
-SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a stand-in, because the value itself stays encrypted
-"""What the program sees in place of a value that only the stack's secrets provider can decrypt."""
+SECRET_PLACEHOLDER = "[secret]"  # noqa: S105 a placeholder: the value itself stays encrypted
+"""The program gets this in place of a value that only the stack's secrets provider can decrypt."""
 
-_TOO_DEEP = "{} is not valid YAML for Pulumi: it is nested too deeply, or an alias stands inside its own anchor."
+_TOO_DEEP = "{} is not valid YAML for Pulumi: it is nested too deeply, or an alias is inside its own anchor."
 _UNCLEAR = "!unclear"
 _TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as the CLI reads it: yes and no are texts, and 12:30 is not a number.
+    """YAML as the CLI reads it: yes and no are strings, and 12:30 is not a number.
 
-    Of a number or a date that is written unusually, such as 0123, the program gets what Pulumi reads, and refuses it.
+    A number or date in an unusual notation, such as 0123, reaches the program as Pulumi reads it, and is refused there.
     """
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """PyYAML's own, with a tag for such numbers and dates."""
+        """PyYAML's method, which also tags such numbers and dates."""
         return (
             _UNCLEAR
             if kind is yaml.ScalarNode and implicit[0] and is_unclear(value)
@@ -42,7 +42,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         )
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """PyYAML's own, with a YAMLError for a scalar that is not what its tag says, such as `!!int abc`."""
+        """PyYAML's method, but with a YAMLError for a scalar that does not match its tag, such as `!!int abc`."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
@@ -62,7 +62,7 @@ for _kind_of_scalar, _pattern, _firsts in (
 
 def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | int:
     number = loader.construct_yaml_float(node)
-    return int(number) if number == int(number) else number  # the CLI hands numbers over as JSON: 1.0 becomes 1
+    return int(number) if number == int(number) else number  # the CLI passes numbers as JSON: 1.0 becomes 1
 
 
 _Loader.add_constructor(_TAG + "float", _float)
@@ -70,7 +70,7 @@ _Loader.add_constructor(_UNCLEAR, lambda _, node: read_by_pulumi(node.value))
 
 
 class StackFileError(InputError):
-    """A project or stack file that cannot be read as one."""
+    """The project file or the stack file is missing or cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,13 @@ class StackConfig:
 
     @property
     def default_tags(self) -> Mapping[str, str]:
-        """The tags that the AWS provider puts on every resource that can have some."""
+        """The tags that the AWS provider adds to every resource that can have tags."""
         tagging = self._structure("aws:defaultTags")
         tags = tagging.get("tags") if isinstance(tagging, dict) else None
         return tags if isinstance(tags, dict) else {}
 
     def _structure(self, key: str) -> Any:
-        """A list or a map; None for a missing value, and for a text, which the settings report."""
+        """A list or a map; None if the value is missing, or is a string, which the settings report."""
         try:
             return json.loads(self.values.get(key, "null"))
         except ValueError:
@@ -108,12 +108,12 @@ class StackConfig:
 
 
 def stack_name(given: str) -> str:
-    """The name that the stack file bears, of a stack that may be named with its organization: acme/airflow/prod."""
+    """The stack's name as in its file's name; `given` may include organization and project: acme/airflow/prod."""
     return given.rpartition("/")[2]
 
 
 def read_stack_config(root: Path, stack: str, changes: Mapping[str, Any] | None = None) -> StackConfig:
-    """Read `Pulumi.<stack>.yaml` beside `Pulumi.yaml`; raises StackFileError with the sentence to act on.
+    """Read `Pulumi.<stack>.yaml` beside `Pulumi.yaml`; raises StackFileError, whose message says what to do.
 
     `changes` replaces keys of the stack file, each with its namespace.
     """
@@ -129,7 +129,7 @@ def read_stack_config(root: Path, stack: str, changes: Mapping[str, Any] | None 
     if not isinstance(config, dict):
         raise StackFileError(f"{path.name}: `config` is {_kind(config)}; a mapping of keys to values is needed.")
     if odd := [str(key) for key in config if not isinstance(key, str)]:
-        raise StackFileError(f"{path.name}: {', '.join(odd)} is no key; write it like airflow:cluster.")
+        raise StackFileError(f"{path.name}: {', '.join(odd)} is not a key; write it like airflow:cluster.")
     name = str(project.get("name") or "")
     if not name:
         raise StackFileError(f"{root / 'Pulumi.yaml'} has no `name` for the project.")
@@ -137,7 +137,7 @@ def read_stack_config(root: Path, stack: str, changes: Mapping[str, Any] | None 
         return stack_config(name, {**_project_defaults(project), **config, **(changes or {})})
     except RecursionError:
         raise StackFileError(_TOO_DEEP.format(path)) from None
-    except TypeError as error:  # a key that JSON has no word for, such as one tagged !!binary
+    except TypeError as error:  # a key that JSON cannot represent, such as one tagged !!binary
         raise StackFileError(f"{path} is not valid YAML for Pulumi: {error}") from None
 
 
@@ -155,7 +155,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         content, repeated = _load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StackFileError(f"There is no {path.name} in {path.parent}; a Pulumi program starts with one.") from None
+        raise StackFileError(f"There is no {path.name} in {path.parent}; every Pulumi project needs one.") from None
     except UnicodeDecodeError as error:
         raise StackFileError(f"{path} is not UTF-8: {error}") from None
     except yaml.YAMLError as error:
@@ -165,7 +165,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     if repeated:
         raise StackFileError(f"{path} has the same key twice: {'; '.join(repeated)}. Keep one of each.")
     if not isinstance(content, dict):
-        raise StackFileError(f"{path} holds {_kind(content)}; a mapping of keys to values is needed.")
+        raise StackFileError(f"{path} contains {_kind(content)}; a mapping of keys to values is needed.")
     return content
 
 
@@ -178,7 +178,7 @@ def _tab(path: Path, error: yaml.YAMLError) -> str | None:
 
 
 def _load(text: str) -> tuple[Any, list[str]]:
-    """The document, and each key that stands twice in one mapping: the CLI refuses those, PyYAML takes the last."""
+    """The document, and each key that occurs twice in one mapping: the CLI refuses those, PyYAML uses the last."""
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
@@ -194,7 +194,7 @@ def _repeated_keys(root: yaml.Node) -> Iterator[str]:
     waiting, seen = [(root, "")], set()
     while waiting:
         node, place = waiting.pop()
-        if id(node) in seen:  # an alias may lead back to what holds it
+        if id(node) in seen:  # an alias may refer to a node that contains it
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -214,7 +214,7 @@ def _repeated_keys(root: yaml.Node) -> Iterator[str]:
 def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
-    return {dict: "a mapping", list: "a list", str: "a text"}.get(type(value), "a single value")
+    return {dict: "a mapping", list: "a list", str: "a string"}.get(type(value), "a single value")
 
 
 def _project_defaults(project: Mapping[str, Any]) -> dict[str, Any]:

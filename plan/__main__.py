@@ -22,12 +22,12 @@ from plan.differences import MASK
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Shorter values are left to the masking of their own property: they could be part of any word.
+# Shorter secrets are masked only in their own property: they could occur in any word.
 _SHORTEST_SCRUBBED = 8
 
 _EPILOG = """\
 The text and Markdown formats are for people; json is the stable one for tools (docs/plan.md).
-Standard output holds the plan and nothing else; warnings and errors go to standard error.
+Standard output contains the plan and nothing else; warnings and errors go to standard error.
 
 exit codes:
   0  the plan is printed
@@ -37,7 +37,7 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse leaves with 2 on a wrong command line; here 2 means a bug."""
+    """argparse exits with 2 on a wrong command line; here 2 means a bug."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -69,13 +69,13 @@ def _print_plan(stack: str, base: str | None, format_: str, root: Path) -> None:
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). Python would complain once more when it closes the stream.
+        # The pipe is closed (`| head`). Without this, Python reports that again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
     config = read_stack_config(root, stack)
-    # The other revision runs meanwhile, in its own process; what either prints must not get into the plan.
+    # The other revision runs in a process of its own at the same time. What either prints must not get into the plan.
     with revision.started(base, stack, root) if base else contextlib.nullcontext() as other:
         with contextlib.redirect_stdout(sys.stderr):
             recording = run_program(stack, root=root)
@@ -97,9 +97,9 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
 
 
 def _scrubbed(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets, raw or as JSON writes them.
+    """The text with every secret masked, as it is or as JSON escapes it.
 
-    Properties are masked before they are printed; this is for a value that came to a place where nobody marked it.
+    Properties are masked already. This finds a secret in a value that the program did not mark as secret.
     """
     # The longest first: a DSN before the password in it.
     for secret in sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SCRUBBED), key=len, reverse=True):
@@ -109,5 +109,5 @@ def _scrubbed(text: str, secrets: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    gc.disable()  # nearly everything that a run allocates lives until its end: collecting takes half of its time
+    gc.disable()  # nearly everything that a run allocates lives until its end: garbage collection would double its time
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""What `pulumi up` would do to a stack that another revision of the program has made."""
+"""What `pulumi up` would do to a stack that another revision of the program created."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from plan.differences import Difference, covered, differences
 # A shorter value, such as a version or a port, could occur in any text by chance.
 _SHORTEST_PART = 8
 
-# Tags of a launch template are not in its versions.
-_NO_PART_OF_IT = {"tags", "tagsAll"}
+# The tags of a launch template are not part of its versions.
+_NOT_IN_A_VERSION = {"tags", "tagsAll"}
 
 Kind = Literal["create", "remove", "change", "replace"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One resource that is not as it was. `resource` is the new one, or the old one if it is removed."""
+    """What happens to one resource. `resource` is the new one, or the old one if it is removed."""
 
     kind: Kind
     resource: Resource
@@ -34,7 +34,7 @@ class Change:
 
     @property
     def loses_data(self) -> bool:
-        """Whether what a stateful resource holds is gone afterwards."""
+        """Whether the data of a stateful resource is lost."""
         gone = self.old or self.resource
         kept = self.kind == "remove" and gone.options.retain_on_delete
         return self.kind in ("replace", "remove") and resource_type(gone.type).stateful and not kept
@@ -68,7 +68,7 @@ class Changes:
         return [change for change in self.items if change.kind == kind and not change.loses_data]
 
     def updates(self, type_: str | None = None) -> list[Change]:
-        """The resources that are on both sides, of one type or all of them."""
+        """The changes of resources that exist before and after, of one type or of all."""
         return [change for change in self.items if change.old is not None and type_ in (None, change.resource.type)]
 
     @property
@@ -138,7 +138,7 @@ def _moved(base: Recording, head: Recording) -> str:
 
 
 def _update(old: Resource, new: Resource, renewals: dict[str, _Renewal], moved: str) -> Change | None:
-    """The change of a resource that is on both sides. `moved` is a reason to replace it, whatever its inputs are."""
+    """The change of a resource that exists before and after. `moved` is a reason to replace it in any case."""
     if moved:
         return Change(kind="replace", resource=new, old=old, reasons=(moved,))
     direct = differences(old, new)
@@ -152,9 +152,9 @@ def _update(old: Resource, new: Resource, renewals: dict[str, _Renewal], moved: 
 
 
 def _deleted_below(new: Resource, renewals: dict[str, _Renewal]) -> list[str]:
-    """One reason for each resource that is deleted before it is replaced, and that this one cannot exist without."""
+    """One reason for each resource that this one cannot exist without and that is deleted before it is replaced."""
     return [
-        f"{renewals[urn].name} is deleted before its replacement is made"
+        f"{renewals[urn].name} is deleted before its replacement is created"
         for key, urns in new.property_dependencies.items()
         for urn in urns
         if urn in renewals and renewals[urn].deleted_first and forces_replacement(new.type, key, None, None)
@@ -168,7 +168,7 @@ def _renamed(old: Resource, new: Resource) -> Change:
     if old.name != new.name:
         reasons.append(f"its logical name changes from {old.name!r} to {new.name!r}")
     if not reasons:
-        reasons.append(f"its place changes from {old.urn} to {new.urn}")
+        reasons.append(f"its URN changes from {old.urn} to {new.urn}")
     return Change(
         kind="replace", resource=new, old=old, differences=tuple(differences(old, new)), reasons=tuple(reasons)
     )
@@ -196,7 +196,7 @@ def _same_type(old: Resource, new: Resource) -> bool:
 
 
 def _keeps_its_name(old: Resource, new: Resource) -> bool:
-    """Whether the program gives it a name that stays: then Pulumi deletes it before it creates the replacement."""
+    """Whether the program gives it a name that stays the same: Pulumi then deletes it before it creates another."""
     key = resource_type(new.type).name_input
     return key in old.inputs and old.inputs[key] == new.inputs.get(key)
 
@@ -222,7 +222,7 @@ class _Renewal:
             yield path
 
     def holds(self, text: Any) -> bool:
-        """Whether this is one of the outputs, or has one in it."""
+        """Whether this is one of the outputs, or contains one."""
         return text in self.values or any(
             value in text for value in self.values if isinstance(text, str) and len(value) >= _SHORTEST_PART
         )
@@ -231,13 +231,13 @@ class _Renewal:
 def _renewed_by_update(resource: Resource, changed: Iterable[str]) -> _Renewal:
     """The output that an update of these inputs changes; no values if it changes none."""
     output = resource_type(resource.type).renewed_by_update
-    if output not in resource.outputs or not set(changed) - _NO_PART_OF_IT:
+    if output not in resource.outputs or not set(changed) - _NOT_IN_A_VERSION:
         return _Renewal(resource.name, frozenset())
     return _Renewal(resource.name, frozenset({str(resource.outputs[output])}))
 
 
 def _passed_on(resource: Resource, renewals: Mapping[str, _Renewal]) -> frozenset[str]:
-    """The renewed outputs of others that are its inputs and its outputs as well. `renewals` go by URN."""
+    """The renewed outputs of others that are both inputs and outputs of this one. The keys of `renewals` are URNs."""
     outputs = list(resource.outputs.values())
     return frozenset(
         text
@@ -270,7 +270,7 @@ def _texts(of: MockOutputs) -> Iterator[str]:
 
 
 def _followed(new: Resource, renewals: Mapping[str, _Renewal]) -> list[Difference]:
-    """The inputs that use an output whose value will change. `renewals` are by URN."""
+    """The inputs that use an output whose value will change. The keys of `renewals` are URNs."""
     names: dict[tuple[str, str], list[str]] = {}
     for key, urns in new.property_dependencies.items():
         for renewal in (renewals[urn] for urn in urns if urn in renewals):

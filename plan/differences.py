@@ -16,7 +16,7 @@ MASK = "[secret]"
 """Printed in place of a secret."""
 
 ABSENT = object()
-"""Stands for a property that is not there on one side."""
+"""Marks a property that one side does not have."""
 
 _USER_DATA = ("userData", "userDataBase64")
 
@@ -27,7 +27,7 @@ _COMPARED_OPTIONS = ("protect", "retain_on_delete", "delete_before_replace", "ig
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One property that differs. `old` and `new` are ABSENT where the property is; secrets are masked in them."""
+    """One property that differs. `old` or `new` is ABSENT if that side does not have it; secrets are masked."""
 
     path: str
     old: Any = ABSENT
@@ -51,7 +51,7 @@ class Difference:
 
 
 def differences(old: Resource, new: Resource) -> list[Difference]:
-    """Everything that an update of `old` to `new` would change, without what its option `ignoreChanges` covers."""
+    """Everything that an update of `old` to `new` would change, except for what its option `ignoreChanges` covers."""
     found: list[Difference] = []
     sets = resource_type(new.type).sets
     for key in sorted(old.inputs.keys() | new.inputs.keys()):
@@ -71,7 +71,7 @@ def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces
     old_files, new_files = files_of(key, before), files_of(key, after)
     if old_files is not None and new_files is not None:
         files = file_diffs(old_files, new_files)
-        if files:  # JSON that is only written differently is the same
+        if files:  # empty for JSON that differs only in notation
             yield Difference(path=key, files=files, replaces=replaces)
         return
     for leaf in _leaves(_Leaf(key, key, before, after)):
@@ -80,7 +80,7 @@ def _of_property(key: str, before: Any, after: Any, resource: Resource, replaces
 
 
 def _sorted_sets(path: str, value: Any, sets: Container[str]) -> Any:
-    """The value with one order for whatever is a set."""
+    """The value with all sets sorted."""
     if isinstance(value, Mapping):
         return {key: _sorted_sets(f"{path}.{key}", item, sets) for key, item in value.items()}
     if isinstance(value, list):
@@ -91,7 +91,7 @@ def _sorted_sets(path: str, value: Any, sets: Container[str]) -> Any:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """Two values at one place. `path` is for readers: it gives items by name where they have one, not by index."""
+    """The values of both sides at one path. `path` is for readers: it gives items by name, not by index."""
 
     path: str
     engine_path: str
@@ -157,7 +157,7 @@ def _of_options(old: Resource, new: Resource) -> list[Difference]:
 
 
 def covered(path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether an option that names property paths means this one: itself, something above it, or everything."""
+    """Whether one of an option's property paths is this one, a parent of it, or `*`."""
     return any(
         pattern == "*" or path == pattern or path.startswith((f"{pattern}.", f"{pattern}[")) for pattern in patterns
     )
@@ -196,7 +196,7 @@ def file_diffs(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tupl
 
 
 def _user_data_files(value: str) -> Mapping[str, str]:
-    # Imported here: a program that renders no user data needs no node folder.
+    # Imported here, because a program without user data needs no node folder.
     from node.user_data import decode
 
     try:
@@ -204,12 +204,12 @@ def _user_data_files(value: str) -> Mapping[str, str]:
         return {
             name: "\n".join(_readable(content)) if name.endswith(".env") else content for name, content in files.items()
         }
-    except Exception:  # noqa: BLE001 the other revision may have packed its user data in any other way
+    except Exception:  # noqa: BLE001 the other revision may have packed its user data in another way
         return {"": value}
 
 
 def _readable(environment: str) -> Iterator[str]:
-    """The lines of an environment file, with one line for each value of a variable that holds JSON."""
+    """The lines of an environment file, with one line for each value of a variable that contains JSON."""
     for line in environment.splitlines():
         name, _, value = line.partition("=")
         try:

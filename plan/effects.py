@@ -30,36 +30,40 @@ def nodes_replaced(changes: Changes) -> Iterator[str]:
     for change in changes.items:
         if change.resource.type != GROUP:
             continue
-        who, nodes = component_of(change.resource), _nodes(change.resource, changes.head)
+        component, nodes = component_of(change.resource), _nodes(change.resource, changes.head)
         drain = " A busy worker finishes its tasks first." if _worker(changes.head, change.resource) else ""
         if change.kind == "create":
-            yield f"{who}: a new group of {_size(change.resource)}."
+            yield f"{component}: a new group of {_size(change.resource)}."
         elif change.kind == "remove":
-            yield f"{who}: the group is deleted. Its workers finish their tasks first, up to their drain limit."
+            yield f"{component}: the group is deleted. Its workers finish their tasks first, up to their drain limit."
         elif change.kind == "replace":
-            yield f"{who}: the group is replaced, and {nodes} with it, at once."
+            yield f"{component}: the group is replaced, and {nodes} with it, at once."
         elif (cause := _rolling(change, changes)) is not None:
             replaced = "is replaced" if _size(change.resource) == "1" else "are replaced one after the other"
-            yield f"{who}: {nodes} {replaced}, because {cause} changes.{drain}"
+            yield f"{component}: {nodes} {replaced}, because {cause} changes.{drain}"
         elif types := _removed_types(change):
-            yield f"{who}: its nodes of the removed types ({', '.join(types)}) are replaced one after the other.{drain}"
+            removed = f"its nodes of the removed types ({', '.join(types)})"
+            yield f"{component}: {removed} are replaced one after the other.{drain}"
 
 
-def pools_at_rest(changes: Changes) -> Iterator[str]:
+def worker_pools_scaled_to_zero(changes: Changes) -> Iterator[str]:
     for change in changes.updates(GROUP):
         old, new = change.sides("minSize")
         if old and new == 0:
-            yield f"{component_of(change.resource)}: scales down to 0 workers; the first task then waits for a boot."
+            yield (
+                f"{component_of(change.resource)}: scales down to 0 workers; the first task then waits until a worker "
+                "has booted."
+            )
 
 
-def queues_moved(changes: Changes) -> Iterator[str]:
+def queues_reassigned(changes: Changes) -> Iterator[str]:
     before, after = _pools_by_queue(changes.base), _pools_by_queue(changes.head)
     for queue in sorted(before.keys() | after.keys()):
         old, new = before.get(queue), after.get(queue)
         if new is None:
-            yield f"queue {queue}: no pool serves it any more; tasks in it, or sent to it, wait."
+            yield f"queue {queue}: no worker pool serves it any more; tasks in it, or sent to it, wait."
         elif old is not None and old != new:
-            yield f"queue {queue}: served by pool {new} instead of {old}."
+            yield f"queue {queue}: served by the worker pool {new} instead of {old}."
 
 
 def database_restarted(changes: Changes) -> Iterator[str]:
@@ -68,12 +72,12 @@ def database_restarted(changes: Changes) -> Iterator[str]:
         if change.kind != "change":
             continue
         name, standby = change.resource.name, change.sides("multiAz")[1]
-        gone = "a failover of a minute or two" if standby else "unavailable for some minutes"
+        outage = "a failover of a minute or two" if standby else "unavailable for some minutes"
         for key in ("instanceClass", "engineVersion", "identifier"):
             old, new = change.sides(key)
             if old != new:
                 restarted = True
-                yield f"{name}: restarts for its new {_words(key)} ({old} to {new}): {gone}."
+                yield f"{name}: restarts for its new {_words(key)} ({old} to {new}): {outage}."
     for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
         static = _static_parameters(change)
         if static and not restarted:
@@ -96,20 +100,20 @@ def balancers_replaced(changes: Changes) -> Iterator[str]:
         if change.kind == "replace":
             yield (
                 f"{change.resource.name}: replaced, with another address. The UI and the tasks' API are unavailable "
-                "until its DNS record points there."
+                "until its DNS record points to the new one."
             )
 
 
 Rule = Callable[[Changes], Iterator[str]]
 RULES: Sequence[Rule] = (
     nodes_replaced,
-    pools_at_rest,
-    queues_moved,
+    worker_pools_scaled_to_zero,
+    queues_reassigned,
     database_restarted,
     broker_restarted,
     balancers_replaced,
 )
-"""In the order of the plan."""
+"""In the order in which the plan lists the effects."""
 
 
 def _rolling(change: Change, changes: Changes) -> str | None:
@@ -133,7 +137,7 @@ def _rolling(change: Change, changes: Changes) -> str | None:
 
 
 def _removed_types(change: Change) -> list[str]:
-    """The instance types that the group has no longer."""
+    """The instance types that the group no longer has."""
     old, new = (
         [override.get("instanceType") for override in overrides or []]
         for overrides in change.sides("mixedInstancesPolicy.launchTemplate.overrides")
@@ -142,7 +146,7 @@ def _removed_types(change: Change) -> list[str]:
 
 
 def _causes(difference: Difference) -> Iterator[str]:
-    """What changed, as a reader of the stack file knows it: for user data, the variables and files."""
+    """What changed, in words that a reader of the stack file recognizes: for user data, the variables and files."""
     for name, lines in difference.files.items():
         if name != _ENVIRONMENT:
             yield name or difference.path

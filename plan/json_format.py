@@ -1,4 +1,4 @@
-"""A plan for policy tools. The format is described in docs/plan.md and changes with its version only."""
+"""A plan as JSON, for policy tools. docs/plan.md describes the format and what increases its version."""
 
 from __future__ import annotations
 
@@ -93,5 +93,5 @@ def _difference(difference: Difference) -> dict[str, Any]:
 
 
 def _masked(values: Mapping[str, Any], secret_keys: Iterable[str]) -> dict[str, Any]:
-    """The values, those of secret keys hidden whole."""
+    """The values, with `MASK` in place of each secret one."""
     return {key: MASK if key in secret_keys else value for key, value in values.items()}

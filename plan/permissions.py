@@ -10,10 +10,10 @@ from typing import Any
 
 
 def widened(old: str, new: str) -> list[str]:
-    """The permissions that only the new policy gives, one phrase each; empty if none, or if neither is a policy.
+    """The permissions that only the new policy gives, one phrase each; empty if there are none, or no policies.
 
-    Each permission (who may do what with what, on which conditions) must be within a statement of the old policy, and
-    each denial of the old one within a statement of the new one.
+    A permission (who may do what, on which resource, under which conditions) is new if no statement of the old policy
+    covers it. A denial is lost if no statement of the new policy covers it.
     """
     before, after = _statements(old), _statements(new)
     known = [each for each in before if each.effect == "Allow"]
@@ -28,9 +28,9 @@ def widened(old: str, new: str) -> list[str]:
     return [f"{opening} {', '.join(items)}".strip() for opening, items in phrases.items()]
 
 
-def admitted(trust: str) -> list[str]:
-    """Who may take a role on, besides the AWS services that act with it; empty if the text is no policy."""
-    principals = [each for it in _statements(trust) if it.effect == "Allow" for each in it.principals.written()]
+def admitted(trust_policy: str) -> list[str]:
+    """Who may assume a role, other than AWS services; empty if the document is not a policy."""
+    principals = [each for it in _statements(trust_policy) if it.effect == "Allow" for each in it.principals.written()]
     return [f"admits {each}" for each in dict.fromkeys(principals) if not each.startswith("Service ")]
 
 
@@ -50,7 +50,7 @@ class _Part:
         return _all_in(other.items, self.items)
 
     def single(self) -> Iterator[_Part]:
-        """The same, one item each."""
+        """The same, split into single items."""
         yield from [self] if self.inverted else (_Part((item,)) for item in self.items)
 
     def written(self) -> list[str]:
@@ -85,7 +85,7 @@ class _Statement:
     conditions: tuple[_Condition, ...]
 
     def single(self) -> Iterator[_Statement]:
-        """The same as statements of one principal, action and resource each."""
+        """The same, split into statements with one principal, action and resource each."""
         for principal in self.principals.single():
             for action in self.actions.single():
                 for resource in self.resources.single():
@@ -166,7 +166,7 @@ def _part(statement: Mapping[str, Any], key: str) -> _Part:
 def _conditions(condition: Any) -> Iterator[_Condition]:
     for operator, keys in condition.items() if isinstance(condition, Mapping) else ():
         for key, values in keys.items():
-            # To IAM the two are one operator.
+            # IAM treats the two operators alike.
             yield _Condition(operator.replace("ArnEquals", "ArnLike"), key, tuple(_listed(values)))
 
 

@@ -26,15 +26,15 @@ _EFFECTS = "What happens"
 
 _WIDTH = 120
 
-_LOUD = "REPLACEMENT OR REMOVAL OF DATA"
+_DATA_LOSS = "REPLACEMENT OR REMOVAL OF DATA"
 
 LONGEST = 30_000
-"""Characters. GitHub takes 65,536 in a comment, and one comment holds the plans of two stacks."""
+"""Characters. GitHub allows 65,536 in a comment, and one comment contains the plans of two stacks."""
 
-# Characters of what is visible without unfolding: risks and what happens (each), and changes that lose data.
+# Limits, in characters, of what is visible without unfolding: risks and effects (each), one sentence, lost data.
 _LONGEST_SUMMARY, _LONGEST_SENTENCE, _LONGEST_LOSSES = 4_000, 1_000, 8_000
 
-# Left for a section's own markup and for the line that counts what is left out.
+# Reserved for a section's own markup and for the line that counts the omitted lines.
 _FRAME = 300
 
 
@@ -69,7 +69,9 @@ def markdown(plan: Plan) -> str:
         parts.append(f"**{_change_headline(plan.changes, f'`{plan.base}`')}**")
         if plan.changes.losing_data:
             lines = _fitting(writer.lines(plan.changes.losing_data), _LONGEST_LOSSES, plan.stack)
-            parts.append(f"> [!CAUTION]\n> **{_LOUD}:** {_fate(plan.changes)}.\n\n" + _fenced(lines, "diff"))
+            parts.append(
+                f"> [!CAUTION]\n> **{_DATA_LOSS}:** {_fate_of_data(plan.changes)}.\n\n" + _fenced(lines, "diff")
+            )
         for kind, title in _SECTIONS:
             found = plan.changes.of(kind)
             if found:
@@ -114,7 +116,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _change_headline(changes: Changes, base: str) -> str:
-    """How many of what kind."""
+    """The number of changes of each kind."""
     if not changes.items:
         return f"Nothing changes since {base}."
     lost = len(changes.losing_data)
@@ -128,7 +130,7 @@ def _change_sections(changes: Changes, base: str, names: Names) -> list[list[str
     writer = _ChangeWriter(names, changes)
     sections = []
     if changes.losing_data:
-        sections.append([f"!!! {_LOUD}: {_fate(changes)} !!!", *writer.lines(changes.losing_data)])
+        sections.append([f"!!! {_DATA_LOSS}: {_fate_of_data(changes)} !!!", *writer.lines(changes.losing_data)])
     for kind, title in _SECTIONS:
         found = changes.of(kind)
         if found:
@@ -136,8 +138,8 @@ def _change_sections(changes: Changes, base: str, names: Names) -> list[list[str
     return sections
 
 
-def _fate(changes: Changes) -> str:
-    """What happens to the data in the resources that are lost."""
+def _fate_of_data(changes: Changes) -> str:
+    """What happens to the data in the resources that are replaced or removed."""
     if changes.base.account_id != changes.head.account_id:
         return f"these resources and their data stay behind in account {changes.base.account_id}"
     return "`pulumi up` deletes these resources and their data"
@@ -167,14 +169,14 @@ class _ChangeWriter:
 
     def _change(self, change: Change) -> Iterator[str]:
         sign = {"create": "+", "remove": "-", "change": "~", "replace": "-/+"}[change.kind]
-        loud = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
+        alarm = {"replace": "  REPLACEMENT", "remove": "  REMOVAL"}[change.kind] if change.loses_data else ""
         shown = f"  {highlights(change.resource, self._names)}" if change.kind == "create" else ""
-        yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{loud}{shown.rstrip()}"
+        yield f"  {sign} {change.resource.name}  {short_type(change.resource.type)}{alarm}{shown.rstrip()}"
         shown_below = {difference.reason for difference in change.differences}
         if not self._moved:
             yield from (f"      because {reason}" for reason in change.reasons if reason not in shown_below)
         if change.kind in ("replace", "remove") and (change.old or change.resource).options.protect:
-            yield "      it is protected: `pulumi up` refuses until its protection is taken off"
+            yield "      it is protected: `pulumi up` refuses until the protection is removed"
         for difference in change.differences:
             for line in self._difference(difference, change.resource.name):
                 yield f"      {line}"
@@ -227,7 +229,7 @@ def _summary(changes: Changes) -> list[str]:
 
 
 def _shortened(sentences: list[str]) -> list[str]:
-    """As many as fit, each cut at a limit. Backticks still mark code; other markup is escaped."""
+    """As many sentences as fit, each cut at a limit. Backticks still mark code; other markup is escaped."""
     lines, room = [], _LONGEST_SUMMARY
     for sentence in sentences:
         line = sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]} ..."
@@ -240,7 +242,7 @@ def _shortened(sentences: list[str]) -> list[str]:
 
 
 def _fitting(lines: list[str], room: int, stack: str) -> list[str]:
-    """The first lines that fit; the last one says how many are left out."""
+    """The first lines that fit; the last line gives the number of omitted ones."""
     fitting = []
     for line in lines:
         room -= len(line) + 1

@@ -1,4 +1,4 @@
-"""How resources are shown to a reader: as a tree, each with its type, its highlights, and references by name."""
+"""How a plan shows resources: as a tree with their types, highlights and references, in totals, and by user data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.recording import Recording, Resource, name_of
 from engine.resource_types import resource_type
 
 USER_DATA_LIMIT = 16_384
-"""Bytes before base64 that EC2 takes.
+"""The most bytes of user data, before base64, that EC2 accepts.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
 """
@@ -87,7 +87,7 @@ def _branch(children: dict[str, list[Resource]], parent: str, indent: str, names
 
 
 def highlights(resource: Resource, names: Names) -> str:
-    """One line of `property=value` and what its options mean for its life; secret properties never are in it."""
+    """The highlights as `property=value`, then marks for protection and retention; secrets are left out."""
     if resource.type in (_INGRESS, _EGRESS):
         return _rule(resource, names)
     shown = []
@@ -102,7 +102,7 @@ def highlights(resource: Resource, names: Names) -> str:
 
 
 def _rule(resource: Resource, names: Names) -> str:
-    """A rule in the direction of its connections: `<who> -> <whom> tcp 8080`."""
+    """A rule in the direction of its connections: `<source> -> <destination>  tcp 8080`."""
     inputs = resource.inputs
     group = names.write(inputs.get("securityGroupId"))
     peer = next((names.write(inputs[key]) for key in _PEERS if key in inputs), "nobody")
@@ -155,7 +155,7 @@ def _policy(document: str) -> str:
 
 
 def packed_size(value: str) -> int:
-    """The bytes that EC2 counts of user data, which is given in base64."""
+    """The size of user data as EC2 counts it: in bytes, before base64."""
     try:
         return len(base64.b64decode(value, validate=True))
     except (binascii.Error, ValueError):
@@ -172,7 +172,7 @@ class UserDataSize:
 
 
 def totals(recording: Recording) -> list[tuple[str, int]]:
-    """How many resources of each kind, most first; components do not count."""
+    """The number of resources of each kind, the largest first, without components."""
     counts = Counter(short_type(resource.type) for resource in recording.resources if resource.options.custom)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 

@@ -1,4 +1,4 @@
-"""Runs the program of another git revision on today's engine, in a process of its own that hands back a file."""
+"""Runs the program of another git revision on today's engine, in a process of its own, which returns a file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RevisionRun:
 
 @contextlib.contextmanager
 def started(revision: str, stack: str, root: Path) -> Generator[RevisionRun]:
-    """Check the revision out into a temporary folder and start its program there; stopped when the context is left.
+    """Check the revision out into a temporary folder and start its program there; leaving the context stops it.
 
     The revision's program runs with the packages of today's virtual environment. Raises RevisionError.
     """
@@ -89,7 +89,7 @@ def _commit(revision: str, root: Path) -> str:
 
 
 def _extract(commit: str, root: Path, tree: Path) -> None:
-    """Unpack the revision's files; of a repository that holds more, those below `root`."""
+    """Unpack the revision's files; if the repository contains more, only those below `root`."""
     tree.mkdir()
     with subprocess.Popen(["git", "archive", "--format=tar", commit], cwd=root, stdout=subprocess.PIPE) as archive:
         unpacked = subprocess.run(["tar", "-x", "-C", str(tree)], stdin=archive.stdout, check=False)
@@ -98,7 +98,7 @@ def _extract(commit: str, root: Path, tree: Path) -> None:
 
 
 def _write(recording: Recording, path: Path) -> None:
-    """Write the file. It holds secrets as they are: the caller keeps its folder to itself."""
+    """Write the file. It contains secrets in plain text, so its folder must be private."""
     path.write_text(json.dumps(dataclasses.asdict(recording), default=sorted), encoding="utf-8")
 
 
@@ -143,5 +143,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    gc.disable()  # nearly everything that a run allocates lives until its end: collecting takes half of its time
+    gc.disable()  # nearly everything that a run allocates lives until its end: garbage collection would double its time
     raise SystemExit(main())

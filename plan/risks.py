@@ -26,7 +26,7 @@ _OWNERS = ("role", "bucket")
 
 
 def risks(changes: Changes) -> list[str]:
-    """All risks as sentences, the most far-reaching first."""
+    """All risks as sentences, the most serious first."""
     return [sentence for rule in RULES for sentence in rule(changes)]
 
 
@@ -49,7 +49,7 @@ def region_moved(changes: Changes) -> Iterator[str]:
         )
 
 
-def irreplaceable_replaced(changes: Changes) -> Iterator[str]:
+def risky_replacement(changes: Changes) -> Iterator[str]:
     for change in [] if changes.moved else changes.updates():
         risk = resource_type(change.resource.type).replacement_risk
         if risk and change.kind == "replace":
@@ -62,8 +62,8 @@ def zone_removed(changes: Changes) -> Iterator[str]:
     gone = {subnet.inputs["availabilityZone"] for subnet in changes.base.of_type(SUBNET)} - left
     for zone in [] if changes.moved or not left else sorted(gone):
         yield (
-            f"Zone {zone} is removed. While a node of RDS or ElastiCache is in it, they refuse, and `pulumi up` fails "
-            "half-way. Otherwise workers in it keep running, but lose their NAT gateway. "
+            f"Zone {zone} is removed. While a node of RDS or ElastiCache is in it, AWS refuses the change, and "
+            "`pulumi up` fails half-way. Otherwise workers in it keep running, but lose their NAT gateway. "
             "Drain it first: docs/removing-a-zone.md."
         )
 
@@ -80,7 +80,7 @@ def cluster_renamed(changes: Changes) -> Iterator[str]:
 
 
 def alias_missing(changes: Changes) -> Iterator[str]:
-    """Two resources of one name in AWS, of which one goes: most likely the same one under another name in Pulumi."""
+    """A removed and a created resource with the same name in AWS: most likely one that was renamed in Pulumi."""
     if changes.moved:
         return
     leaving = [change.old or change.resource for change in changes.items if change.kind == "remove" or change.renamed]
@@ -90,8 +90,8 @@ def alias_missing(changes: Changes) -> Iterator[str]:
     if pairs:
         yield (
             f"Renamed or moved without an alias: {', '.join(' to '.join(dict.fromkeys(pair)) for pair in pairs)}. "
-            "Pulumi creates before it deletes, and both have one name in AWS: the new one is refused (already "
-            "exists), or deleted with the old one. Give it an alias to its old name."
+            "Pulumi creates before it deletes, and both have the same name in AWS: AWS refuses the new one (already "
+            "exists), or deletes it with the old one. Give it an alias for its old name."
         )
 
 
@@ -121,26 +121,26 @@ def snapshot_skipped(changes: Changes) -> Iterator[str]:
             )
 
 
-def kept_for_less(changes: Changes) -> Iterator[str]:
+def retention_shortened(changes: Changes) -> Iterator[str]:
     found = []
     for token, type_ in RESOURCE_TYPES.items():
         for retention, change in itertools.product(type_.retention, changes.updates(token)):
             old, new = change.sides(retention.input)
-            if _fell(old, new):
+            if _decreased(old, new):
                 found.append((change, retention.risk.format(old=old, new=new)))
     for change in changes.updates("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"):
         for difference in change.differences:
             ends = difference.path.endswith(("expiration.days", "noncurrentDays"))
-            if ends and _fell(difference.old, difference.new):
+            if ends and _decreased(difference.old, difference.new):
                 meaning = (
                     f"deletes objects after {difference.new} instead of {difference.old} days, older ones within a day"
                 )
                 found.append((change, meaning))
-    yield from _together(found)
+    yield from _grouped(found)
 
 
 def safeguard_lost(changes: Changes) -> Iterator[str]:
-    yield from _together(
+    yield from _grouped(
         [
             (change, safeguard.risk)
             for token, type_ in RESOURCE_TYPES.items()
@@ -152,7 +152,7 @@ def safeguard_lost(changes: Changes) -> Iterator[str]:
     )
 
 
-def opened_to_the_world(changes: Changes) -> Iterator[str]:
+def opened_to_the_internet(changes: Changes) -> Iterator[str]:
     for change in changes.items:
         if change.kind == "remove":
             continue
@@ -161,7 +161,7 @@ def opened_to_the_world(changes: Changes) -> Iterator[str]:
             for key in ("cidrIpv4", "cidrIpv6"):
                 old, new = change.sides(key)
                 if new != old and _public(new):
-                    yield f"{resource.name}: {_people(new)} may connect to {_ports(resource)}."
+                    yield f"{resource.name}: {_source(new)} may connect to {_ports(resource)}."
         elif resource.type == BALANCER:
             old, new = change.sides("internal")
             if new is not True and (change.kind == "create" or old is True):
@@ -170,7 +170,7 @@ def opened_to_the_world(changes: Changes) -> Iterator[str]:
             yield f"{resource.name}: the database gets a public address."
 
 
-def without_tls(changes: Changes) -> Iterator[str]:
+def tls_removed(changes: Changes) -> Iterator[str]:
     for change in changes.items:
         if change.resource.type == LISTENER and change.kind != "create":
             before = (change.old or change.resource).inputs
@@ -192,11 +192,11 @@ def permissions_widened(changes: Changes) -> Iterator[str]:
         resource = change.resource
         new_owner = {urn for key in _OWNERS for urn in resource.property_dependencies.get(key, ())} - existed
         if change.kind == "remove" or (change.kind == "create" and new_owner):
-            continue  # a new role or bucket needs its permissions, so they are no finding
+            continue  # a new role or bucket needs permissions, so these are not reported
         for key in ("policy", "assumeRolePolicy"):
             old, new = change.sides(key)
             created_role = change.kind == "create" and key == "assumeRolePolicy"
-            before = _as_called_now(str(old), renamed)
+            before = _with_new_names(str(old), renamed)
             found = [] if new is None else admitted(str(new)) if created_role else widened(before, str(new))
             if found and resource.type.startswith(("aws:iam/", "aws:s3/")):
                 yield f"{resource.name}: {'; '.join(found)}."
@@ -222,24 +222,24 @@ Rule = Callable[[Changes], Iterator[str]]
 RULES: Sequence[Rule] = (
     account_moved,
     region_moved,
-    irreplaceable_replaced,
+    risky_replacement,
     zone_removed,
     cluster_renamed,
     alias_missing,
     data_lost,
     protection_lost,
     snapshot_skipped,
-    kept_for_less,
+    retention_shortened,
     safeguard_lost,
-    opened_to_the_world,
-    without_tls,
+    opened_to_the_internet,
+    tls_removed,
     permissions_widened,
     engine_upgraded,
 )
-"""In the order of the plan."""
+"""In the order in which the plan lists the risks."""
 
 
-def _together(findings: Sequence[tuple[Change, str]]) -> Iterator[str]:
+def _grouped(findings: Sequence[tuple[Change, str]]) -> Iterator[str]:
     """One sentence for all resources with the same finding."""
     names: dict[str, list[str]] = {}
     for change, meaning in findings:
@@ -249,7 +249,7 @@ def _together(findings: Sequence[tuple[Change, str]]) -> Iterator[str]:
 
 
 def _renamed(changes: Changes) -> dict[str, str]:
-    """The names in AWS that change, old to new: what a policy allows under the new name is nothing new."""
+    """The names in AWS that change, old to new: a permission on a renamed resource is not a new one."""
     pairs = (
         pair
         for change in changes.updates()
@@ -259,13 +259,13 @@ def _renamed(changes: Changes) -> dict[str, str]:
     return {old: new for old, new in pairs if isinstance(old, str) and isinstance(new, str) and old != new}
 
 
-def _as_called_now(document: str, renamed: Mapping[str, str]) -> str:
+def _with_new_names(document: str, renamed: Mapping[str, str]) -> str:
     longest_first = sorted(renamed, key=len, reverse=True)
     pattern = "|".join(map(re.escape, longest_first))
     return re.sub(pattern, lambda found: renamed[found.group()], document) if pattern else document
 
 
-def _fell(old: object, new: object) -> bool:
+def _decreased(old: object, new: object) -> bool:
     return isinstance(old, (int, float)) and isinstance(new, (int, float)) and new < old
 
 
@@ -278,7 +278,7 @@ def _public(cidr: object) -> bool:
         return False
 
 
-def _people(cidr: str) -> str:
+def _source(cidr: str) -> str:
     return f"the whole internet ({cidr})" if cidr in ("0.0.0.0/0", "::/0") else f"the public network {cidr}"
 
 

@@ -17,7 +17,7 @@ from engine.recording import Recording, Registration, Resource
 from engine.resource_types import compute, databases, network, random, storage, web
 from engine.resource_types.definition import MockOutputs, ResourceType
 
-# In the order in which the plan names the risks.
+# In the order in which the plan lists the risks.
 RESOURCE_TYPES: Mapping[str, ResourceType] = {
     **databases.TYPES,
     **storage.TYPES,
@@ -31,7 +31,7 @@ _UNKNOWN_TYPE = ResourceType(mock=lambda registration: MockOutputs(id=f"{registr
 
 
 def resource_type(token: str) -> ResourceType:
-    """The entry of a type token; for a type without one, only an id that names the resource."""
+    """The entry of a type token; for a type without one, an entry that only makes up an id from the resource's name."""
     return RESOURCE_TYPES.get(token, _UNKNOWN_TYPE)
 
 
@@ -57,7 +57,7 @@ def forces_replacement(token: str, key: str, old: Any, new: Any) -> bool:
 
 
 def physical_name(resource: Resource) -> tuple[Any, ...] | None:
-    """What no two resources can share in AWS, whatever Pulumi calls them; None if AWS or the provider assigns it."""
+    """What no two resources in AWS can share, whatever their logical names; None if AWS or the provider assigns it."""
     type_ = resource_type(resource.type)
     inputs = {key: json.dumps(value) if isinstance(value, list) else value for key, value in resource.inputs.items()}
     missing = any(inputs.get(key) is None for key in type_.identity if key not in type_.optional)

@@ -80,7 +80,7 @@ def _elasticache_group(kind: str) -> Callable[[Registration], MockOutputs]:
 
 def _replication_group(registration: Registration) -> MockOutputs:
     id_ = name(registration, "replicationGroupId", longest=40)
-    # With TLS in transit the endpoints have this form; without it the words change their places.
+    # With TLS in transit the endpoints have this form; without it their parts are in another order.
     domain = f"{id_}.abc123.{short_region(registration.region)}.cache.amazonaws.com"
     port = registration.inputs.get("port") or 6379
     members = registration.inputs.get("numCacheClusters") or 1

@@ -53,8 +53,8 @@ class ResourceType:
     same name AWS refuses the second, so Pulumi deletes a resource with a given name before it creates the replacement
     (https://www.pulumi.com/docs/iac/concepts/resources/options/deletebeforereplace/)."""
     unique_by: tuple[str, ...] = ()
-    """The inputs that no two resources can share together, where the name alone is not unique. Of two resources that
-    share them, AWS refuses the second, or takes both for one, which the deletion of either then removes."""
+    """The inputs whose combination is unique, where the name alone is not. AWS refuses a second resource with the same
+    values, or treats both as one, which the deletion of either then removes."""
     optional: frozenset[str] = frozenset()
     """Those of `unique_by` that may be absent."""
 
@@ -63,8 +63,9 @@ class ResourceType:
     replaced_if: Mapping[str, Callable[[Any, Any], bool]] = field(default_factory=dict)
     """Inputs that are updated in place or not, depending on the old and the new value."""
     sets: frozenset[str] = frozenset()
-    """The inputs that are sets to the provider (`terraform providers schema -json`): their order is no change. Dots
-    lead into nested values. Lists whose order counts, such as a worker pool's instance types, are not among them."""
+    """The inputs that the provider treats as sets (`terraform providers schema -json`): a new order is not a
+    change. Dots lead into nested values. Lists whose order counts, such as a worker pool's instance types, are not
+    listed."""
     renewed_by_update: str = ""
     """The output that changes with an update in place."""
 

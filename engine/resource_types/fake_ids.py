@@ -54,7 +54,7 @@ def name(registration: Registration, key: str = "name", longest: int = 255) -> s
     if len(made) > longest:
         raise NameTooLongError(
             f"{registration.type} {registration.name!r} would be called {made!r}: {len(made)} characters, "
-            f"AWS takes {longest}. Shorten the logical name or give it a `{key}`."
+            f"AWS allows {longest}. Shorten the logical name or give it a `{key}`."
         )
     return made
 
@@ -79,7 +79,7 @@ def partition_of(region: str) -> str:
 
 
 def text(registration: Registration, key: str, default: str = UNKNOWN) -> str:
-    """An input as text; what is absent or not known yet is the default."""
+    """An input as a string; the default if it is absent."""
     value = registration.inputs.get(key)
     return default if value is None else str(value)
 

@@ -121,7 +121,7 @@ TYPES = {
         replaced_by=frozenset({"cidrBlock", "instanceTenancy", "ipv4IpamPoolId", "ipv4NetmaskLength"}),
         replacement_risk=(
             "is replaced, with every subnet and security group in it. RDS and ElastiCache do not move to another VPC: "
-            "`pulumi up` fails half-way, with nodes that reach neither of them"
+            "`pulumi up` fails half-way and leaves nodes that can reach neither of them"
         ),
         highlights=("cidrBlock",),
     ),

@@ -1,4 +1,4 @@
-"""The random provider's values: realistic, and the same for the same resource every time.
+"""Values like those of the random provider, but the same for a resource in every run.
 
 The ids have the form that the provider gives them: https://github.com/pulumi/pulumi-random, provider/resources.go and
 the recordings in provider/testdata. The id of a RandomBytes, RandomString, RandomInteger or RandomUuid is its value,
@@ -25,7 +25,7 @@ def _password(registration: Registration) -> MockOutputs:
 
 
 def _random_text(registration: Registration) -> str:
-    """`length` characters of the allowed classes, at least as many of each as its `min...` input gives."""
+    """`length` characters of the allowed classes, at least as many of each as its `min...` input requires."""
     inputs = registration.inputs
     special = inputs.get("overrideSpecial") or _SPECIAL
     classes = {
@@ -41,7 +41,7 @@ def _random_text(registration: Registration) -> str:
         for kind, alphabet in classes.items()
     )
     mixed = least + characters(f"text:{registration.urn}", length - len(least), allowed)
-    # The order is drawn as well, or the least characters would always lead.
+    # The order is random too: otherwise the required characters would always come first.
     order = sorted(range(length), key=lambda at: hashlib.sha256(f"{registration.urn}:{at}".encode()).digest())
     return "".join(mixed[at] for at in order)
 

@@ -59,7 +59,7 @@ def _alarm(registration: Registration) -> MockOutputs:
 
 def _secret(registration: Registration) -> MockOutputs:
     called = name(registration, longest=512)
-    # Secrets Manager adds a hyphen and six characters, so that a new secret differs from a deleted one of its name.
+    # Secrets Manager adds a hyphen and six characters, so that a new secret differs from a deleted one with its name.
     secret = arn(
         registration, "secretsmanager", f"secret:{called}-{fake_ids.characters(f'secret:{registration.urn}', 6)}"
     )

@@ -64,7 +64,7 @@ def _listener_rule(registration: Registration) -> MockOutputs:
 
 
 def _below(registration: Registration, parent: str, kind: str, own_kind: str) -> MockOutputs:
-    """The ARN of a listener or rule is its parent's, with another word and one more id."""
+    """The ARN of a listener or rule is its parent's, with another resource type and one more id."""
     above = text(registration, parent).replace(f":{kind}", f":{own_kind}", 1)
     below = f"{above}/{fake_ids.hexadecimal(registration.urn, 16)}"
     return MockOutputs(id=below, outputs={"arn": below})
@@ -185,7 +185,7 @@ TYPES = {
     "aws:route53/zone:Zone": ResourceType(
         mock=_zone,
         name_input="name",
-        # Of one name there may be many public zones, but one private zone in a VPC (ConflictingDomainExists in
+        # Public zones may share a name, but a VPC takes only one private zone of a name (ConflictingDomainExists in
         # https://docs.aws.amazon.com/Route53/latest/APIReference/API_CreateHostedZone.html).
         unique_by=("name", "vpcs"),
         replaced_by=frozenset({"name", "delegationSetId"}),

@@ -41,11 +41,11 @@ def test_the_result_of_the_program_and_its_resources_are_returned():
 
 
 class TestRefusals:
-    def test_a_name_that_is_taken_is_refused(self):
+    def test_a_duplicate_name_is_refused(self):
         with pytest.raises(DuplicateNameError, match=r"s3/bucket:Bucket 'logs' is registered twice"):
             deploy(lambda: [aws.s3.Bucket("logs"), aws.s3.Bucket("logs")])
 
-    def test_the_same_name_under_another_kind_of_parent_is_fine(self):
+    def test_the_same_name_under_a_parent_of_another_type_is_accepted(self):
         def program() -> None:
             aws.s3.Bucket("part-bucket")
             part_with_bucket("part")
@@ -64,7 +64,7 @@ class TestRefusals:
         with pytest.raises(UnplannedInvokeError, match="must not look anything up"):
             deploy(look_up)
 
-    def test_a_look_up_whose_error_the_program_swallows_is_refused_all_the_same(self):
+    def test_a_look_up_is_refused_even_if_the_program_suppresses_the_error(self):
         def program() -> None:
             with contextlib.suppress(Exception):
                 aws.get_region()
@@ -77,7 +77,7 @@ class TestRefusals:
             deploy(lambda: aws.s3.Bucket.get("logs", "some-bucket"))
 
     @pytest.mark.parametrize(
-        ("arguments", "said"),
+        ("arguments", "message"),
         [
             ({"metadata_options": {"http_token": "required"}}, "no `metadataOptions.http_token`"),
             (
@@ -89,16 +89,16 @@ class TestRefusals:
             ({"tags": "a"}, "`tags` is str; a mapping is needed"),
         ],
     )
-    def test_an_argument_that_does_not_exist_is_refused(self, arguments: dict, said: str):
-        with pytest.raises(UnknownArgumentError, match=said):
+    def test_an_argument_that_does_not_exist_is_refused(self, arguments: dict, message: str):
+        with pytest.raises(UnknownArgumentError, match=message):
             deploy(lambda: aws.ec2.LaunchTemplate("node", **arguments))
 
-    def test_the_message_lists_the_arguments_there_are(self):
+    def test_the_error_lists_the_existing_arguments(self):
         misspelt: dict[str, Any] = {"metadata_options": {"http_token": "required"}}
         with pytest.raises(UnknownArgumentError, match=r"Known: httpEndpoint, .*httpTokens"):
             deploy(lambda: aws.ec2.LaunchTemplate("node", **misspelt))
 
-    def test_known_nested_arguments_and_free_maps_pass(self):
+    def test_declared_nested_arguments_and_any_keys_of_a_map_are_accepted(self):
         recording = recording_of(
             lambda: aws.ec2.LaunchTemplate(
                 "node", metadata_options={"http_tokens": "required"}, tags={"any key": "any value"}
@@ -106,11 +106,11 @@ class TestRefusals:
         )
         assert recording.only(TEMPLATE).inputs["metadataOptions"] == {"httpTokens": "required"}
 
-    def test_an_error_of_the_program_comes_through(self):
+    def test_an_error_of_the_program_is_raised(self):
         with pytest.raises(ZeroDivisionError):
             deploy(lambda: 1 // 0)
 
-    def test_an_error_inside_an_apply_comes_through_though_nobody_awaits_it(self):
+    def test_an_error_inside_an_apply_is_raised_even_if_nothing_awaits_it(self):
         with pytest.raises(ZeroDivisionError):
             deploy(lambda: aws.s3.Bucket("logs").arn.apply(lambda arn: len(arn) // 0) and None)
 
@@ -122,9 +122,9 @@ class TestOptions:
 
     def test_retention_is_inherited(self):
         recording = recording_of(lambda: part_with_bucket("part", pulumi.ResourceOptions(retain_on_delete=True)))
-        assert recording.only(BUCKET).options.retain_on_delete, "the engine hands it down, not the SDK"
+        assert recording.only(BUCKET).options.retain_on_delete, "the engine passes it on, not the SDK"
 
-    def test_options_are_seen_as_the_engine_gets_them(self):
+    def test_options_are_recorded_as_the_engine_receives_them(self):
         options = pulumi.ResourceOptions(
             ignore_changes=["force_destroy"], replace_on_changes=["bucket"], delete_before_replace=True
         )
@@ -155,7 +155,7 @@ class TestOptions:
         before = recording_of(lambda: aws.s3.Bucket("logs")).only(BUCKET)
         assert before.urn in recording.only(BUCKET).options.aliases
 
-    def test_dependencies_are_known_by_property(self):
+    def test_dependencies_are_recorded_by_property(self):
         def program() -> None:
             bucket = aws.s3.Bucket("logs")
             other = aws.s3.Bucket("other")
@@ -170,7 +170,7 @@ class TestOptions:
         assert set(policy.dependencies) == {bucket.urn, other.urn}
         assert policy.options.depends_on == (other.urn,)
 
-    def test_parents_are_urns_and_the_stack_is_none(self):
+    def test_parents_are_urns_and_the_stack_is_not_a_parent(self):
         recording = recording_of(lambda: part_with_bucket("part"))
         part = recording.only("airflow:test:Part")
         assert part.parent == ""
@@ -180,7 +180,7 @@ class TestOptions:
 
 
 class TestValues:
-    def test_secrets_are_unwrapped_and_named(self):
+    def test_secrets_are_unwrapped_and_their_properties_are_recorded(self):
         recording = recording_of(
             lambda: aws.secretsmanager.SecretVersion("v", secret_id="s", secret_string=pulumi.Output.secret("hush"))
         )
@@ -189,7 +189,7 @@ class TestValues:
         assert version.secret_inputs == {"secretString"}
         assert "secretString" in version.secret_outputs
 
-    def test_a_secret_deep_inside_an_input_makes_the_input_secret(self):
+    def test_a_nested_secret_makes_the_whole_input_secret(self):
         recording = recording_of(
             lambda: aws.ec2.LaunchTemplate(
                 "node",
@@ -204,7 +204,7 @@ class TestValues:
         assert template.secret_inputs == {"tagSpecifications"}
         assert template.inputs["tagSpecifications"] == [{"resourceType": "instance", "tags": {"key": "hush"}}]
 
-    def test_every_secret_text_of_a_run_is_known(self):
+    def test_every_secret_string_of_a_run_is_recorded(self):
         def program() -> None:
             password = random.RandomPassword("password", length=20).result
             aws.ec2.Vpc("vpc", tags={"plain": "seen", "key": pulumi.Output.secret("hush")})
@@ -216,11 +216,11 @@ class TestValues:
         assert {"hush", "someone", "deep", password, f"airflow:{password}"} <= recording.secret_texts
         assert "seen" not in recording.secret_texts
 
-    def test_tags_that_are_secret_stay_so_when_they_are_merged(self):
+    def test_secret_tags_stay_secret_when_they_are_merged(self):
         vpc = recording_of(lambda: aws.ec2.Vpc("vpc", tags={"key": pulumi.Output.secret("hush")})).resources[0]
         assert {"tags", "tagsAll"} <= vpc.secret_outputs
 
-    def test_a_drawn_password_stays_secret_on_its_way(self):
+    def test_a_generated_password_stays_secret_in_what_contains_it(self):
         def program() -> None:
             password = random.RandomPassword("password", length=20)
             aws.secretsmanager.SecretVersion(
@@ -232,7 +232,7 @@ class TestValues:
         assert version.inputs["secretString"].startswith("user:")
         assert len(version.inputs["secretString"]) == len("user:") + 20
 
-    def test_whole_numbers_are_whole(self):
+    def test_whole_numbers_are_integers(self):
         port = recording_of(lambda: aws.lb.TargetGroup("web", port=8080)).only("aws:lb/targetGroup:TargetGroup")
         assert repr(port.inputs["port"]) == "8080"
 
@@ -242,7 +242,7 @@ class TestValues:
         )
         assert recording.only("aws:s3/bucketObjectv2:BucketObjectv2").inputs["source"] == {"text": "text"}
 
-    def test_exports_are_kept_and_the_secret_ones_named(self):
+    def test_exports_are_recorded_and_secret_ones_marked(self):
         def program() -> None:
             pulumi.export("bucket", aws.s3.Bucket("logs", bucket="my-logs").arn)
             pulumi.export("password", pulumi.Output.secret("hush"))
@@ -251,7 +251,7 @@ class TestValues:
         assert recording.exports == {"bucket": "arn:aws:s3:::my-logs", "password": "hush"}
         assert recording.secret_exports == {"password"}
 
-    def test_a_component_has_the_outputs_it_registers(self):
+    def test_a_component_has_the_outputs_that_it_registers(self):
         class Named(pulumi.ComponentResource):
             def __init__(self) -> None:
                 super().__init__("airflow:test:Named", "named")
@@ -268,7 +268,7 @@ class TestValues:
         assert bucket.outputs["tagsAll"] == {"Own": "1", "Project": "airflow"}
         assert bucket.outputs["region"] == "eu-north-1"
 
-    def test_outputs_can_be_given_as_a_mapping_or_a_function(self):
+    def test_outputs_can_be_overridden_by_a_mapping_or_a_function(self):
         def program() -> None:
             password = random.RandomPassword("password", length=20)
             aws.s3.Bucket("logs", bucket=password.result)
@@ -280,14 +280,14 @@ class TestValues:
             outputs={"random:index/randomPassword:RandomPassword": lambda given: {"result": given.name.upper()}},
         )
         assert derived.only(BUCKET).inputs["bucket"] == "PASSWORD"
-        assert derived.only(BUCKET).secret_inputs == {"bucket"}, "an overridden output keeps its secrecy"
+        assert derived.only(BUCKET).secret_inputs == {"bucket"}, "an overridden output stays secret"
 
-    def test_warnings_are_kept(self):
+    def test_warnings_are_recorded(self):
         assert recording_of(lambda: pulumi.warn("mind the gap")).messages == ["warning: mind the gap"]
 
 
 class TestPreview:
-    def test_what_only_aws_decides_is_unknown(self):
+    def test_a_value_that_only_aws_determines_is_unknown(self):
         def program() -> None:
             vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16")
             aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block=vpc.cidr_block)
@@ -306,7 +306,7 @@ class TestPreview:
         deploy(lambda: aws.s3.Bucket("logs").arn.apply(ran.append) and None, preview=True)
         assert not ran
 
-    def test_a_generated_name_is_planned_by_the_provider_and_stays_the_same(self):
+    def test_a_generated_name_is_the_same_in_a_preview_and_an_update(self):
         def program() -> None:
             pulumi.export("name", aws.s3.Bucket("logs").bucket)
 
@@ -320,7 +320,7 @@ class TestPreview:
         )
         assert seen.exports == {"password": UNKNOWN}
 
-    def test_a_resource_that_is_made_inside_an_apply_is_missing(self):
+    def test_a_resource_that_is_created_inside_an_apply_is_missing(self):
         def program() -> None:
             aws.s3.Bucket("logs").arn.apply(lambda _: aws.s3.Bucket("late") and None)
 
@@ -328,7 +328,7 @@ class TestPreview:
             {resource.name for resource in recording_of(program, preview=preview).resources}
             for preview in (False, True)
         ]
-        assert names == [{"logs", "late"}, {"logs"}], "this is how a test tells that a preview would not show it"
+        assert names == [{"logs", "late"}, {"logs"}], "tests detect in this way that a preview would not show it"
 
 
 class TestIsolation:
@@ -362,7 +362,7 @@ class TestIsolation:
         seen = deploy(asyncio.get_running_loop)[0]
         assert seen.is_closed()
 
-    def test_a_stack_that_somebody_else_left_open_is_not_in_its_way(self):
+    def test_a_stack_resource_that_other_code_left_behind_does_not_matter(self):
         def program() -> None:
             settings.ROOT.set(aws.Provider.__new__(aws.Provider))
             assert recording_of(lambda: aws.s3.Bucket("logs")).only(BUCKET).name == "logs"

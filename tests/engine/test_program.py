@@ -1,4 +1,4 @@
-"""Programs run from their files: their own modules, their stack file, and no trace of them afterwards."""
+"""Programs run from their files, with their own modules and stack file, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from tests.support.tiny_program import tiny_program
 BUCKET = "aws:s3/bucket:Bucket"
 
 
-def test_the_stack_file_decides(tmp_path: Path):
+def test_the_stack_file_of_the_given_stack_is_used(tmp_path: Path):
     program = tiny_program(tmp_path, "pulumi.export('size', pulumi.Config('tiny').require_int('size'))")
     program.write("Pulumi.small.yaml", "config: {tiny:size: 1}").write("Pulumi.large.yaml", "config: {size: 9}")
     assert run_program("small", root=tmp_path).exports == {"size": 1}
-    assert run_program("large", root=tmp_path).exports == {"size": 9}, "a key without a namespace is the project's"
+    assert run_program("large", root=tmp_path).exports == {"size": 9}, (
+        "a key without a namespace belongs to the project"
+    )
 
 
-def test_a_program_imports_its_own_modules_though_others_have_the_same_names(tmp_path: Path):
+def test_a_program_imports_its_own_modules_even_if_others_have_the_same_names(tmp_path: Path):
     for name in ("one", "two"):
         program = tiny_program(tmp_path / name, "import settings", "pulumi.export('from', settings.WHO)")
         program.write("settings.py", f"WHO = '{name}'")
@@ -55,10 +57,12 @@ def test_modules_that_the_caller_has_loaded_stay_the_same_objects():
     run_program("prod")
     import settings
 
-    assert settings.SettingsError is SettingsError, "or `except SettingsError` would miss the program's"
+    assert settings.SettingsError is SettingsError, (
+        "otherwise `except SettingsError` would not catch the program's error"
+    )
 
 
-def test_the_program_runs_in_its_folder_and_the_caller_stays_in_its_own(tmp_path: Path):
+def test_the_program_runs_in_its_own_folder_and_the_caller_keeps_its_own(tmp_path: Path):
     before = Path.cwd()
     tiny_program(tmp_path, "from pathlib import Path", "pulumi.export('text', Path('note').read_text())").write(
         "note", "x"
@@ -68,7 +72,7 @@ def test_the_program_runs_in_its_folder_and_the_caller_stays_in_its_own(tmp_path
     assert str(tmp_path) not in sys.path
 
 
-def test_a_component_is_known_until_its_last_child_is_registered(tmp_path: Path):
+def test_a_components_class_stays_loaded_until_its_last_child_is_registered(tmp_path: Path):
     tiny_program(tmp_path, "from parts import Part", "Part('part')").write(
         "parts.py",
         """
@@ -89,7 +93,7 @@ def test_a_component_is_known_until_its_last_child_is_registered(tmp_path: Path)
     assert len(run_program("test", root=tmp_path).resources) == 2
 
 
-def test_an_error_of_the_settings_passes_through(tmp_path: Path):
+def test_an_error_of_the_settings_is_raised_unchanged(tmp_path: Path):
     tiny_program(tmp_path, "raise pulumi.RunError('tiny:size is missing')")
     with pytest.raises(pulumi.RunError, match="tiny:size is missing"):
         run_program("test", root=tmp_path)
@@ -101,7 +105,7 @@ def test_account_and_region_come_from_the_stack_file(tmp_path: Path):
     assert run_program("far", root=tmp_path).exports == {"arn": "arn:aws:logs:ap-south-1:999988887777:log-group:late"}
 
 
-def test_a_stack_without_a_file_is_named_with_those_that_have_one(tmp_path: Path):
+def test_the_error_for_a_missing_stack_file_lists_the_existing_ones(tmp_path: Path):
     tiny_program(tmp_path)
     with pytest.raises(StackFileError, match=r"no Pulumi.staging.yaml in .*Stacks with a file: test\."):
         run_program("staging", root=tmp_path)
@@ -112,7 +116,7 @@ def test_several_stacks_run_in_one_process(stack: str):
     assert run_program(stack).resources == run_program(stack).resources
 
 
-def test_the_environment_stays_as_it_is(tmp_path: Path):
+def test_a_run_does_not_change_the_environment(tmp_path: Path):
     before = dict(os.environ)
     tiny_program(tmp_path, "aws.s3.Bucket('logs')")
     assert run_program("test", root=tmp_path).only(BUCKET).name == "logs"

@@ -24,7 +24,7 @@ def identity(parent: str = "", name: str = "part-logs") -> Identity:
 
 
 class TestQueries:
-    def test_only_says_what_there_is_instead(self):
+    def test_the_error_of_only_lists_what_there_is(self):
         recording = recording_of(lambda: [aws.s3.Bucket("one"), aws.s3.Bucket("two")])
         with pytest.raises(AssertionError, match=r"2 match\. Registered: 'one', 'two'"):
             recording.only(BUCKET)
@@ -41,7 +41,7 @@ class TestQueries:
 
 
 class TestOrder:
-    def test_a_resource_comes_after_all_that_it_depends_on(self):
+    def test_a_resource_comes_after_everything_that_it_depends_on(self):
         def program() -> None:
             last = aws.s3.Bucket("a-policy-holder")
             for name in ("z", "y"):
@@ -54,7 +54,7 @@ class TestOrder:
                 assert set(resource.dependencies) <= seen
                 seen.add(resource.urn)
 
-    def test_components_keep_the_order_of_the_program_and_their_parts_go_by_name(self):
+    def test_components_are_in_the_programs_order_and_their_children_sorted_by_name(self):
         def children(own: str, child: pulumi.ResourceOptions) -> None:
             for name in "ba":
                 aws.s3.Bucket(f"{own}-{name}", opts=child)
@@ -71,18 +71,18 @@ class TestOrder:
 
 
 class TestUrns:
-    def test_the_types_of_all_parents_are_in_a_urn_but_the_stacks(self):
+    def test_a_urn_contains_the_types_of_all_parents_except_the_stacks(self):
         assert identity().urn == "urn:pulumi:prod::airflow::aws:s3/bucket:Bucket::part-logs"
         assert identity(STACK).urn == identity().urn
         assert identity(PART).urn == "urn:pulumi:prod::airflow::airflow:x:Part$aws:s3/bucket:Bucket::part-logs"
         inner = Identity("prod", "airflow", PART, "airflow:x:Inner", "inner").urn
         assert qualified_type(identity(inner).urn) == "airflow:x:Part$airflow:x:Inner$aws:s3/bucket:Bucket"
 
-    def test_a_urn_comes_apart_into_its_type_and_name(self):
+    def test_type_and_name_are_read_from_a_urn(self):
         assert type_of(identity(PART).urn) == "aws:s3/bucket:Bucket"
         assert name_of(identity(PART, "a::b").urn) == "a::b"
 
-    def test_an_alias_says_only_what_was_different(self):
+    def test_an_alias_needs_only_the_parts_that_differ(self):
         assert alias_urns(identity(PART), [Alias(name="old")], []) == (identity(PART, "old").urn,)
         assert alias_urns(identity(PART), [Alias(parent="")], []) == (identity().urn,)
         assert alias_urns(identity(), [Alias(urn="urn:x")], []) == ("urn:x",)
@@ -93,7 +93,7 @@ class TestUrns:
             "urn:pulumi:dev::old::aws:s3/bucket:Bucket::part-logs",
         )
 
-    def test_a_parents_alias_is_its_childrens_too_and_renames_them_with_it(self):
+    def test_children_inherit_a_parents_alias_with_its_old_name_in_theirs(self):
         old_parent = "urn:pulumi:prod::airflow::airflow:x:Old::before"
         assert alias_urns(identity(PART), [], [old_parent]) == (
             "urn:pulumi:prod::airflow::airflow:x:Old$aws:s3/bucket:Bucket::before-logs",
@@ -102,7 +102,7 @@ class TestUrns:
             "urn:pulumi:prod::airflow::airflow:x:Old$aws:s3/bucket:Bucket::logs",
         )
 
-    def test_own_aliases_and_a_parents_are_multiplied_out(self):
+    def test_own_aliases_are_combined_with_a_parents(self):
         old_parent = "urn:pulumi:prod::airflow::airflow:x:Old::part"
         assert set(alias_urns(identity(PART), [Alias(name="first")], [old_parent])) == {
             identity(PART, "first").urn,
@@ -110,5 +110,5 @@ class TestUrns:
             "urn:pulumi:prod::airflow::airflow:x:Old$aws:s3/bucket:Bucket::first",
         }
 
-    def test_todays_urn_is_no_alias(self):
+    def test_the_current_urn_is_not_an_alias(self):
         assert alias_urns(identity(), [Alias(name="part-logs")], []) == ()

@@ -41,14 +41,14 @@ class TestTheTable:
     def test_every_type_that_the_program_registers_has_an_entry(self, variant: str):
         assert missing_types(recorded(variant)) == []
 
-    def test_a_type_without_an_entry_is_named_with_what_to_do(self):
+    def test_a_type_without_an_entry_is_reported_with_what_to_do(self):
         recording = deploy(lambda: [aws.sqs.Queue("a"), aws.sqs.Queue("b"), aws.ec2.Vpc("c")])[1]
         assert missing_types(recording) == [
             "aws:sqs/queue:Queue has no entry in engine/resource_types, so a plan cannot tell which changes replace it "
             "or lose its data. Add an entry to the module of its service."
         ]
 
-    def test_every_entry_is_of_a_type_that_the_program_registers(self):
+    def test_the_program_registers_every_type_in_the_table(self):
         assert RESOURCE_TYPES.keys() - set[str]().union(*map(used, VARIANTS)) == set()
 
     @pytest.mark.parametrize("token", sorted(RESOURCE_TYPES))
@@ -180,7 +180,7 @@ class TestTheTable:
         (lambda: aws.sqs.Queue("a"), "a-id", None),
     ],
 )
-def test_ids_and_arns_have_the_form_that_aws_gives_them(make: Callable[[], object], id_: str, arn: str | None):
+def test_ids_and_arns_have_the_format_of_aws(make: Callable[[], object], id_: str, arn: str | None):
     resource = only(make)
     assert re.fullmatch(id_, resource.id), resource.id
     if arn is None:
@@ -227,7 +227,7 @@ def test_a_broker_has_endpoints_with_the_regions_short_name(region: str, short: 
     assert outputs["port"] == 6379
 
 
-def test_an_internal_load_balancer_says_so_in_its_name():
+def test_the_name_of_an_internal_load_balancer_starts_with_internal():
     names = [
         only(lambda internal=internal: aws.lb.LoadBalancer("a", name="web", internal=internal)).outputs["dnsName"]
         for internal in (True, False)
@@ -244,23 +244,23 @@ def test_a_certificate_has_one_validation_record_per_name():
     assert all(option["resourceRecordName"].endswith(".x.org.") for option in options)
 
 
-def test_a_generated_name_is_the_logical_one_and_seven_digits():
+def test_a_generated_name_is_the_logical_name_and_seven_digits():
     bucket = only(lambda: aws.s3.Bucket("logs"))
     assert re.fullmatch("logs-[0-9a-f]{7}", bucket.id)
     assert bucket.outputs["bucket"] == bucket.id
     assert "bucket" not in bucket.inputs
 
 
-def test_a_prefix_leads_the_generated_name():
+def test_a_generated_name_starts_with_the_given_prefix():
     assert re.fullmatch("airflow-[0-9a-f]+", only(lambda: aws.s3.Bucket("logs", bucket_prefix="airflow-")).id)
 
 
-def test_a_generated_name_that_is_too_long_is_refused_as_the_provider_does():
-    with pytest.raises(NameTooLongError, match=r"38 characters, AWS takes 32. Shorten the logical name"):
+def test_a_generated_name_that_is_too_long_is_refused_as_by_the_provider():
+    with pytest.raises(NameTooLongError, match=r"38 characters, AWS allows 32. Shorten the logical name"):
         deploy(lambda: aws.lb.TargetGroup("a-name-that-takes-thirty-chars"))
 
 
-def test_account_and_region_are_the_stacks():
+def test_arns_contain_the_stacks_account_and_region():
     alarm = only(
         lambda: aws.cloudwatch.MetricAlarm("a", name="late", comparison_operator="x", evaluation_periods=1),
         config={"aws:region": "cn-north-1", "aws:allowedAccountIds": ["999988887777"]},
@@ -273,7 +273,7 @@ def test_two_resources_never_share_an_id():
     assert len({resource.id for resource in recording.resources}) == 8
 
 
-def test_nothing_changes_from_run_to_run():
+def test_ids_and_passwords_are_the_same_in_every_run():
     def make() -> None:
         for name in ("one", "two"):
             aws.ec2.Vpc(name)
@@ -282,14 +282,14 @@ def test_nothing_changes_from_run_to_run():
     assert deploy(make)[1].resources == deploy(make)[1].resources
 
 
-class TestRandomness:
-    def test_a_password_has_its_length_and_every_class(self):
+class TestRandom:
+    def test_a_password_has_its_length_and_characters_of_every_class(self):
         result = only(lambda: random.RandomPassword("p", length=64)).outputs["result"]
         assert len(result) == 64
         for alphabet in (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!@#$%&*()-_=+[]{}<>:?"):
             assert set(result) & set(alphabet)
 
-    def test_a_password_takes_only_what_it_is_allowed_to(self):
+    def test_a_password_contains_only_allowed_characters(self):
         result = only(lambda: random.RandomPassword("p", length=200, override_special="~^", upper=False)).outputs[
             "result"
         ]
@@ -298,7 +298,7 @@ class TestRandomness:
         plain = only(lambda: random.RandomPassword("p", length=200, special=False)).outputs["result"]
         assert plain.isalnum()
 
-    def test_a_password_holds_the_least_of_each_class(self):
+    def test_a_password_has_at_least_the_required_characters_of_each_class(self):
         result = only(
             lambda: random.RandomPassword(
                 "p", length=12, min_special=5, min_numeric=4, min_upper=2, override_special="~"
@@ -322,13 +322,13 @@ class TestRandomness:
     def test_the_id_of_a_password_is_not_the_password(self):
         assert only(lambda: random.RandomPassword("p", length=20)).id == "none"
 
-    def test_an_id_has_its_forms(self):
+    def test_a_random_id_is_given_in_hexadecimal_and_decimal(self):
         outputs = only(lambda: random.RandomId("i", byte_length=4, prefix="x-")).outputs
         assert outputs["hex"].startswith("x-")
         assert int(outputs["dec"].removeprefix("x-")) == int(outputs["hex"].removeprefix("x-"), 16)
 
 
-def test_an_input_that_is_not_known_yet_does_not_break_an_answer():
+def test_an_unknown_input_does_not_break_the_mock_outputs():
     def program() -> None:
         bucket = aws.s3.Bucket("a")
         aws.cloudwatch.LogGroup("late", name=pulumi.Output.concat("/logs/", bucket.arn))

@@ -15,7 +15,7 @@ def project(root: Path, stack_file: str, project_file: str = "name: airflow\n") 
     return root
 
 
-def test_values_arrive_as_the_cli_hands_them_over(tmp_path: Path):
+def test_values_are_those_that_the_cli_passes(tmp_path: Path):
     config = read_stack_config(
         project(tmp_path, "config: {aws:region: eu-west-1, airflow:n: 3, flag: true, airflow:s: {a: [1]}}"), "test"
     )
@@ -28,7 +28,7 @@ def test_values_arrive_as_the_cli_hands_them_over(tmp_path: Path):
     assert config.project == "airflow"
 
 
-def test_defaults_of_the_project_file_are_merged_as_the_cli_does(tmp_path: Path):
+def test_defaults_of_the_project_file_are_merged_as_by_the_cli(tmp_path: Path):
     declared = "name: airflow\nconfig: {size: {type: integer, default: 2}, aws:region: {value: eu-north-1}, name: {}}\n"
     values = read_stack_config(project(tmp_path, "config: {airflow:size: 5}", declared), "test").values
     assert values["airflow:size"] == "5"
@@ -36,7 +36,7 @@ def test_defaults_of_the_project_file_are_merged_as_the_cli_does(tmp_path: Path)
     assert "airflow:name" not in values, "a key that is only declared has no value"
 
 
-def test_region_account_and_tags_have_their_place():
+def test_region_account_and_default_tags_are_read():
     config = stack_config(
         "airflow",
         {"aws:region": "eu-west-1", "aws:allowedAccountIds": ["1"], "aws:defaultTags": {"tags": {"Project": "x"}}},
@@ -47,17 +47,17 @@ def test_region_account_and_tags_have_their_place():
 
 
 @pytest.mark.parametrize("written", ["'011122223333'", "011122223333", "prod", "2024-01-01", "{secure: AAAA}", "5"])
-def test_account_ids_and_tags_that_are_no_structure_are_left_for_the_settings_to_report(tmp_path: Path, written: str):
+def test_account_ids_and_tags_of_another_type_are_left_for_the_settings_to_report(tmp_path: Path, written: str):
     text = f"config:\n  aws:allowedAccountIds: {written}\n  aws:defaultTags: {written}\n"
     config = read_stack_config(project(tmp_path, text), "test")
     assert (config.account_id, config.default_tags) == (PLACEHOLDER_ACCOUNT, {})
 
 
-def test_default_tags_that_are_no_map_are_left_for_the_settings_to_report():
+def test_default_tags_that_are_not_a_map_are_left_for_the_settings_to_report():
     assert stack_config("airflow", {"aws:defaultTags": {"tags": "prod"}}).default_tags == {}
 
 
-def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
+def test_an_encrypted_value_becomes_a_placeholder_and_stays_secret(tmp_path: Path):
     root = project(tmp_path, "config: {airflow:token: {secure: v1:abc}, airflow:section: {deep: [{secure: v1:abc}]}}")
     config = read_stack_config(root, "test")
     assert config.values["airflow:token"] == "[secret]"
@@ -66,27 +66,27 @@ def test_an_encrypted_value_is_a_placeholder_and_stays_secret(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("stack_file", "said"),
+    ("stack_file", "message"),
     [
         ("config: [1]", "`config` is a list; a mapping of keys"),
-        ("config: {1: 2}", "1 is no key; write it like airflow:cluster"),
-        ("- a", "holds a list; a mapping of keys to values is needed"),
+        ("config: {1: 2}", "1 is not a key; write it like airflow:cluster"),
+        ("- a", "contains a list; a mapping of keys to values is needed"),
         ("config: {a", "is not valid YAML"),
-        ("", "holds nothing; a mapping"),
+        ("", "contains nothing; a mapping"),
     ],
 )
-def test_a_stack_file_that_is_none_says_why(tmp_path: Path, stack_file: str, said: str):
-    with pytest.raises(StackFileError, match=said):
+def test_an_invalid_stack_file_is_refused_with_the_reason(tmp_path: Path, stack_file: str, message: str):
+    with pytest.raises(StackFileError, match=message):
         read_stack_config(project(tmp_path, stack_file), "test")
 
 
-def test_a_tab_is_named_with_its_line(tmp_path: Path):
+def test_a_tab_is_reported_with_its_line(tmp_path: Path):
     with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml, line 3: there is a tab.* Replace it with spaces"):
         read_stack_config(project(tmp_path, "config:\n  airflow:masters:\n\tcount: 2\n"), "test")
 
 
 @pytest.mark.parametrize(
-    ("stack_file", "said"),
+    ("stack_file", "message"),
     [
         ("config:\n  a: 1\n  b: 2\n  a: 1\n", "config.a, in line 4 and in line 2. Keep one of each."),
         ("config:\n  airflow:masters:\n    count: 1\n    count: 2\n", "config.airflow:masters.count, in line 4"),
@@ -94,23 +94,23 @@ def test_a_tab_is_named_with_its_line(tmp_path: Path):
         ("config:\n  a: [{b: 1, b: 1}]\n", "config.a[0].b, in line 2"),
     ],
 )
-def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path: Path, stack_file: str, said: str):
-    with pytest.raises(StackFileError, match=re.escape(said)):
+def test_a_repeated_key_is_reported_with_its_lines(tmp_path: Path, stack_file: str, message: str):
+    with pytest.raises(StackFileError, match=re.escape(message)):
         read_stack_config(project(tmp_path, stack_file), "test")
 
 
-def test_keys_of_two_sections_and_aliases_are_no_repetition(tmp_path: Path):
+def test_equal_keys_of_two_sections_and_aliases_are_not_repeated_keys(tmp_path: Path):
     root = project(tmp_path, "config:\n  a: &pool {x: 1}\n  b: *pool\n  c: {x: 1, '1': 1, 1: 1}\n")
     assert read_stack_config(root, "test").values["airflow:b"] == '{"x": 1}'
 
 
-def test_a_key_that_overrides_a_merged_one_is_no_repetition(tmp_path: Path):
+def test_a_key_that_overrides_a_merged_one_is_not_a_repeated_key(tmp_path: Path):
     root = project(tmp_path, "config:\n  a: &pool {x: 1, y: 2}\n  b: {<<: *pool, x: 3}\n")
     assert json.loads(read_stack_config(root, "test").values["airflow:b"]) == {"x": 3, "y": 2}
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ("!!int abc", "line 2, column 6"),
         ("!!float abc", "line 2, column 6"),
@@ -119,19 +119,19 @@ def test_a_key_that_overrides_a_merged_one_is_no_repetition(tmp_path: Path):
         ("!!timestamp abc", "line 2, column 6"),
         (f"!!int {'9' * 5000}", "999 cannot be read as int"),
         ("{!!binary YWJj: 1}", "keys must be"),
-        ("&a {core: *a}", "an alias stands inside its own anchor"),
+        ("&a {core: *a}", "an alias is inside its own anchor"),
         ("[" * 400 + "]" * 400, "nested too deeply"),
     ],
 )
-def test_a_value_that_cannot_be_read_makes_the_file_not_valid(tmp_path: Path, written: str, said: str):
+def test_a_value_that_cannot_be_read_makes_the_file_invalid(tmp_path: Path, written: str, message: str):
     with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml is not valid") as refusal:
         read_stack_config(project(tmp_path, f"config:\n  a: {written}\n"), "test")
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert len(str(refusal.value)) < 600
 
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "off", "Yes", "NO"])
-def test_a_word_that_the_cli_takes_for_text_is_text(tmp_path: Path, word: str):
+def test_a_word_that_the_cli_reads_as_a_string_is_a_string(tmp_path: Path, word: str):
     config = read_stack_config(project(tmp_path, f"config: {{airflow:database: {{multiAz: {word}}}}}"), "test")
     assert config.values["airflow:database"] == f'{{"multiAz": "{word}"}}'
 
@@ -141,21 +141,21 @@ def test_true_and_false_are_booleans(tmp_path: Path):
     assert config.values["airflow:a"] == '[true, false, "t", "truest"]'
 
 
-def test_a_stack_file_without_config_is_an_empty_one(tmp_path: Path):
+def test_a_stack_file_without_config_has_no_values(tmp_path: Path):
     assert read_stack_config(project(tmp_path, "encryptionsalt: v1:x"), "test").values == {}
 
 
-def test_a_folder_without_a_project_says_so(tmp_path: Path):
+def test_a_folder_without_a_project_is_refused(tmp_path: Path):
     with pytest.raises(StackFileError, match=r"There is no Pulumi\.yaml in"):
         read_stack_config(tmp_path, "test")
 
 
-def test_a_project_without_a_name_says_so(tmp_path: Path):
+def test_a_project_without_a_name_is_refused(tmp_path: Path):
     with pytest.raises(StackFileError, match="has no `name` for the project"):
         read_stack_config(project(tmp_path, "config: {}", "runtime: python"), "test")
 
 
-def test_a_stack_without_a_file_says_which_there_are(tmp_path: Path):
+def test_the_error_for_a_missing_stack_file_lists_the_existing_ones(tmp_path: Path):
     with pytest.raises(StackFileError, match=r"There is no Pulumi\.prod\.yaml .* Stacks with a file: test\."):
         read_stack_config(project(tmp_path, "config: {}"), "prod")
     with pytest.raises(StackFileError, match=r"There is no Pulumi\.acme/prod\.yaml "):

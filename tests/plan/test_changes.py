@@ -1,4 +1,4 @@
-"""What an update would do, from the recordings of two programs."""
+"""The changes between the recordings of two programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def database(name: str = "db", opts: pulumi.ResourceOptions | None = None, **cha
     return aws.rds.Instance(name, opts=opts, **(given | changed))
 
 
-def test_equal_programs_change_nothing():
+def test_equal_programs_have_no_changes():
     assert changes(database, database).items == []
 
 
@@ -42,7 +42,7 @@ def test_a_changed_property_is_shown_with_both_values():
     assert (difference.path, difference.old, difference.new) == ("instanceClass", "db.m7g.large", "db.m7g.xlarge")
 
 
-def test_what_is_inside_a_property_is_shown_by_its_path():
+def test_a_nested_value_is_shown_with_its_path():
     def template(size: int, tokens: str | None) -> object:
         return aws.ec2.LaunchTemplate(
             "t",
@@ -57,7 +57,7 @@ def test_what_is_inside_a_property_is_shown_by_its_path():
     ]
 
 
-def test_a_list_of_plain_values_is_shown_whole():
+def test_a_list_of_plain_values_is_shown_as_a_whole():
     change = only(
         lambda: database(vpc_security_group_ids=["sg-1"]), lambda: database(vpc_security_group_ids=["sg-1", "sg-2"])
     )
@@ -83,16 +83,16 @@ class TestReplacement:
         assert len(change.reasons) == 1
 
     @pytest.mark.parametrize("changed", [{"identifier": "x"}, {"instance_class": "db.t4g.small"}, {"multi_az": True}])
-    def test_a_property_that_is_updated_in_place_does_not(self, changed: dict):
+    def test_a_property_that_is_updated_in_place_does_not_replace_it(self, changed: dict):
         assert only(database, lambda: database(**changed)).kind == "change"
 
-    def test_a_changed_logical_name_replaces(self):
+    def test_a_changed_logical_name_replaces_the_resource(self):
         change = only(database, lambda: database("metadata"))
         assert change.kind == "replace"
         assert change.loses_data
         assert change.reasons == ("its logical name changes from 'db' to 'metadata'",)
 
-    def test_a_changed_type_replaces(self):
+    def test_a_changed_type_replaces_the_resource(self):
         def cluster() -> object:
             return aws.rds.Cluster("db", engine="aurora-postgresql")
 
@@ -100,7 +100,7 @@ class TestReplacement:
         assert change.kind == "replace"
         assert change.reasons == ("its type changes from aws:rds/instance:Instance to aws:rds/cluster:Cluster",)
 
-    def test_a_changed_place_replaces(self):
+    def test_a_changed_parent_replaces_the_resource(self):
         class Part(pulumi.ComponentResource):
             def __init__(self) -> None:
                 super().__init__("airflow:test:Part", "part")
@@ -108,39 +108,39 @@ class TestReplacement:
 
         change = only(database, Part)
         assert change.loses_data
-        assert change.reasons[0].startswith("its place changes from urn:pulumi:")
+        assert change.reasons[0].startswith("its URN changes from urn:pulumi:")
 
     def test_an_alias_that_covers_the_old_name_keeps_the_resource(self):
         renamed = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="db")])
         assert changes(database, lambda: database("metadata", renamed)).items == []
 
-    def test_behind_an_alias_a_changed_property_is_still_seen(self):
+    def test_a_changed_property_of_an_aliased_resource_is_found(self):
         renamed = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="db")])
         change = only(database, lambda: database("metadata", renamed, multi_az=True))
         assert (change.kind, change.resource.name) == ("change", "metadata")
 
-    def test_a_stateful_resource_that_disappears_is_among_the_losses(self):
+    def test_the_removal_of_a_stateful_resource_loses_data(self):
         found = changes(database, lambda: None)
         assert [(change.kind, change.loses_data) for change in found.items] == [("remove", True)]
         assert found.losing_data
-        assert found.of("remove") == [], "it is told once"
+        assert found.of("remove") == [], "it is listed only once"
 
-    def test_a_resource_that_is_kept_in_the_cloud_is_not(self):
+    def test_the_removal_of_a_retained_resource_loses_no_data(self):
         retained = pulumi.ResourceOptions(retain_on_delete=True)
         found = changes(lambda: database(opts=retained), lambda: None)
         assert not found.losing_data
         assert len(found.of("remove")) == 1
 
-    def test_the_option_that_asks_for_replacement_is_honoured(self):
+    def test_the_option_replace_on_changes_replaces_the_resource(self):
         asked = pulumi.ResourceOptions(replace_on_changes=["tags"])
         change = only(
             lambda: aws.ec2.Vpc("vpc", tags={"a": "1"}, opts=asked),
             lambda: aws.ec2.Vpc("vpc", tags={"a": "2"}, opts=asked),
         )
         assert change.kind == "replace"
-        assert not change.loses_data, "a network holds nothing"
+        assert not change.loses_data, "a network has no data"
 
-    def test_the_nearest_name_is_taken_for_the_successor(self):
+    def test_the_resource_with_the_most_similar_name_is_the_successor(self):
         def passwords(*names: str) -> Callable[[], object]:
             return lambda: [random.RandomPassword(name, length=9) for name in names]
 
@@ -150,21 +150,21 @@ class TestReplacement:
             ("create", "admin-password"),
         }
 
-    def test_a_value_drawn_anew_is_a_loss(self):
+    def test_a_newly_generated_password_loses_data(self):
         change = only(lambda: random.RandomPassword("key", length=32), lambda: random.RandomPassword("key", length=16))
         assert change.loses_data
 
-    def test_losses_come_with_replacements_first(self):
+    def test_of_the_changes_that_lose_data_replacements_come_first(self):
         found = changes(lambda: [aws.s3.Bucket("logs"), database()], lambda: [database(engine="mysql")])
         assert [change.kind for change in found.losing_data] == ["replace", "remove"]
 
 
 class TestOptions:
-    def test_a_lost_protection_is_a_change(self):
+    def test_a_removed_protection_is_a_change(self):
         change = only(lambda: database(opts=pulumi.ResourceOptions(protect=True)), database)
         assert [(d.path, d.old, d.new) for d in change.differences] == [("option protect", True, False)]
 
-    def test_what_is_ignored_does_not_change(self):
+    def test_ignored_properties_do_not_change(self):
         ignoring = pulumi.ResourceOptions(ignore_changes=["desiredCapacity", "tags[0].value"])
 
         def group(capacity: int, value: str, top: int = 3) -> object:
@@ -188,14 +188,14 @@ class TestSecrets:
             "v", secret_id="s", secret_string=None if value is None else pulumi.Output.secret(value)
         )
 
-    def test_a_changed_secret_is_said_to_change_and_nothing_more(self):
+    def test_a_changed_secret_is_masked_on_both_sides(self):
         change = only(lambda: self.version("old-value"), lambda: self.version("new-value"))
         [difference] = change.differences
         assert difference.secret
         assert (difference.old, difference.new) == (MASK, MASK)
         assert "value" not in str(difference)
 
-    def test_a_secret_that_appears_says_so(self):
+    def test_an_added_secret_is_absent_on_the_old_side(self):
         [difference] = only(lambda: self.version(None), lambda: self.version("new-value")).differences
         assert (difference.old, difference.new) == (ABSENT, MASK)
 
@@ -209,7 +209,7 @@ class TestSecrets:
         [difference] = compare(before, after).items[0].differences
         assert (difference.path, difference.old, difference.new) == ("tagsAll.Team", MASK, MASK)
 
-    def test_a_value_that_stops_being_secret_is_masked_too(self):
+    def test_a_value_that_is_no_longer_secret_is_masked_too(self):
         def plain() -> object:
             return aws.secretsmanager.SecretVersion("v", secret_id="s", secret_string="new-value")
 
@@ -227,13 +227,13 @@ class TestDocuments:
         assert '-      "Action": "s3:GetObject"' in lines
         assert '+      "Action": "s3:*"' in lines
 
-    def test_a_policy_that_is_written_differently_is_the_same(self):
+    def test_the_same_policy_in_another_notation_is_not_a_change(self):
         def policy(text: str) -> object:
             return aws.iam.RolePolicy("p", role="r", policy=text)
 
         assert changes(lambda: policy('{"a": 1, "b": 2}'), lambda: policy('{ "b":2,"a":1 }')).items == []
 
-    def test_user_data_is_compared_by_its_files(self):
+    def test_user_data_is_compared_file_by_file(self):
         from node import user_data
 
         def template(packed: str) -> object:
@@ -247,7 +247,7 @@ class TestDocuments:
         assert "-POOL_SIZE=4" in lines
         assert "+POOL_SIZE=8" in lines
 
-    def test_user_data_of_another_make_is_compared_as_it_is(self):
+    def test_user_data_in_another_format_is_compared_as_text(self):
         def template(packed: str) -> object:
             return aws.ec2.LaunchTemplate("t", user_data=packed)
 

@@ -26,13 +26,13 @@ def planned(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("stack", ["prod", "dev"])
-def test_the_plan_of_every_stack_keeps_to_the_schema(planned, stack: str):
+def test_the_plan_of_every_stack_matches_the_schema(planned, stack: str):
     document = planned("--stack", stack)
     jsonschema.validate(document, SCHEMA)
     assert len(document["resources"]) > 100
 
 
-def test_changes_keep_to_the_schema(planned, tmp_path: Path):
+def test_changes_match_the_schema(planned, tmp_path: Path):
     program = tiny_program(
         tmp_path,
         "aws.s3.Bucket('logs', bucket='old')",
@@ -77,7 +77,7 @@ def test_changes_keep_to_the_schema(planned, tmp_path: Path):
     ]
 
 
-def test_a_resource_is_told_whole(planned, tmp_path: Path):
+def test_a_resource_is_printed_with_all_its_keys(planned, tmp_path: Path):
     tiny_program(
         tmp_path,
         "bucket = aws.s3.Bucket('logs', bucket='tiny-logs', tags={'a': '1'})",
@@ -110,7 +110,7 @@ def test_a_resource_is_told_whole(planned, tmp_path: Path):
     }
 
 
-def test_exports_are_masked_by_their_secrecy(planned, tmp_path: Path):
+def test_secret_exports_are_masked(planned, tmp_path: Path):
     tiny_program(tmp_path, "pulumi.export('a', 1)", "pulumi.export('b', pulumi.Output.secret({'user': 'x'}))")
     assert planned("--root", str(tmp_path), "--stack", "test")["exports"] == {"a": 1, "b": "[secret]"}
 
@@ -126,7 +126,7 @@ def test_exports_are_masked_by_their_secrecy(planned, tmp_path: Path):
     ],
     ids=["plan", "resource", "options", "change", "property"],
 )
-def test_every_key_of_the_schema_is_on_the_page(keys: dict[str, Any]):
+def test_the_page_describes_every_key_of_the_schema(keys: dict[str, Any]):
     missing = [key for key in keys if f"`{key}`" not in PAGE]
     assert not missing, "docs/plan.md describes the whole format"
 

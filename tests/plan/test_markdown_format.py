@@ -19,7 +19,7 @@ def comment(capsys: pytest.CaptureFixture[str]):
     return run
 
 
-def test_without_a_base_it_is_a_headline_and_folded_lists(tmp_path: Path, comment):
+def test_without_a_base_the_comment_is_a_headline_and_folded_lists(tmp_path: Path, comment):
     text = comment(tiny_program(tmp_path, "aws.ec2.Vpc('vpc', cidr_block='10.0.0.0/16')"))
     assert text == (
         "### Plan of `test` (111122223333, eu-west-1)\n\n"
@@ -33,7 +33,7 @@ def test_without_a_base_it_is_a_headline_and_folded_lists(tmp_path: Path, commen
     )
 
 
-def test_what_loses_data_is_not_folded_away(tmp_path: Path, comment):
+def test_changes_that_lose_data_are_not_folded(tmp_path: Path, comment):
     program = tiny_program(tmp_path, "aws.s3.Bucket('logs', bucket='a')", "aws.ec2.Eip('address')")
     program.commit()
     program.main("aws.s3.Bucket('logs', bucket='b')")
@@ -45,7 +45,7 @@ def test_what_loses_data_is_not_folded_away(tmp_path: Path, comment):
     assert "<details><summary>To remove (1)</summary>" in text
 
 
-def test_a_value_cannot_break_out_of_its_block(tmp_path: Path, comment):
+def test_a_value_cannot_end_its_code_block(tmp_path: Path, comment):
     hostile = "```\\n</details><img src=x>"
     text = comment(tiny_program(tmp_path, f"aws.ec2.SecurityGroup('group', description='{hostile}')"))
     block = text.split("All resources</summary>")[1]
@@ -53,7 +53,7 @@ def test_a_value_cannot_break_out_of_its_block(tmp_path: Path, comment):
     assert "\n````\n" in block.split("group", 1)[1]
 
 
-def test_signs_lead_their_lines_so_that_they_are_coloured(tmp_path: Path, comment):
+def test_signs_come_first_so_that_their_lines_are_coloured(tmp_path: Path, comment):
     program = tiny_program(tmp_path, "aws.ec2.Vpc('old')")
     program.commit()
     program.main("aws.ec2.Eip('new')")
@@ -62,7 +62,7 @@ def test_signs_lead_their_lines_so_that_they_are_coloured(tmp_path: Path, commen
     assert "-   old  aws.ec2.Vpc" in lines
 
 
-def test_a_long_plan_is_cut_where_it_matters_least(tmp_path: Path, comment):
+def test_a_long_plan_is_cut_at_its_least_important_parts(tmp_path: Path, comment):
     program = tiny_program(tmp_path, "aws.ec2.Vpc('vpc', tags={'a': '1'})")
     program.commit()
     long = "x" * 60
@@ -72,7 +72,7 @@ def test_a_long_plan_is_cut_where_it_matters_least(tmp_path: Path, comment):
     )
     text = comment(program, "--base", "HEAD")
     assert len(text) <= LONGEST + 1000
-    assert "tags.a" in text, "the change is what the reader came for"
+    assert "tags.a" in text, "the change itself is the most important part"
     assert "more lines are printed by: make plan STACK=test" in text
     assert text.count("<details>") == text.count("</details>") == 4
     assert "  401  " not in text

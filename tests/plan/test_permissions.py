@@ -1,4 +1,4 @@
-"""What a changed policy allows that the old one did not."""
+"""What a changed policy allows and the old one did not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def policy(*statements: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "expected"),
     [
         ({"Action": "s3:*", "Resource": "arn:aws:s3:::dags/*"}, ["may s3:*"]),
         ({"Action": "s3:GetObject", "Resource": "*"}, ["may s3:GetObject on *"]),
@@ -56,8 +56,8 @@ def policy(*statements: dict[str, Any]) -> str:
         ({"Action": ["S3:getobject"], "Resource": ["arn:aws:s3:::dags/*"]}, []),
     ],
 )
-def test_wider_permissions_are_reported(statement: dict[str, Any], told: list[str]):
-    assert widened(policy(READ), policy(statement)) == told
+def test_wider_permissions_are_reported(statement: dict[str, Any], expected: list[str]):
+    assert widened(policy(READ), policy(statement)) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,5 +153,5 @@ class TestPrincipals:
 
 
 @pytest.mark.parametrize("document", ["", "None", "{}", "[]", '{"Statement": "x"}', '{"Statement": [1]}'])
-def test_what_is_no_policy_allows_nothing(document: str):
+def test_a_document_that_is_not_a_policy_allows_nothing(document: str):
     assert widened(document, document) == []

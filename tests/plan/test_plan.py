@@ -66,7 +66,7 @@ def test_the_text_is_a_tree_with_totals(tmp_path: Path, printed: Printed):
     )
 
 
-def test_what_the_program_prints_does_not_get_into_the_plan(tmp_path: Path, printed: Printed):
+def test_the_programs_own_output_is_not_in_the_plan(tmp_path: Path, printed: Printed):
     program = tiny_program(tmp_path, "print('hello')", "pulumi.warn('careful')")
     code, out, err = printed(program, "--format", "json")
     assert code == 0
@@ -75,7 +75,7 @@ def test_what_the_program_prints_does_not_get_into_the_plan(tmp_path: Path, prin
 
 
 class TestBase:
-    def test_nothing_changes_against_the_same_program(self, tmp_path: Path, printed: Printed):
+    def test_the_same_program_has_no_changes(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         program.commit()
         code, out, _ = printed(program, "--base", "HEAD")
@@ -103,7 +103,7 @@ class TestBase:
             "  + address  aws.ec2.Eip\n"
         )
 
-    def test_a_replaced_bucket_is_shown_loudly_and_first(self, tmp_path: Path, printed: Printed):
+    def test_a_replaced_bucket_is_highlighted_and_shown_first(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         program.commit()
         program.main(*(line.replace("tiny-logs", "tiny-task-logs") for line in TWO_SUBNETS))
@@ -113,18 +113,18 @@ class TestBase:
         assert out.split("\n\n")[3] == (
             "!!! REPLACEMENT OR REMOVAL OF DATA: `pulumi up` deletes these resources and their data !!!\n"
             "  -/+ logs  aws.s3.Bucket  REPLACEMENT\n"
-            "      it is protected: `pulumi up` refuses until its protection is taken off\n"
+            "      it is protected: `pulumi up` refuses until the protection is removed\n"
             "      bucket: tiny-logs -> tiny-task-logs  (forces replacement)\n"
         )
 
-    def test_a_renamed_bucket_is_a_replacement_and_one_with_an_alias_is_not(self, tmp_path: Path, printed: Printed):
+    def test_a_renamed_bucket_is_replaced_unless_it_has_an_alias(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, "aws.s3.Bucket('logs', bucket='tiny-logs')")
         program.commit()
         program.main("aws.s3.Bucket('task-logs', bucket='tiny-logs')")
         renamed = "because its logical name changes from 'logs' to 'task-logs'"
         assert renamed in printed(program, "--base", "HEAD")[1]
         program.main("aws.s3.Bucket('task-logs', bucket='tiny-task-logs')")
-        assert renamed in printed(program, "--base", "HEAD")[1], "beside a property that forces it as well"
+        assert renamed in printed(program, "--base", "HEAD")[1], "even if a property forces it too"
         program.main("aws.s3.Bucket('task-logs', bucket='tiny-logs')")
         program.main(
             "alias = pulumi.ResourceOptions(aliases=[pulumi.Alias(name='logs')])",
@@ -141,13 +141,16 @@ class TestBase:
         program.write("Pulumi.test.yaml", "config: {tiny:bits: 20}")
         assert "cidrBlock: 10.0.0.0/16 -> 10.9.0.0/20" in printed(program, "--base", "HEAD")[1]
 
-    def test_an_engine_package_of_the_other_revision_is_not_used(self, tmp_path: Path, printed: Printed):
+    def test_packages_of_the_other_revision_do_not_replace_todays_engine_and_plan(
+        self, tmp_path: Path, printed: Printed
+    ):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
-        program.write("engine/__init__.py", "raise SystemExit('the old engine')")
+        for package in ("engine", "plan"):
+            program.write(f"{package}/__init__.py", f"raise SystemExit('the old {package}')")
         program.commit()
         assert printed(program, "--base", "HEAD")[0] == 0
 
-    def test_the_working_tree_and_the_repository_stay_as_they_are(self, tmp_path: Path, printed: Printed):
+    def test_the_working_tree_and_the_repository_are_not_changed(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         first = program.commit()
         program.main("aws.ec2.Eip('address')")
@@ -158,7 +161,7 @@ class TestBase:
         assert all(after[path] == before[path] for path in before)
 
     @pytest.mark.parametrize("revision", ["no-such-branch", "--help", "HEAD:__main__.py"])
-    def test_an_unknown_revision_is_named(self, tmp_path: Path, printed: Printed, revision: str):
+    def test_an_unknown_revision_is_reported(self, tmp_path: Path, printed: Printed, revision: str):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         program.commit()
         code, out, err = printed(program, f"--base={revision}")
@@ -166,12 +169,12 @@ class TestBase:
         assert f"There is no revision {revision!r} in this repository" in err
         assert "Traceback" not in err
 
-    def test_a_folder_without_a_repository_says_so(self, tmp_path: Path, printed: Printed):
+    def test_a_folder_without_a_repository_is_reported(self, tmp_path: Path, printed: Printed):
         code, out, err = printed(tiny_program(tmp_path, *TWO_SUBNETS), "--base", "HEAD")
         assert (code, out) == (1, "")
         assert "git cannot read 'HEAD'" in err or "There is no revision" in err
 
-    def test_a_revision_without_the_stack_says_so(self, tmp_path: Path, printed: Printed):
+    def test_a_revision_without_the_stack_file_is_reported(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *TWO_SUBNETS)
         (tmp_path / "Pulumi.test.yaml").rename(tmp_path / "Pulumi.other.yaml")
         program.commit()
@@ -180,7 +183,7 @@ class TestBase:
         assert code == 1
         assert err == "Revision 'HEAD' has no Pulumi.test.yaml, so there is nothing to compare with.\n"
 
-    def test_bad_settings_of_the_revision_are_told_as_its_own(self, tmp_path: Path, printed: Printed):
+    def test_bad_settings_of_the_revision_are_reported_as_the_revisions(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, "raise pulumi.RunError('tiny:size is missing')")
         program.commit()
         program.main(*TWO_SUBNETS)
@@ -188,7 +191,7 @@ class TestBase:
         assert (code, out) == (1, "")
         assert err == "The program at HEAD cannot be planned:\ntiny:size is missing\n"
 
-    def test_a_bug_of_the_revision_is_one(self, tmp_path: Path, printed: Printed):
+    def test_a_bug_of_the_revision_is_reported_as_a_bug(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, "1 // 0")
         program.commit()
         program.main(*TWO_SUBNETS)
@@ -211,7 +214,7 @@ class TestSecrets:
     )
 
     @pytest.mark.parametrize("format_", ["text", "markdown", "json"])
-    def test_no_format_prints_one(self, tmp_path: Path, printed: Printed, format_: str):
+    def test_no_format_prints_a_secret(self, tmp_path: Path, printed: Printed, format_: str):
         from engine.program import run_program
 
         program = tiny_program(tmp_path, *(line.format(name="first", data="x") for line in self.PROGRAM))
@@ -223,10 +226,10 @@ class TestSecrets:
         code, out, err = printed(program, "--base", "HEAD", "--format", format_)
         assert code == 0
         for secret in (old, new, "quoted"):
-            assert secret not in out + err, "not even where the program forgot to mark it"
+            assert secret not in out + err, "even where the program did not mark it"
         assert "dsn-value" in out
 
-    def test_a_changed_secret_is_said_to_change(self, tmp_path: Path, printed: Printed):
+    def test_a_changed_secret_is_shown_without_its_values(self, tmp_path: Path, printed: Printed):
         program = tiny_program(tmp_path, *(line.format(name="first", data="x") for line in self.PROGRAM))
         program.commit()
         program.main(*(line.format(name="second", data="x") for line in self.PROGRAM))
@@ -235,12 +238,12 @@ class TestSecrets:
 
 
 class TestExitCodes:
-    def test_bad_settings_are_printed_as_they_are(self, tmp_path: Path, printed: Printed):
+    def test_bad_settings_are_printed_unchanged(self, tmp_path: Path, printed: Printed):
         report = "Pulumi.test.yaml is not valid:\\n  tiny:size: missing"
         code, out, err = printed(tiny_program(tmp_path, f"raise pulumi.RunError('{report}')"))
         assert (code, out, err) == (1, "", "Pulumi.test.yaml is not valid:\n  tiny:size: missing\n")
 
-    def test_an_unknown_stack_is_a_setting(self, tmp_path: Path, printed: Printed):
+    def test_an_unknown_stack_is_an_error_of_the_settings(self, tmp_path: Path, printed: Printed):
         code, out, err = printed(tiny_program(tmp_path), "--stack", "nowhere")
         assert (code, out) == (1, "")
         assert "Stacks with a file: test." in err
@@ -252,25 +255,25 @@ class TestExitCodes:
         assert "usage: make plan [STACK=prod]" in err
 
     @pytest.mark.parametrize(
-        ("line", "said"),
+        ("line", "message"),
         [("1 // 0", "ZeroDivisionError"), ("[aws.s3.Bucket('a'), aws.s3.Bucket('a')]", "registered twice")],
     )
-    def test_a_bug_has_a_traceback_and_a_place_to_report_it(
-        self, tmp_path: Path, printed: Printed, line: str, said: str
+    def test_a_bug_is_printed_with_a_traceback_and_where_to_report_it(
+        self, tmp_path: Path, printed: Printed, line: str, message: str
     ):
         code, out, err = printed(tiny_program(tmp_path, line))
         assert (code, out) == (2, "")
         assert "Traceback (most recent call last)" in err
-        assert said in err
+        assert message in err
         assert "Please report it in the project's issue tracker" in err
 
-    def test_help_says_what_there_is(self, tmp_path: Path, printed: Printed):
+    def test_the_help_lists_options_and_exit_codes(self, tmp_path: Path, printed: Printed):
         code, out, _ = printed(tiny_program(tmp_path), "--help")
         assert code == 0
         for word in ("--stack", "--base", "--format", "text|markdown|json", "exit codes", "docs/plan.md"):
             assert word in out
 
-    def test_the_process_exits_with_the_code_and_a_cut_pipe_is_no_error(self, tmp_path: Path):
+    def test_the_process_exits_with_the_code_and_a_closed_pipe_is_not_an_error(self, tmp_path: Path):
         tiny_program(tmp_path, *(f"aws.ec2.Eip('address-{number}')" for number in range(9)))
         command = [sys.executable, "-m", "plan", "--root", str(tmp_path), "--stack", "test"]
         cut = subprocess.run(
@@ -285,7 +288,7 @@ class TestExitCodes:
         assert missing.returncode == 1
 
 
-def test_a_stack_may_be_named_with_its_organization_and_project(tmp_path: Path, printed: Printed):
+def test_a_stacks_name_may_include_its_organization_and_project(tmp_path: Path, printed: Printed):
     assert printed(tiny_program(tmp_path), "--stack", "acme/tiny/test")[0] == 0
 
 

@@ -1,4 +1,4 @@
-"""What the plan takes for a replacement, against what the engine and the provider make of the same edits."""
+"""Which edits the plan shows as replacements, compared with Pulumi's engine and the provider."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def counted(changes: Changes) -> Counter[str]:
 
 
 class TestAgainstTheEngine:
-    """Edits that a real Pulumi engine was given as well. At the commit where it was, the counts were the same: 52
-    replacements for the network's range, 87 changes for a tag, 113 changes for the cluster's name."""
+    """The same edits were run on a real Pulumi engine. At that commit its counts were equal: 52 replacements for the
+    network's range, 87 changes for a tag, 113 changes for the cluster's name."""
 
     def test_a_new_network_range_replaces_what_cannot_move_to_another_vpc(self):
         changes = edited({"airflow:network.cidr": "10.90.0.0/16"})
@@ -54,22 +54,22 @@ class TestAgainstTheEngine:
         found = kinds(changes)
         assert {name for name, kind in found.items() if kind == "replace"} == bound
         assert found["network-internet-gateway"] == "change", "it is attached to the new VPC"
-        assert found["database-subnets"] == "change", "in place, as far as RDS lets it"
+        assert found["database-subnets"] == "change", "in place, as far as RDS allows it"
         assert found["masters-group"] == "change"
 
-    def test_a_new_tag_changes_every_resource_that_carries_tags_and_the_three_groups(self):
+    def test_a_new_tag_changes_every_resource_that_has_tags_and_the_three_groups(self):
         changes = edited({"aws:defaultTags.tags.CostCenter": "42"})
         taggable = [resource for resource in recorded("prod").resources if "tagsAll" in resource.outputs]
         assert counted(changes) == {"change": len(taggable) + 3}
 
-    def test_a_new_cluster_name_replaces_what_has_it(self):
+    def test_a_new_cluster_name_replaces_the_resources_that_contain_it(self):
         changes = edited({"airflow:cluster.name": "airflow-live"})
         found = kinds(changes)
         assert found["database-instance"] == "change", "RDS renames it in place"
         assert found["broker-replication-group"] == "replace"
         assert found["masters-group"] == "replace"
 
-    def test_a_new_region_replaces_everything_of_the_provider(self):
+    def test_a_new_region_replaces_every_aws_resource(self):
         region = {
             "aws:region": "eu-central-1",
             "airflow:network.zones": ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
@@ -95,7 +95,7 @@ class TestReferences:
         before, after = (deploy(lambda cidr=cidr: self.network(cidr))[1] for cidr in ("10.0.0.0/16", "10.1.0.0/16"))
         return compare(before, after)
 
-    def test_what_refers_to_a_replaced_resource_changes_with_it(self):
+    def test_resources_that_refer_to_a_replaced_one_change_with_it(self):
         assert kinds(self.changes()) == {"vpc": "replace", "subnet": "replace", "nat": "replace", "data": "change"}
 
     def test_the_reason_names_the_resource_that_is_followed(self):
@@ -104,7 +104,7 @@ class TestReferences:
         [difference] = nat.differences
         assert difference.follows == "subnet"
 
-    def test_a_name_that_stays_does_not_change_what_refers_to_it(self):
+    def test_a_name_that_stays_the_same_does_not_change_resources_that_refer_to_it(self):
         def program(path: str) -> None:
             role = aws.iam.Role("role", name="fixed", path=path, assume_role_policy="{}")
             aws.ecs.Service("uses", name="s", iam_role=role.name)
@@ -121,7 +121,7 @@ class TestReferences:
         changes = compare(before, after)
         assert kinds(changes) == {"role": "replace", "policy": "replace"}
         [policy] = [change for change in changes.items if change.resource.name == "policy"]
-        assert policy.reasons == ("role is deleted before its replacement is made",)
+        assert policy.reasons == ("role is deleted before its replacement is created",)
 
     def test_a_changed_template_changes_its_group(self):
         def program(type_: str) -> None:
@@ -185,7 +185,7 @@ class TestSets:
         zones = ["eu-west-1c", "eu-west-1b", "eu-west-1a"]
         assert edited({"airflow:network.zones": zones}).items == []
 
-    def test_a_set_is_compared_wherever_it_is(self):
+    def test_a_nested_set_is_compared_as_a_set(self):
         def rule(*patterns: str) -> None:
             aws.lb.ListenerRule(
                 "rule", listener_arn="a", actions=[], conditions=[{"path_pattern": {"values": [*patterns]}}]
@@ -195,7 +195,7 @@ class TestSets:
         assert compare(before, deploy(lambda: rule("/b", "/a"))[1]).items == []
         assert compare(before, deploy(lambda: rule("/b", "/c"))[1]).items != []
 
-    def test_the_order_of_a_list_counts(self):
+    def test_a_new_order_of_a_list_is_a_change(self):
         def group(*policies: str) -> None:
             aws.autoscaling.Group("group", min_size=0, max_size=1, termination_policies=[*policies])
 
@@ -206,7 +206,7 @@ class TestSets:
 @pytest.mark.parametrize(
     ("before", "after", "kind"), [("8.1", "8.2", "change"), ("8.2", "8.1", "replace"), ("9.0", "10.0", "change")]
 )
-def test_a_broker_that_would_go_back_to_an_older_version_is_replaced(before: str, after: str, kind: str):
+def test_a_downgrade_of_the_broker_replaces_it(before: str, after: str, kind: str):
     def broker(version: str) -> None:
         aws.elasticache.ReplicationGroup("broker", description="b", engine="valkey", engine_version=version)
 

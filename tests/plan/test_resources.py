@@ -90,14 +90,14 @@ def test_user_data_is_shown_by_its_size():
     assert line(lambda: aws.ec2.LaunchTemplate("t", user_data="aGVsbG8=")) == "userData=5 bytes"
 
 
-def test_a_secret_property_is_never_shown():
+def test_a_secret_property_is_not_shown():
     assert (
         line(lambda: aws.s3.Bucket("b", bucket=pulumi.Output.secret("hidden"), force_destroy=True))
         == "forceDestroy=true"
     )
 
 
-def test_the_options_that_matter_for_its_life_are_marked():
+def test_protection_and_retention_are_marked():
     kept = pulumi.ResourceOptions(protect=True, retain_on_delete=True)
     assert line(lambda: random.RandomPassword("p", length=9, opts=kept)) == "length=9  [protected]  [retained]"
 
@@ -110,13 +110,13 @@ def test_the_options_that_matter_for_its_life_are_marked():
         ("airflow:network:Network", "Network"),
     ],
 )
-def test_types_are_written_as_the_program_writes_them(type_: str, short: str):
+def test_types_are_written_as_in_the_program(type_: str, short: str):
     assert short_type(type_) == short
 
 
 @pytest.mark.parametrize("stack", ["prod", "dev"])
-def test_every_kind_of_resource_that_has_something_to_show_is_in_the_table(stack: str):
-    # These have nothing beyond their name and place, or only settings without a choice.
+def test_every_type_with_properties_of_interest_has_highlights(stack: str):
+    # These have only a name and references, or settings that nobody chooses.
     plain = {
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
         "aws:ec2/eip:Eip",

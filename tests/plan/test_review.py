@@ -1,4 +1,4 @@
-"""What the plan tells the reviewer of an edit of the prod stack's file before anything else."""
+"""What the plan shows first to the reviewer of an edit of the prod stack's file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def planned(changes: Changes) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("edits", "told"),
+    ("edits", "expected"),
     [
         (OTHER_REGION, "The region changes from eu-west-1 to eu-central-1. Pulumi creates everything again there"),
         (OTHER_ACCOUNT, "The account changes from 111122223333 to 444455556666. A stack cannot move"),
@@ -64,7 +64,7 @@ def planned(changes: Changes) -> Plan:
         ({"airflow:cluster.name": "airflow-live"}, "Build a second stack beside this one and move the data: docs/mov"),
         (
             {"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]},
-            "Zone eu-west-1c is removed. While a node of RDS or ElastiCache is in it, they refuse",
+            "Zone eu-west-1c is removed. While a node of RDS or ElastiCache is in it, AWS refuses",
         ),
         ({"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]}, "Drain it first: docs/removing-a-zone.md."),
         ({"airflow:cluster.protectData": False}, "No longer protected against deletion and replacement: "),
@@ -80,12 +80,12 @@ def planned(changes: Changes) -> Plan:
         ({**DOMAIN, "airflow:web.public": {}}, "web-public: a load balancer that faces the internet."),
     ],
 )
-def test_the_plan_warns_of_risks(edits: dict[str, Any], told: str):
-    assert told in "\n".join(risks(edited(edits)))
+def test_the_plan_lists_the_risks(edits: dict[str, Any], expected: str):
+    assert expected in "\n".join(risks(edited(edits)))
 
 
 @pytest.mark.parametrize(
-    ("edits", "told"),
+    ("edits", "expected"),
     [
         (
             {"airflow:config": {"core": {"max_active_tasks_per_dag": 8}}},
@@ -106,10 +106,10 @@ def test_the_plan_warns_of_risks(edits: dict[str, Any], told: str):
         ),
         (NEW_POOL, "pool-ml: a new group of 0 to 2."),
         ({"airflow:workerPools.heavy": REMOVED}, "pool-heavy: the group is deleted."),
-        ({"airflow:workerPools.heavy": REMOVED}, "queue heavy: no pool serves it any more"),
+        ({"airflow:workerPools.heavy": REMOVED}, "queue heavy: no worker pool serves it any more"),
         (
             {"airflow:workerPools.default.queues": ["default", "heavy"], "airflow:workerPools.heavy": REMOVED},
-            "queue heavy: served by pool default instead of heavy.",
+            "queue heavy: served by the worker pool default instead of heavy.",
         ),
         ({"airflow:workerPools.default.minSize": 0}, "pool-default: scales down to 0 workers"),
         (
@@ -119,8 +119,8 @@ def test_the_plan_warns_of_risks(edits: dict[str, Any], told: str):
         ({"airflow:broker.nodeType": "cache.m7g.xlarge"}, "fails over for its new node type"),
     ],
 )
-def test_the_plan_says_what_happens(edits: dict[str, Any], told: str):
-    assert told in "\n".join(effects(edited(edits)))
+def test_the_plan_lists_the_effects(edits: dict[str, Any], expected: str):
+    assert expected in "\n".join(effects(edited(edits)))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_harmless_edit_is_not_reported_as_a_risk(edits: dict[str, Any]):
 
 
 @pytest.mark.parametrize("edits", [OTHER_REGION, {"airflow:network.cidr": "10.90.0.0/16"}])
-def test_a_network_that_is_removed_as_a_whole_is_not_reported_zone_by_zone(edits: dict[str, Any]):
+def test_the_zones_of_a_network_that_is_removed_as_a_whole_are_not_reported(edits: dict[str, Any]):
     assert "Zone" not in "\n".join(risks(edited(edits)))
 
 
@@ -152,18 +152,19 @@ def test_a_network_that_is_removed_as_a_whole_is_not_reported_zone_by_zone(edits
     ],
     ids=["record", "role", "bucket", "private zone", "listener"],
 )
-def test_a_resource_that_is_renamed_without_an_alias_collides_with_itself(program: Callable[[str], object]):
+def test_a_rename_without_an_alias_is_reported(program: Callable[[str], object]):
     found = risks(compare(deploy(lambda: program("old"))[1], deploy(lambda: program("new"))[1]))
     assert [risk for risk in found if "alias" in risk] == [
-        "Renamed or moved without an alias: old to new. Pulumi creates before it deletes, and both have one name in "
-        "AWS: the new one is refused (already exists), or deleted with the old one. Give it an alias to its old name."
+        "Renamed or moved without an alias: old to new. Pulumi creates before it deletes, and both have the same name "
+        "in AWS: AWS refuses the new one (already exists), or deletes it with the old one. Give it an alias for its "
+        "old name."
     ]
 
 
-def test_resources_of_other_names_do_not_collide():
+def test_resources_with_other_names_are_not_reported_as_renamed():
     def program(name: str, type_: str) -> None:
         aws.route53.Record(name, zone_id="Z1", name="a.example.com", type=type_, records=["10.0.0.1"])
-        aws.route53.Zone(f"{name}-zone", name="example.com")  # of one name there may be many public zones
+        aws.route53.Zone(f"{name}-zone", name="example.com")  # many public zones may have the same name
         aws.iam.Role(f"{name}-role", assume_role_policy="{}")
 
     assert not [
@@ -173,7 +174,7 @@ def test_resources_of_other_names_do_not_collide():
     ]
 
 
-def test_an_alias_keeps_a_renamed_resource_from_colliding():
+def test_a_rename_with_an_alias_is_not_reported():
     def program(name: str, **options: Any) -> None:
         aws.s3.Bucket(name, bucket="dags", opts=pulumi.ResourceOptions(**options))
 
@@ -181,13 +182,13 @@ def test_an_alias_keeps_a_renamed_resource_from_colliding():
     assert risks(compare(deploy(lambda: program("old"))[1], aliased)) == []
 
 
-def test_a_larger_pool_replaces_only_the_masters():
+def test_a_larger_worker_pool_replaces_only_the_masters():
     events = effects(edited({"airflow:workerPools.default.maxSize": 9}))
     assert [event.split(":")[0] for event in events] == ["masters"]
 
 
 @pytest.mark.parametrize(
-    ("types", "told"),
+    ("types", "expected"),
     [
         (["m6i.xlarge", "m7i.xlarge", "m7a.xlarge", "m6a.xlarge"], []),
         (
@@ -200,12 +201,10 @@ def test_a_larger_pool_replaces_only_the_masters():
     ],
     ids=["added", "removed"],
 )
-def test_with_a_pinned_image_a_change_of_types_replaces_only_nodes_of_the_removed_ones(
-    types: list[str], told: list[str]
-):
+def test_with_a_pinned_image_only_nodes_of_removed_instance_types_are_replaced(types: list[str], expected: list[str]):
     pinned = {"airflow:nodeImage.amd64": "ami-0123456789abcdef0"}
     other = {"airflow:workerPools.default.instanceTypes": types}
-    assert effects(compare(edited(pinned).head, edited({**pinned, **other}).head)) == told
+    assert effects(compare(edited(pinned).head, edited({**pinned, **other}).head)) == expected
 
 
 def test_resources_without_data_are_not_reported_as_lost_data():
@@ -214,7 +213,7 @@ def test_resources_without_data_are_not_reported_as_lost_data():
 
 
 @pytest.mark.parametrize(
-    ("cidr", "told"),
+    ("cidr", "expected"),
     [
         ("0.0.0.0/0", ["rule: the whole internet (0.0.0.0/0) may connect to all ports."]),
         ("8.8.8.0/24", ["rule: the public network 8.8.8.0/24 may connect to all ports."]),
@@ -222,14 +221,14 @@ def test_resources_without_data_are_not_reported_as_lost_data():
         ("100.64.0.0/10", []),
     ],
 )
-def test_only_public_networks_are_reported_as_open_to_the_internet(cidr: str, told: list[str]):
+def test_only_public_networks_are_reported_as_open_to_the_internet(cidr: str, expected: list[str]):
     def program(cidr: str) -> None:
         aws.vpc.SecurityGroupIngressRule("rule", security_group_id="sg-1", ip_protocol="-1", cidr_ipv4=cidr)
 
-    assert risks(compare(deploy(lambda: program("10.9.0.0/16"))[1], deploy(lambda: program(cidr))[1])) == told
+    assert risks(compare(deploy(lambda: program("10.9.0.0/16"))[1], deploy(lambda: program(cidr))[1])) == expected
 
 
-def test_a_new_policy_widens_an_old_role_and_not_a_new_one():
+def test_a_new_policy_is_reported_for_an_old_role_and_not_for_a_new_one():
     def program(*roles: str, policies: bool) -> None:
         for name in roles:
             role = aws.iam.Role(name, assume_role_policy="{}")
@@ -257,11 +256,11 @@ def test_a_permission_on_a_renamed_bucket_is_not_reported():
     assert [risk for risk in risks(compare(before, after)) if "may" in risk] == ["policy: may s3:PutObject."]
 
 
-def test_a_new_pool_is_no_risk():
+def test_a_new_worker_pool_is_not_a_risk():
     assert risks(edited(NEW_POOL)) == []
 
 
-def test_a_new_role_that_another_account_may_take_on_is_a_risk():
+def test_a_new_role_that_another_account_may_assume_is_a_risk():
     def program() -> None:
         principal = {"Service": "ec2.amazonaws.com", "AWS": "arn:aws:iam::444455556666:root"}
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
@@ -336,7 +335,7 @@ class TestTheText:
 
 
 class TestTheComment:
-    def test_the_risks_are_in_plain_sight(self):
+    def test_the_risks_are_visible_without_unfolding(self):
         comment = report.markdown(planned(edited({"airflow:cluster.protectData": False})))
         plain = comment.split("<details>")[0]
         assert "> **Risks**" in plain
