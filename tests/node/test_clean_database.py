@@ -264,9 +264,17 @@ def test_a_clean_up_that_takes_too_long_is_interrupted_and_reported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    noted = airflow(SLOW.format(noted=tmp_path / "noted", pid=tmp_path / "pid"))
-    monkeypatch.setattr(clean_database, "METADATA_SECONDS", 1)
+    started = tmp_path / "pid"
+    noted = airflow(SLOW.format(noted=tmp_path / "noted", pid=started))
+    monkeypatch.setattr(clean_database, "METADATA_SECONDS", 0)
     monkeypatch.setattr(clean_database, "LOOK_SECONDS", 0.2)
+    in_time = clean_database.in_time
+
+    def in_time_until_it_can_be_interrupted(deadline: float) -> None:
+        if started.exists():
+            in_time(deadline)
+
+    monkeypatch.setattr(clean_database, "in_time", in_time_until_it_can_be_interrupted)
     with pytest.raises(clean_database.StepFailedError, match="time limit"):
         clean_database.clean(environment(metadata, results))
     assert noted.read_text().endswith("interrupted\n"), "Airflow drops its table of half-deleted rows"
