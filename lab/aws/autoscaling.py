@@ -1,7 +1,4 @@
-"""The Auto Scaling API: moto's requests and responses, on groups that behave as `lab.aws.scaling_group` does.
-
-moto has groups and templates, but in it no hook holds an instance, no request is refused, and no activity is recorded.
-"""
+"""The Auto Scaling API: moto's, with the hooks, refusals and activities of `lab.aws.scaling_group`."""
 
 from __future__ import annotations
 
