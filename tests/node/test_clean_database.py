@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -257,6 +258,15 @@ def test_a_failure_of_airflows_command_is_told(metadata: Metadata, results: Meta
 SLOW = "trap 'echo interrupted >>{noted}; exit 130' INT\necho $$ >{pid}\nwhile :; do sleep 0.1; done"
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Commands can be interrupted. A shell cannot handle a signal that was ignored when it started, as under nohup."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_clean_up_that_takes_too_long_is_interrupted_and_reported(
     metadata: Metadata,
     results: Metadata,

@@ -30,7 +30,7 @@ def test_any_value_reaches_the_process_unchanged(value: str):
 
 
 def test_a_nul_character_is_refused():
-    with pytest.raises(ValueError, match="NAME holds a NUL character"):
+    with pytest.raises(ValueError, match="NAME contains a NUL character"):
         assignment("NAME", "a\0b")
 
 
