@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.errors import EngineRefusalError
 from engine.recording import Registration
 from engine.resource_types import fake_ids
@@ -51,32 +53,23 @@ def _lifecycle_hook(registration: Registration) -> MockOutputs:
     return MockOutputs(id=called, planned={"name": called})
 
 
-def _role(registration: Registration) -> MockOutputs:
-    called = name(registration, longest=64)
-    path = registration.inputs.get("path", "/")
-    return MockOutputs(
-        id=called,
-        outputs={
-            "arn": arn(registration, "iam", f"role{path}{called}", regional=False),
-            "uniqueId": fake_ids.iam("AROA", registration.urn),
-            "createDate": _CREATED,
-        },
-        planned={"name": called},
-    )
+def _iam_entity(kind: str, id_prefix: str, *, longest: int) -> Callable[[Registration], MockOutputs]:
+    """The outputs of an IAM entity that has a path: a role or an instance profile."""
 
+    def outputs(registration: Registration) -> MockOutputs:
+        called = name(registration, longest=longest)
+        path = registration.inputs.get("path", "/")
+        return MockOutputs(
+            id=called,
+            outputs={
+                "arn": arn(registration, "iam", f"{kind}{path}{called}", regional=False),
+                "uniqueId": fake_ids.iam(id_prefix, registration.urn),
+                "createDate": _CREATED,
+            },
+            planned={"name": called},
+        )
 
-def _instance_profile(registration: Registration) -> MockOutputs:
-    called = name(registration, longest=128)
-    path = registration.inputs.get("path", "/")
-    return MockOutputs(
-        id=called,
-        outputs={
-            "arn": arn(registration, "iam", f"instance-profile{path}{called}", regional=False),
-            "uniqueId": fake_ids.iam("AIPA", registration.urn),
-            "createDate": _CREATED,
-        },
-        planned={"name": called},
-    )
+    return outputs
 
 
 def _role_policy(registration: Registration) -> MockOutputs:
@@ -157,14 +150,14 @@ TYPES = {
         highlights=("name", "heartbeatTimeout", "defaultResult"),
     ),
     "aws:iam/role:Role": ResourceType(
-        mock=_role,
+        mock=_iam_entity("role", "AROA", longest=64),
         name_input="name",
         replaced_by=frozenset({"name", "namePrefix", "path"}),
         sets=frozenset({"managedPolicyArns"}),
         highlights=("name", "assumeRolePolicy"),
     ),
     "aws:iam/instanceProfile:InstanceProfile": ResourceType(
-        mock=_instance_profile,
+        mock=_iam_entity("instance-profile", "AIPA", longest=128),
         name_input="name",
         replaced_by=frozenset({"name", "namePrefix", "path"}),
         highlights=("role",),

@@ -90,8 +90,8 @@ def test_a_master_is_healthy_when_it_answers_200_or_302_at_the_root():
 
 def test_a_restart_of_the_api_server_does_not_replace_the_node():
     check = entrypoint(INSIDE).only(TARGET_GROUP).inputs["healthCheck"]
-    patience = check["interval"] * check["unhealthyThreshold"]
-    assert patience >= 60, (
+    seconds_until_unhealthy = check["interval"] * check["unhealthyThreshold"]
+    assert seconds_until_unhealthy >= 60, (
         "an unhealthy node is replaced together with its scheduler, and a crashed api-server needs up to 35 s"
     )
 

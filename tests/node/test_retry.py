@@ -72,7 +72,7 @@ def _pauses(waited: list[float], seconds: float) -> list[float]:
     return list(waited)
 
 
-def test_pauses_grow_to_half_a_minute_and_end_with_the_patience(waited: list[float]):
+def test_pauses_grow_to_half_a_minute_and_end_at_the_time_limit(waited: list[float]):
     pauses = _pauses(waited, 600)
     assert sum(pauses) == pytest.approx(600)
     assert max(pauses) <= retry.LONGEST_PAUSE_SECONDS

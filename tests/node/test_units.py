@@ -263,8 +263,8 @@ def test_a_step_says_on_the_console_what_it_waits_for(roots: dict[Role, Path], r
 @pytest.mark.parametrize("step", ["artifacts", "install", "secrets"])
 def test_systemd_lets_a_step_retry_aws_until_its_time_is_up(roots: dict[Role, Path], step: str):
     (limit,) = _settings(roots, Role.WORKER, step)["TimeoutStartSec"]
-    minutes, patience = int(limit.removesuffix("min")), retry.LIMIT_SECONDS / 60
-    assert minutes >= patience + 5, "the last request needs its time as well"
+    minutes, retry_minutes = int(limit.removesuffix("min")), retry.LIMIT_SECONDS / 60
+    assert minutes >= retry_minutes + 5, "the last request needs its time as well"
     assert minutes < 45, "the first boot's deadline"
 
 

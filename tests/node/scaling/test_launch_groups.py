@@ -152,7 +152,7 @@ def test_a_refusal_is_one_line():
     assert str(refusal.value).endswith("wait a little")
 
 
-def test_a_call_has_little_patience():
+def test_a_call_has_short_timeouts():
     config = launch_groups.CLIENT_CONFIG
     longest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
     assert longest <= 16, "a pass asks several times, and must end before the lock is taken from it"
