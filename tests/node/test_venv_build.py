@@ -93,6 +93,16 @@ def test_a_wrong_hash_is_not_tried_again(home: Path):
     assert len(machine.commands) == 2
 
 
+@pytest.mark.parametrize("error", [build.StepFailedError("the disk is too small"), TypeError("a fault of the program")])
+def test_an_error_of_another_kind_is_final(home: Path, waits: list[float], error: Exception):
+    def fail(*_: object) -> None:
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        build.build(home, home / "venv", INDEX, run=fail, has_pip=lambda: True)
+    assert waits == []
+
+
 def test_the_output_of_a_failed_program_is_its_error():
     with pytest.raises(build.CommandFailedError, match="it broke"):
         build.run_command(["sh", "-c", "echo it broke >&2; exit 3"], {})

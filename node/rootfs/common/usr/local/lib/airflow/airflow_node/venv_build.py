@@ -70,7 +70,7 @@ def build(
         retry.call(
             attempt,
             what="The installation",
-            may_pass=lambda error: "hash mismatch" not in str(error).lower(),
+            may_pass=_may_pass,
             pauses=retry.backoff(),
         )
     except (CommandFailedError, OSError) as error:
@@ -78,6 +78,11 @@ def build(
             f"Airflow cannot be installed from the lock: {log.one_line(error)}. If a package is gone or has "
             "changed, make the lock anew with `make lock`; else check the way to the package index."
         ) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """A failed command is retried, because most failures are the network's; another content than the lock's is not."""
+    return isinstance(error, CommandFailedError | OSError) and "hash mismatch" not in str(error).lower()
 
 
 def commands(uv: Path, uv_lock: Path, environment: Path, lock: Path) -> list[list[str]]:
