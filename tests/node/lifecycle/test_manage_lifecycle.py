@@ -145,12 +145,13 @@ def test_the_persisted_state_is_written_in_the_first_pass(node: _Node, tmp_path:
 
 
 def test_a_full_run_directory_does_not_delay_the_end_of_a_drain(
-    node: _Node, tmp_path: Path, lines: Callable[[], list[dict]]
+    node: _Node, tmp_path: Path, lines: Callable[[], list[dict]], monkeypatch: pytest.MonkeyPatch
 ):
     service = _service(node, tmp_path / "memory.json")
     (tmp_path / "memory.json").symlink_to("/dev/full")
     node.fields = {"terminating": True, "worker": BUSY}
     for now in range(0, int(LIMITS.drain) + 4, 2):
+        monkeypatch.setattr(manage_lifecycle.time, "monotonic", lambda now=now: float(now))
         service.do_pass(float(now))
     assert node.done[-1] == Kind.END_TASKS
     logged = [line for line in lines() if line["event"] == "persisted-state-not-written"]
