@@ -159,6 +159,7 @@ def assignment(name: str, value: str) -> str:
     """One line of an EnvironmentFile, correct for any value. Raises ValueError for a NUL character.
 
     systemd expands nothing in such a file, but Airflow does: it replaces `$NAME` in the values of its own variables.
+    On a node, `fetch-secrets` writes secrets in the same form; a test compares the two functions.
     """
     if "\0" in value:
         raise ValueError(f"The value of {name} contains a NUL character, which no environment variable can contain.")

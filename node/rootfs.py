@@ -25,6 +25,7 @@ FIRST_PROGRAMS = frozenset(
         f"{SHARED}/metadata_service.py",
         f"{SHARED}/retry.py",
         f"{SHARED}/lifecycle_hook.py",
+        f"{SHARED}/systemd.py",
         f"{PROGRAMS}/report-failed-boot",
     }
 )

@@ -8,4 +8,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # What is simulated is what nodes run: masters decide, and workers decide when they leave.
-sys.path += [str(REPOSITORY / f"node/rootfs/{layer}/usr/local/lib/airflow") for layer in ("common", "master", "worker")]
+for layer in ("common", "master", "worker"):
+    programs = REPOSITORY / f"node/rootfs/{layer}/usr/local/lib/airflow"
+    sys.path += [str(programs), str(programs / "python")]

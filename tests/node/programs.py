@@ -20,9 +20,13 @@ def program_path(name: str) -> Path:
 
 
 def module(name: str) -> ModuleType:
-    """A module of the programs, the very one that they import: `airflow_node.worker_registry`, `scaling.pool`."""
+    """A module of the programs, the same object that they import: `airflow_node.worker_registry`, `scaling.pool`.
+
+    A node's PYTHONPATH contains the folder python, so programs import modules from there, too.
+    """
     for library in ROOTFS.glob(f"*{PROGRAMS}"):
         _make_importable(library)
+        _make_importable(library / "python")
     return importlib.import_module(name)
 
 

@@ -72,12 +72,21 @@ def test_while_a_migration_takes_hours_the_hook_gets_its_heartbeats(clock: Calla
     assert len(hook.calls) >= 4 * 3600 / 700, "the hook gives up after an hour without one"
 
 
-def test_a_systemd_that_does_not_answer_has_not_started_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text("#!/bin/sh\nexec sleep 60\n")
-    systemctl.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(complete_launch, "SYSTEMD_SECONDS", 0.2)
+@pytest.mark.parametrize(("state", "started"), [("active", True), ("activating", False), ("inactive", False)])
+def test_the_services_are_started_when_their_target_is_active(
+    monkeypatch: pytest.MonkeyPatch, state: str, started: bool
+):
+    monkeypatch.setattr(
+        complete_launch.systemd, "systemctl", lambda *_, **__: f"Id=airflow-node.target\nActiveState={state}\n"
+    )
+    assert complete_launch.services_are_started() is started
+
+
+def test_while_systemd_does_not_answer_the_services_are_not_started(monkeypatch: pytest.MonkeyPatch):
+    def systemctl(*_: str, **__: float) -> str:
+        raise complete_launch.SystemdError("systemd does not answer")
+
+    monkeypatch.setattr(complete_launch.systemd, "systemctl", systemctl)
     assert not complete_launch.services_are_started()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from node.environment import NodeEnvironment
+from node.environment import NodeEnvironment, assignment
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER
 from tests.node.programs import load
@@ -88,7 +88,5 @@ def test_a_pointer_that_is_no_pointer_is_named_without_its_value():
     assert HOSTILE not in str(failure.value)
 
 
-def test_both_sides_write_environment_files_alike():
-    from node.environment import assignment
-
+def test_secrets_are_quoted_like_the_other_variables():
     assert fetch_secrets.assignment("NAME", HOSTILE) == assignment("NAME", HOSTILE)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import http.client
-import subprocess
 from collections.abc import Callable, Sequence
 
 import boto3
@@ -17,17 +16,21 @@ ENVIRONMENT = {"NODE_GROUP": GROUP, "NODE_LAUNCHING_HOOK": "role-is-ready"}
 OF_A_WORKER = ENVIRONMENT | {"NODE_TERMINATING_HOOK": "worker-is-drained"}
 
 
-class _Systemd:
-    """What systemctl and journalctl print, by a word of the command."""
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the properties that systemd shows for a unit."""
 
-    def __init__(self, **output: str) -> None:
-        self.output = output
+    def put(unit: str, **properties: str) -> None:
+        shown = "".join(f"{name}={value}\n" for name, value in properties.items())
+        monkeypatch.setattr(report_failed_boot.systemd, "systemctl", lambda *_, **__: f"Id={unit}\n{shown}")
 
-    def __call__(self, command: Sequence[str]) -> str:
-        return next((text for word, text in self.output.items() if any(word in part for part in command)), "")
+    return put
 
 
-WITHOUT_WORKER = _Systemd(**{"airflow-worker": "ActiveState=inactive\nJob="})
+@pytest.fixture
+def last_message(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sets the last line that the unit has written to the journal."""
+    return lambda text: monkeypatch.setattr(report_failed_boot, "last_message", lambda _: text)
 
 
 def _instance_of_a_group(aws: boto3.Session) -> str:
@@ -138,8 +141,9 @@ def test_a_node_without_its_settings_turns_itself_off(scaling: Callable[[_Group]
 
 
 def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
-    scaling: Callable[[_Group], _Group], monkeypatch: pytest.MonkeyPatch
+    scaling: Callable[[_Group], _Group], show: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ):
+    show("airflow-worker.service", ActiveState="inactive", Job="")
     group = scaling(_Group("role-is-ready"))
     states = iter(["InService", OSError("no answer"), "Terminated", "Terminated"])
 
@@ -157,7 +161,7 @@ def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
     waits: list[int] = [1]
     monkeypatch.setattr(report_failed_boot.metadata_service, "target_state", target_state)
     monkeypatch.setattr(report_failed_boot.retry, "wait", wait)
-    assert report_failed_boot.report(SENTENCE, OF_A_WORKER, WITHOUT_WORKER) == 0
+    assert report_failed_boot.report(SENTENCE, OF_A_WORKER) == 0
     assert group.calls == [("role-is-ready", "ABANDON"), ("worker-is-drained", "CONTINUE")]
 
 
@@ -168,49 +172,57 @@ def test_a_failed_worker_stays_to_complete_the_hook_that_holds_its_end(
         "ActiveState=deactivating\nJob=977",
         "ActiveState=inactive\nJob=977",
         "",
-        subprocess.TimeoutExpired("systemctl", 30),
+        report_failed_boot.SystemdError("systemd does not answer"),
         http.client.IncompleteRead(b""),
     ],
-    ids=["runs", "finishes its tasks", "is about to start", "no answer", "no answer in time", "half an answer"],
+    ids=["runs", "finishes its tasks", "is about to start", "no properties", "no answer", "half an answer"],
 )
-def test_a_worker_that_came_late_keeps_its_tasks(
+def test_a_worker_that_started_late_keeps_its_tasks(
     scaling: Callable[[_Group], _Group], monkeypatch: pytest.MonkeyPatch, still: str | Exception
 ):
-    def run(_: Sequence[str]) -> str:
+    def systemctl(*_: str, **__: float) -> str:
         if waits:
-            return WITHOUT_WORKER.output["airflow-worker"]
+            return "Id=airflow-worker.service\nActiveState=inactive\nJob="
         assert group.calls == []
         if isinstance(still, Exception):
             raise still
-        return still
+        return f"Id=airflow-worker.service\n{still}"
 
     group, waits = scaling(_Group("worker-is-drained")), []
+    monkeypatch.setattr(report_failed_boot.systemd, "systemctl", systemctl)
     monkeypatch.setattr(report_failed_boot.metadata_service, "target_state", lambda: "Terminated")
     monkeypatch.setattr(report_failed_boot.retry, "wait", waits.append)
     hook = report_failed_boot.LifecycleHook(name="worker-is-drained", group=GROUP, instance=INSTANCE)
-    report_failed_boot.see_off(hook, run)
+    report_failed_boot.see_off(hook)
     assert group.calls == [("worker-is-drained", "CONTINUE")]
     assert len(waits) == 1
 
 
-def test_the_reason_is_the_last_line_of_the_failed_step():
-    systemd = _Systemd(ActiveState="failed", journalctl=SENTENCE)
-    assert report_failed_boot.reason("airflow-secrets.service", systemd) == f"airflow-secrets.service: {SENTENCE}"
+def test_the_reason_is_the_last_line_of_the_failed_step(show: Callable[..., None], last_message: Callable[[str], None]):
+    show("airflow-secrets.service", ActiveState="failed", Result="exit-code")
+    last_message(SENTENCE)
+    assert report_failed_boot.reason("airflow-secrets.service") == f"airflow-secrets.service: {SENTENCE}"
 
 
-def test_a_step_that_died_without_a_word_is_reported_with_its_result():
-    systemd = _Systemd(ActiveState="failed", Result="timeout")
-    reason = report_failed_boot.reason("airflow-install.service", systemd)
+def test_a_step_that_failed_without_a_message_is_reported_with_its_result(
+    show: Callable[..., None], last_message: Callable[[str], None]
+):
+    show("airflow-install.service", ActiveState="failed", Result="timeout")
+    last_message("")
+    reason = report_failed_boot.reason("airflow-install.service")
     assert reason == "airflow-install.service: it left no message; its result is timeout."
 
 
-def test_a_step_that_never_started_reports_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_a_step_that_never_started_reports_nothing(show: Callable[..., None], monkeypatch: pytest.MonkeyPatch):
     reported: list[str] = []
     monkeypatch.setattr(report_failed_boot, "report", reported.append)
-    assert report_failed_boot.main(["airflow-database.service"], {}, _Systemd(ActiveState="inactive")) == 0
-    assert reported == [], "the step before it has failed and reports for itself"
+    show("airflow-database.service", ActiveState="inactive", Result="success")
+    assert report_failed_boot.main(["airflow-database.service"], {}) == 0
+    assert reported == [], "an earlier step has failed and reports it"
 
 
-def test_a_first_boot_that_hangs_is_reported_at_its_deadline():
-    assert report_failed_boot.missed_deadline(_Systemd(**{"is-active": "active"})) is None
-    assert "cloud-init may hang" in report_failed_boot.missed_deadline(_Systemd(**{"is-active": "inactive"}))
+def test_a_first_boot_that_hangs_is_reported_at_its_deadline(show: Callable[..., None]):
+    show("airflow-artifacts.service", ActiveState="active")
+    assert report_failed_boot.missed_deadline() is None
+    show("airflow-artifacts.service", ActiveState="inactive")
+    assert "cloud-init may hang" in report_failed_boot.missed_deadline()

@@ -85,7 +85,7 @@ class Tree:
 
     def end(self) -> None:
         """End what is left."""
-        for task in task_processes._with_descendants([task_processes._read(self.main.pid)]):
+        for task in task_processes._with_descendants([task_processes.read_process(self.main.pid)]):
             with suppress(ProcessLookupError):
                 os.kill(task.pid, signal.SIGKILL)
         self.main.wait(10)
@@ -99,7 +99,7 @@ def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 def _gone(pid: int) -> bool:
-    return task_processes._read(pid) is None
+    return task_processes.read_process(pid) is None
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_no_process_is_ended_on_a_worker_without_tasks():
 
 def test_a_later_process_with_the_same_id_is_not_signalled():
     with subprocess.Popen(["sleep", "600"]) as later:
-        now = task_processes._read(later.pid)
+        now = task_processes.read_process(later.pid)
         task_processes._signal([task_processes.Process(pid=now.pid, parent=1, started=now.started - 1)], signal.SIGKILL)
         with pytest.raises(subprocess.TimeoutExpired):
             later.wait(0.5)

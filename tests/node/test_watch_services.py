@@ -118,7 +118,7 @@ def test_every_service_is_seen_as_systemd_shows_it(systemd: Path):
     }
 
 
-@pytest.mark.parametrize("answer", ["exit 1", "exec sleep 60", "echo Id=airflow-scheduler.service"])
+@pytest.mark.parametrize("answer", ["exit 1", "exec sleep 60", "true", "echo Id=airflow-scheduler.service"])
 def test_a_systemd_without_a_sound_answer_is_an_error(answer: str, systemd: Path, monkeypatch: pytest.MonkeyPatch):
     (systemd / "bin/systemctl").write_text(f"#!/bin/sh\n{answer}\n")
     monkeypatch.setattr(service_units, "TIMEOUT_SECONDS", 0.2)

@@ -88,6 +88,6 @@ def test_the_result_names_each_task_that_was_ended(actuator: Any):
 
 def test_the_length_of_a_boot_counts_from_the_first_process(tmp_path: Path):
     ticks = int((time.clock_gettime(time.CLOCK_BOOTTIME) - 42) * os.sysconf("SC_CLK_TCK"))
-    stat = tmp_path / "stat"
-    stat.write_text(f"1 (sys) (temd) S {' '.join(['0'] * 18)} {ticks} 0 0\n")
-    assert module("lifecycle.actuator").seconds_since_power_on(stat) == pytest.approx(42, abs=1)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/stat").write_text(f"1 (sys) (temd) S {' '.join(['0'] * 18)} {ticks} 0 0\n")
+    assert module("lifecycle.actuator").seconds_since_power_on(tmp_path) == pytest.approx(42, abs=1)

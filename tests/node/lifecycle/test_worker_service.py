@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from tests.node.lifecycle.node_of import Outcome, unit
 from tests.node.programs import load, module
 
+systemd = module("airflow_node.systemd")
 worker_service = module("lifecycle.worker_service")
 
 TASK = {"pid": 77, "since": 1.0, "task": "etl manual__1 load try 1"}
@@ -29,28 +28,42 @@ Job={shutdown}
 """
 
 
-class _Systemd:
-    def __init__(self, output: str = "", *, code: int = 0, error: str = "") -> None:
-        self.commands: list[list[str]] = []
-        self._answer = (code, output, error)
+class _Systemctl:
+    """Stands for `systemctl`: prints the output, or fails."""
 
-    def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        self.commands.append(list(command))
-        code, output, error = self._answer
-        return subprocess.CompletedProcess(list(command), code, output, error)
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, ...]] = []
+        self.output = ""
+        self.error: systemd.SystemdError | None = None
+
+    def __call__(self, *arguments: str, timeout_seconds: float) -> str:
+        assert timeout_seconds <= 5, "the watchdog limits the length of a pass"
+        self.commands.append(arguments)
+        if self.error is not None:
+            raise self.error
+        return self.output
+
+
+@pytest.fixture
+def systemctl(monkeypatch: pytest.MonkeyPatch) -> _Systemctl:
+    found = _Systemctl()
+    monkeypatch.setattr(systemd, "systemctl", found)
+    return found
 
 
 def _shown(state: str, *, pid: int = 0, job: str = "", shutdown: str = "") -> str:
     return SHOWN.format(worker="airflow-worker.service", state=state, pid=pid, job=job, shutdown=shutdown)
 
 
-def test_a_running_unit_is_read_with_its_main_process():
-    found = worker_service.WorkerUnit(_Systemd(_shown("active", pid=812))).read()
+def test_a_running_unit_is_read_with_its_main_process(systemctl: _Systemctl):
+    systemctl.output = _shown("active", pid=812)
+    found = worker_service.WorkerUnit().read()
     assert found == (worker_service.Unit(active_state="active", main_pid=812), False)
 
 
-def test_a_stopping_unit_is_neither_up_nor_down():
-    found, _ = worker_service.WorkerUnit(_Systemd(_shown("deactivating", pid=812, job="977"))).read()
+def test_a_stopping_unit_is_neither_up_nor_down(systemctl: _Systemctl):
+    systemctl.output = _shown("deactivating", pid=812, job="977")
+    found, _ = worker_service.WorkerUnit().read()
     assert not found.is_up
     assert not found.is_down
 
@@ -60,8 +73,9 @@ def test_a_unit_without_a_process_is_down_unless_it_has_a_job(state: str, has_jo
     assert unit(state, has_job=has_job).is_down is down
 
 
-def test_a_shutdown_of_the_machine_is_read_while_it_waits_for_the_worker():
-    assert worker_service.WorkerUnit(_Systemd(_shown("deactivating", shutdown="1"))).read()[1] is True
+def test_a_shutdown_of_the_machine_is_read_while_it_waits_for_the_worker(systemctl: _Systemctl):
+    systemctl.output = _shown("deactivating", shutdown="1")
+    assert worker_service.WorkerUnit().read()[1] is True
 
 
 @pytest.mark.parametrize(
@@ -72,42 +86,30 @@ def test_a_shutdown_of_the_machine_is_read_while_it_waits_for_the_worker():
         ("", 0.0),
     ],
 )
-def test_the_duration_of_the_admission_is_read(shown: str, seconds: float):
-    systemd = _Systemd(shown)
-    assert worker_service.WorkerUnit(systemd).admission_seconds() == seconds
-    assert systemd.commands[0][-1] == "airflow-admission.service"
+def test_the_duration_of_the_admission_is_read(systemctl: _Systemctl, shown: str, seconds: float):
+    systemctl.output = f"Id=airflow-admission.service\n{shown}"
+    assert worker_service.WorkerUnit().admission_seconds() == seconds
+    assert systemctl.commands[0][-1] == "airflow-admission.service"
 
 
-@pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 5), BlockingIOError("no more processes")])
-def test_a_systemd_that_does_not_answer_raises_nothing(error: Exception):
-    def hangs(_: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        raise error
-
-    assert worker_service.WorkerUnit(hangs).read() == (None, False)
-    assert worker_service.WorkerUnit(hangs).stop().outcome == Outcome.FAILED
-    assert worker_service.WorkerUnit(_Systemd(code=1)).read() == (None, False)
+def test_an_error_of_systemd_raises_nothing(systemctl: _Systemctl):
+    systemctl.error = systemd.SystemdError("Failed to start: Transaction is destructive.")
+    unit = worker_service.WorkerUnit()
+    assert unit.read() == (None, False)
+    assert unit.admission_seconds() == 0
+    result = unit.start()
+    assert (result.outcome, result.message) == (Outcome.FAILED, "Failed to start: Transaction is destructive.")
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart"])
-def test_no_command_waits_for_its_job(verb: str):
-    systemd = _Systemd()
-    assert getattr(worker_service.WorkerUnit(systemd), verb)().outcome == Outcome.DONE
-    assert systemd.commands == [["systemctl", verb, "--no-block", "airflow-worker.service"]]
+def test_no_command_waits_for_its_job(systemctl: _Systemctl, verb: str):
+    assert getattr(worker_service.WorkerUnit(), verb)().outcome == Outcome.DONE
+    assert systemctl.commands == [(verb, "--no-block", "airflow-worker.service")]
 
 
-def test_another_job_cannot_cancel_the_power_off():
-    systemd = _Systemd()
-    worker_service.WorkerUnit(systemd).power_off()
-    assert systemd.commands == [
-        ["systemctl", "start", "--no-block", "--job-mode=replace-irreversibly", "poweroff.target"]
-    ]
-
-
-def test_a_failure_has_the_message_of_systemd():
-    result = worker_service.WorkerUnit(
-        _Systemd(code=1, error="Failed to start: Transaction is\ndestructive.\n")
-    ).start()
-    assert (result.outcome, result.message) == (Outcome.FAILED, "Failed to start: Transaction is destructive.")
+def test_another_job_cannot_cancel_the_power_off(systemctl: _Systemctl):
+    worker_service.WorkerUnit().power_off()
+    assert systemctl.commands == [("start", "--no-block", "--job-mode=replace-irreversibly", "poweroff.target")]
 
 
 def _write(path: Path, at: float, **changes: object) -> None:

@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import task_processes
+
 from lifecycle.actions import DONE, Action, Kind, Outcome, Result
 from lifecycle.group_api import GroupApi
 from lifecycle.registry_client import RegistryClient
@@ -58,12 +60,12 @@ class Actuator:
         return Result(DONE.outcome, f"ended {'; '.join(ended)}" if ended else "no task runs any more")
 
 
-def seconds_since_power_on(stat: Path = Path("/proc/1/stat")) -> float:
-    """Since the machine's first process began; on EC2 that is some two seconds after its kernel.
+def seconds_since_power_on(proc: Path = Path("/proc")) -> float:
+    """Time since the machine's first process started; on EC2 that is some two seconds after the kernel.
 
-    Not by the clock of the kernel, which in a container is the host's.
+    The kernel's own uptime would not do: in a container, as in the lab, it is the host's.
     """
-    # The second field is a name in brackets, which may hold anything; the start time is the 22nd.
-    fields = stat.read_text().rpartition(")")[2].split()
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    first = task_processes.read_process(1, proc)
+    if first is None:
+        raise OSError("the machine has no process 1")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - first.started / os.sysconf("SC_CLK_TCK")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import task_processes
-from airflow_node import files, log
+from airflow_node import files, systemd
+from airflow_node.systemd import SystemdError
 
 from lifecycle.actions import DONE, Outcome, Result
 
@@ -19,12 +19,12 @@ ADMISSION = "airflow-admission.service"
 SHUTDOWN = "shutdown.target"
 SYSTEMCTL_SECONDS = 5.0
 STATE_FILE = Path("/run/airflow-worker/state.json")
-# A thousand tasks with the longest names that Airflow allows.
+# A thousand tasks with the longest names that Airflow allows are less.
 STATE_FILE_BYTES = 1_000_000
 # The worker writes the file each second. A machine that is short of memory or processor time may need longer.
 FRESH_SECONDS = 15.0
-
-Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
+# Raised by reading a state file that a task has written.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,38 +82,30 @@ class WorkerReport:
         return self.reserved + len(self.tasks)
 
 
-def run_command(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command with a time-out."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=SYSTEMCTL_SECONDS)
-
-
 class WorkerUnit:
     """Reads and controls the unit. No method waits for a job of systemd to end."""
 
-    def __init__(self, run: Run = run_command) -> None:
-        self._run = run
-
     def read(self) -> tuple[Unit | None, bool]:
         """The unit (None if systemd does not answer), and whether the machine is shutting down."""
-        shown = self._systemctl("show", "--property=Id,ActiveState,MainPID,Job", WORKER, SHUTDOWN)
-        if shown is None or shown.returncode != 0:
+        properties = ("ActiveState", "MainPID", "Job")
+        try:
+            worker, shutdown = systemd.show(WORKER, SHUTDOWN, properties=properties, timeout_seconds=SYSTEMCTL_SECONDS)
+        except SystemdError:
             return None, False
-        units = {unit["Id"]: unit for unit in map(_properties, shown.stdout.split("\n\n")) if "Id" in unit}
-        if WORKER not in units:
-            return None, False
-        worker, shutdown = units[WORKER], units.get(SHUTDOWN, {})
-        stopping = shutdown.get("ActiveState") == "active" or bool(shutdown.get("Job"))
+        stopping = shutdown["ActiveState"] == "active" or bool(shutdown["Job"])
         unit = Unit(
-            active_state=worker["ActiveState"], main_pid=int(worker.get("MainPID", 0)), has_job=bool(worker.get("Job"))
+            active_state=worker["ActiveState"], main_pid=int(worker["MainPID"] or 0), has_job=bool(worker["Job"])
         )
         return unit, stopping
 
     def admission_seconds(self) -> float:
         """How long airflow-admission has delayed the worker's start; 0 if systemd does not answer."""
         names = ("ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic")
-        shown = self._systemctl("show", f"--property={','.join(names)}", ADMISSION)
-        times = _properties(shown.stdout) if shown is not None else {}
-        started, ended = (int(times.get(name, 0)) / 1e6 for name in names)
+        try:
+            (times,) = systemd.show(ADMISSION, properties=names, timeout_seconds=SYSTEMCTL_SECONDS)
+        except SystemdError:
+            return 0.0
+        started, ended = (int(times[name] or 0) / 1e6 for name in names)
         return max(0.0, ended - started)
 
     def start(self) -> Result:
@@ -133,17 +125,16 @@ class WorkerUnit:
         return self._control("start", "--job-mode=replace-irreversibly", "poweroff.target")
 
     def _control(self, verb: str, *arguments: str) -> Result:
-        done = self._systemctl(verb, "--no-block", *arguments)
-        if done is None:
-            return Result(Outcome.FAILED, "systemd does not answer")
-        return DONE if done.returncode == 0 else Result(Outcome.FAILED, log.one_line(done.stderr))
-
-    def _systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str] | None:
         try:
-            return self._run(["systemctl", *arguments])
-        except (OSError, subprocess.TimeoutExpired):
-            # Also if no process can be started, because memory or process ids have run out.
-            return None
+            systemd.systemctl(verb, "--no-block", *arguments, timeout_seconds=SYSTEMCTL_SECONDS)
+        except SystemdError as error:
+            return Result(Outcome.FAILED, str(error))
+        return DONE
+
+
+def read_state_file(path: Path) -> Any:
+    """The content of the state file. Raises one of UNREADABLE."""
+    return json.loads(files.read_untrusted(path, most_bytes=STATE_FILE_BYTES))
 
 
 class StateFile:
@@ -159,11 +150,11 @@ class StateFile:
     def read(self, now: float) -> WorkerReport | None:
         """The report; None if the file is missing or cannot be read."""
         try:
-            content = json.loads(files.read_untrusted(self._path, most_bytes=STATE_FILE_BYTES))
+            content = read_state_file(self._path)
             report = _report(content)
             if content["at"] != self._written_at:
                 self._written_at, self._changed = content["at"], now
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+        except UNREADABLE:
             self._written_at = None
             return None
         self.last = content
@@ -200,7 +191,3 @@ def _report(content: Any) -> WorkerReport:
         failed_at_once=max(0, int(outcomes.get("failed_at_once", 0))),
         others=max(0, int(outcomes.get("others", 0))),
     )
-
-
-def _properties(block: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import task_processes
 from celery.concurrency import asynpool, get_implementation, prefork
 from celery.signals import task_postrun, worker_init, worker_process_init, worker_ready
 from celery.utils.log import get_logger
@@ -89,13 +90,8 @@ class TaskCgroups:
 
     def _lives(self, supervisor: int) -> bool:
         """Whether the id belongs to a running process of the pool, and not to a zombie or a later process."""
-        try:
-            stat = Path(f"/proc/{supervisor}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        # The second field is a name in brackets, which may hold anything.
-        state, parent = stat.rpartition(")")[2].split()[:2]
-        return state not in ("Z", "X") and int(parent) == self._main_pid
+        process = task_processes.read_process(supervisor)
+        return process is not None and process.parent == self._main_pid
 
 
 def _kill(cgroup: Path, *, spare: int = 0) -> list[str]:

@@ -177,7 +177,11 @@ def _consumed(consumer: Any) -> list[str]:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Replace the file in one step, so that readers see the old text or the new one."""
+    """Replace the file in one step, so that readers see the old text or the new one.
+
+    Not by `airflow_node.files`: Celery's processes and tasks import from this folder only. And its temporary files have
+    random names, which would accumulate if the worker is killed; the directory has 64 inodes.
+    """
     part = file.with_suffix(".part")
     part.write_text(text)
     # Readable also for root without capabilities. The service's umask is stricter, for the files that tasks write.

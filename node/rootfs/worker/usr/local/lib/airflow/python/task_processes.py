@@ -40,6 +40,19 @@ class RunningTask:
     process: Process
 
 
+def read_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
+    """The process; None if it has ended. A zombie has ended, too."""
+    try:
+        stat = (proc / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is a name in brackets, which may hold anything. The others are described in proc_pid_stat(5).
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in ("Z", "X"):
+        return None
+    return Process(pid=pid, parent=int(fields[1]), started=int(fields[19]))
+
+
 def running_tasks(main_pid: int, last_state: Mapping[str, Any] | None) -> list[RunningTask]:
     """The tasks that run below the worker's main process.
 
@@ -109,23 +122,10 @@ def _signal(processes: Iterable[Process], number: signal.Signals) -> None:
 
 
 def _lives(process: Process) -> bool:
-    now = _read(process.pid)
+    now = read_process(process.pid)
     return now is not None and now.started == process.started
 
 
 def _processes() -> list[Process]:
-    found = (_read(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    found = (read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return sorted((process for process in found if process is not None), key=lambda process: process.pid)
-
-
-def _read(pid: int) -> Process | None:
-    """The process, unless it has ended (a zombie counts as ended)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is a name in brackets, which may hold anything.
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] in ("Z", "X"):
-        return None
-    return Process(pid=pid, parent=int(fields[1]), started=int(fields[19]))
