@@ -9,14 +9,20 @@ FORMAT ?= text
 NODE ?=
 UNIT ?=
 FILE ?=
+FOLDER ?=
+BUNDLE ?= dags
+RELEASE ?=
+A ?= previous
+B ?= current
 UPGRADE ?=
 PYTHON := .venv/bin/python
+DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image ca-bundle lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan node-image ca-bundle dags-publish dags-list dags-show dags-diff dags-rollback lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 plan: $(STAMP) ## What `pulumi up` would create: STACK=prod BASE=<git revision> FORMAT=text|markdown|json
 	@$(PYTHON) -m plan --stack "$(STACK)" --format "$(FORMAT)" $(if $(BASE),--base "$(BASE)")
@@ -26,6 +32,21 @@ node-image: $(STAMP) ## Pin the newest Debian 13 image of the stack's region in 
 
 ca-bundle: $(STAMP) ## Renew the certificate authorities of RDS that the nodes trust
 	@$(PYTHON) -m ca_bundle
+
+dags-publish: $(STAMP) ## Make a folder of DAGs the current release: FOLDER=<path> STACK=prod BUNDLE=dags
+	@$(DAGS) publish "$(FOLDER)" --stack "$(STACK)" --bundle "$(BUNDLE)"
+
+dags-list: $(STAMP) ## List the releases: STACK=prod BUNDLE=dags
+	@$(DAGS) list --stack "$(STACK)" --bundle "$(BUNDLE)"
+
+dags-show: $(STAMP) ## Show a release and its files: RELEASE=current
+	@$(DAGS) show $(RELEASE) --stack "$(STACK)" --bundle "$(BUNDLE)"
+
+dags-diff: $(STAMP) ## Show what differs between two releases: A=previous B=current
+	@$(DAGS) diff "$(A)" "$(B)" --stack "$(STACK)" --bundle "$(BUNDLE)"
+
+dags-rollback: $(STAMP) ## Make an older release the current one again: RELEASE=previous
+	@$(DAGS) rollback $(RELEASE) --stack "$(STACK)" --bundle "$(BUNDLE)"
 
 lab: $(STAMP) ## The prod stack's cluster on this machine, until Ctrl-C (Debian 12 or 13, as root)
 	@$(PYTHON) -m lab up

@@ -7,7 +7,6 @@ change.
 from __future__ import annotations
 
 import argparse
-import contextvars
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pulumi
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_catalog.debian_images import IMAGE_OWNER, latest_image_parameter
 from aws_catalog.instance_types import Architecture
-from engine.stack_config import StackFileError, read_stack_config, stack_name
-from settings import Settings, load_settings
+from engine.stack_config import StackFileError, stack_name, stack_settings
+from settings import Settings
 from settings.errors import SettingsError
 
 ROOT = Path(__file__).parent
@@ -82,7 +80,7 @@ def pin_newest(root: Path, stack: str) -> None:
     An image that is not Debian's is kept: it was built for something that Debian's lacks, such as a GPU driver.
     Raises NodeImageError, StackFileError or SettingsError; the file is then unchanged.
     """
-    settings = _settings(root, stack)
+    settings = stack_settings(root, stack)
     users = _users(settings)
     pinned = {architecture: settings.node_image.pinned(architecture) for architecture in users}
     newest = newest_images(settings.region, sorted(users))
@@ -215,17 +213,6 @@ def _end_of_line(text: str, index: int) -> int:
     """The end of the line that contains this index, so that an insertion comes after the line's comment."""
     end = text.find("\n", index)
     return len(text.rstrip("\r\n")) if end < 0 else end - (text[end - 1] == "\r")
-
-
-def _settings(root: Path, stack: str) -> Settings:
-    """The stack's settings, as the program reads them."""
-    config = read_stack_config(root, stack)
-
-    def loaded() -> Settings:
-        pulumi.runtime.set_all_config(dict(config.values), list(config.secret_keys))
-        return load_settings()
-
-    return contextvars.Context().run(loaded)  # Pulumi keeps configuration in context variables
 
 
 def _users(settings: Settings) -> dict[Architecture, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pulumi
 import yaml
 
 from engine.errors import InputError
+from settings import Settings, load_settings
 from settings.stack_yaml import is_unclear, read_by_pulumi
 
 PLACEHOLDER_ACCOUNT = "123456789012"
@@ -139,6 +142,17 @@ def read_stack_config(root: Path, stack: str, changes: Mapping[str, Any] | None 
         raise StackFileError(_TOO_DEEP.format(path)) from None
     except TypeError as error:  # a key that JSON cannot represent, such as one tagged !!binary
         raise StackFileError(f"{path} is not valid YAML for Pulumi: {error}") from None
+
+
+def stack_settings(root: Path, stack: str) -> Settings:
+    """The stack's settings, as the program reads them. Raises StackFileError or SettingsError."""
+    config = read_stack_config(root, stack)
+
+    def loaded() -> Settings:
+        pulumi.runtime.set_all_config(dict(config.values), list(config.secret_keys))
+        return load_settings()
+
+    return contextvars.Context().run(loaded)  # Pulumi keeps configuration in context variables
 
 
 def stack_config(project: str, values: Mapping[str, Any]) -> StackConfig:

@@ -1,0 +1,164 @@
+"""`python -m dags COMMAND`: the commands behind the `dags-` targets of make."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from airflow_node.dag_release import ReleaseError, unpack
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dags.archive import packed_folder
+from dags.bucket import ReleaseBucket, unreachable
+from dags.comparison import compare, summary, unified_diff
+from dags.faults import DagsError
+from dags.folder import LEFT_OUT
+from dags.publication import publish, rollback
+from dags.stack import read_stack
+from engine.stack_config import StackFileError, stack_name
+from settings.errors import SettingsError
+
+ROOT = Path(__file__).parent.parent
+Command = Callable[[argparse.Namespace], None]
+RELEASE = "`current`, `previous`, or at least six characters of a version"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it went well, 1 with a message if something has to be corrected."""
+    given = _parser().parse_args(arguments)
+    run: Command = given.run
+    try:
+        run(given)
+    except (DagsError, StackFileError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dags",
+        description="Publish DAG folders as releases: immutable, named by their content, and current all at once.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--stack", type=stack_name, default="prod", help="the stack whose dags bucket is used (prod)")
+    where.add_argument("--bucket", help="a bucket instead of the stack's; the region is then that of the AWS settings")
+    where.add_argument("--bundle", default="dags", help="the bundle: which prefix of the bucket (dags)")
+    where.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], None], about: str, *, more: str = ""
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=f"{about}.", epilog=more, parents=[where])
+        command.set_defaults(run=run)
+        return command
+
+    add("publish", _publish, "Make a folder the current release of the bundle", more=LEFT_OUT).add_argument(
+        "folder", type=Path, metavar="FOLDER", help="the folder with the DAGs"
+    )
+    add("list", _list, "List what has been current, newest first, and the other releases in the bucket")
+    add("show", _show, "Show a release: who made it from what, and its files").add_argument(
+        "release", metavar="RELEASE", nargs="?", default="current", help=f"{RELEASE} (current)"
+    )
+    diff = add("diff", _diff, "Show what differs from release A to release B, as a unified diff")
+    diff.add_argument("before", metavar="A", help=RELEASE)
+    diff.add_argument("after", metavar="B", nargs="?", default="current", help=f"{RELEASE} (current)")
+    add("rollback", _rollback, "Make an older release the current one again").add_argument(
+        "release", metavar="RELEASE", nargs="?", default="previous", help=f"{RELEASE} (previous)"
+    )
+    return parser
+
+
+def _publish(given: argparse.Namespace) -> None:
+    bucket = _bucket(given)
+    base = bucket.read_pointer()
+    with packed_folder(given.folder) as archive:
+        publish(bucket, archive, by=_caller(given), base=base)
+
+
+def _list(given: argparse.Namespace) -> None:
+    bucket = _bucket(given)
+    pointer = bucket.read_pointer().pointer
+    publications = (pointer.current, *pointer.history) if pointer else ()
+    for number, each in enumerate(publications):
+        mark = "" if number else "  current"
+        print(f"{each.sequence:5}  {each.published}  {each.version[:12]}  {each.by}{mark}")
+    known = {publication.version for publication in publications}
+    for release in sorted(bucket.releases(), key=lambda release: release.uploaded, reverse=True):
+        if release.version not in known:
+            uploaded = release.uploaded.strftime("%Y-%m-%dT%H:%M:%SZ")
+            print(f"    -  {uploaded}  {release.version[:12]}  uploaded, but not current lately")
+            known.add(release.version)
+    if not known:
+        print(f"{bucket.url} has no releases yet.", file=sys.stderr)
+
+
+def _show(given: argparse.Namespace) -> None:
+    bucket = _bucket(given)
+    manifest = bucket.described(bucket.resolve(given.release))
+    commit = f"{manifest.commit}{' with uncommitted changes' if manifest.dirty else ''}" if manifest.commit else "none"
+    print(f"release  {manifest.version}")
+    print(f"created  {manifest.created} by {manifest.by}")
+    print(f"commit   {commit}")
+    print(f"checked  {f'with the lock {manifest.lock}' if manifest.lock else 'no'}")
+    print(f"files    {len(manifest.files)}, {manifest.size:,} bytes unpacked")
+    for file in manifest.files:
+        print(f"  {file.sha256[:12]}  {file.size:>12,}  {file.path}{'*' if file.executable else ''}")
+
+
+def _diff(given: argparse.Namespace) -> None:
+    bucket = _bucket(given)
+    before, after = (bucket.described(bucket.resolve(name)) for name in (given.before, given.after))
+    with tempfile.TemporaryDirectory(prefix="dags-") as scratch:
+        old, new = Path(scratch, "old"), Path(scratch, "new")
+        for manifest, target in ((before, old), (after, new)):
+            try:
+                unpack(bucket.open_archive(manifest.version), target, manifest.version)
+            except ReleaseError as error:
+                raise DagsError(f"{bucket.url}: {error}.") from None
+        for line in unified_diff(compare(before, after), old, new):
+            print(line)
+    print(summary(before, after), file=sys.stderr)
+
+
+def _rollback(given: argparse.Namespace) -> None:
+    rollback(_bucket(given), given.release, by=_caller(given))
+
+
+def _bucket(given: argparse.Namespace) -> ReleaseBucket:
+    # Standard retries: a conditional write that was repeated is recognized, see write_pointer.
+    retries = Config(retries={"mode": "standard", "max_attempts": 5})
+    name = given.bucket or read_stack(given.root, given.stack).dags_bucket
+    return ReleaseBucket(_client(given, "s3", config=retries), name, given.bundle)
+
+
+def _client(given: argparse.Namespace, service: str, **options: Any) -> Any:
+    region = None if given.bucket else read_stack(given.root, given.stack).region
+    try:
+        return boto3.client(service, region_name=region, **options)
+    except BotoCoreError as error:
+        raise DagsError(unreachable(error)) from None
+
+
+def _caller(given: argparse.Namespace) -> str:
+    """The ARN of the caller, which everybody may ask for."""
+    try:
+        return _client(given, "sts").get_caller_identity()["Arn"]
+    except ClientError as error:
+        raise DagsError(f"AWS does not accept the credentials: {error}. Renew them, then repeat.") from None
+    except BotoCoreError as error:
+        raise DagsError(unreachable(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from dags.__main__ import main
+from tests.dags.conftest import BUCKET, MakeFolder
+from tests.stack_file import ROOT
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(s3: Any, capsys: pytest.CaptureFixture[str]) -> Run:  # noqa: ARG001 - the bucket has to be there
+    """Runs a command on the bucket; returns what it prints."""
+
+    def run(*arguments: str, fails: bool = False) -> str:
+        capsys.readouterr()
+        assert main([*arguments, "--bucket", BUCKET]) == int(fails)
+        captured = capsys.readouterr()
+        return captured.err if fails else captured.out
+
+    return run
+
+
+def test_a_folder_is_published_listed_compared_and_rolled_back(run: Run, make_folder: MakeFolder):
+    run("publish", str(make_folder("one", {"a.sql": "select 1\n", "gone.sql": "x\n"})))
+    run("publish", str(make_folder("two", {"a.sql": "select 2\n", "logo": "\0"})))
+    newest, oldest = run("list").splitlines()
+    assert newest.startswith("    2  20")
+    assert newest.endswith("  current")
+    assert "arn:aws:sts::123456789012:user/moto" in newest
+    assert run("diff", "previous").splitlines() == [
+        "--- a/a.sql",
+        "+++ b/a.sql",
+        "@@ -1 +1 @@",
+        "-select 1",
+        "+select 2",
+        "--- a/gone.sql",
+        "+++ /dev/null",
+        "@@ -1 +0,0 @@",
+        "-x",
+        "Binary or large file logo differs",
+    ]
+    back = run("diff", "current", "previous").splitlines()
+    assert back[-5:-1] == ["--- /dev/null", "+++ b/gone.sql", "@@ -0,0 +1 @@", "+x"]
+    run("rollback")
+    assert oldest.split()[2] in run("list").splitlines()[0]
+
+
+def test_a_file_that_differs_in_no_line_is_named_nevertheless(run: Run, make_folder: MakeFolder):
+    run("publish", str(folder := make_folder(files={"run.sh": "true"})))
+    (folder / "run.sh").chmod(0o755)
+    (folder / "empty").touch()
+    run("publish", str(folder))
+    assert run("diff", "previous").splitlines() == ["Empty file empty differs", "File run.sh differs in its mode"]
+
+
+def test_a_release_is_shown_with_its_files(run: Run, make_folder: MakeFolder):
+    run("publish", str(make_folder(files={"sql/a.sql": "select 1"})))
+    shown = run("show").splitlines()
+    assert [line.split()[0] for line in shown[:5]] == ["release", "created", "commit", "checked", "files"]
+    assert "checked  no" in shown
+    assert [line.split()[1:] for line in shown[5:]] == [["41", "first.py"], ["8", "sql/a.sql"]]
+
+
+def test_a_release_that_was_never_current_is_listed_too(run: Run, make_folder: MakeFolder, s3: Any):
+    run("publish", str(make_folder()))
+    s3.put_object(Bucket=BUCKET, Key=f"dags/releases/{'a' * 64}.tar.zst", Body=b"")
+    s3.put_object(Bucket=BUCKET, Key=f"dags/releases/{'b' * 64}.json", Body=b"")
+    s3.put_object(Bucket=BUCKET, Key="dags/releases/notes.tar.zst", Body=b"")
+    assert [line.split()[2] for line in run("list").splitlines()][1:] == ["a" * 12]
+
+
+def test_a_bundle_without_releases_says_so(run: Run, capsys: pytest.CaptureFixture[str]):
+    assert run("list", "--bundle", "team") == ""
+    assert main(["list", "--bucket", BUCKET, "--bundle", "team"]) == 0
+    assert capsys.readouterr().err == f"s3://{BUCKET}/team has no releases yet.\n"
+
+
+def test_a_damaged_archive_is_told(run: Run, make_folder: MakeFolder, s3: Any):
+    run("publish", str(make_folder()))
+    version = run("show").split()[1]
+    s3.put_object(Bucket=BUCKET, Key=f"dags/releases/{version}.tar.zst", Body=b"<html>")
+    assert "cannot be unpacked" in run("diff", "current", fails=True)
+
+
+def test_faults_of_a_folder_are_told_without_a_traceback(run: Run, tmp_path: Path):
+    assert run("publish", str(tmp_path / "gone"), fails=True) == (
+        f"{tmp_path / 'gone'} does not exist. Name the folder that contains the DAGs.\n"
+    )
+
+
+def test_a_stacks_bucket_is_named_by_its_file(aws: boto3.Session, make_folder: MakeFolder, tmp_path: Path):
+    for path in ROOT.glob("Pulumi*.yaml"):
+        shutil.copy(path, tmp_path)
+    name = "airflow-prod-111122223333-eu-west-1-dags"
+    aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert main(["publish", str(make_folder()), "--stack", "prod", "--root", str(tmp_path)]) == 0
+    assert aws.client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 3
+
+
+def test_a_stack_without_a_file_is_told(capsys: pytest.CaptureFixture[str]):
+    assert main(["list", "--stack", "nowhere"]) == 1
+    assert "There is no Pulumi.nowhere.yaml" in capsys.readouterr().err
+
+
+def test_a_machine_without_credentials_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    assert main(["list", "--bucket", BUCKET]) == 1
+    assert capsys.readouterr().err.startswith("There are no AWS credentials (")
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    assert main(["list", "--bucket", BUCKET]) == 1
+    assert "The config profile (gone) could not be found" in capsys.readouterr().err
+
+
+def test_a_network_that_is_away_is_told(run: Run, s3: Any, monkeypatch: pytest.MonkeyPatch):
+    def away(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+    s3.get_object = away
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: s3)
+    assert run("list", fails=True).startswith("The request to AWS failed: Could not connect")
+
+
+def test_a_refused_identity_is_told(run: Run, s3: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):
+    folder, client = str(make_folder()), boto3.client
+
+    def refuse(service: str, **options: Any) -> Any:
+        if service == "s3":
+            return client(service, **options)
+        raise s3.exceptions.ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "GetCallerIdentity")
+
+    monkeypatch.setattr(boto3, "client", refuse)
+    assert "AWS does not accept the credentials" in run("publish", folder, fails=True)
+
+
+def test_an_interrupted_command_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(boto3, "client", interrupt)
+    assert main(["list", "--bucket", BUCKET]) == 130
