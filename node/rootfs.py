@@ -17,6 +17,7 @@ SHARED = f"{PROGRAMS}/airflow_node"
 FIRST_PROGRAMS = frozenset(
     {
         f"{SHARED}/__init__.py",
+        f"{SHARED}/autoscaling.py",
         f"{SHARED}/aws_request.py",
         f"{SHARED}/boot_step.py",
         f"{SHARED}/files.py",
@@ -24,7 +25,6 @@ FIRST_PROGRAMS = frozenset(
         f"{SHARED}/log.py",
         f"{SHARED}/metadata_service.py",
         f"{SHARED}/retry.py",
-        f"{SHARED}/lifecycle_hook.py",
         f"{SHARED}/systemd.py",
         f"{PROGRAMS}/report-failed-boot",
     }

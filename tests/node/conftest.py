@@ -39,7 +39,7 @@ def aws_over_http(aws: boto3.Session, aws_server: str, monkeypatch: pytest.Monke
     """AWS for programs that have no SDK: their requests and the session's meet the same resources."""
     keys = metadata_service.Credentials(key="testing", secret="testing", token="testing")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setattr(metadata_service, "credentials", lambda: keys)
+    monkeypatch.setattr(metadata_service, "credentials", lambda *_: keys)
     monkeypatch.setattr(
         aws_request, "endpoint", lambda _service, bucket="": f"{aws_server}/{bucket}" if bucket else aws_server
     )

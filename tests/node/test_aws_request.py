@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -93,6 +95,18 @@ def test_the_reason_of_a_refusal_is_read_from_json(aws_over_http: boto3.Session)
     assert refusal.value.code == "ResourceNotFoundException"
 
 
+def test_a_response_that_does_not_come_in_time_is_an_error_of_the_network(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metadata_service, "credentials", lambda *_: KEYS)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        began = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            aws_request.send(
+                aws_request.Request(service="autoscaling", url=url), aws_request.Timeouts(request=0.2, metadata=0.2)
+            )
+        assert time.monotonic() - began < 20
+
+
 @pytest.fixture
 def answers() -> list[Answer]:
     """The gateway's answers; the last one is repeated."""
@@ -102,7 +116,7 @@ def answers() -> list[Answer]:
 @pytest.fixture
 def gateway(answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """Something on the way to AWS that answers in its place."""
-    monkeypatch.setattr(metadata_service, "credentials", lambda: KEYS)
+    monkeypatch.setattr(metadata_service, "credentials", lambda *_: KEYS)
     with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
         monkeypatch.setattr(aws_request, "endpoint", lambda *_: server.url)
         yield server
@@ -159,7 +173,7 @@ def test_a_refusal_is_waited_out_for_as_long_as_it_may_pass(
 
 
 def test_a_fault_of_the_network_is_waited_out_for_ten_minutes(waits: list[float], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(metadata_service, "credentials", lambda: KEYS)
+    monkeypatch.setattr(metadata_service, "credentials", lambda *_: KEYS)
     monkeypatch.setattr(aws_request, "endpoint", lambda *_: "http://127.0.0.1:1")
     with pytest.raises(OSError, match="Connection refused"):
         _get_with_retries()

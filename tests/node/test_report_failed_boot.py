@@ -56,7 +56,8 @@ class _Group:
         self.refused = refused
         self.calls: list[tuple[str, str]] = []
 
-    def __call__(self, action: str, **parameters: str) -> None:
+    def __call__(self, action: str, timeouts: object, **parameters: str) -> None:
+        del timeouts
         if action in self.refused:
             raise report_failed_boot.AwsError("AccessDenied", "not you", 403)
         if action == "CompleteLifecycleAction":
@@ -75,7 +76,7 @@ def scaling(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Group], _Group]:
     monkeypatch.setattr(report_failed_boot.metadata_service, "instance_id", lambda: INSTANCE)
 
     def put(group: _Group) -> _Group:
-        monkeypatch.setattr(report_failed_boot.aws_request, "autoscaling", group)
+        monkeypatch.setattr(report_failed_boot.autoscaling, "call", group)
         return group
 
     return put
@@ -102,9 +103,7 @@ def test_where_no_launch_can_be_abandoned_the_node_is_unhealthy(scaling: Callabl
 @pytest.mark.usefixtures("waits")
 def test_the_group_hears_of_it_without_an_sdk(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch):
     instance = _instance_of_a_group(aws_over_http)
-    report_failed_boot.aws_request.autoscaling(
-        "SetInstanceHealth", InstanceId=instance, HealthStatus="Unhealthy", ShouldRespectGracePeriod="false"
-    )
+    report_failed_boot.autoscaling.report_unhealthy(instance, respect_grace_period=False)
     (found,) = aws_over_http.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
     assert found["HealthStatus"].lower() == "unhealthy"
     monkeypatch.setattr(report_failed_boot.metadata_service, "instance_id", lambda: "i-0000000000000dead")
@@ -125,12 +124,12 @@ def test_a_group_that_is_busy_with_two_hundred_others_is_told_a_little_later(
 ):
     group = scaling(_Group("role-is-ready"))
 
-    def busy(action: str, **parameters: str) -> None:
+    def busy(action: str, timeouts: object, **parameters: str) -> None:
         if len(waits) < 3:
             raise report_failed_boot.AwsError("Throttling", "Rate exceeded", 400)
-        group(action, **parameters)
+        group(action, timeouts, **parameters)
 
-    monkeypatch.setattr(report_failed_boot.aws_request, "autoscaling", busy)
+    monkeypatch.setattr(report_failed_boot.autoscaling, "call", busy)
     assert report_failed_boot.report(SENTENCE, ENVIRONMENT) == 0
     assert group.calls == [("role-is-ready", "ABANDON")]
 

@@ -46,7 +46,7 @@ def service(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[lis
     answers: list[Answer] = []
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     keys = module("airflow_node.metadata_service").Credentials(key="AKID", secret="secret", token="token")
-    monkeypatch.setattr(module("airflow_node.metadata_service"), "credentials", lambda: keys)
+    monkeypatch.setattr(module("airflow_node.metadata_service"), "credentials", lambda *_: keys)
     with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
         monkeypatch.setattr(aws_request, "endpoint", lambda _: server.url)
         yield answers

@@ -244,7 +244,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """The reports that the group receives."""
     told: list[dict[str, str]] = []
     monkeypatch.setattr(
-        watch_services.aws_request, "autoscaling", lambda action, **what: told.append({"Action": action, **what})
+        watch_services.autoscaling, "call", lambda action, _, **what: told.append({"Action": action, **what})
     )
     return told
 
@@ -265,7 +265,14 @@ def test_a_master_whose_services_do_not_recover_is_replaced(
 ):
     beat(metadata, "10.0.0.2", age=3600)
     lose(watch, metadata, systemd, "triggerer")
-    assert reports == [{"Action": "SetInstanceHealth", "InstanceId": "i-1", "HealthStatus": "Unhealthy"}]
+    assert reports == [
+        {
+            "Action": "SetInstanceHealth",
+            "InstanceId": "i-1",
+            "HealthStatus": "Unhealthy",
+            "ShouldRespectGracePeriod": "true",
+        }
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from tests.node.programs import module
 actions = module("lifecycle.actions")
 observation = module("lifecycle.observation")
 persisted_state = module("lifecycle.persisted_state")
-pressure = module("lifecycle.pressure")
 state_machine = module("lifecycle.state_machine")
 worker_registry = module("airflow_node.worker_registry")
 worker_service = module("lifecycle.worker_service")

@@ -11,7 +11,7 @@ import pytest
 from tests.node.lifecycle.node_of import Kind, Outcome, actions, worker_service
 from tests.node.programs import load, module
 
-group_api = module("lifecycle.group_api")
+actuator_module = module("lifecycle.actuator")
 registry_client = module("lifecycle.registry_client")
 
 
@@ -20,7 +20,7 @@ class _Parts:
 
     def __init__(self) -> None:
         self.unit = create_autospec(worker_service.WorkerUnit, instance=True)
-        self.group = create_autospec(group_api.GroupApi, instance=True)
+        self.group = create_autospec(actuator_module.Group, instance=True)
         self.registry = create_autospec(registry_client.RegistryClient, instance=True)
         self.tasks = create_autospec(worker_service.RunningTasks, instance=True)
         for method in (
@@ -39,7 +39,7 @@ def parts() -> _Parts:
 
 @pytest.fixture
 def actuator(parts: _Parts, tmp_path: Path) -> Any:
-    return module("lifecycle.actuator").Actuator(**vars(parts), cordon_file=tmp_path / "retired")
+    return actuator_module.Actuator(**vars(parts), cordon_file=tmp_path / "retired")
 
 
 def _do(actuator: Any, kind: str) -> Any:
@@ -79,7 +79,7 @@ def test_the_admission_does_not_count_as_boot(actuator: Any, parts: _Parts):
     """Masters launch workers ahead by the length of a boot."""
     _do(actuator, Kind.RECORD_BOOT)
     ((seconds,), _) = parts.registry.record_boot.call_args
-    assert seconds == pytest.approx(module("lifecycle.actuator").seconds_since_power_on() - 1e6, abs=5)
+    assert seconds == pytest.approx(actuator_module.seconds_since_power_on() - 1e6, abs=5)
 
 
 def test_the_result_names_each_task_that_was_ended(actuator: Any):
@@ -90,4 +90,4 @@ def test_the_length_of_a_boot_counts_from_the_first_process(tmp_path: Path):
     ticks = int((time.clock_gettime(time.CLOCK_BOOTTIME) - 42) * os.sysconf("SC_CLK_TCK"))
     (tmp_path / "1").mkdir()
     (tmp_path / "1/stat").write_text(f"1 (sys) (temd) S {' '.join(['0'] * 18)} {ticks} 0 0\n")
-    assert module("lifecycle.actuator").seconds_since_power_on(tmp_path) == pytest.approx(42, abs=1)
+    assert actuator_module.seconds_since_power_on(tmp_path) == pytest.approx(42, abs=1)

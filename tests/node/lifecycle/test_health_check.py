@@ -15,14 +15,14 @@ from tests.node.lifecycle.node_of import (
     Kind,
     Node,
     PersistedState,
-    pressure,
+    observation,
     unit,
     worker,
 )
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
-FULL = {"resources": (pressure.Resource(name="the disk at /", free=0, size=50 << 30, reserve=2 << 30),)}
+FULL = {"resources": (observation.Resource(name="the disk at /", free=0, size=50 << 30, reserve=2 << 30),)}
 
 
 def test_a_deaf_worker_is_restarted_after_a_minute():

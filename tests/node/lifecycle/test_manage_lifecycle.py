@@ -28,10 +28,10 @@ from tests.node.lifecycle.node_of import (
     state_machine,
     unit,
 )
-from tests.node.programs import load, module
+from tests.node.programs import load
 
 manage_lifecycle = load("manage-lifecycle")
-LONGEST_NOTICE_SECONDS = module("lifecycle.termination_notices").LONGEST_NOTICE_SECONDS
+LONGEST_NOTICE_SECONDS = observation.LONGEST_NOTICE_SECONDS
 
 ENVIRONMENT = {
     "AIRFLOW__CELERY__BROKER_URL": "redis://127.0.0.1:1/0",

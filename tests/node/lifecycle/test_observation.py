@@ -10,11 +10,10 @@ from tests.node.lifecycle.node_of import LARGE_GROUP, unit, worker
 from tests.node.programs import module
 
 observation = module("lifecycle.observation")
-termination_notices = module("lifecycle.termination_notices")
 
-QUIET = termination_notices.Notices()
-TERMINATING = termination_notices.Notices(terminating=True)
-AT_RISK = termination_notices.Notices(rebalance=True)
+QUIET = observation.Notices()
+TERMINATING = observation.Notices(terminating=True)
+AT_RISK = observation.Notices(rebalance=True)
 
 
 class _Unit:

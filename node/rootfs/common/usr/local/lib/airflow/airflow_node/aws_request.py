@@ -21,7 +21,6 @@ from airflow_node.metadata_service import Credentials
 
 Result = TypeVar("Result")
 
-TIMEOUT_SECONDS = 30
 # In addition to the statuses 429 and 5xx. RequestTimeout is S3's, for a request that took too long.
 BUSY = ("TooManyRequestsException", "RequestLimitExceeded", "RequestTimeout")
 # Not worth waiting for: these were created before the node.
@@ -29,8 +28,18 @@ MISSING = ("NoSuchKey", "NoSuchBucket", "ResourceNotFoundException", "Validation
 # For all other refusals: a new role and its policies take a while to be known everywhere.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 REFUSAL_SECONDS = 120
-# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
-AUTOSCALING_VERSION = "2011-01-01"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Seconds that a request may wait for AWS to accept the connection, or to send the next part of its response, and
+    that each of the three requests for credentials may wait for the metadata service."""
+
+    request: float
+    metadata: float
+
+
+TIMEOUTS = Timeouts(request=30, metadata=metadata_service.TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +92,6 @@ def put_object(bucket: str, key: str, content: bytes, headers: Mapping[str, str]
     send(Request(service="s3", url=object_url(bucket, key), method="PUT", headers=headers, body=content))
 
 
-def autoscaling(action: str, **parameters: str) -> None:
-    """Call an action of Auto Scaling that answers nothing of interest."""
-    body = urllib.parse.urlencode({"Action": action, "Version": AUTOSCALING_VERSION, **parameters}).encode()
-    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-    url = f"{endpoint('autoscaling')}/"
-    send(Request(service="autoscaling", url=url, method="POST", headers=headers, body=body))
-
-
 def object_url(bucket: str, key: str) -> str:
     """Where an object is."""
     return f"{endpoint('s3', bucket)}/{key}"
@@ -102,15 +103,15 @@ def endpoint(service: str, bucket: str = "") -> str:
     return f"https://{place}.{_region()}.amazonaws.com"
 
 
-def send(request: Request) -> bytes:
+def send(request: Request, timeouts: Timeouts = TIMEOUTS) -> bytes:
     """The answer's body. AwsError if AWS refuses, OSError if there is no complete answer."""
-    headers = signed_headers(request, metadata_service.credentials(), datetime.now(UTC))
+    headers = signed_headers(request, metadata_service.credentials(timeouts.metadata), datetime.now(UTC))
     outgoing = urllib.request.Request(  # noqa: S310 - the address is one of `endpoint`
         request.url, data=request.body or None, headers=headers, method=request.method
     )
     try:
         try:
-            with urllib.request.urlopen(outgoing, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
+            with urllib.request.urlopen(outgoing, timeout=timeouts.request) as response:  # noqa: S310 - as above
                 return response.read()
         except urllib.error.HTTPError as refusal:
             raise _error(refusal) from None

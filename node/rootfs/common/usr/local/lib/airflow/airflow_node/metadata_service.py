@@ -39,12 +39,12 @@ def target_state() -> str:
         raise
 
 
-def credentials() -> Credentials:
-    """The instance role's credentials. OSError if there are none (yet), or no answer."""
-    token = _token()
-    role = _read("iam/security-credentials/", token)
+def credentials(timeout: float = TIMEOUT_SECONDS) -> Credentials:
+    """The instance role's credentials, in three requests. OSError if there are none (yet), or no answer."""
+    token = _token(timeout)
+    role = _read("iam/security-credentials/", token, timeout)
     try:
-        keys = json.loads(_read(f"iam/security-credentials/{role}", token))
+        keys = json.loads(_read(f"iam/security-credentials/{role}", token, timeout))
         if keys.get("Code") != "Success":
             raise OSError(f"the instance role {role} gives no credentials: {keys.get('Code')}")
         return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
@@ -65,9 +65,10 @@ def ask(path: str, *, method: str = "GET", headers: Mapping[str, str], timeout: 
         raise OSError(f"no sound answer: {error!r}") from error
 
 
-def _token() -> str:
-    return ask("api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+def _token(timeout: float = TIMEOUT_SECONDS) -> str:
+    headers = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    return ask("api/token", method="PUT", headers=headers, timeout=timeout)
 
 
-def _read(path: str, token: str) -> str:
-    return ask(f"meta-data/{path}", headers={"X-aws-ec2-metadata-token": token})
+def _read(path: str, token: str, timeout: float = TIMEOUT_SECONDS) -> str:
+    return ask(f"meta-data/{path}", headers={"X-aws-ec2-metadata-token": token}, timeout=timeout)

@@ -1,24 +1,71 @@
-"""Carries out the actions."""
+"""Carries out the actions: on the worker's unit, on its tasks, and through its Auto Scaling group."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import task_processes
+from airflow_node import autoscaling, log
+from airflow_node.autoscaling import LifecycleHook
+from airflow_node.aws_request import AwsError, Timeouts
 
 from lifecycle.actions import DONE, Action, Kind, Outcome, Result
-from lifecycle.group_api import GroupApi
 from lifecycle.registry_client import RegistryClient
 from lifecycle.worker_service import RunningTasks, WorkerUnit
+
+# systemd's watchdog limits the length of a pass.
+TIMEOUTS = Timeouts(request=3.5, metadata=1.0)
+
+
+class Group:
+    """The worker's requests to its Auto Scaling group. Each is a single attempt: the state machine decides on another.
+
+    A refusal that a retry cannot change is REFUSED. None of the methods raises.
+    """
+
+    def __init__(self, *, instance: str, name: str, hook: str) -> None:
+        """`hook`: the terminating lifecycle hook."""
+        self._instance = instance
+        self._hook = LifecycleHook(name=hook, group=name, instance=instance, timeouts=TIMEOUTS)
+
+    def heartbeat(self) -> Result:
+        """Have the hook wait for another heartbeat time-out."""
+        return self._ask(self._hook.heartbeat)
+
+    def complete(self) -> Result:
+        """Let the termination go on."""
+        return self._ask(lambda: self._hook.complete(autoscaling.CONTINUE))
+
+    def terminate(self, *, decrement: bool) -> Result:
+        """End this instance; with `decrement` the group becomes one smaller instead of replacing it."""
+        return self._ask(lambda: autoscaling.terminate(self._instance, decrement=decrement, timeouts=TIMEOUTS))
+
+    def report_unhealthy(self) -> Result:
+        """Have the group replace this instance, also within the group's grace period."""
+        return self._ask(
+            lambda: autoscaling.report_unhealthy(self._instance, respect_grace_period=False, timeouts=TIMEOUTS)
+        )
+
+    def _ask(self, request: Callable[[], bool | None]) -> Result:
+        try:
+            waits = request()
+        except AwsError as error:
+            outcome = Outcome.REFUSED if error.code == autoscaling.FINAL else Outcome.FAILED
+            # An error of the server (5xx) may follow the execution.
+            return Result(outcome, log.one_line(error), answered=error.status < 500)
+        except Exception as error:  # noqa: BLE001 - network, credentials: the service lives on, and asks again
+            return Result(Outcome.FAILED, log.one_line(error), answered=False)
+        return Result(Outcome.REFUSED, "no lifecycle action waits") if waits is False else DONE
 
 
 class Actuator:
     """One method for each kind of action. None of them raises if another machine or a service fails."""
 
     def __init__(
-        self, *, unit: WorkerUnit, group: GroupApi, registry: RegistryClient, tasks: RunningTasks, cordon_file: Path
+        self, *, unit: WorkerUnit, group: Group, registry: RegistryClient, tasks: RunningTasks, cordon_file: Path
     ) -> None:
         """`cordon_file`: while it exists, the worker takes no new task."""
         self._tasks = tasks

@@ -5,8 +5,10 @@ It acts only while no task runs on the node. Until then the masters see in the w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lifecycle.actions import Action, Kind, Outcome, Result
-from lifecycle.observation import Observation
+from lifecycle.observation import Observation, Resource
 from lifecycle.stopwatch import Stopwatch, Throttle
 from lifecycle.worker_service import WorkerReport
 
@@ -24,6 +26,9 @@ REPLACE_UNAVAILABLE_SECONDS = 600.0
 # After a report that has failed. A report that the group has accepted is not repeated: the group may have reasons to
 # wait, and where a whole region has lost its broker, every idle worker reports.
 REPORT_AGAIN_SECONDS = 300.0
+# A short peak is no reason to launch another worker, and a worker that resumes work needs resources that stay free.
+SHORT_SECONDS = 10.0
+RECOVERED_SECONDS = 30.0
 
 
 class HealthCheck:
@@ -117,3 +122,31 @@ class HealthCheck:
         if lost >= BROKER_LOST_SECONDS:
             return f"the broker cannot be reached for {lost:.0f} s"
         return None
+
+
+class Pressure:
+    """Whether disk and memory suffice for another task. Pure.
+
+    A resource that was reported as short stays short until twice its reserve is free. Kubernetes calls this node
+    pressure: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+    """
+
+    def __init__(self) -> None:
+        self._short: dict[tuple[str, str], Resource] = {}
+        self._short_for, self._recovered_for = Stopwatch(), Stopwatch()
+        self._reason: str | None = None
+
+    def reason(self, resources: Sequence[Resource], now: float) -> str | None:
+        """Which resource is short; None if none is, or if the shortage may be over within seconds."""
+        self._short = {(each.name, each.unit): each for each in resources if self._is_short(each)}
+        short_for = self._short_for.seconds(bool(self._short), now)
+        recovered_for = self._recovered_for.seconds(not self._short, now)
+        if self._reason is None and short_for >= SHORT_SECONDS:
+            self._reason = "; ".join(map(str, self._short.values()))
+        elif recovered_for >= RECOVERED_SECONDS:
+            self._reason = None
+        return self._reason
+
+    def _is_short(self, resource: Resource) -> bool:
+        is_reported = self._reason is not None and (resource.name, resource.unit) in self._short
+        return resource.free < resource.reserve * (2 if is_reported else 1)

@@ -2,21 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+import time
+import urllib.error
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
-from airflow_node import log
+from airflow_node import log, metadata_service
 from airflow_node.worker_registry import GroupSizes
 
-from lifecycle import pressure
-from lifecycle.pressure import Resource
 from lifecycle.stopwatch import Throttle
-from lifecycle.termination_notices import Notices, TerminationNotices
 from lifecycle.worker_service import RunningTasks, StateFile, Unit, WorkerReport, WorkerUnit
 
 # EC2 recommends to check for spot notices every five seconds:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 NOTICES_SECONDS = 3.0
+# The longest lifetime of a token: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+TOKEN_SECONDS = 21600
+RENEW_TOKEN_SECONDS = TOKEN_SECONDS / 2
+TIMEOUT_SECONDS = 1.0
+TARGET_STATE = "autoscaling/target-lifecycle-state"
+SPOT_NOTICE = "spot/instance-action"
+REBALANCE = "events/recommendations/rebalance"
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+LONGEST_NOTICE_SECONDS = 120.0
+
+# Where tasks write. Their temporary directories are on the root file system.
+DISKS = (Path("/"), Path("/var/lib/airflow"))
+MEMINFO = Path("/proc/meminfo")
+GIB = 1 << 30
+# This share must be free, or this many bytes, whichever is less: five percent of a large disk are more than enough.
+RESERVED_SHARE = 0.05
+RESERVED_DISK_BYTES, RESERVED_MEMORY_BYTES = 2 * GIB, 1 * GIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource that tasks use up.
+
+    Attributes:
+        name: its name in a sentence.
+        unit: the unit of `free`, `size` and `reserve`: "bytes" or "inodes".
+        reserve: with less than this free, a task is likely to fail.
+    """
+
+    name: str
+    unit: str = "bytes"
+    free: int
+    size: int
+    reserve: float
+
+    def __str__(self) -> str:
+        free, size, reserve = map(self._text, (self.free, self.size, self.reserve))
+        return f"{self.name} has {free} of {size} left, which is less than {reserve}"
+
+    def _text(self, amount: float) -> str:
+        return f"{amount / GIB:.2f} GiB" if self.unit == "bytes" else f"{amount:,.0f} {self.unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +137,99 @@ class Observation:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    """Attributes:
+    terminating: whether Auto Scaling is ending this instance.
+    spot_end: when EC2 takes this spot instance back, in seconds of the monotonic clock; None without a notice.
+    rebalance: whether EC2 recommends to rebalance, because the risk of an interruption has risen.
+    """
+
+    terminating: bool = False
+    spot_end: float | None = None
+    rebalance: bool = False
+
+
+class TerminationNotices:
+    """Reads the notices, with a token that serves many requests and with a short time-out: the metadata service is on
+    the instance's own host."""
+
+    def __init__(self) -> None:
+        self._token = ""
+        self._renew_at = float("-inf")
+        self._notice = ""
+        self._spot_end: float | None = None
+
+    def read(self) -> Notices:
+        """The notices of now. OSError if the metadata service does not answer."""
+        return Notices(
+            # "Terminated" as soon as the termination has begun, whether or not a hook waits.
+            terminating=self._get(TARGET_STATE) == "Terminated",
+            spot_end=self._read_notice(self._get(SPOT_NOTICE)),
+            rebalance=self._get(REBALANCE) is not None,
+        )
+
+    def _read_notice(self, notice: str | None) -> float | None:
+        """The end, computed once for each notice: setting the clock afterwards does not move it."""
+        if notice is None or notice == self._notice:
+            return self._spot_end
+        try:
+            end = datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
+        except (ValueError, KeyError, TypeError):
+            # A notice that cannot be read is still a notice: act as if no time were left.
+            end = time.time()
+        self._notice = notice
+        # A clock that is slow would show more time than EC2 ever gives.
+        self._spot_end = time.monotonic() + min(end - time.time(), LONGEST_NOTICE_SECONDS)
+        return self._spot_end
+
+    def _get(self, path: str) -> str | None:
+        """The value; None if there is none."""
+        if time.monotonic() >= self._renew_at:
+            self._renew_token()
+        try:
+            headers = {"X-aws-ec2-metadata-token": self._token}
+            return metadata_service.ask(f"meta-data/{path}", headers=headers, timeout=TIMEOUT_SECONDS)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 404:
+                return None
+            if error.code == 401:
+                self._renew_at = float("-inf")
+            raise
+
+    def _renew_token(self) -> None:
+        headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+        self._token = metadata_service.ask("api/token", method="PUT", headers=headers, timeout=TIMEOUT_SECONDS)
+        self._renew_at = time.monotonic() + RENEW_TOKEN_SECONDS
+
+
+def read_resources(disks: Sequence[Path] = DISKS, meminfo: Path = MEMINFO) -> tuple[Resource, ...]:
+    """The node's resources now. A directory that does not exist is left out."""
+    found: dict[int, Path] = {}
+    for path in filter(Path.exists, disks):
+        found.setdefault(path.stat().st_dev, path)
+    return (*(resource for path in found.values() for resource in _disk(path)), _memory(meminfo))
+
+
+def _disk(path: Path) -> Iterator[Resource]:
+    seen = os.statvfs(path)
+    # Without the space that only root may use (in f_bfree, f_ffree): tasks run as another user.
+    size = seen.f_blocks * seen.f_frsize
+    reserve = min(RESERVED_SHARE * size, RESERVED_DISK_BYTES)
+    yield Resource(name=f"the disk at {path}", free=seen.f_bavail * seen.f_frsize, size=size, reserve=reserve)
+    # A file system without a fixed number of inodes reports 0.
+    if inodes := seen.f_files:
+        reserve = RESERVED_SHARE * inodes
+        yield Resource(name=f"the disk at {path}", unit="inodes", free=seen.f_favail, size=inodes, reserve=reserve)
+
+
+def _memory(meminfo: Path) -> Resource:
+    kib = {line.partition(":")[0]: line.split()[1] for line in meminfo.read_text().splitlines()}
+    free, size = (int(kib[key]) << 10 for key in ("MemAvailable", "MemTotal"))
+    return Resource(name="the memory", free=free, size=size, reserve=min(RESERVED_SHARE * size, RESERVED_MEMORY_BYTES))
+
+
 class Observer:
     """Reads all sources once per pass. Each of them has a short time-out."""
 
@@ -125,7 +262,7 @@ class Observer:
             group=registry.group,
             queued=registry.queued,
             outlier=registry.outlier,
-            resources=pressure.read_resources(),
+            resources=read_resources(),
         )
 
     def _read_notices(self) -> None:

@@ -14,10 +14,9 @@ from airflow_node.worker_registry import WorkerState as State
 
 from lifecycle.actions import Action, Kind, Outcome, Result
 from lifecycle.drain import Drain, Stop
-from lifecycle.health_check import HealthCheck
+from lifecycle.health_check import HealthCheck, Pressure
 from lifecycle.observation import Observation
 from lifecycle.persisted_state import PersistedState
-from lifecycle.pressure import Pressure
 from lifecycle.scale_in import ScaleIn, may_scale_in
 from lifecycle.stopwatch import Stopwatch, Throttle
 
