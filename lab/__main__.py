@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,7 +55,7 @@ def main() -> int:
 
 def up(_: argparse.Namespace) -> None:
     """Bring the cluster up and stay."""
-    with cluster.ended_by_signals(), Cluster() as lab:
+    with _ended_by_signals(), Cluster() as lab:
         try:
             lab.wait_ready()
             user, password = lab.admin()
@@ -67,6 +68,20 @@ def up(_: argparse.Namespace) -> None:
             lab.wait(lambda: False, "Ctrl-C", timeout=float("inf"))
         except KeyboardInterrupt:
             say("ending the lab")
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Let SIGTERM end the lab as Ctrl-C does, by KeyboardInterrupt, and let neither disturb its end."""
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    yield
 
 
 def nodes(_: argparse.Namespace) -> None:

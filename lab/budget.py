@@ -56,22 +56,17 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The machine's memory in MiB: what is `available`, what all `nodes` together may use, and each group's share.
-
-    Attributes:
-        fits: whether all groups at their maximum fit into the memory at the same time.
-    """
+    """The machine's memory in MiB: what is `available`, what all `nodes` together may use, and each group's share."""
 
     available: int
     nodes: int
     shares: Mapping[str, Share]
-    fits: bool = True
 
     @property
     def shortage(self) -> str:
         """The error if not even the smallest cluster fits; empty otherwise."""
         needed = _needed(self.shares)
-        if not self.fits or needed <= self.nodes:
+        if needed <= self.nodes:
             return ""
         return (
             f"It needs {_gib(needed + RESERVE_MIB)} of memory for its servers, the masters and one worker of each pool "
@@ -94,16 +89,13 @@ class Budget:
         return f"memory: {_gib(self.available)} here; {', '.join(groups)}; {_gib(self.nodes)} for all of them together"
 
 
-def divide(recording: Recording, available: int, *, fit_all_workers: bool = True) -> Budget:
-    """Divide `available` MiB; the masters and each worker pool's smallest size get their share even if memory is short.
+def divide(recording: Recording, available: int) -> Budget:
+    """Divide `available` MiB.
 
-    Without `fit_all_workers` each group keeps its size, for a caller that never lets all groups grow at once.
+    The masters and each worker pool's smallest size get their share even if memory is short.
     """
     nodes = available - RESERVE_MIB
     shares = {group.outputs["name"]: _share(recording, group) for group in recording.of_type(GROUP)}
-    if not fit_all_workers:
-        shares = {name: replace(share, maximum=share.wanted) for name, share in shares.items()}
-        return Budget(available=available, nodes=nodes, shares=shares, fits=False)
     return Budget(available=available, nodes=nodes, shares=_fill(shares, nodes - _needed(shares)))
 
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab import host
 from lab.progress import LabError
 
-CGROUP = "airflow-lab"
+CGROUP = host.NAME
 """The cgroup of all nodes, in each hierarchy; the lab's servers are not in it."""
 TOP = Path("/sys/fs/cgroup")
 MEMINFO, OWN = Path("/proc/meminfo"), Path("/proc/self/cgroup")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
@@ -34,7 +34,6 @@ from lab.aws.lifecycle import GONE, IN_SERVICE
 from lab.boot_times import Boot
 from lab.budget import divide
 from lab.certificates import CertificateAuthority
-from lab.control import CALLS, Control, RemoteGroups
 from lab.description import Description
 from lab.groups import Groups, Surroundings
 from lab.infrastructure import Infrastructure
@@ -47,31 +46,27 @@ Found = TypeVar("Found")
 LOCK = "lock"
 
 
-ATTACHED = ("recording", "budget", "infrastructure", "url", "broker", "database", "_started")
-"""What another process gets of a cluster; for the rest it asks the process that runs the lab."""
-
-
 class Cluster:
     """The cluster of one stack.
 
-    Entering it builds everything and powers the first nodes on; leaving it leaves nothing behind. Meanwhile `attach`
-    gives other processes the same cluster.
+    Entering it builds everything and powers the first nodes on; leaving it leaves nothing behind.
     """
 
-    groups: Groups | RemoteGroups
-
     def __init__(
-        self, stack: str = "prod", changes: Mapping[str, Any] | None = None, *, fit_all_workers: bool = True
+        self,
+        stack: str = "prod",
+        changes: Mapping[str, Any] | None = None,
+        *,
+        memory_mib: int | None = None,
     ) -> None:
         """`changes` replaces keys of the stack file.
 
-        `fit_all_workers` lowers the pools' MaxSize to what fits into this machine's memory at the same time.
+        `memory_mib` is the memory that the lab may use, by default all that is available. The pools' MaxSize is lowered
+        to what fits into it at the same time.
         """
-        self._stack, self._changes, self._fit_all_workers = stack, changes or {}, fit_all_workers
+        self._stack, self._changes = stack, changes or {}
+        self._memory_mib = memory_mib
         self._started = time.monotonic()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ATTACHED}
 
     def __enter__(self) -> Cluster:
         preconditions.check_root()
@@ -93,28 +88,27 @@ class Cluster:
         with step(f"running the program of Pulumi.{self._stack}.yaml"):
             self._authority = CertificateAuthority()
             self.recording = record(self._stack, self._changes, rds_authority=self._authority.certificate)
-        self.budget = divide(self.recording, cgroups.available_mib(), fit_all_workers=self._fit_all_workers)
+        self.budget = divide(self.recording, self._memory_mib or cgroups.available_mib())
         preconditions.check(self.budget.shortage)
         host.install_programs()
         preconditions.check()  # again, with the programs that have just been installed
 
     def __exit__(self, *_: object) -> None:
-        if (running := getattr(self, "_control", None)) is not None:
-            running.close()
-        if isinstance(groups := getattr(self, "groups", None), Groups):
+        if (groups := getattr(self, "groups", None)) is not None:
             groups.close()
         if (infrastructure := getattr(self, "infrastructure", None)) is not None:
             infrastructure.namespace.close()
         try:
             sweep()
         finally:
+            for held in getattr(self, "_images", ()):
+                os.close(held)
             self._lock.close()
 
     def _up(self) -> None:
         sweep()
         say(self.budget.summary())
-        image.build(image.NODE)
-        image.build(image.SERVERS)
+        self._images = [image.hold(image.NODE), image.hold(image.SERVERS)]
         cgroups.limit_nodes(self.budget.nodes)
         with step("starting the network, PostgreSQL, Valkey, the load balancer and AWS"):
             self.infrastructure = Infrastructure(self.recording, self._authority, self.budget.maximums)
@@ -124,15 +118,8 @@ class Cluster:
         self.broker = self.infrastructure.valkey
         self.database = self.infrastructure.postgresql
         self._describe([], {})
-        groups = self.groups = Groups(self._surroundings(), on_change=self._describe)
-        groups.start()
-        self._control = Control(
-            {
-                "cluster": lambda: self,
-                "failure": lambda: groups.failure and repr(groups.failure),
-                **{name: getattr(groups, name) for name in CALLS},
-            }
-        )
+        self.groups = Groups(self._surroundings(), on_change=self._describe)
+        self.groups.start()
 
     @property
     def age(self) -> float:
@@ -334,30 +321,11 @@ class Cluster:
         )
 
 
-def attach() -> Cluster:
-    """The cluster of the lab that another process runs; LabError when none is up."""
-    groups = RemoteGroups()
-    cluster: Cluster = groups.call("cluster")
-    cluster.groups = groups
-    return cluster
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Generator[None]:
-    """Let SIGTERM end the lab as Ctrl-C does, by KeyboardInterrupt, and let neither disturb its end."""
-
-    def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    yield
-
-
 def take_lock() -> IO[str]:
-    """Make sure that this is the only lab; LabError otherwise. The kernel frees the lock however this process ends."""
+    """Make sure that this is the only lab of its number; LabError otherwise.
+
+    The kernel frees the lock however this process ends.
+    """
     host.make_private(host.STATE)
     lock = Path(host.STATE, LOCK).open("a+")  # noqa: SIM115 - it is held as long as the lab is up
     try:
@@ -365,7 +333,8 @@ def take_lock() -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise LabError(
-            "A lab is up on this machine already, or being cleaned up. There can be one at a time."
+            f"The lab {host.NAME} is up already, or being cleaned up. For another one beside it, set AIRFLOW_LAB to "
+            "a free number from 1 to 9 and use a stack with another network.cidr and cluster.name."
         ) from None
     return lock
 

@@ -10,7 +10,7 @@ from typing import Any
 from lab import host
 from lab.namespace import HOST_LINK
 
-COMMENT = "airflow lab"
+COMMENT = host.NAME
 
 
 def admit() -> None:

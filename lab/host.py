@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab.progress import LabError, step
 
+_GIVEN = os.environ.get("AIRFLOW_LAB", "")
+if _GIVEN not in ("", *"123456789"):
+    raise SystemExit(f"AIRFLOW_LAB is {_GIVEN!r}. It is a number from 1 to 9, or unset for the lab of `make lab`.")
+NUMBER = int(_GIVEN or 0)
+"""Which lab this process means. Several can be up at once when their stacks differ in the VPC's CIDR block and in the
+cluster's name."""
+NAME = f"airflow-lab-{NUMBER}" if NUMBER else "airflow-lab"
+"""The name of all that the lab makes on this machine."""
 CACHE = Path("/var/cache/airflow-lab")
-"""Images, kept between runs."""
-STATE = Path("/run/airflow-lab")
+"""Images, kept between runs and shared by all labs."""
+STATE = Path("/run", NAME)
 """The state of the running lab, and its logs; only root can read them."""
 LOGS = STATE / "logs"
-DISKS = Path("/var/tmp/airflow-lab")  # noqa: S108 - made by root with mode 0700
+DISKS = Path("/var/tmp", NAME)  # noqa: S108 - made by root with mode 0700
 """Disks of the nodes and of the servers, deleted when the lab ends."""
 
 ENVIRONMENT = {
@@ -41,8 +51,22 @@ SUITE_KEYS = Path("/usr/share/keyrings/debian-archive-trixie-stable.gpg")
 """Signs the packages of the nodes' Debian 13; the first releases of Debian 12 lack it."""
 
 
+@contextmanager
+def alone() -> Generator[None]:
+    """Wait until no other lab changes what all labs share: this machine's packages and the images."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with Path(CACHE, "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install_programs() -> None:
     """Install the packages of the programs that are missing; they start no services."""
+    with alone():
+        _install_missing()
+
+
+def _install_missing() -> None:
     lacking = sorted({package for program, package in PROGRAMS.items() if not find_program(program)})
     if not SUITE_KEYS.exists():
         lacking.append("debian-archive-keyring")

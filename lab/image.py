@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -69,10 +71,22 @@ SERVERS = Image(name="servers", packages=SERVER_PACKAGES)
 
 def build(image: Image) -> Path:
     """Return the image's root file system; build it first if it is not in the cache."""
+    with host.alone():
+        if not image.path.exists():
+            _build(image)
+    return image.path
+
+
+def hold(image: Image) -> int:
+    """Build the image if it is not in the cache, and keep it there until the returned descriptor is closed."""
+    root = build(image)
+    descriptor = os.open(root, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _build(image: Image) -> None:
     target = image.path
-    if target.exists():
-        return target
-    host.CACHE.mkdir(parents=True, exist_ok=True)
     with step(f"building the {image.name} image (Debian 13, {len(image.packages)} packages and their dependencies)"):
         work = Path(tempfile.mkdtemp(prefix="build-", dir=host.CACHE))
         try:
@@ -82,9 +96,20 @@ def build(image: Image) -> Path:
             shutil.rmtree(work, ignore_errors=True)
     for stale in host.CACHE.glob(f"{image.name}-{SUITE}-*"):
         if stale != target:
-            say(f"removing the older image {stale.name}")
-            shutil.rmtree(stale, ignore_errors=True)
-    return target
+            _remove(stale)
+
+
+def _remove(stale: Path) -> None:
+    descriptor = os.open(stale, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return  # another lab uses it
+    else:
+        say(f"removing the older image {stale.name}")
+        shutil.rmtree(stale, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def host_cas() -> list[Path]:

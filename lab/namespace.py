@@ -17,9 +17,9 @@ from typing import IO
 from lab import cgroups, host
 from lab.progress import LabError
 
-HOST_LINK = "airflow-lab"
+HOST_LINK = host.NAME
 """The host's end of the cable into the lab."""
-HOST_TABLE = "airflow-lab"
+HOST_TABLE = host.NAME
 """The host's nftables table that gives the lab its way out."""
 
 # PID 1 of the namespace: reaps orphans, and exits when the pipe closes; the kernel then kills everything in it.
@@ -68,10 +68,6 @@ class Namespace:
             )
         pipe.close()
         self.init_pid = children(self._unshare.pid)[0]
-
-    def __getstate__(self) -> dict[str, int]:
-        """For another process, which can run programs inside but not end the namespace."""
-        return {"init_pid": self.init_pid}
 
     def command(self, *arguments: str | Path) -> list[str]:
         """The command line that runs `arguments` inside."""

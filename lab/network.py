@@ -20,7 +20,7 @@ ROUTER_MAC = "06:00:00:00:00:01"
 """Without a fixed one, a bridge takes that of a port, and another when that port goes. Nodes would then send to an
 address that does not exist, until their neighbour tables expire."""
 # Link-local: they are used on this cable alone.
-HOST_END, LAB_END = IPv4Address("169.254.77.1"), IPv4Address("169.254.77.2")
+HOST_END, LAB_END = (IPv4Address("169.254.77.0") + 4 * host.NUMBER + end for end in (1, 2))
 
 
 def refuse_overlap(vpc: IPv4Network) -> None:

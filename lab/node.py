@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lab import cgroups, host, network
 from lab.instance import Instance
@@ -79,16 +78,6 @@ class Node:
                 log=console,
             )
         self.leader = self._find_init()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process: everything but the power."""
-        return {name: value for name, value in vars(self).items() if name != "_process"}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Node) and other.instance.id == self.instance.id
-
-    def __hash__(self) -> int:
-        return hash(self.instance.id)
 
     def __repr__(self) -> str:
         return self.name

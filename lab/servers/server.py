@@ -60,10 +60,6 @@ class Site:
     namespace: Namespace
     root: ServerRoot
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process: everything but the authority, whose key stays in the process that runs the lab."""
-        return {name: value for name, value in vars(self).items() if name != "authority"}
-
 
 class Server(ABC):
     """A server that stands for a service of AWS. Making one has no effect; `install` and `start` do."""

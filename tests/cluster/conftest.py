@@ -1,7 +1,8 @@
-"""The prod stack's cluster, booted once for all lab tests, which run in the order of their files."""
+"""The prod stack's cluster, booted once in each process of the lab tests: `PARTS` says which files share one."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 
+# Before anything of the lab is imported: the names of all that a lab makes on this machine depend on it.
+os.environ["AIRFLOW_LAB"] = str(1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+
+from lab import cgroups, host
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
@@ -21,16 +26,59 @@ from lab.progress import say
 from lab.workload import Workload
 from tests.cluster.scheduled_dag import ScheduledDag
 from tests.cluster.stuck_worker import StuckWorker
+from tests.stack_file import changed
 
 WORKERS = {"default": 2, "heavy": 3}
 """How many of each pool the tests let work at a time."""
 DAGS = Path(__file__).with_name("dags")
 
 
+PARTS = (
+    (
+        *("a_killed_lab", "preconditions", "cgroups", "a_full_run", "boot", "dag_run", "losses", "leaks"),
+        *("worker_credentials", "ui_sessions", "task_cgroups", "supervisors"),
+    ),
+    ("rebalancing", "schedule", "stuck_worker", "unavailable_workers", "generations", "clean_up", "dag_changes"),
+    ("scaling", "leaving", "outages", "updates", "use_of_memory"),
+)
+"""The test files, each after those that prepare something for it. A process boots a cluster of its own for a part."""
+_PLACES = {
+    Path(__file__).with_name(f"test_{name}.py"): (number, place)
+    for number, part in enumerate(PARTS)
+    for place, name in enumerate(part)
+}
+MEMORY_MIB = 15_000
+"""The limit of each cluster; with less, its pools could not have `WORKERS`."""
+USED_MIB = 6_500
+"""What a cluster uses at its peak, with its servers and the process that tests it."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """As many clusters at a time as fit into this machine's memory."""
+    return max(1, min(len(PARTS), cgroups.available_mib() // USED_MIB))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path not in _PLACES:
+        raise pytest.UsageError(f"{item.path.name} is in no part of the lab tests: add it to PARTS in {__file__}")
+    item.add_marker(pytest.mark.lab)
+    item.add_marker(pytest.mark.xdist_group(f"part {_place(item)[0] + 1}"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "tests/cluster/" in item.nodeid:
-            item.add_marker(pytest.mark.lab)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, int]:
+    """Number of the part that has the test's file, and the file's place in it; other tests come first."""
+    return _PLACES.get(item.path, (-1, 0))
+
+
+def _stack() -> dict[str, Any]:
+    """The prod stack's configuration, with a network and a name for this process's lab alone."""
+    cidr = f"10.{80 + host.NUMBER}.0.0/16"
+    own = {"cluster.name": f"airflow-prod-{host.NUMBER}", "network.cidr": cidr, "web.allowedCidrs": [cidr]}
+    return changed({f"airflow:{key}": value for key, value in own.items()})
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +86,7 @@ def cluster() -> Iterator[Cluster]:
     """Both masters and each pool's minimum of workers, ready, with the tests' DAGs in their bucket."""
     with ExitStack() as stack:
         try:
-            lab = stack.enter_context(Cluster())
+            lab = stack.enter_context(Cluster(changes=_stack(), memory_mib=MEMORY_MIB))
         except UnfitError as unfit:
             pytest.skip(str(unfit))
         fitting = {pool: lab.budget.maximums[group_of(lab, pool)] for pool in WORKERS}

@@ -13,8 +13,6 @@ from lab import host, preconditions
 from lab.airflow_api import wait_until
 from lab.cgroups import CGROUP
 from lab.namespace import HOST_LINK
-from lab.servers.metadata_service import MetadataService
-from lab.servers.moto import Moto
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,8 +21,9 @@ def _running() -> set[str]:
     """The processes of all nodes and servers."""
     lists = [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}/**/cgroup.procs")]
     lists += Path("/sys/fs/cgroup").glob(f"{CGROUP}/**/cgroup.procs")
-    modules = "|".join(re.escape(server.module) for server in (Moto, MetadataService))
-    found = subprocess.run(["pgrep", "--full", modules], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "--full", f"python.* {re.escape(str(host.STATE))}/"], capture_output=True, text=True
+    )
     return {pid for listed in lists for pid in listed.read_text().split()} | set(found.stdout.split())
 
 
@@ -53,5 +52,5 @@ def test_a_killed_lab_leaves_nothing_running() -> None:
     wait_until(lambda: not _running(), 20, "the lab's processes to end", lambda: str(_running()))
     cable = Path("/sys/class/net", HOST_LINK)
     wait_until(lambda: not cable.exists(), 10, "the cable to the lab's network to be gone")
-    assert "airflow-lab" not in Path("/proc/mounts").read_text()
+    assert not re.search(rf"{host.DISKS}[/ ]", Path("/proc/mounts").read_text())
     wait_until(lambda: not _disks(), 10, "the loop device of the disks to be free")

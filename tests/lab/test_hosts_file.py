@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -35,3 +38,17 @@ def test_other_lines_stay(tmp_path: Path):
     hosts.write_text("10.0.0.1 airflow-prod.internal # mine\n")
     hosts_file.remove(hosts)
     assert hosts.read_text() == "10.0.0.1 airflow-prod.internal # mine\n"
+
+
+def test_two_labs_that_write_at_the_same_time_lose_no_line(tmp_path: Path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    code = "import sys; from pathlib import Path; from ipaddress import IPv4Address; from lab import hosts_file\n" + (
+        "for last in range(100): hosts_file.add('lab', IPv4Address(last), Path(sys.argv[1]))"
+    )
+    labs = [
+        subprocess.Popen([sys.executable, "-c", code, hosts], env={**os.environ, "AIRFLOW_LAB": number})
+        for number in ("1", "2")
+    ]
+    assert [lab.wait(60) for lab in labs] == [0, 0]
+    assert len(hosts.read_text().splitlines()) == 3

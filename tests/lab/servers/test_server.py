@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import pickle
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,8 +12,6 @@ import pytest
 
 from engine.recording import Recording
 from lab.addresses import SUBNET, AddressPlan, plan_addresses
-from lab.certificates import CertificateAuthority
-from lab.namespace import Namespace
 from lab.progress import LabError
 from lab.security_groups import GROUP as SECURITY_GROUP
 from lab.servers.dnsmasq import Dnsmasq
@@ -23,7 +19,6 @@ from lab.servers.haproxy import HAProxy
 from lab.servers.metadata_service import MetadataService
 from lab.servers.moto import Moto
 from lab.servers.postgresql import PostgreSQL
-from lab.servers.root import ServerRoot
 from lab.servers.server import Endpoint, Server, Site, boot
 from lab.servers.valkey import Valkey
 
@@ -94,25 +89,6 @@ def test_the_secret_that_rds_manages_has_the_admins_password(recording: Recordin
     server = PostgreSQL(site(recording))
     [value] = server.secrets().values()
     assert server.database.admin_password in json.loads(value).values()
-
-
-def test_another_process_gets_a_server_without_the_key_that_signs_certificates(
-    recording: Recording, plan: AddressPlan, tmp_path: Path
-):
-    here = Site(
-        recording=recording,
-        plan=plan,
-        region="eu-west-1",
-        account_id="111122223333",
-        authority=CertificateAuthority(),
-        ca_file=tmp_path,
-        namespace=cast(Namespace, None),
-        root=cast(ServerRoot, None),
-    )
-    server = Valkey(here)
-    copy: Valkey = pickle.loads(pickle.dumps(server))  # noqa: S301 - made here
-    assert copy.broker == server.broker
-    assert not hasattr(copy.site, "authority")
 
 
 class FakeServer(Server):
