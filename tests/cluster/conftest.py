@@ -74,11 +74,11 @@ def _place(item: pytest.Item) -> tuple[int, int]:
     return _PLACES.get(item.path, (-1, 0))
 
 
-def _stack() -> dict[str, Any]:
-    """The prod stack's configuration, with a network and a name for this process's lab alone."""
+def new_cluster() -> Cluster:
+    """The prod stack's cluster, with a network and a name for this process's lab alone."""
     cidr = f"10.{80 + host.NUMBER}.0.0/16"
     own = {"cluster.name": f"airflow-prod-{host.NUMBER}", "network.cidr": cidr, "web.allowedCidrs": [cidr]}
-    return changed({f"airflow:{key}": value for key, value in own.items()})
+    return Cluster(changes=changed({f"airflow:{key}": value for key, value in own.items()}), memory_mib=MEMORY_MIB)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +86,7 @@ def cluster() -> Iterator[Cluster]:
     """Both masters and each pool's minimum of workers, ready, with the tests' DAGs in their bucket."""
     with ExitStack() as stack:
         try:
-            lab = stack.enter_context(Cluster(changes=_stack(), memory_mib=MEMORY_MIB))
+            lab = stack.enter_context(new_cluster())
         except UnfitError as unfit:
             pytest.skip(str(unfit))
         fitting = {pool: lab.budget.maximums[group_of(lab, pool)] for pool in WORKERS}

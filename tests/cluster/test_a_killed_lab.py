@@ -15,6 +15,11 @@ from lab.cgroups import CGROUP
 from lab.namespace import HOST_LINK
 
 ROOT = Path(__file__).resolve().parents[2]
+LAB = """
+from tests.cluster.conftest import new_cluster
+with new_cluster() as lab:
+    lab.wait(lambda: False, "the test to kill this process", timeout=600)
+"""
 
 
 def _running() -> set[str]:
@@ -38,7 +43,7 @@ def test_a_killed_lab_leaves_nothing_running() -> None:
         preconditions.check()
     except preconditions.UnfitError as unfit:
         pytest.skip(str(unfit))
-    lab = subprocess.Popen([sys.executable, "-m", "lab", "up"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    lab = subprocess.Popen([sys.executable, "-c", LAB], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert lab.stderr is not None
     said = []
     for line in lab.stderr:
