@@ -1,1 +1,1 @@
-"""Tests of what lands on a node."""
+"""Tests of the files and programs of nodes."""

@@ -1,4 +1,4 @@
-"""A Celery worker as a node runs it, on a broker of the test's own, with tasks that end when the test says so."""
+"""A Celery worker as a node runs it, on the test's own broker, with tasks that end when the test ends them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def arguments() -> tuple[str, ...]:
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until it is true."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert time.monotonic() < deadline, f"in {PATIENCE_SECONDS:.0f} s it did not come true that {what}"
@@ -152,12 +152,12 @@ class CeleryWorker:
 
     @property
     def log(self) -> str:
-        """What the worker has said."""
+        """The worker's log."""
         return (self._folder / "log").read_text()
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """What the worker says of itself; connected to nothing where it says nothing."""
+        """The worker's state file; not connected if there is none."""
         file = self._folder / "run" / "state.json"
         return json.loads(file.read_text()) if file.exists() else {"connected": False, "queues": [], "active": []}
 
@@ -207,7 +207,7 @@ class CeleryWorker:
         (self._folder / "run" / "stopping").touch()
 
     def uncordon(self) -> None:
-        """What the node does when it is taken back."""
+        """As the lifecycle service uncordons it."""
         (self._folder / "retired").unlink()
 
     def end(self) -> None:
@@ -221,7 +221,7 @@ class CeleryWorker:
 def running(
     broker: Server, folder: Path, *, url: str = "", connection: Mapping[str, Any] = CONNECTION
 ) -> Generator[CeleryWorker]:
-    """A worker that is gone with the context."""
+    """A worker, which ends with the context."""
     worker = CeleryWorker(broker, folder, url=url, connection=connection)
     try:
         yield worker

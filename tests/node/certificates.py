@@ -1,4 +1,4 @@
-"""A certificate authority of its own for each test that needs one."""
+"""A new certificate authority for each test that needs one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Certificates:
 
 
 def make(folder: Path) -> Certificates:
-    """Make them with openssl. Python 3.13 wants an authority that says what its key is for."""
+    """Create them with openssl. Python 3.13 requires the key usage in an authority's certificate."""
     folder.mkdir()
     _openssl(
         folder,

@@ -26,7 +26,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[Role, Path]:
 
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[str]:
-    """Where what is in `aws` answers over HTTP."""
+    """The endpoint of `aws` over HTTP."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that answers as the test says."""
+"""An HTTP server on this machine with the test's responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.node.certificates import Certificates
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked."""
+    """A request."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered."""
+    """A response."""
 
     status: int
     body: bytes = b""
@@ -32,7 +32,7 @@ class Answer:
 
 
 class FakeServer(http.server.ThreadingHTTPServer):
-    """Asks `answer` for each request and remembers them all."""
+    """Calls `answer` for each request, and records all requests."""
 
     def __init__(self, answer: Callable[[Request], Answer], tls: Certificates | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -50,7 +50,7 @@ class FakeServer(http.server.ThreadingHTTPServer):
         return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that refuses the certificate is no error of the server."""
+        """Do not report a client that refuses the certificate as an error."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Stands between a client and a server, and lets the connections of the moment go silent as a failover does."""
+"""A relay between a client and a server that can freeze the open connections, as a failover does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOK_SECONDS = 0.05
 
 
 class Relay:
-    """Passes bytes on, both ways. A frozen connection stays open and passes nothing any more."""
+    """Forwards bytes in both directions. A frozen connection stays open and forwards nothing any more."""
 
     def __init__(self, listener: socket.socket, server_port: int) -> None:
         self.port: int = listener.getsockname()[1]

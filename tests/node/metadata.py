@@ -45,7 +45,7 @@ class Metadata:
             root.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
 
     def connect(self) -> psycopg.Connection:
-        """A connection of Airflow's."""
+        """A connection as Airflow's role."""
         return self.server.connect(self.name, PASSWORD, self.name)
 
     def execute(self, statement: str, values: dict[str, object] | None = None) -> None:
@@ -110,7 +110,7 @@ class Metadata:
             self._add_ended_task(dag, run, f"task{number}", start, task)
 
     def _add_ended_task(self, dag: str, run: str, name: str, start: datetime, task: Task) -> None:
-        """What Airflow 3.3.2 keeps of a task: one row, of which a resumed task has overwritten parts, and the log."""
+        """What Airflow 3.3.2 stores about a task: one row, parts of which a resumed task overwrites, and the log."""
         at = {seconds: start + timedelta(seconds=seconds) for seconds in task.times()}
         values = {"dag": dag, "run": run, "task": name}
         self.execute(
@@ -164,5 +164,5 @@ class Task:
         return bool(self.earlier) and self.left == "deferred"
 
     def times(self) -> set[float]:
-        """Every time of it."""
+        """All times of the timer."""
         return {self.begin, self.end, self.queued_at, *(time for stretch in self.earlier for time in stretch)}

@@ -31,7 +31,7 @@ def units(root: Path) -> list[str]:
 
 
 def settings(root: Path, unit: str) -> dict[str, list[str]]:
-    """What a service says, its drop-ins included: every value of each directive, in order."""
+    """The directives of a service, including its drop-ins: every value in order."""
     found: dict[str, list[str]] = {}
     for path in (root / UNITS / unit, *sorted((root / UNITS / "airflow-.service.d").iterdir())):
         for line in path.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for the tests, where this machine has the program."""
+"""A PostgreSQL server for the tests, if the program is installed on this machine."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def programs() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. Over TCP it wants passwords, as RDS does; its superuser gets in by the socket."""
+    """A running server. Over TCP it requires passwords, as RDS does; its superuser connects through the socket."""
 
     port: int
     folder: Path
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection:
-        """A connection that may do anything."""
+        """A connection as superuser."""
         return psycopg.connect(host=str(self.folder), port=self.port, user=SUPERUSER, dbname=database, autocommit=True)
 
     def connect(self, user: str, password: str, database: str) -> psycopg.Connection:
@@ -50,7 +50,7 @@ class Server:
 
 @contextmanager
 def running(bin_folder: Path) -> Generator[Server]:
-    """A fresh server that is gone with the context, data and all."""
+    """A new server, which is deleted with its data when the context ends."""
     # Not pytest's folder: a socket's path may have 107 bytes, and the server's user has to get there.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     identity = _identity()

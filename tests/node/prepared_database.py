@@ -27,7 +27,7 @@ numbers = itertools.count(1)
 
 @dataclass
 class Cluster:
-    """One Airflow cluster on the server: names of its own, and an admin that is no superuser, as on RDS."""
+    """One Airflow cluster on the server, with its own names and an admin without superuser rights, as on RDS."""
 
     server: postgresql.Server
     name: str

@@ -31,12 +31,12 @@ def module(name: str) -> ModuleType:
 
 
 def load(name: str) -> ModuleType:
-    """The program as a module. As on the node, it imports what stands beside it."""
+    """The program as a module. As on the node, it imports the modules beside it."""
     return _load(program_path(name))
 
 
 def load_of(role: Role, name: str) -> ModuleType:
-    """A module that each role has its own of."""
+    """A module that exists for each role."""
     return _load(ROOTFS / role.value / PROGRAMS.lstrip("/") / name)
 
 

@@ -1,4 +1,4 @@
-"""A Redis server of its own for the tests, where this machine has the program."""
+"""A Redis server for the tests, if the program is installed on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def program() -> str | None:
 
 
 class Server:
-    """A server that wants a password. It can be stopped and started again, empty."""
+    """A server with a password. It can be stopped, and started again without data."""
 
     def __init__(self, path: str, folder: Path) -> None:
         self.port = _free_port()
@@ -71,7 +71,7 @@ class Server:
 
 @contextmanager
 def running(path: str) -> Generator[Server]:
-    """A fresh server that is gone with the context."""
+    """A new server, which ends with the context."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         server = Server(path, Path(folder))
         server.start()

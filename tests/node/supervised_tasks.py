@@ -123,7 +123,7 @@ class Worker:
 
 @contextmanager
 def running(broker: redis_server.Server, folder: Path, *, cgroups: Path, own: Path | None = None) -> Generator[Worker]:
-    """A worker in the cgroup `own`, which finds its cgroup below `cgroups`; it is gone with the context."""
+    """A worker in the cgroup `own`, which finds its cgroup below `cgroups`; it ends with the context."""
     broker.client(0).flushall()
     worker = Worker(broker, folder, cgroups, own)
     try:

@@ -48,12 +48,12 @@ def told(aws_over_http: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Calla
     return read
 
 
-def test_masters_of_a_fresh_cluster_tell_their_version_at_once(told: Callable[[], str | None]):
+def test_masters_of_a_new_cluster_publish_their_version_at_once(told: Callable[[], str | None]):
     announce_version.announce(BUCKET, "i-new", lambda: masters(instance("i-new", "1"), instance("i-other", "1")))
     assert told() == "3.4.0"
 
 
-def test_a_new_master_tells_its_version_when_the_last_old_one_serves_no_more(
+def test_a_new_master_publishes_its_version_when_the_last_old_one_serves_no_more(
     told: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
 ):
     masters_version.write(BUCKET, Version("3.3.2"))
@@ -72,10 +72,10 @@ def test_a_new_master_tells_its_version_when_the_last_old_one_serves_no_more(
     assert told() == "3.4.0"
 
 
-def test_a_master_of_an_older_airflow_tells_its_version_at_once(
+def test_a_master_of_an_older_airflow_publishes_its_version_at_once(
     told: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
 ):
-    """The way back was begun, and may be left before the last newer master has gone."""
+    """The rollback has begun, and the old master may publish its version before the last newer master has ended."""
     masters_version.write(BUCKET, Version("3.5.0"))
     before: list[str | None] = []
     monkeypatch.setattr(announce_version.retry, "wait", lambda _: before.append(told()))
@@ -101,7 +101,7 @@ def test_masters_are_alike_if_all_that_serve_come_from_one_version_of_a_template
     assert announce_version.are_alike(masters(instance("i-a", "7"), *others), "i-a") is alike
 
 
-def test_a_master_that_its_group_does_not_list_yet_says_nothing_for_the_others():
+def test_a_master_that_its_group_does_not_list_yet_publishes_nothing():
     assert not announce_version.are_alike(masters(instance("i-old", "1")), "i-new")
 
 

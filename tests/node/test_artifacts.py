@@ -39,14 +39,14 @@ def test_no_node_fetches_an_object_that_is_not_uploaded():
 
 
 @pytest.mark.parametrize("role", Role)
-def test_every_file_of_a_node_travels_either_in_the_user_data_or_in_an_artifact(role: Role):
+def test_every_file_of_a_node_is_either_in_the_user_data_or_in_an_artifact(role: Role):
     in_user_data = {file.path for file in files_for(role) if file.in_user_data}
     in_artifact = set(_members(_programs(role)))
     assert in_user_data.isdisjoint(in_artifact)
     assert in_user_data | in_artifact == {file.path for file in files_for(role)}
 
 
-def test_a_program_keeps_its_executable_mode_on_the_way():
+def test_a_program_keeps_its_executable_mode():
     modes = {path: member.mode for path, member in _members(_programs(Role.MASTER)).items()}
     assert modes["/usr/local/lib/airflow/prepare-database"] == 0o755
     assert modes["/usr/local/lib/airflow/python/node_address.py"] == 0o644
@@ -56,7 +56,7 @@ def test_the_database_step_is_on_masters_only():
     assert "/usr/local/lib/airflow/prepare-database" not in _members(_programs(Role.WORKER))
 
 
-def test_the_archive_does_not_tell_who_made_it_and_when():
+def test_the_archive_does_not_depend_on_who_made_it_and_when():
     for member in _members(_programs(Role.WORKER)).values():
         assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
 
@@ -68,7 +68,7 @@ def test_the_first_programs_exist():
 
 @pytest.mark.parametrize("role", Role)
 def test_each_role_gets_exactly_the_files_on_its_list(role: Role):
-    """`python -m tests.node.test_artifacts` writes the lists anew; read the difference before you commit it."""
+    """`python -m tests.node.test_artifacts` updates the lists; review the difference before you commit it."""
     assert _list_of(role) == (GOLDEN / f"{role}.txt").read_text(), "a file moved to another role, or is new or gone"
 
 

@@ -70,7 +70,7 @@ def test_a_worker_waits_until_a_master_has_set_the_password_of_the_result_databa
     assert await_admission.refused_password({"AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata.url}"}) is None
 
 
-def test_a_worker_does_not_wait_for_a_database_that_is_away():
+def test_a_worker_does_not_wait_for_a_database_that_does_not_respond():
     """Celery retries by itself; this step does not wait for a failover to end."""
     away = "db+postgresql+psycopg2://role:word@127.0.0.1:1/results"
     assert await_admission.refused_password({"AIRFLOW__CELERY__RESULT_BACKEND": away}) is None
@@ -80,7 +80,7 @@ def test_a_worker_does_not_wait_for_a_database_that_is_away():
 def test_a_worker_waits_while_its_pool_has_more_than_twice_its_maximum_of_instances(
     broker: redis_server.Server, instances: int, waits: bool
 ):
-    """Three updates within one long drain: connections and addresses suffice for two generations."""
+    """Three updates during one long drain: connections and addresses suffice for two generations only."""
     board = broker.client(2)
     board.set("group:default", json.dumps({"minimum": 1, "maximum": 8, "desired": 8, "instances": instances}))
     told = await_admission.crowded_pool({"NODE_POOL": "default", "AIRFLOW__CELERY__BROKER_URL": broker.url})

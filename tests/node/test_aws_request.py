@@ -109,13 +109,13 @@ def test_a_response_that_does_not_come_in_time_is_an_error_of_the_network(monkey
 
 @pytest.fixture
 def answers() -> list[Answer]:
-    """The gateway's answers; the last one is repeated."""
+    """The gateway's responses; the last one is repeated."""
     return [Answer(503, b"<html>busy</html>")]
 
 
 @pytest.fixture
 def gateway(answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    """Something on the way to AWS that answers in its place."""
+    """A gateway that responds instead of AWS."""
     monkeypatch.setattr(metadata_service, "credentials", lambda *_: KEYS)
     with serving(lambda _: answers.pop(0) if len(answers) > 1 else answers[0]) as server:
         monkeypatch.setattr(aws_request, "endpoint", lambda *_: server.url)
@@ -141,7 +141,7 @@ def test_an_answer_that_breaks_off_is_a_fault_of_the_network_and_asked_for_again
     answers[:] = [half, half, half, Answer(200, b"half", {"Content-Length": "4"})]
     assert _get_with_retries() == b"half"
     assert len(waits) == 3
-    assert "s3://artifacts/0a: the answer is incomplete: IncompleteRead(" in capsys.readouterr().out
+    assert "s3://artifacts/0a: the response is incomplete: IncompleteRead(" in capsys.readouterr().out
 
 
 XML = "<Error><Code>{}</Code><Message>words</Message></Error>"
@@ -189,7 +189,7 @@ def test_an_answer_that_is_not_of_aws_has_its_status(gateway: FakeServer):
 
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Answer]]:
-    """The metadata service, version 2: no answer without a token."""
+    """The metadata service, version 2: it requires a token."""
     tree: dict[str, Answer] = {}
 
     def answer(request: Request) -> Answer:

@@ -9,7 +9,7 @@ from tests.node.programs import module
 boot_step = module("airflow_node.boot_step")
 
 
-def test_a_step_tells_what_it_did_and_how_long_it_took(capsys: pytest.CaptureFixture[str]):
+def test_a_step_logs_what_it_did_and_how_long_it_took(capsys: pytest.CaptureFixture[str]):
     assert boot_step.run("Installing Airflow", lambda: "Airflow is installed") == 0
     assert re.fullmatch(r"Airflow is installed \(\d+\.\d s\)\n", capsys.readouterr().out)
 

@@ -156,7 +156,7 @@ def test_only_one_of_two_masters_cleans(metadata: Metadata, results: Metadata, a
 
 @contextmanager
 def preparation(server: postgresql.Server) -> Generator[None]:
-    """What the database step of a booting master holds, in the server's own database."""
+    """The lock of a booting master's database step, in the server's own database."""
     with server.superuser() as root:
         root.execute("SELECT pg_advisory_lock(%s)", [database_lock.LOCK])
         yield
@@ -235,7 +235,7 @@ def test_the_clean_up_shares_its_lock_with_no_other_program():
     assert clean_database.LOCK not in {module("database.preparation_lock").LOCK, others.LOCK, others.PRESENCE}
 
 
-def test_one_part_that_fails_does_not_keep_the_other_from_its_work(
+def test_one_failing_part_does_not_prevent_the_other(
     metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]
 ):
     noted = airflow(f"cat <<'END'\n{OUTPUT}END")
@@ -247,7 +247,9 @@ def test_one_part_that_fails_does_not_keep_the_other_from_its_work(
     assert noted.exists()
 
 
-def test_a_failure_of_airflows_command_is_told(metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]):
+def test_a_failure_of_airflows_command_is_reported(
+    metadata: Metadata, results: Metadata, airflow: Callable[[str], Path]
+):
     airflow("exit 3")
     results.execute(RESULTS)
     add_results(results, 3, days_ago=8)
@@ -324,7 +326,7 @@ def test_the_clean_up_stops_when_the_lock_is_lost(
         clean_database.clean(environment(metadata, results))
 
 
-def test_a_faulty_address_is_named_without_its_password(metadata: Metadata, results: Metadata):
+def test_an_invalid_url_is_reported_without_its_password(metadata: Metadata, results: Metadata):
     for variable in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CELERY__RESULT_BACKEND"):
         broken = environment(metadata, results) | {variable: "mysql://a:hunter2@b/c"}
         with pytest.raises(clean_database.StepFailedError, match=variable) as failure:

@@ -18,7 +18,7 @@ AwsError = complete_launch.AwsError
 
 
 class _Hook:
-    """A launching hook; raises the errors first, then answers whether it waited."""
+    """A launching hook: raises the errors first, then returns whether it waits."""
 
     def __init__(self, *errors: Exception, waits: bool = True) -> None:
         self.errors, self.waits = list(errors), waits
@@ -39,29 +39,29 @@ class _Hook:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
-    """A clock that goes on while the program waits; half a minute for each second, to be through sooner."""
+    """A clock that advances while the program waits: half a minute for each second, to save time."""
     now = [0.0]
     monkeypatch.setattr(complete_launch.retry, "wait", lambda seconds: now.__setitem__(0, now[0] + 30 * seconds))
     return lambda: now[0]
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_node_that_works_is_put_into_service():
+def test_a_node_that_is_ready_is_put_into_service():
     hook = _Hook()
     assert complete_launch.complete(hook) == "this node is in service"
     assert hook.calls == ["CONTINUE"]
 
 
 @pytest.mark.usefixtures("clock")
-def test_on_a_reboot_no_hook_waits_and_nothing_is_wrong():
+def test_on_a_reboot_no_hook_waits_and_the_step_succeeds():
     assert "its group did not wait for it" in complete_launch.complete(_Hook(waits=False))
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_group_that_cannot_be_told_is_told_later(capsys: pytest.CaptureFixture[str]):
+def test_a_failed_notification_of_the_group_is_retried(capsys: pytest.CaptureFixture[str]):
     hook = _Hook(OSError("no route"), IncompleteRead(b""), AwsError("Throttling", "Rate exceeded", 400))
     assert complete_launch.complete(hook) == "this node is in service"
-    assert "The group cannot be told: Throttling: Rate exceeded" in capsys.readouterr().out
+    assert "The Auto Scaling group cannot be notified: Throttling: Rate exceeded" in capsys.readouterr().out
 
 
 def test_while_a_migration_takes_hours_the_hook_gets_its_heartbeats(clock: Callable[[], float]):
@@ -120,7 +120,7 @@ def test_a_worker_whose_file_a_task_has_replaced_is_not_ready(text: str, tmp_pat
     assert not worker.is_ready(tmp_path / "state.json")
 
 
-def test_a_pipe_in_the_files_place_holds_no_boot_up(tmp_path: Path):
+def test_a_pipe_in_place_of_the_file_does_not_block_the_boot(tmp_path: Path):
     os.mkfifo(tmp_path / "state.json")
     assert not worker.is_ready(tmp_path / "state.json")
 
@@ -145,11 +145,11 @@ def test_a_master_is_ready_when_all_of_its_services_work_now(told: object, ready
     assert (state_file.read(tmp_path / "state.json", lambda: 101.0) == {}) is ready
 
 
-def test_a_master_whose_services_nobody_has_looked_at_is_not_ready(tmp_path: Path):
+def test_a_master_without_a_report_about_its_services_is_not_ready(tmp_path: Path):
     assert state_file.read(tmp_path / "state.json")
 
 
-def test_a_master_that_does_not_get_to_work_says_which_services_do_not(
+def test_the_failure_of_a_master_that_does_not_become_ready_names_the_services(
     clock: Callable[[], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     state_file.write({"triggerer": "is activating, after 99 restarts"}, tmp_path / "state.json")

@@ -62,7 +62,7 @@ def test_tasks_cannot_write_to_files_and_their_owner_can_remove_the_directories(
 
 
 def test_a_file_has_the_time_at_which_it_was_unpacked(tmp_path: Path):
-    """The DAG processor parses again what is newer than its last look."""
+    """The DAG processor parses files again that are newer than its last pass."""
     _unpack(_tar(_member("a.py", b"a", mtime=0)), tmp_path / "target")
     assert (tmp_path / "target/a.py").stat().st_mtime > 1_700_000_000
 

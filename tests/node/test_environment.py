@@ -51,7 +51,7 @@ def test_no_secret_is_rendered(environment: NodeEnvironment):
     assert not sensitive, "user data is readable to whoever may describe a launch template"
 
 
-def test_a_worker_is_not_told_of_the_secrets_it_may_not_read():
+def test_a_workers_file_names_no_secret_that_it_may_not_read():
     text = WORKER.render()
     for word in (
         "database-dsn",
@@ -94,12 +94,12 @@ def test_exactly_the_locked_options_win_over_the_users():
         assert locked == LOCKED_OPTIONS & environment.airflow_options()
 
 
-def test_workers_and_masters_share_the_pace_of_heartbeats():
+def test_workers_and_masters_have_the_same_heartbeat_interval():
     name = "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"
     assert MASTER.variables()[name] == WORKER.variables()[name], "a worker takes its heartbeat's interval from it"
 
 
-def test_running_tasks_outlive_a_failover_of_the_database():
+def test_running_tasks_survive_a_failover_of_the_database():
     variables = WORKER.variables()
     timeout = int(variables["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"])
     longest = float(variables["AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX"])
@@ -131,7 +131,7 @@ def test_a_task_may_wait_for_a_worker_as_long_as_the_longest_task_runs():
     assert int(variables["AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES"]) >= 1000, "waiting is no failure"
 
 
-def test_a_task_whose_message_is_lost_is_queued_anew_within_a_minute():
+def test_a_task_whose_message_is_lost_is_queued_again_within_a_minute():
     seconds = float(MASTER.variables()["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL"])
     assert seconds <= 60, "the scheduler's turn, once the message is known to be lost"
 
@@ -146,13 +146,13 @@ def test_each_role_has_the_celery_configuration_that_it_can_import():
         assert re.search(rf"^{name}\b.* = ", file.content.decode(), re.MULTILINE)
 
 
-def test_forwarding_headers_are_believed_from_the_vpc_only():
+def test_forwarding_headers_are_trusted_from_the_vpc_only():
     assert MASTER.variables()["FORWARDED_ALLOW_IPS"] == "10.80.0.0/16"
     assert "FORWARDED_ALLOW_IPS" not in WORKER.variables()
 
 
 def test_forwarding_headers_are_trusted_from_every_range_of_the_vpc():
-    """As uvicorn reads it: tests/cluster/test_boot.py asks the real one."""
+    """As uvicorn parses it; tests/cluster/test_boot.py uses the real one."""
     ranges = ("10.80.0.0/16", "100.64.0.0/16")
     assert master(vpc_cidrs=ranges).variables()["FORWARDED_ALLOW_IPS"] == "10.80.0.0/16,100.64.0.0/16"
 
@@ -204,7 +204,7 @@ def test_without_a_package_index_its_variables_are_absent(environment: NodeEnvir
 
 
 @pytest.mark.parametrize("make", [master, worker])
-def test_nodes_learn_where_the_package_index_is_and_which_secret_opens_it(make: Callable[..., NodeEnvironment]):
+def test_nodes_get_the_url_of_the_package_index_and_the_name_of_its_secret(make: Callable[..., NodeEnvironment]):
     index = PackageIndex(url="https://packages.example.com/simple/", credentials_secret="package-index", pypi=False)
     variables = make(package_index=index).variables()
     assert variables["NODE_PACKAGE_INDEX"] == "https://packages.example.com/simple/"

@@ -82,7 +82,7 @@ def test_the_database_step_gets_the_admin_that_rds_manages(client: Any, tmp_path
 
 
 @pytest.mark.usefixtures("client")
-def test_a_pointer_that_is_no_pointer_is_named_without_its_value():
+def test_an_invalid_pointer_is_reported_without_its_value():
     with pytest.raises(fetch_secrets.StepFailedError, match="airflow-prod/database-admin must be JSON") as failure:
         fetch_secrets.follow("airflow-prod/database-admin", HOSTILE)
     assert HOSTILE not in str(failure.value)

@@ -9,7 +9,7 @@ from tests.node.programs import module
 files = module("airflow_node.files")
 
 
-def test_a_file_is_in_its_place_in_full_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     target = tmp_path / "new/file"
     files.write(target, b"old", 0o640)
     assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"old", 0o640)

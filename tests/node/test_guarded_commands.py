@@ -47,7 +47,7 @@ class Masters:
         return database_lock.DatabaseLock(connection)
 
     def run(self, commands: guarded_commands.GuardedCommands, statement: str, **environment: str) -> Future[int]:
-        """A migration that is this statement, under way."""
+        """A running migration that consists of this statement."""
         place = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": self.role, "PGPASSWORD": PASSWORD}
         variables = os.environ | place | {"PGAPPNAME": database_lock.STEP_APPLICATION} | environment
         return self.pool.submit(
@@ -99,7 +99,7 @@ def _end(masters: Masters, connection: psycopg.Connection) -> None:
         root.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
 
 
-def test_a_migration_ends_when_the_lock_is_gone(masters: Masters):
+def test_a_migration_ends_when_the_lock_is_lost(masters: Masters):
     lock = masters.hold()
     migration = masters.run(guarded_commands.GuardedCommands(lock), "SELECT pg_sleep(600)")
     masters.wait(masters.sessions, "the migration")
@@ -109,7 +109,7 @@ def test_a_migration_ends_when_the_lock_is_gone(masters: Masters):
 
 
 @pytest.mark.parametrize("look_seconds", [0.05, SECONDS], ids=["seen at once", "not seen before it has ended"])
-def test_the_next_holder_ends_what_the_one_before_has_left_on_the_server(
+def test_the_next_holder_ends_the_sessions_that_the_previous_one_has_left(
     masters: Masters, look_seconds: float, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(guarded_commands, "LOOK_SECONDS", look_seconds)
@@ -152,7 +152,7 @@ def test_a_migration_that_waits_for_a_table_names_the_session_that_keeps_it(
     assert said.count("\n") == 1, "once, and then every minute"
 
 
-def test_a_long_migration_says_what_it_does(
+def test_a_long_migration_logs_what_it_does(
     masters: Masters, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(guarded_commands, "PROGRESS_SECONDS", 0.5)

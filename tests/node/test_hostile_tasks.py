@@ -60,7 +60,7 @@ def decision(master: Master) -> dict:
     return master.events("decision")[-1]
 
 
-def test_workers_that_a_task_made_up_hide_no_running_task(aws: boto3.Session, master: Master, registry: WorkerRegistry):
+def test_forged_workers_hide_no_running_task(aws: boto3.Session, master: Master, registry: WorkerRegistry):
     master.metadata.add_tasks(20, "running")
     put_workers(registry, [4] * 5, state="draining", instances=MADE_UP)
     master.do_passes()
@@ -68,7 +68,7 @@ def test_workers_that_a_task_made_up_hide_no_running_task(aws: boto3.Session, ma
     assert fake_groups.desired(aws, GROUP) == 5
 
 
-def test_workers_that_a_task_made_up_stop_no_cordon(master: Master, registry: WorkerRegistry, instances: list[str]):
+def test_forged_workers_prevent_no_cordon(master: Master, registry: WorkerRegistry, instances: list[str]):
     for _ in range(12):
         put_workers(registry, [1, 0, 0], instances=instances)
         put_workers(registry, [0] * 5, state="retired", instances=MADE_UP)
@@ -79,7 +79,7 @@ def test_workers_that_a_task_made_up_stop_no_cordon(master: Master, registry: Wo
     assert decision(master)["cordon"] == instances[1:]
 
 
-def test_workers_that_a_task_made_up_keep_none_cordoned(master: Master, registry: WorkerRegistry, instances: list[str]):
+def test_forged_workers_prevent_no_uncordon(master: Master, registry: WorkerRegistry, instances: list[str]):
     put_workers(registry, [4, 4], instances=instances)
     put_workers(registry, [0], state="retired", instances=instances[2:])
     registry.cordon("default", instances[2:])
@@ -90,7 +90,7 @@ def test_workers_that_a_task_made_up_keep_none_cordoned(master: Master, registry
     assert decision(master)["uncordon"] == instances[2:]
 
 
-def test_workers_that_a_task_made_up_are_named_once(master: Master, registry: WorkerRegistry, instances: list[str]):
+def test_forged_workers_are_logged_once(master: Master, registry: WorkerRegistry, instances: list[str]):
     for _ in range(3):
         put_workers(registry, [1] * 3, instances=instances)
         put_workers(registry, [1], instances=MADE_UP)
@@ -101,7 +101,7 @@ def test_workers_that_a_task_made_up_are_named_once(master: Master, registry: Wo
     assert master.metric("airflow_worker_board_ignored_entries") == 1
 
 
-def test_a_worker_that_its_group_has_just_ended_is_not_called_made_up(
+def test_a_worker_that_its_group_has_just_ended_is_not_called_forged(
     aws: boto3.Session, master: Master, registry: WorkerRegistry, instances: list[str]
 ):
     put_workers(registry, [1] * 3, instances=instances)
@@ -114,7 +114,7 @@ def test_a_worker_that_its_group_has_just_ended_is_not_called_made_up(
     assert master.events(IGNORED) == []
 
 
-def test_a_flood_of_made_up_workers_fills_no_journal(master: Master, store: redis.Redis):
+def test_a_flood_of_forged_workers_does_not_fill_the_journal(master: Master, store: redis.Redis):
     for number in range(500):
         store.set(f"worker:default:i-flood-{number}", "x")
     master.do_passes(3)
@@ -123,7 +123,7 @@ def test_a_flood_of_made_up_workers_fills_no_journal(master: Master, store: redi
 
 @pytest.mark.parametrize("key", ["boots:default", "worker:default:{}", "retire:default:{}", "group:default"])
 @pytest.mark.parametrize("kind", ["text", "list", "hash"])
-def test_an_entry_of_another_type_switches_nothing_off(
+def test_an_entry_of_another_type_disables_nothing(
     aws: boto3.Session,
     master: Master,
     registry: WorkerRegistry,
@@ -141,7 +141,7 @@ def test_an_entry_of_another_type_switches_nothing_off(
     assert master.events("a pass failed by a fault of this program") == []
     assert decision(master)["workers"]["working"] == 2
     assert fake_groups.desired(aws, GROUP) == 4
-    assert registry.group("default") is not None, "what masters tell is told"
+    assert registry.group("default") is not None, "the masters' entry is published"
     named = {line["key"] for line in master.events(IGNORED)}
     # A cordon has no value that is read, and the sizes of a group are what masters write and never read.
     assert named == (set() if key.startswith(("retire", "group")) else {name})
@@ -208,7 +208,7 @@ def test_nothing_among_the_taken_messages_stops_the_search_for_lost_tasks(
 
 
 def fill(queues: redis.Redis, kind: str) -> None:
-    """Make what workers have taken unreadable."""
+    """Make the list of taken messages unreadable."""
     if kind == "type":
         queues.set("unacked", "x")
     elif kind == "size":
@@ -218,7 +218,7 @@ def fill(queues: redis.Redis, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["type", "size", "number"])
-def test_a_lost_task_is_found_later_while_nobody_can_tell_what_was_taken(
+def test_a_lost_task_is_found_later_while_the_taken_messages_cannot_be_read(
     queues: redis.Redis,
     tasks: object,
     messages: broker_messages.BrokerMessages,

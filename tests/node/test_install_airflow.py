@@ -44,7 +44,7 @@ def _build(_home: Path, environment: Path, _index: object = None) -> None:
 
 @pytest.fixture
 def published(s3: Any, tmp_path: Path) -> list[str]:
-    """The keys of an environment that a master has published; its program says `published`."""
+    """The keys of an environment that a master has published, with a program that prints `published`."""
     master = _node(tmp_path / "master")
     _build(master, master / "venv")
     (master / "venv/bin/airflow").write_text("published")
@@ -65,7 +65,7 @@ def test_a_published_environment_is_unpacked(home: Path):
     assert not (home / "venv.new").exists()
 
 
-def test_where_none_is_published_it_is_installed_and_the_reason_said(
+def test_without_a_published_environment_it_is_installed_and_the_reason_is_logged(
     s3: Any, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert s3
@@ -76,7 +76,7 @@ def test_where_none_is_published_it_is_installed_and_the_reason_said(
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".json"])
-def test_a_broken_one_is_not_used_and_the_reason_said(
+def test_a_broken_environment_is_not_used_and_the_reason_is_logged(
     s3: Any, published: list[str], suffix: str, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     (broken, *_) = [key for key in published if key.endswith(suffix)]
@@ -84,10 +84,10 @@ def test_a_broken_one_is_not_used_and_the_reason_said(
     install_airflow.install(BUCKET, home)
     assert _program(home) == "built"
     (line,) = capsys.readouterr().out.splitlines()
-    assert "Airflow is installed from the lock, for it cannot be unpacked: " in line
+    assert "Airflow is installed from the lock, because it cannot be unpacked: " in line
 
 
-def test_a_bucket_that_is_away_leads_to_the_lock(
+def test_without_a_response_from_s3_airflow_is_installed_from_the_lock(
     s3: Any, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     assert s3
@@ -98,7 +98,7 @@ def test_a_bucket_that_is_away_leads_to_the_lock(
 
 
 @pytest.mark.usefixtures("published")
-def test_half_an_environment_is_never_in_place(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_incomplete_environment_is_never_in_place(home: Path, monkeypatch: pytest.MonkeyPatch):
     def break_off(_bucket: str, _parts: object, target: Path) -> None:
         target.mkdir()
         assert not (home / "venv").exists()
@@ -110,7 +110,7 @@ def test_half_an_environment_is_never_in_place(home: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("published")
-def test_a_download_that_breaks_off_is_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_download_is_retried(home: Path, monkeypatch: pytest.MonkeyPatch):
     unpack, failures = install_airflow.venv_archive.unpack, ["the network is gone"]
 
     def break_off_once(bucket: str, parts: Any, target: Path) -> None:

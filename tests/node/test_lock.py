@@ -78,7 +78,7 @@ def test_a_package_that_cannot_be_resolved_leaves_the_repository_as_it_is(
     assert "no version of nonsense" in capsys.readouterr().err
 
 
-def test_uv_is_told_to_take_wheels_with_hashes_for_the_nodes_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_uv_locks_wheels_with_hashes_for_the_nodes_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     called: list[list[str]] = []
     monkeypatch.setattr(lock, "_uv", lambda command, _index, _failure: called.append(list(command)))
     (tmp_path / "lock").touch()

@@ -12,7 +12,7 @@ from tests.node.programs import load, program_path
 
 
 class _ExecutionApi:
-    """Like Cadwyn's application: its first call builds it."""
+    """Like Cadwyn's application, it is built by its first call."""
 
     def __init__(self) -> None:
         self.built = False
@@ -27,7 +27,7 @@ class _ExecutionApi:
 
 @pytest.fixture
 def execution_api(monkeypatch: pytest.MonkeyPatch) -> _ExecutionApi:
-    """An Airflow, which only nodes have, with this execution API."""
+    """A substitute for Airflow, which is installed on nodes only, with this execution API."""
     api = _ExecutionApi()
     modules = {name: ModuleType(name) for name in ("airflow", "airflow.api_fastapi")}
     modules["airflow.api_fastapi.gunicorn_app"] = ModuleType("airflow.api_fastapi.gunicorn_app")

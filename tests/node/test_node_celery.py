@@ -22,12 +22,12 @@ AIRFLOWS = "airflow.providers.celery.executors.default_celery"
 SUPERVISOR = "airflow.sdk.execution_time.supervisor"
 RESULTS = "celery.backends.database.models"
 RESULT_COLUMN = SimpleNamespace(type=SimpleNamespace(pickler=pickle))
-"""Where Celery keeps a result. The real one needs SQLAlchemy, which only nodes have."""
+"""A substitute for Celery's table of results, which needs SQLAlchemy; only nodes have it."""
 
 
 @contextmanager
 def _airflow(settings: dict[str, Any]) -> Generator[None]:
-    """An Airflow whose settings of Celery are these."""
+    """A substitute for Airflow with these settings of Celery."""
     parts = AIRFLOWS.split(".")
     names = [".".join(parts[: count + 1]) for count in range(len(parts))]
     with pytest.MonkeyPatch.context() as patch:
@@ -41,14 +41,14 @@ def _airflow(settings: dict[str, Any]) -> Generator[None]:
 
 
 def _configuration(settings: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What every node tells Celery."""
+    """Celery's settings on every node."""
     airflows = {"broker_transport_options": {"visibility_timeout": 604800}} | (settings or {})
     with _airflow(airflows):
         return load("python/node_celery.py").CONFIG
 
 
 def _workers(settings: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What a worker tells Celery."""
+    """Celery's settings on a worker."""
     shared = ModuleType("node_celery")
     shared.CONFIG = _configuration(settings)  # ty: ignore[missing-attribute]
     supervisor = ModuleType(SUPERVISOR)
@@ -93,7 +93,7 @@ def test_a_worker_takes_no_message_that_it_cannot_start():
     assert _workers()["worker_enable_prefetch_count_reduction"] is False, "worker_report sees to it"
 
 
-def test_a_node_is_not_deaf_for_longer_than_half_a_minute():
+def test_a_lost_connection_is_noticed_within_half_a_minute():
     options = _configuration()["broker_transport_options"]
     # Checked once per interval, and given up an interval and the blocking read's own second after it was sent.
     assert 2 * options["health_check_interval"] + 1 + options["socket_timeout"] < 30

@@ -149,7 +149,8 @@ def test_a_master_that_has_waited_for_the_lock_does_not_set_a_password_that_has_
 def test_an_old_master_waits_while_the_tables_are_those_of_a_newer_airflow(
     cluster: Cluster, table: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """It was rebooted after the migration, or its stack was rolled back: a replacement would fail in the same way."""
+    """The master was rebooted after the migration, or its stack rolled back. A replacement would fail in the same
+    way."""
     cluster.prepare()
     before = len(cluster.commands)
 
@@ -289,7 +290,7 @@ def test_airflow_never_sees_the_secrets_of_this_step(cluster: Cluster, monkeypat
     assert code == 4
     environment = (tmp_path / "env").read_text()
     assert "geheim" not in environment
-    assert "AIRFLOW__FAB__UPDATE_FAB_PERMS=True" in environment, "else nobody makes the roles of the UI"
+    assert "AIRFLOW__FAB__UPDATE_FAB_PERMS=True" in environment, "otherwise the roles of the UI are not created"
     assert f"PGAPPNAME={prepare_database.STEP_APPLICATION}" in environment, "the next holder of the lock ends those"
     assert (tmp_path / "args").read_text() == "users create\n"
     assert (tmp_path / "stdin").read_text() == "pw\npw\n"

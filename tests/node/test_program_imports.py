@@ -48,12 +48,12 @@ def _imports(content: bytes) -> Iterator[str]:
 
 
 def _missing(content: bytes, there: Mapping[str, NodeFile]) -> set[str]:
-    """Modules of ours that the program imports and that are not there."""
+    """Our modules that the program imports and that do not exist."""
     return {name for name in _imports(content) if name in OURS and name not in there}
 
 
 def _from_outside(programs: Sequence[NodeFile], modules: Mapping[str, NodeFile]) -> set[str]:
-    """What the programs and all modules of ours that they import need besides the standard library."""
+    """What the programs, and all our modules that they import, need besides the standard library."""
     open_files, seen, outside = list(programs), set[str](), set[str]()
     while open_files:
         for name in set(_imports(open_files.pop().content)) - seen:

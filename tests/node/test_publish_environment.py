@@ -67,7 +67,7 @@ def test_every_file_is_in_exactly_one_of_the_archives(s3: Any, home: Path):
     assert len(_manifest(s3)["parts"]) == publish_environment.PARTS
 
 
-def test_the_archives_do_not_tell_who_packed_them(s3: Any, home: Path):
+def test_the_archives_do_not_depend_on_who_packed_them(s3: Any, home: Path):
     publish_environment.publish(BUCKET, home)
     for member in _members(s3):
         assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
@@ -82,7 +82,7 @@ def test_what_is_there_is_not_published_again(s3: Any, home: Path):
     publish_environment.publish(BUCKET, home)
     before = _keys(s3)
     (home / "venv/lib/package0/module.py").write_text("changed")
-    assert publish_environment.publish(BUCKET, home).endswith(" is there already")
+    assert publish_environment.publish(BUCKET, home).endswith(" is published already")
     assert _keys(s3) == before
 
 
@@ -99,7 +99,7 @@ def test_one_that_this_node_found_broken_is_replaced(s3: Any, home: Path):
     publish_environment.publish(BUCKET, home)
     lock = hashlib.sha256((home / "artifacts/airflow.txt").read_bytes()).hexdigest()
     s3.put_object(Bucket=BUCKET, Key=archive.manifest_key(lock), Body=b"broken")
-    assert publish_environment.publish(BUCKET, home).endswith(" is there already"), "nobody has seen it broken"
+    assert publish_environment.publish(BUCKET, home).endswith(" is published already"), "no node has found it broken"
     (home / archive.BROKEN_MARK).write_text(hashlib.sha256(b"broken").hexdigest())
     assert " is published: 4 archives, " in publish_environment.publish(BUCKET, home)
     assert len(_manifest(s3)["parts"]) == publish_environment.PARTS

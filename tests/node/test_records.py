@@ -1,4 +1,4 @@
-"""Programs of two releases read each other's records: what the last one wrote, and what the next one may add."""
+"""Programs of two releases read each other's records: those of the last release, and those of the next one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def board(broker: redis_server.Server, store: redis.Redis) -> Iterator[WorkerReg
     found.close()
 
 
-def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: WorkerRegistry):
+def test_what_the_last_release_wrote_to_the_worker_registry_is_read(board: WorkerRegistry):
     (report,) = board.reports("default", [INSTANCE])
     assert (report.instance, report.pool, report.state) == (INSTANCE, "default", "retired")
     assert (report.slots, report.active, report.idle_seconds) == (16, 3, 0.0)
@@ -65,7 +65,7 @@ def test_what_the_last_release_wrote_on_the_worker_board_is_read(board: WorkerRe
     assert board.boot_seconds("default") == 41.5
 
 
-def test_a_worker_whose_report_has_more_fields_does_not_vanish(board: WorkerRegistry, store: redis.Redis):
+def test_a_report_with_unknown_fields_is_read(board: WorkerRegistry, store: redis.Redis):
     before = board.reports("default", [INSTANCE])
     store.set(REPORT, added_to(STORED[REPORT]))
     assert board.reports("default", [INSTANCE]) == before
@@ -74,7 +74,7 @@ def test_a_worker_whose_report_has_more_fields_does_not_vanish(board: WorkerRegi
 @pytest.mark.parametrize(
     ("field", "read_as"), [("state", "unknown"), ("slots", 0), ("active", 0), ("idle_seconds", 0.0)]
 )
-def test_a_worker_whose_report_lacks_a_field_does_not_vanish(
+def test_a_report_without_one_of_the_fields_is_read(
     board: WorkerRegistry, store: redis.Redis, field: str, read_as: object
 ):
     store.set(REPORT, without(STORED[REPORT], field))
@@ -82,13 +82,13 @@ def test_a_worker_whose_report_lacks_a_field_does_not_vanish(
     assert getattr(report, field) == read_as
 
 
-def test_a_report_is_known_by_its_key(board: WorkerRegistry, store: redis.Redis):
+def test_a_report_belongs_to_the_worker_of_its_key(board: WorkerRegistry, store: redis.Redis):
     store.set(REPORT, without(without(STORED[REPORT], "instance"), "pool"))
     (report,) = board.reports("default", [INSTANCE])
     assert (report.instance, report.pool) == (INSTANCE, "default")
 
 
-def test_a_worker_in_a_state_of_a_later_release_does_not_vanish(board: WorkerRegistry, store: redis.Redis):
+def test_a_report_with_a_state_of_a_later_release_is_read(board: WorkerRegistry, store: redis.Redis):
     store.set(REPORT, json.dumps(json.loads(STORED[REPORT]) | {"state": "hibernating"}))
     assert [report.state for report in board.reports("default", [INSTANCE])] == ["hibernating"]
 
@@ -109,7 +109,7 @@ def test_a_manifest_of_another_release_names_the_same_archives(add: bool):
     assert (part.sha256, manifest.made_for[:8]) == ("cd" * 32, "layout 1")
 
 
-def test_a_manifest_may_lack_what_is_for_people():
+def test_a_manifest_may_lack_its_description():
     manifest = venv_archive.Manifest.from_json(without(STORED["manifest"], "made_for").encode())
     assert len(manifest.parts) == 1
 
@@ -125,7 +125,7 @@ def test_the_persisted_state_is_read_also_with_unknown_fields(tmp_path: Path):
 
 
 @pytest.mark.parametrize("field", ["stopping_since", "spot_end"])
-def test_a_node_remembers_its_drain_also_where_another_field_is_missing(tmp_path: Path, field: str):
+def test_a_drain_is_read_from_a_state_that_lacks_another_field(tmp_path: Path, field: str):
     path = tmp_path / "memory.json"
     path.write_text(without(STORED["memory.json"], field))
     assert PersistedState.read(path) == PERSISTED

@@ -33,7 +33,7 @@ def worker(broker: redis_server.Server, tmp_path: Path) -> Iterator[CeleryWorker
         yield found
 
 
-def test_the_executor_and_operators_get_their_answers(worker: CeleryWorker):
+def test_the_executor_and_operators_get_replies(worker: CeleryWorker):
     worker.send("one")
     until(lambda: worker.started == ["one"], "it runs")
     answers = {

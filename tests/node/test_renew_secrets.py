@@ -32,7 +32,7 @@ def restarts(dsn: str, current: str) -> int:
 
 
 def take_up(tmp_path: Path, systemctl: str) -> Path:
-    """Take up a changed secret with these for the programs; returns the file of the secrets."""
+    """Switch to a changed secret, with substitutes for the programs; returns the file of secrets."""
     secrets, fetch, restart = tmp_path / "secrets.env", tmp_path / "fetch", tmp_path / "systemctl"
     secrets.write_text("old")
     fetch.write_text(f"#!/bin/sh\nprintf new >{secrets}\n")
@@ -50,7 +50,7 @@ def change_password(metadata: Metadata, password: str) -> str:
     return metadata.url.replace(quote(PASSWORD, safe=""), quote(password, safe=""))
 
 
-def test_a_master_whose_password_was_changed_takes_up_the_new_one(
+def test_a_master_whose_password_was_changed_restarts_its_services_with_the_new_one(
     metadata: Metadata, capsys: pytest.CaptureFixture[str]
 ):
     new = change_password(metadata, "an%other")
@@ -66,12 +66,12 @@ def test_a_changed_secret_alone_restarts_nothing(metadata: Metadata):
 
 
 def test_a_master_that_has_the_current_password_already_is_not_restarted(metadata: Metadata):
-    """It has booted just now, and is about to set it."""
+    """The new master has just booted, and is about to set the password."""
     change_password(metadata, "by hand")
     assert restarts(metadata.url, metadata.url) == 0
 
 
-def test_a_database_that_is_away_restarts_nothing():
+def test_an_outage_of_the_database_restarts_nothing():
     assert restarts("postgresql+psycopg2://role:word@127.0.0.1:1/airflow", "another") == 0
 
 
@@ -84,14 +84,14 @@ def test_a_new_password_restarts_services_and_leaves_the_database_step_alone(tmp
     assert not {"airflow-database.service", "airflow-secrets.service"} & set(asked), "all services need these"
 
 
-def test_services_that_could_not_be_restarted_are_restarted_at_the_next_look(tmp_path: Path):
+def test_services_that_could_not_be_restarted_are_restarted_in_the_next_run(tmp_path: Path):
     with pytest.raises(subprocess.CalledProcessError):
         take_up(tmp_path, "exit 1")
     assert (tmp_path / "secrets.env").read_text() == "old", "the next look has to find the refused password again"
     assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_url_that_is_none_is_named_without_any_part_of_it():
+def test_an_invalid_url_is_reported_without_any_part_of_it():
     with pytest.raises(boot_step.StepFailedError) as raised:
         postgresql.refusal("postgresql+psycopg2://role:pass%zzword@127.0.0.1/airflow", "THE_VARIABLE")
     assert "THE_VARIABLE" in str(raised.value)

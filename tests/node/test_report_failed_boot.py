@@ -49,7 +49,8 @@ def _instance_of_a_group(aws: boto3.Session) -> str:
 
 
 class _Group:
-    """Auto Scaling: `waiting` are the hooks that hold the instance, `refused` the actions that are refused."""
+    """A substitute for Auto Scaling. `waiting`: hooks that wait for the instance. `refused`: actions that it
+    refuses."""
 
     def __init__(self, *waiting: str, refused: Sequence[str] = ()) -> None:
         self.waiting = list(waiting)
@@ -72,7 +73,7 @@ class _Group:
 
 @pytest.fixture
 def scaling(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Group], _Group]:
-    """Puts a group into AWS's place."""
+    """Sets the group that the program calls instead of AWS."""
     monkeypatch.setattr(report_failed_boot.metadata_service, "instance_id", lambda: INSTANCE)
 
     def put(group: _Group) -> _Group:

@@ -12,7 +12,7 @@ retry = module("airflow_node.retry")
 
 
 class _Flaky:
-    """Fails with the errors, one after the other, then answers."""
+    """Raises the errors, one after the other, then succeeds."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors: Iterator[Exception] = iter(errors)
@@ -36,28 +36,28 @@ def _with_retries(attempt: _Flaky, may_pass: bool = True, pauses: tuple[float, .
     return retry.call(attempt, what="Fetching", may_pass=lambda _: may_pass, pauses=pauses)
 
 
-def test_what_fails_for_a_moment_is_tried_again(waited: list[float], capsys: pytest.CaptureFixture[str]):
+def test_a_temporary_error_is_retried(waited: list[float], capsys: pytest.CaptureFixture[str]):
     attempt = _Flaky(OSError("no route"), OSError("no route"))
     assert _with_retries(attempt) == "done"
     assert waited == [1.0, 2.0]
     assert capsys.readouterr().out == "Fetching: no route; trying again, for 0 s so far\n"
 
 
-def test_a_long_wait_is_told_of_once_a_minute(waited: list[float], capsys: pytest.CaptureFixture[str]):
+def test_a_long_wait_is_logged_once_a_minute(waited: list[float], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(OSError, match="no route"):
         _with_retries(_Flaky(*[OSError("no route")] * 99), pauses=(20.0,) * 12)
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert sum(waited) == 240
 
 
-def test_what_fails_for_good_is_not_tried_for_ever(waited: list[float]):
+def test_a_lasting_error_is_raised_after_the_last_pause(waited: list[float]):
     attempt = _Flaky(*[OSError("no route")] * 9)
     with pytest.raises(OSError, match="no route"):
         _with_retries(attempt)
     assert waited == [1.0, 2.0]
 
 
-def test_an_error_that_cannot_pass_is_not_tried_again(waited: list[float]):
+def test_an_error_that_is_not_temporary_is_not_retried(waited: list[float]):
     attempt = _Flaky(OSError("no route"))
     with pytest.raises(OSError, match="no route"):
         _with_retries(attempt, may_pass=False)
@@ -79,7 +79,7 @@ def test_pauses_grow_to_half_a_minute_and_end_at_the_time_limit(waited: list[flo
     assert sum(pauses[:4]) <= 1 + 2 + 4 + 8
 
 
-def test_two_hundred_nodes_that_wait_for_the_same_thing_do_not_ask_in_step(waited: list[float]):
+def test_two_hundred_nodes_do_not_retry_at_the_same_time(waited: list[float]):
     asked = [moment for _ in range(200) for moment in itertools.accumulate(_pauses(waited, 600))]
     after_a_minute = Counter(int(moment) for moment in asked if 60 <= moment < 590)
     assert max(after_a_minute.values()) < 40, "the busiest second has a multiple of the 13 requests of an even one"

@@ -24,7 +24,7 @@ def _lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", IN_USER_DATA, ids=lambda file: file.path)
-def test_what_travels_in_the_user_data_means_the_same_without_its_comments(file: NodeFile):
+def test_files_in_the_user_data_mean_the_same_without_comments(file: NodeFile):
     source, content = _source(file), file.content.decode()
     assert _lines(content) == content.splitlines(), "comments take the space of the users' options"
     if source.startswith("#!") or file.path.endswith(".py"):
@@ -48,7 +48,7 @@ def _places(file: NodeFile) -> set[str]:
     return {place for text in texts for place in re.findall(r"\w+://([\w.-]+)", text)}
 
 
-def test_a_boot_needs_no_place_on_the_internet_but_aws():
+def test_a_boot_needs_no_host_on_the_internet_except_aws():
     """Host names of AWS services are built from the region. Packages of the lock come from package indexes."""
     programs = [file for file in FILES if file.path.startswith(f"{PROGRAMS}/") and b"python" in file.content[:40]]
     programs += [file for file in FILES if file.path.endswith(".py")]

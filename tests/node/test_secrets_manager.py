@@ -41,7 +41,7 @@ def test_line_ends_around_a_pasted_value_are_removed(client: Any):
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[list[Answer]]:
-    """A substitute for Secrets Manager: its answers; the last one is repeated."""
+    """The responses of a substitute for Secrets Manager; the last one is repeated."""
     assert waits == []
     answers: list[Answer] = []
     monkeypatch.setenv("AWS_REGION", "eu-west-1")

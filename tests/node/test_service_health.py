@@ -19,7 +19,7 @@ AWAY = "the metadata database does not answer"
 
 
 class _Master:
-    """Two services whose signs of life a test stops, and a look at them every five seconds."""
+    """Two services whose signals a test stops, checked every five seconds."""
 
     def __init__(self) -> None:
         self.names = ("scheduler", "triggerer")
@@ -27,7 +27,7 @@ class _Master:
         self.health = service_health.ServiceHealth(services)
         self.now = 1000.0
         self.units: dict[str, dict[str, Any]] = {
-            name: {"active_state": "active", "since": self.now, "restarts": 0, "spoke": 0.0} for name in self.names
+            name: {"active_state": "active", "since": self.now, "restarts": 0, "notified": 0.0} for name in self.names
         }
         self.silent: set[str] = set()
         self.signs: dict[str, Hashable] = {}
@@ -53,7 +53,7 @@ class _Master:
 
 @pytest.fixture
 def master() -> _Master:
-    """A master that has been at work for a while."""
+    """A master that has been running for a while."""
     found = _Master()
     found.live(60)
     assert not found.troubles
@@ -61,18 +61,18 @@ def master() -> _Master:
 
 
 @pytest.mark.parametrize("silent", ["scheduler", "triggerer"])
-def test_a_master_is_well_when_every_service_gives_signs_of_life(silent: str):
+def test_a_master_is_healthy_when_every_service_gives_its_signal(silent: str):
     master = _Master()
     master.silent.add(silent)
     master.live(STEADY + 60)
     assert master.troubles.keys() == {silent}
-    assert "no sign of life since its start" in master.troubles[silent]
+    assert "no signal since its start" in master.troubles[silent]
     master.silent.clear()
     master.live(2 * PERIOD)
     assert not master.troubles
 
 
-def test_the_last_heartbeat_of_a_process_that_is_gone_is_no_sign_of_life():
+def test_the_last_heartbeat_of_an_ended_process_is_no_signal():
     master = _Master()
     master.signs["scheduler"] = (1, "the last one before a reboot")
     master.silent.add("scheduler")
@@ -86,7 +86,7 @@ def test_a_service_that_has_just_started_does_not_count_yet():
     assert master.troubles.keys() == set(master.names)
 
 
-def test_a_service_that_starts_and_ends_over_and_over_is_not_well(master: _Master):
+def test_a_service_in_a_restart_loop_is_not_healthy(master: _Master):
     for count in range(1, 12):
         master.units["triggerer"] |= {"active_state": "activating", "restarts": count}
         master.live(PERIOD)
@@ -99,7 +99,7 @@ def test_a_service_that_starts_and_ends_over_and_over_is_not_well(master: _Maste
     assert not master.troubles
 
 
-def test_a_heartbeat_that_is_late_is_a_trouble_and_no_reason_to_restart(master: _Master):
+def test_a_late_heartbeat_is_reported_and_causes_no_restart(master: _Master):
     master.silent.add("scheduler")
     master.live(THRESHOLD + 2 * PERIOD)
     assert master.troubles.keys() == {"scheduler"}
@@ -127,7 +127,7 @@ def test_a_restarted_service_gets_the_time_that_a_start_takes(master: _Master):
     assert len(master.restarted) == 2
 
 
-def test_nothing_is_restarted_while_the_database_is_away_nor_right_after(master: _Master):
+def test_nothing_is_restarted_during_an_outage_of_the_database_or_right_after(master: _Master):
     master.obstacle = AWAY
     master.silent = set(master.names)
     master.live(3600)
@@ -140,7 +140,7 @@ def test_nothing_is_restarted_while_the_database_is_away_nor_right_after(master:
     assert {name for name, _ in master.restarted} == set(master.names), "they had the moment"
 
 
-def test_a_database_that_comes_and_goes_costs_no_restart(master: _Master):
+def test_a_flapping_database_causes_no_restart(master: _Master):
     master.silent = set(master.names)
     for _ in range(20):
         master.obstacle = AWAY
@@ -150,7 +150,7 @@ def test_a_database_that_comes_and_goes_costs_no_restart(master: _Master):
     assert not master.restarted
 
 
-def test_nothing_is_restarted_when_the_whole_machine_stood_still(master: _Master):
+def test_nothing_is_restarted_when_the_whole_machine_was_paused(master: _Master):
     master.silent = set(master.names)
     master.live(10 * HUNG, step=10 * HUNG)
     assert not master.restarted

@@ -66,7 +66,7 @@ def test_a_command_that_cannot_be_started_is_an_error(monkeypatch: pytest.Monkey
         systemd.systemctl("start", "a.service")
 
 
-def test_systemd_is_told_by_a_name_that_is_no_file(monkeypatch: pytest.MonkeyPatch):
+def test_a_notification_is_sent_to_an_abstract_socket(monkeypatch: pytest.MonkeyPatch):
     name = f"notify-test-{os.getpid()}"
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -76,13 +76,13 @@ def test_systemd_is_told_by_a_name_that_is_no_file(monkeypatch: pytest.MonkeyPat
         assert channel.recv(100) == b"READY=1"
 
 
-def test_nobody_is_told_where_systemd_does_not_ask(monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_sent_if_systemd_expects_no_notification(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     systemd.notify("READY=1")
 
 
 @pytest.mark.parametrize(("role", "unit"), WATCHED)
-def test_a_service_that_hangs_is_ended_and_says_where_it_hung(role: Role, unit: str, tmp_path: Path):
+def test_a_service_that_hangs_is_killed_and_logs_its_traceback(role: Role, unit: str, tmp_path: Path):
     settings = node_root.settings(node_root.build(tmp_path, role), unit)
     assert settings["Type"] == ["notify"]
     assert int(settings["WatchdogSec"][0]) > 0

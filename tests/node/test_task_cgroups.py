@@ -31,7 +31,7 @@ def test_the_unit_lets_the_worker_make_cgroups(tmp_path: Path):
 
 @pytest.fixture
 def gone(tmp_path: Path) -> int:
-    """The number of a supervisor that has gone, whose cgroup is still there."""
+    """The process id of a supervisor that has ended, whose cgroup still exists."""
     process = subprocess.Popen(["true"])
     process.wait()
     (tmp_path / f"supervisor-{process.pid}").mkdir()
@@ -49,7 +49,7 @@ def test_a_cgroup_that_a_task_has_named_like_a_supervisors_is_removed(tmp_path: 
 def test_a_cgroup_whose_processes_cannot_be_killed_does_not_protect_others(
     tmp_path: Path, gone: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """A task may have started a process of root's, with sudo."""
+    """A task may have started a process as root, with sudo."""
     (tmp_path / "supervisor-0").mkdir()
 
     def kill(cgroup: Path) -> list[str]:

@@ -67,7 +67,7 @@ TREE = textwrap.dedent("""
 
 
 class Tree:
-    """A worker with four tasks: one takes no SIGTERM, one has a shell that takes none, one is deaf, one obeys."""
+    """A worker with four tasks: one survives SIGTERM, one has a shell that does, one also survives SIGINT, one ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -84,7 +84,7 @@ class Tree:
         return {"active": [{"pid": self.read(f"supervisor-of-{name}"), "task": f"dag run {name}"} for name in known]}
 
     def end(self) -> None:
-        """End what is left."""
+        """Kill the remaining processes."""
         for task in task_processes._with_descendants([task_processes.read_process(self.main.pid)]):
             with suppress(ProcessLookupError):
                 os.kill(task.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What nodes do by the clock."""
+"""The timers of nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_no_timer_waits_for_a_service(roots: dict[Role, Path], role: Role):
         assert not re.search(r"^After=.*\.service", timer.read_text(), re.MULTILINE), timer.name
 
 
-def test_a_changed_password_is_taken_up_within_two_minutes(roots: dict[Role, Path]):
+def test_a_changed_password_is_used_within_two_minutes(roots: dict[Role, Path]):
     target = (roots[Role.MASTER] / node_root.UNITS / "airflow-node.target").read_text()
     assert re.search(r"^Wants=.*\bairflow-renew-secrets\.timer\b", target, re.MULTILINE)
     timer = (roots[Role.MASTER] / node_root.UNITS / "airflow-renew-secrets.timer").read_text()
@@ -42,7 +42,7 @@ def test_a_node_shows_every_day_on_its_console_which_updates_it_lacks(roots: dic
     timer = (roots[role] / node_root.UNITS / "airflow-updates.timer").read_text()
     assert "OnCalendar=*-*-* 08:00" in timer
     settings = node_root.settings(roots[role], "airflow-updates.service")
-    assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
+    assert settings["StandardOutput"] == ["journal+console"], "there is no login to read the journal"
     assert settings["User"] == ["airflow"]
 
 
@@ -57,7 +57,7 @@ def test_masters_clean_the_database_every_night_when_they_have_nothing_else_to_d
     assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
     assert settings["User"] == ["airflow"]
     assert settings["EnvironmentFile"] == [ENVIRONMENT_FILE, "/run/airflow/secrets.env"], "no admin's secrets"
-    assert settings["StandardOutput"] == ["journal+console"], "nobody can log in to read its journal"
+    assert settings["StandardOutput"] == ["journal+console"], "there is no login to read the journal"
     assert settings["KillSignal"] == ["SIGINT"], "Airflow tidies up after itself at no other signal"
     assert settings["TimeoutStartSec"] == ["75min"]
     program = load("clean-database")

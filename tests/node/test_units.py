@@ -102,7 +102,7 @@ def test_the_deadline_of_the_first_boot_ends_when_cloud_init_has_done_its_part(r
     (command,) = _settings(roots, role, "artifacts")["ExecStartPost"]
     timer = re.search(r"--unit=(\S+)", FIRST_BOOT_DEADLINE)
     assert timer
-    assert command == f"-+/usr/bin/systemctl stop {timer.group(1)}.timer", "a node at work must not be turned off later"
+    assert command == f"-+/usr/bin/systemctl stop {timer.group(1)}.timer", "a working node must not be turned off later"
 
 
 @pytest.mark.parametrize("role", Role)
@@ -116,11 +116,11 @@ def test_a_step_that_hangs_fails(roots: dict[Role, Path], role: Role):
 
 
 @pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
-def test_a_service_comes_back_however_often_it_ends(roots: dict[Role, Path], role: Role, service: str):
+def test_a_service_is_restarted_however_often_it_ends(roots: dict[Role, Path], role: Role, service: str):
     settings = _settings(roots, role, service)
     assert settings["Restart"] == ["always"]
     assert settings["RestartSec"] == ["5"]
-    assert settings["StartLimitIntervalSec"] == ["0"], "a scheduler ends at once for as long as the database is away"
+    assert settings["StartLimitIntervalSec"] == ["0"], "a scheduler exits at once during an outage of the database"
 
 
 @pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
@@ -147,7 +147,7 @@ def test_what_watches_over_the_services_may_restart_them_and_nothing_else_of_roo
     assert "User" not in settings, "systemd listens to root alone"
     assert settings["CapabilityBoundingSet"] == [""]
     assert (settings["Type"], settings["Restart"]) == (["notify"], ["always"])
-    assert int(settings["WatchdogSec"][0]) > 0, "somebody has to watch the watchdog"
+    assert int(settings["WatchdogSec"][0]) > 0, "the supervisor itself needs a watchdog"
 
 
 @pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
@@ -191,7 +191,7 @@ def test_a_stopping_worker_lets_its_tasks_finish(roots: dict[Role, Path]):
     assert "TimeoutStopSec" not in settings, "the rendered drop-in has it"
 
 
-def test_a_stopping_worker_lets_go_of_its_queues_before_it_is_told(roots: dict[Role, Path]):
+def test_a_stopping_worker_cancels_its_queues_before_it_gets_the_signal(roots: dict[Role, Path]):
     [command] = _settings(roots, Role.WORKER, "worker")["ExecStop"]
     worker_report = load("python/worker_report.py")
     assert f"touch {worker_report.STOPPING_FILE};" in command
@@ -200,7 +200,7 @@ def test_a_stopping_worker_lets_go_of_its_queues_before_it_is_told(roots: dict[R
     assert seconds > worker_report.PERIOD_SECONDS + 1, "its turn, and the longest that a blocking read takes"
 
 
-def test_a_worker_can_say_what_it_is_doing_for_as_long_as_it_runs(roots: dict[Role, Path]):
+def test_a_worker_can_write_its_state_for_as_long_as_it_runs(roots: dict[Role, Path]):
     settings = _settings(roots, Role.WORKER, "worker")
     worker_report = load("python/worker_report.py")
     assert [f"/run/{name}" for name in settings["RuntimeDirectory"]] == [str(worker_report.STATE_FILE.parent)]
@@ -220,11 +220,11 @@ def test_tasks_cannot_fill_run(roots: dict[Role, Path]):
 
 
 @pytest.mark.parametrize(("role", "service"), [(Role.WORKER, "worker"), (Role.MASTER, "dag-processor")])
-def test_code_that_eats_the_memory_ends_alone(roots: dict[Role, Path], role: Role, service: str):
+def test_code_that_uses_up_the_memory_ends_alone(roots: dict[Role, Path], role: Role, service: str):
     assert _settings(roots, role, service)["OOMPolicy"] == ["continue"], "systemd's default stops the whole service"
 
 
-def test_what_tasks_leave_in_temporary_folders_and_in_shared_memory_goes_with_the_workers_service(
+def test_files_of_tasks_in_temporary_folders_and_in_shared_memory_are_removed_with_the_workers_service(
     roots: dict[Role, Path],
 ):
     worker = _settings(roots, Role.WORKER, "worker")
@@ -238,12 +238,12 @@ def test_a_worker_consumes_the_queues_of_its_pool(roots: dict[Role, Path]):
     assert options[-1] == "queues ${NODE_QUEUES}"
 
 
-def test_workers_do_not_talk_to_each_other(roots: dict[Role, Path]):
+def test_workers_do_not_read_each_others_heartbeats(roots: dict[Role, Path]):
     (command,) = _settings(roots, Role.WORKER, "worker")["ExecStart"]
     assert {"--without-gossip", "--without-mingle"} <= set(command.split()), "it grows with their number squared"
 
 
-def test_the_api_server_believes_the_load_balancer(roots: dict[Role, Path]):
+def test_the_api_server_trusts_the_load_balancers_headers(roots: dict[Role, Path]):
     (command,) = _settings(roots, Role.MASTER, "api-server")["ExecStart"]
     assert command.endswith("airflow api-server --proxy-headers"), "else all people share one count of failed logins"
 
@@ -254,9 +254,9 @@ def test_airflows_user_cannot_log_in(roots: dict[Role, Path]):
 
 
 @pytest.mark.parametrize(("role", "step"), [(role, step) for role in Role for step in STEPS[role]])
-def test_a_step_says_on_the_console_what_it_waits_for(roots: dict[Role, Path], role: Role, step: str):
+def test_the_console_shows_what_a_step_waits_for(roots: dict[Role, Path], role: Role, step: str):
     assert _settings(roots, role, step)["StandardOutput"] == ["journal+console"], (
-        "nobody can log in to read its journal"
+        "there is no login to read the journal"
     )
 
 
@@ -275,7 +275,7 @@ def test_every_program_that_a_unit_starts_is_on_the_node(roots: dict[Role, Path]
             assert (roots[role] / program.lstrip("/")).stat().st_mode & 0o111, f"{unit.name} starts {program}"
 
 
-def test_the_administrators_command_line_is_sound_shell(roots: dict[Role, Path]):
+def test_the_administrators_command_line_is_valid_shell(roots: dict[Role, Path]):
     script = roots[Role.MASTER] / "usr/local/bin/airflow"
     shellcheck = Path(sys.executable).with_name("shellcheck")
     result = subprocess.run([str(shellcheck), str(script)], capture_output=True, text=True, check=False)
@@ -294,14 +294,14 @@ def test_a_node_says_that_it_is_in_service_and_fails_if_it_cannot(roots: dict[Ro
     assert "airflow-database.service" not in waits_for, "a long migration needs its heartbeats"
 
 
-def test_a_worker_says_on_its_console_why_it_takes_no_tasks_yet(roots: dict[Role, Path]):
+def test_the_console_shows_why_a_worker_takes_no_tasks_yet(roots: dict[Role, Path]):
     settings = _settings(roots, Role.WORKER, "admission")
     assert settings["StandardOutput"] == ["journal+console"]
     limit = load("await-admission").LIMIT_SECONDS / 60
     assert int(settings["TimeoutStartSec"][0].removesuffix("min")) > limit, "systemd would give no reason"
 
 
-def test_masters_tell_the_workers_their_version_when_they_are_in_service(roots: dict[Role, Path]):
+def test_masters_publish_their_version_when_they_are_in_service(roots: dict[Role, Path]):
     drop_in = roots[Role.MASTER] / node_root.UNITS / "airflow-in-service.service.d/10-publish.conf"
     assert re.search(r"^OnSuccess=.*\bairflow-announce\.service\b", drop_in.read_text(), re.MULTILINE)
     settings = _settings(roots, Role.MASTER, "announce")
@@ -310,7 +310,7 @@ def test_masters_tell_the_workers_their_version_when_they_are_in_service(roots: 
 
 
 def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_it(roots: dict[Role, Path]):
-    """What is no service reads it at its next start, as the database step has to: see renew-secrets."""
+    """Units that are not services read it at their next start, as the database step must: see renew-secrets."""
     root, restarted = roots[Role.MASTER], set(load("renew-secrets").UNITS)
     settings = {unit.name: node_root.settings(root, unit.name) for unit in (root / node_root.UNITS).glob("*.service")}
     have = {name for name, each in settings.items() if "/run/airflow/secrets.env" in each.get("EnvironmentFile", [])}

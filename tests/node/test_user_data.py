@@ -113,13 +113,13 @@ def test_nothing_that_aws_decides_is_in_it():
         assert word not in text, "a preview could not show it"
 
 
-def test_the_deadline_of_the_first_boot_does_not_wait_for_what_waits_for_cloud_init():
+def test_the_deadline_of_the_first_boot_waits_for_no_unit_that_waits_for_cloud_init():
     for option in ("--timer-property", "--property"):
         assert f" {option}=DefaultDependencies=no" in FIRST_BOOT_DEADLINE, "sysinit.target waits for cloud-init"
 
 
 @both
-def test_the_node_notes_which_instance_it_is(environment: NodeEnvironment, tmp_path: Path):
+def test_the_node_stores_its_instance_id(environment: NodeEnvironment, tmp_path: Path):
     """cloud-init runs each line of bootcmd with INSTANCE_ID in its environment."""
     (line,) = [line for line in _document(environment)["bootcmd"] if INSTANCE_FILE in line]
     line = line.replace("/etc/airflow", str(tmp_path / "airflow"))

@@ -43,7 +43,7 @@ for unit; do cat "$unit"; echo; done
 
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder with what systemctl shows and the commands that it received."""
+    """The folder with the output of systemctl and the commands that it received."""
     program = tmp_path / "bin/systemctl"
     program.parent.mkdir()
     program.write_text(SYSTEMCTL.format(folder=tmp_path))
@@ -52,11 +52,11 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def show(systemd: Path, name: str, *, state: str = "active", since: float = 1.0, spoke: float = 0.0) -> None:
+def show(systemd: Path, name: str, *, state: str = "active", since: float = 1.0, notified: float = 0.0) -> None:
     """Prepare what systemctl shows for a unit."""
     unit = f"airflow-{name}.service"
     (systemd / unit).write_text(
-        f"NRestarts=0\nWatchdogTimestampMonotonic={int(spoke * 1e6)}\nId={unit}\nActiveState={state}\n"
+        f"NRestarts=0\nWatchdogTimestampMonotonic={int(notified * 1e6)}\nId={unit}\nActiveState={state}\n"
         f"ActiveEnterTimestampMonotonic={int(since * 1e6)}\n"
     )
 
@@ -86,7 +86,7 @@ def test_the_newest_heartbeat_of_each_service_of_this_host_is_read(metadata: Met
 
 
 def test_a_master_that_prepares_the_database_is_seen(metadata: Metadata):
-    """Its step holds a lock, in any database; the other masters' services may wait for its migration."""
+    """The boot step of that master holds a lock; other masters' services may wait for its migration."""
     found = heartbeats.Heartbeats(watch_services.connection_info(metadata.url), HOST)
     assert not found.is_database_being_prepared()
     with metadata.server.superuser() as connection:
@@ -97,7 +97,7 @@ def test_a_master_that_prepares_the_database_is_seen(metadata: Metadata):
     found.close()
 
 
-def test_a_connection_that_was_cut_is_made_anew(metadata: Metadata):
+def test_a_lost_connection_is_reopened(metadata: Metadata):
     found = heartbeats.Heartbeats(watch_services.connection_info(metadata.url), HOST)
     found.read()
     with metadata.server.superuser() as root:
@@ -111,22 +111,22 @@ def test_a_connection_that_was_cut_is_made_anew(metadata: Metadata):
 def test_every_service_is_seen_as_systemd_shows_it(systemd: Path):
     services = [Service(name=name, threshold=1) for name in ("scheduler", "scaling")]
     show(systemd, "scheduler", state="activating", since=2.5)
-    show(systemd, "scaling", spoke=7)
+    show(systemd, "scaling", notified=7)
     assert service_units.look(services) == {
-        "scheduler": service_health.Unit(active_state="activating", since=2.5, restarts=0, spoke=0),
-        "scaling": service_health.Unit(active_state="active", since=1, restarts=0, spoke=7),
+        "scheduler": service_health.Unit(active_state="activating", since=2.5, restarts=0, notified=0),
+        "scaling": service_health.Unit(active_state="active", since=1, restarts=0, notified=7),
     }
 
 
 @pytest.mark.parametrize("answer", ["exit 1", "exec sleep 60", "true", "echo Id=airflow-scheduler.service"])
-def test_a_systemd_without_a_sound_answer_is_an_error(answer: str, systemd: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_invalid_response_of_systemd_is_an_error(answer: str, systemd: Path, monkeypatch: pytest.MonkeyPatch):
     (systemd / "bin/systemctl").write_text(f"#!/bin/sh\n{answer}\n")
     monkeypatch.setattr(service_units, "TIMEOUT_SECONDS", 0.2)
     with pytest.raises(service_units.SystemdError):
         service_units.look([Service(name="scheduler", threshold=1)])
 
 
-def test_an_api_server_that_answers_a_call_like_a_tasks_is_alive():
+def test_an_api_server_that_responds_to_a_request_like_a_tasks_gives_its_signal():
     with serving(lambda _: Answer(200)) as server:
         api_server = watch_services.ApiServer(server.server_address[1])
         assert api_server.sign(100) == 100
@@ -135,7 +135,7 @@ def test_an_api_server_that_answers_a_call_like_a_tasks_is_alive():
         assert api_server.sign(115) == 115
         server.answer = lambda _: Answer(503)
         assert api_server.sign(200) == 115
-    assert api_server.sign(300) == 115, "nobody listens"
+    assert api_server.sign(300) == 115, "the api-server does not listen"
 
 
 @pytest.fixture
@@ -158,11 +158,11 @@ def test_the_state_says_what_is_wrong_with_each_service(watch: watch_services.Wa
         watch.clock = lambda now=now: now
         beat(metadata, jobs=("SchedulerJob", "TriggererJob"))
         for name in ("scaling", "lost-tasks"):
-            show(systemd, name, since=1000, spoke=now)
+            show(systemd, name, since=1000, notified=now)
         watch.look()
     state = json.loads(watch.state_path.read_text())
     assert state["at"] == pytest.approx(time.time(), abs=30)
-    assert state["troubles"] == {"dag-processor": "has given no sign of life since its start 40 s ago"}
+    assert state["troubles"] == {"dag-processor": "has given no signal since its start 40 s ago"}
     assert lines == [], "it has not been well yet"
     for now in (1045.0, 1050.0):
         watch.clock = lambda now=now: now
@@ -179,7 +179,7 @@ def test_a_hung_service_is_restarted_through_systemd(watch: watch_services.Watch
         watch.clock = lambda now=now: float(now)
         beat(metadata, jobs=JOBS if now < 1060 else JOBS[1:])
         for name in ("scaling", "lost-tasks"):
-            show(systemd, name, since=1000, spoke=now)
+            show(systemd, name, since=1000, notified=now)
         watch.look()
         if (systemd / "commands").exists():
             break
@@ -188,7 +188,7 @@ def test_a_hung_service_is_restarted_through_systemd(watch: watch_services.Watch
     assert said["unit"] == "airflow-scheduler.service"
 
 
-def test_a_full_run_does_not_keep_it_from_restarting_what_hangs(watch: watch_services.Watch, systemd: Path):
+def test_a_full_run_directory_does_not_prevent_a_restart(watch: watch_services.Watch, systemd: Path):
     lines: list[str] = []
     watch.log = service_log.ServiceLog(lines.append)
     watch.state_path = Path("/proc/state.json")
@@ -199,7 +199,7 @@ def test_a_full_run_does_not_keep_it_from_restarting_what_hangs(watch: watch_ser
     assert [line for line in lines if "writing the state failed" in line] == lines[:1]
 
 
-def test_a_database_that_does_not_answer_is_said_once(watch: watch_services.Watch):
+def test_an_outage_of_the_database_is_logged_once(watch: watch_services.Watch):
     lines: list[str] = []
     watch.log = service_log.ServiceLog(lines.append)
     watch.heartbeats.close()
@@ -222,7 +222,7 @@ def test_every_service_of_a_master_is_watched(watch: watch_services.Watch, tmp_p
 
 
 @pytest.mark.parametrize("name", NOTIFYING)
-def test_systemd_restarts_the_services_that_speak_to_it_itself(name: str, tmp_path: Path):
+def test_systemd_itself_restarts_the_services_that_notify_it(name: str, tmp_path: Path):
     settings = node_root.settings(node_root.build(tmp_path, Role.MASTER), f"airflow-{name}.service")
     assert settings["Type"] == ["notify"]
     assert float(settings["WatchdogSec"][0]) <= watch_services.NOTIFYING_THRESHOLD
@@ -250,13 +250,13 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 
 def lose(watch: watch_services.Watch, metadata: Metadata, systemd: Path, lost: str) -> None:
-    """Let a service exit over and over for half an hour, while the others work."""
+    """Keep a service in a restart loop for half an hour, while the others work."""
     show(systemd, lost, state="activating", since=1000)
     for now in range(2000, 2000 + int(service_health.LOST_SECONDS) + 120, 59):
         watch.clock = lambda now=now: float(now)
         beat(metadata)
         for name in {"scaling", "lost-tasks"} - {lost}:
-            show(systemd, name, since=1000, spoke=now)
+            show(systemd, name, since=1000, notified=now)
         watch.look()
 
 
@@ -278,7 +278,7 @@ def test_a_master_whose_services_do_not_recover_is_replaced(
 @pytest.mark.parametrize(
     ("jobs", "age"), [((), 0), (JOBS, 30), (JOBS[1:], 3600)], ids=["alone", "the other one's end as well", "it is ill"]
 )
-def test_a_master_is_never_replaced_for_what_another_one_has_as_well(
+def test_a_master_is_never_replaced_for_a_trouble_that_another_one_has_too(
     jobs: tuple[str, ...],
     age: float,
     watch: watch_services.Watch,
@@ -291,7 +291,7 @@ def test_a_master_is_never_replaced_for_what_another_one_has_as_well(
     assert reports == []
 
 
-def test_a_master_is_not_replaced_for_a_service_of_which_no_other_master_tells(
+def test_a_master_is_not_replaced_for_a_service_without_heartbeats(
     watch: watch_services.Watch, metadata: Metadata, systemd: Path, reports: list[dict[str, str]]
 ):
     beat(metadata, "10.0.0.2", age=3600)

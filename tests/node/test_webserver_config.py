@@ -24,7 +24,7 @@ def appbuilder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(monkeypatch: pytest.MonkeyPatch, role: Role) -> dict[str, Any]:
-    """What the file says where the services of the role run; the value of a secret is the secret's key."""
+    """The environment in which the services of the role run; each secret's value is its key."""
     for key, variable in role.definition.secrets.items():
         monkeypatch.setenv(variable, BROKER_URL if key == "broker-url" else key)
     return runpy.run_path(str(FILE))

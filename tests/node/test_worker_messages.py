@@ -167,7 +167,7 @@ print(heard)
 
 
 def test_a_worker_whose_socket_is_readable_without_a_broadcast_does_not_wait_for_one(broker: redis_server.Server):
-    """Until the next broadcast, it would consume nothing and notice no end of a task."""
+    """Otherwise it would consume nothing, and not notice ended tasks, until the next broadcast."""
     paths = {"PYTHONPATH": f"{ROOTFS}/worker{PROGRAMS}/python"}
     heard = subprocess.run(
         [sys.executable, "-c", LISTENER, broker.url],

@@ -34,13 +34,13 @@ def registry(broker: redis_server.Server, store: redis.Redis) -> Iterator[Worker
 
 
 def report(instance: str = "i-1", pool: str = "default", **changes: object) -> worker_registry.Report:
-    """A worker at work."""
+    """A working worker."""
     values = {"state": "working", "slots": 4, "active": 1, "idle_seconds": 0.0}
     return worker_registry.Report(instance=instance, pool=pool, **values | changes)
 
 
 def forged(**changes: object) -> str:
-    """What a task may write in a worker's place."""
+    """Content that a task may write instead of the worker."""
     return json.dumps(asdict(report()) | changes)
 
 
@@ -113,11 +113,11 @@ def test_a_forged_report_is_left_out_and_reported(registry: WorkerRegistry, stor
     assert fault[0] == "worker:default:i-1"
     assert "cannot be read" in fault[1]
     assert len(fault[1]) < 400
-    assert registry.faults() == {}, "told once"
+    assert registry.faults() == {}, "reported once"
 
 
 def put_another_type(store: redis.Redis, key: str) -> None:
-    """Make the key hold neither a text nor a list."""
+    """Store a value at the key that is neither a string nor a list."""
     store.delete(key)
     store.hset(key, "x", "1")
 

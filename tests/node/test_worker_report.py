@@ -46,7 +46,7 @@ def _restart(broker: redis_server.Server, worker: CeleryWorker) -> None:
     until(lambda: worker.state["connected"], "the worker says that it is connected again")
 
 
-def test_the_state_tells_what_runs(worker: CeleryWorker):
+def test_the_state_has_the_running_tasks(worker: CeleryWorker):
     began = time.time()
     worker.send("extract")
     worker.send("load", "reports", map_index=3)
@@ -118,7 +118,7 @@ def test_a_cordoned_worker_takes_no_task_and_finishes_the_others(worker: CeleryW
     until(lambda: not worker.state["active"], "the old task has finished")
     assert worker.state["connected"]
     assert worker.started == ["old"]
-    assert worker.waiting() == 1, "nor has it swallowed a message"
+    assert worker.waiting() == 1, "nor has it taken a message"
 
 
 def test_an_uncordoned_worker_takes_tasks_again(worker: CeleryWorker):
@@ -181,7 +181,7 @@ def test_a_worker_that_reconnects_takes_as_many_tasks_as_it_has_free_slots(
     assert worker.waiting() == 1, "another worker's to take"
 
 
-def test_the_state_is_written_while_the_broker_is_away(broker: redis_server.Server, worker: CeleryWorker):
+def test_the_state_is_written_during_an_outage_of_the_broker(broker: redis_server.Server, worker: CeleryWorker):
     worker.send("long")
     until(lambda: _runs(worker, "long"), "it runs")
     broker.stop()
@@ -238,7 +238,7 @@ def test_a_queue_that_could_not_be_consumed_again_is_retried_in_the_next_period(
 def test_a_task_that_arrives_while_the_queues_are_cancelled_is_in_the_state(monkeypatch: pytest.MonkeyPatch):
     class _LetsGo:
         def __init__(self) -> None:
-            self._turned, self._connected = time.monotonic(), True
+            self._last_turn, self._connected = time.monotonic(), True
             self._outcomes = worker_report.task_outcomes.RecentOutcomes()
 
     def let_go(_: object) -> list[str]:

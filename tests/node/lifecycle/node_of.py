@@ -52,7 +52,7 @@ def observed(now: float, **fields: Any) -> Any:
 
 
 class Node:
-    """A state machine, and what it has done. Every action succeeds unless `answers` says otherwise."""
+    """A state machine and its actions. Every action succeeds unless `answers` has another result for it."""
 
     def __init__(self, **given: Any) -> None:
         persisted = given.pop("persisted", PersistedState(boot_noted=True))
@@ -77,7 +77,7 @@ class Node:
         return [kind for now in [*times, end] for kind in self.do_pass(now, **fields)]
 
     def stop_idle(self) -> None:
-        """From 0 to 182: idle for the pool's idle time, without queues, and told to stop."""
+        """From 0 to 182: idle for the pool's idle time, without queues, and stopped."""
         assert self.do_passes(0, 180, worker=IDLE) == [Kind.CORDON]
         assert self.do_pass(182, worker=WITHOUT_QUEUES) == [Kind.STOP_WORKER]
 

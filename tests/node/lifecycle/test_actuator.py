@@ -16,7 +16,7 @@ registry_client = module("lifecycle.registry_client")
 
 
 class _Parts:
-    """What the actions reach. A method that the real part lacks, or other arguments, are errors."""
+    """The parts that actions use. A method or an argument that the real part lacks is an error."""
 
     def __init__(self) -> None:
         self.unit = create_autospec(worker_service.WorkerUnit, instance=True)

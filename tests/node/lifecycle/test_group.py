@@ -17,7 +17,7 @@ HOOK = {
 
 
 class _Aws:
-    """Auto Scaling: records the calls, and raises `error` if it is set."""
+    """A substitute for Auto Scaling that records the calls, and raises `error` if it is set."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, str]]] = []

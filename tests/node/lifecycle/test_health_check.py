@@ -25,35 +25,35 @@ CUT_OFF = worker(connected=False)
 FULL = {"resources": (observation.Resource(name="the disk at /", free=0, size=50 << 30, reserve=2 << 30),)}
 
 
-def test_a_deaf_worker_is_restarted_after_a_minute():
+def test_a_worker_that_ignores_waiting_tasks_is_restarted_after_a_minute():
     node = Node()
     assert node.do_passes(0, 58, worker=IDLE, queued=4) == []
     assert node.do_passes(58, 62, worker=IDLE, queued=4) == [Kind.RESTART_WORKER]
     assert node.reasons[-1].startswith("tasks wait in its queues")
 
 
-def test_a_worker_that_takes_a_task_is_not_deaf():
+def test_a_worker_that_takes_a_task_is_not_restarted():
     node = Node()
     node.do_passes(0, 50, worker=IDLE, queued=4)
     node.do_pass(52, worker=BUSY, queued=4)
     assert node.do_passes(54, 112, worker=IDLE, queued=4) == []
 
 
-def test_a_worker_whose_slots_are_full_is_not_deaf():
+def test_a_worker_without_a_free_slot_is_not_restarted():
     node = Node()
     full = worker(*(f"etl manual__{number} load try 1" for number in range(4)))
     assert node.do_passes(0, 600, worker=full, queued=400) == []
     assert node.state == "working"
 
 
-def test_a_worker_that_takes_one_task_after_the_other_is_not_deaf():
+def test_a_worker_that_takes_one_task_after_the_other_is_not_restarted():
     node = Node()
     for number in range(10):
         node.do_passes(60 * number, 60 * number + 58, worker=worker(f"etl manual__{number} load try 1"), queued=400)
         assert node.state == "working"
 
 
-def test_a_busy_deaf_worker_is_not_consuming_and_is_restarted_after_its_last_task():
+def test_a_busy_worker_that_ignores_waiting_tasks_is_restarted_after_its_last_task():
     node = Node()
     assert node.do_passes(0, 58, queued=3) == []
     assert node.state == "working"
@@ -68,7 +68,7 @@ def test_a_busy_deaf_worker_is_not_consuming_and_is_restarted_after_its_last_tas
     assert node.state == "working"
 
 
-def test_a_deaf_worker_that_takes_a_task_works_again():
+def test_a_worker_that_ignored_tasks_and_takes_one_works_again():
     node = Node()
     node.do_passes(0, 62, queued=3)
     assert node.state == "not-consuming"
@@ -82,7 +82,7 @@ def test_a_deaf_worker_that_takes_a_task_works_again():
 def test_a_busy_worker_without_queues_is_not_consuming_and_is_restarted_after_its_last_task(busy: Any):
     node = Node()
     assert node.do_passes(0, 58, worker=busy, queued=3) == []
-    assert node.state == "working", "it may be about to connect anew"
+    assert node.state == "working", "it may be about to reconnect"
     assert node.do_passes(58, 800, worker=busy, queued=3) == []
     assert node.state == "not-consuming"
     idle = replace(busy, tasks=())
@@ -107,7 +107,7 @@ def test_a_cordoned_worker_may_consume_no_queue():
 def test_a_worker_is_not_restarted_while_the_broker_is_away():
     node = Node()
     node.do_passes(0, 600, worker=worker("x", connected=False), cordoned=None, group=None, queued=None)
-    assert node.state == "working", "nobody could read it anyway"
+    assert node.state == "working", "the registry could not be read anyway"
 
 
 def test_a_draining_worker_need_not_consume():
@@ -122,7 +122,7 @@ def test_a_cordoned_worker_may_take_no_task_from_its_queue():
     node.do_passes(0, 2, cordoned=True, worker=WITHOUT_QUEUES)
     node.do_passes(4, 6, cordoned=True, unit=unit("inactive"))
     assert node.state == "starting"
-    assert node.do_passes(8, 280, cordoned=True, worker=IDLE, queued=4) == [], "it was told to take nothing"
+    assert node.do_passes(8, 280, cordoned=True, worker=IDLE, queued=4) == [], "it is cordoned"
 
 
 def test_a_restarted_worker_has_another_minute():
@@ -140,7 +140,7 @@ def test_a_worker_that_does_not_report_is_not_restarted_while_tasks_run_on_it():
     node = Node()
     assert node.do_passes(0, 3600, worker=SILENT, running=1) == []
     assert node.state == "not-consuming", "the masters need another one"
-    assert node.do_passes(3602, 7200, worker=SILENT, running=None) == [], "what cannot be told counts as running"
+    assert node.do_passes(3602, 7200, worker=SILENT, running=None) == [], "an unknown number of tasks counts as running"
 
 
 def test_a_worker_that_does_not_reconnect_to_the_broker_is_restarted():
@@ -152,7 +152,7 @@ def test_a_worker_that_does_not_reconnect_to_the_broker_is_restarted():
 def test_a_node_that_loses_the_broker_is_replaced_after_a_quarter_of_an_hour():
     node = Node()
     fields = {"worker": CUT_OFF, "cordoned": None, "group": None, "queued": None}
-    assert node.do_passes(0, 898, **fields) == [], "no restart helps against a broker that is away"
+    assert node.do_passes(0, 898, **fields) == [], "a restart does not help during an outage of the broker"
     assert node.do_passes(898, 904, **fields) == [Kind.REPORT_UNHEALTHY]
 
 
@@ -240,7 +240,7 @@ def test_an_unavailable_worker_whose_scale_in_is_refused_takes_no_tasks():
 
 
 def test_an_outlier_takes_no_more_tasks_and_is_replaced_after_its_last_one():
-    """No task fails on it any more, so it would not be found at fault again."""
+    """No task fails on it any more, so it would not be detected as an outlier again."""
     node = Node()
     assert node.do_pass(0, outlier="12 of its last 14 tasks failed at once") == [Kind.CORDON]
     assert node.state == "unavailable"

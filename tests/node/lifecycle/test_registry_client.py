@@ -129,7 +129,7 @@ def test_workers_of_another_pool_do_not_count_as_neighbours(registry: WorkerRegi
 
 
 def test_only_one_worker_of_a_pool_can_be_an_outlier_at_a_time(registry: WorkerRegistry, server: redis_server.Server):
-    """A task can report workers that do not exist, on which everything works."""
+    """A task can write reports of workers that do not exist and have no failures."""
     registry.report(worker_registry.Report(instance="i-0", pool="default", state="working", others=10**9))
     found = [_exchange(registry, f"i-{number}", 9, 1).outlier for number in (1, 2, 3, 1)]
     assert [why is not None for why in found] == [True, False, False, True]

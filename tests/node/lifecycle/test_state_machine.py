@@ -325,7 +325,7 @@ def test_a_worker_that_was_stopped_before_a_restart_of_the_service_is_started():
 
 
 def test_a_worker_that_has_not_been_ready_since_the_boot_is_not_started():
-    """A step before it has failed, and reports that: a start of the worker would do the step again."""
+    """An earlier step has failed and reports that; a start of the worker would run the step again."""
     node = Node(persisted=PersistedState())
     assert node.do_passes(0, 60, unit=DOWN) == []
     assert node.do_pass(62) == [Kind.RECORD_BOOT]

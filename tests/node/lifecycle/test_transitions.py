@@ -74,7 +74,7 @@ def test_every_state_is_in_the_diagram():
 
 
 def _path(state: WorkerState, conditions: Conditions) -> Iterator[tuple[str, str]]:
-    """The transitions that are made under these conditions; more than there are states would have no end."""
+    """The transitions under these conditions. More transitions than states would mean an endless loop."""
     for _ in WorkerState:
         target = next_state(state, conditions)
         if target is None:
@@ -92,7 +92,7 @@ def test_the_transitions_come_to_an_end_under_all_conditions():
 
 
 def _random_pass(chance: random.Random) -> dict[str, Any]:
-    """What a node may observe; most sources keep what they had for some time."""
+    """Random observations; most sources keep their value for some time."""
     reports = [BUSY, IDLE, WITHOUT_QUEUES, worker(age=60), worker(connected=False), worker(age=60, without_queues=True)]
     units = [unit()] * 6 + [unit("inactive"), unit("deactivating", has_job=True), unit("activating"), None]
     return {
@@ -106,7 +106,7 @@ def _random_pass(chance: random.Random) -> dict[str, Any]:
 
 
 def _walk(seed: int) -> Iterator[tuple[WorkerState, Any]]:
-    """One machine under random observations and results: each state, and the conditions that hold next."""
+    """A machine with random observations and results: each state, and the conditions that hold next."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     persisted = PersistedState(boot_noted=True, stopping_since=0.0 if chance.random() < 0.1 else None)
     machine = Node(persisted=persisted).machine

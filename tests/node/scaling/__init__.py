@@ -1,4 +1,4 @@
-"""The decisions are imported as on a node, where they stand beside the programs."""
+"""The scaling modules are importable as on a node, where they are beside the programs."""
 
 from __future__ import annotations
 

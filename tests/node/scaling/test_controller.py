@@ -79,7 +79,7 @@ class Master:
         return [line for line in lines if line["event"] == event]
 
     def metric(self, name: str, **labels: str) -> float | None:
-        """One figure."""
+        """The value of a metric."""
         return self.metrics.registry.get_sample_value(name, labels)
 
 
@@ -269,7 +269,7 @@ def other(master: Master) -> Iterator[Master]:
 
 
 def retire_one_of_two(aws: boto3.Session, masters: list[Master], registry: WorkerRegistry) -> list[str]:
-    """Two workers share what one could do, until the first of the masters cordons the second one."""
+    """Two workers share tasks that one could run, until the first master cordons the second worker."""
     aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=2)
     instances = sorted(fake_groups.instances(aws, GROUP))
     masters[0].metadata.add_tasks(3, "running")
@@ -282,7 +282,7 @@ def retire_one_of_two(aws: boto3.Session, masters: list[Master], registry: Worke
     return instances
 
 
-def test_another_master_cordons_nobody_else_before_the_first_one_obeys(
+def test_another_master_cordons_no_other_worker_before_the_first_one_follows(
     aws: boto3.Session, master: Master, other: Master, registry: WorkerRegistry
 ):
     instances = retire_one_of_two(aws, [master, other], registry)
@@ -292,7 +292,7 @@ def test_another_master_cordons_nobody_else_before_the_first_one_obeys(
     assert other.events("decision")[-1]["cordon"] == [instances[1]]
 
 
-def test_another_master_leaves_an_uncordoned_worker_at_work_before_it_obeys(
+def test_another_master_leaves_an_uncordoned_worker_at_work_before_it_follows(
     aws: boto3.Session, master: Master, other: Master, registry: WorkerRegistry
 ):
     instances = retire_one_of_two(aws, [master, other], registry)

@@ -49,7 +49,7 @@ def test_a_dag_without_history_is_no_reason_for_workers():
     assert expected_tasks([due(10)], ("default",), 100) == 0
 
 
-def test_the_setting_leads_until_a_boot_was_measured():
+def test_the_lead_is_the_setting_until_a_boot_was_measured():
     pool = dataclasses.replace(POOL, boot_lead_seconds=180.0)
     assert lead_seconds(pool, None) == 180.0 + LEAD_MARGIN_SECONDS
     assert lead_seconds(pool, 40.0) == 40.0 + LEAD_MARGIN_SECONDS

@@ -82,12 +82,12 @@ def test_a_master_whose_template_is_gone_is_an_old_one():
 def roles(
     instance: str, looks: Sequence[tuple[float, bool]], group: launch_groups.LaunchGroup | None
 ) -> list[generation.Role]:
-    """What a master does at these times, while the other generation is at work or not."""
+    """The role of a master at these times, while the other generation scales or not."""
     found = generation.Generation(instance)
     return [found.role(now, group, lambda is_scaled=is_scaled: is_scaled) for now, is_scaled in looks]
 
 
-def test_an_old_master_stands_in_for_new_ones_whose_scaling_is_dead():
+def test_an_old_master_stands_in_for_new_ones_whose_scaling_does_not_run():
     group = masters({"i-1": OLD, "i-2": NEW})
     looks = [(0.0, True), (10.0, False), (50.0, False), (61.0, False), (70.0, True), (80.0, False)]
     left, stands_in = Role.LEAVES_IT, Role.STANDS_IN
@@ -99,7 +99,8 @@ def test_a_master_whose_group_is_not_known_scales():
     assert roles("i-1", [(0.0, False)], None) == [Role.SCALES]
 
 
-# The simulation. Every worker has four slots, whatever a master believes; a task takes a minute, and another one comes.
+# The simulation. Every worker has four slots, whatever the settings of a master say; a task takes a minute, and then
+# another one is queued.
 
 SET_RUNNING = """
 WITH numbered AS (SELECT id, row_number() OVER () AS number FROM task_instance)
@@ -123,7 +124,7 @@ class SimulatedWorker:
 
 
 class Simulation:
-    """A pool whose workers do what the registry says, in the place of Auto Scaling as well."""
+    """A pool whose workers follow the registry. It simulates Auto Scaling, too."""
 
     def __init__(self, registry: WorkerRegistry, masters_group: launch_groups.LaunchGroup) -> None:
         self.registry = registry
@@ -168,7 +169,7 @@ class Simulation:
         return sum(len(worker.tasks) for worker in self.workers)
 
     def advance(self) -> None:
-        """Five seconds of every worker."""
+        """Simulate five seconds of every worker."""
         self.step += 1
         group = self.registry.group("default")
         for worker in list(self.workers):
@@ -221,7 +222,7 @@ def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
 
 @dataclass
 class Pair:
-    """A master that believes in four tasks per worker, and one that believes in sixteen."""
+    """A master whose settings have four tasks per worker, and one whose settings have sixteen."""
 
     simulation: Simulation
     old: Master
@@ -229,7 +230,7 @@ class Pair:
     metadata: Metadata
 
     def run(self, minutes: float) -> None:
-        """Each has a pass every ten seconds, in turn."""
+        """Run the passes of the masters in turn, one every ten seconds each."""
         with self.metadata.connect() as connection:
             connection.autocommit = True
             for master in [self.old, self.new] * int(minutes * 6):
@@ -262,7 +263,7 @@ def pair(metadata: Metadata, registry: WorkerRegistry) -> Iterator[Callable[[lau
 
 
 def test_two_masters_of_different_settings_would_fight_over_a_pool(pair: Callable[[launch_groups.LaunchGroup], Pair]):
-    """What the next test prevents: Auto Scaling lists both as of one generation."""
+    """What the next test prevents: here Auto Scaling lists both as one generation."""
     both = pair(masters({"i-1": NEW, "i-2": NEW}))
     both.run(30)
     assert both.uncordons() > 100
@@ -272,7 +273,7 @@ def test_two_masters_of_different_settings_do_not_fight_over_a_pool(pair: Callab
     both = pair(masters({"i-1": OLD, "i-2": NEW}))
     both.run(30)
     assert both.uncordons() == 0
-    assert both.simulation.launches == 5, "nobody was launched for the settings of the old master"
+    assert both.simulation.launches == 5, "no worker was launched for the settings of the old master"
     assert both.simulation.desired == 2, "the new one has its way"
     assert both.old.events("role") == [
         {"event": "role", "why": "this master leaves the pools to the masters of another generation"}
@@ -282,7 +283,7 @@ def test_two_masters_of_different_settings_do_not_fight_over_a_pool(pair: Callab
 
 @pytest.fixture
 def old(pair: Callable[[launch_groups.LaunchGroup], Pair]) -> Master:
-    """A master of the old generation. The new one is in service, and its scaling service has not been heard of."""
+    """A master of the old generation. The new one is in service, and its scaling service has shown no presence."""
     found = pair(masters({"i-1": OLD, "i-2": NEW})).old
     found.metadata.add_tasks(TASKS, "queued")
     return found
@@ -301,7 +302,7 @@ def await_absence(metadata: Metadata) -> None:
         time.sleep(0.02)
 
 
-def test_an_old_master_raises_nothing_while_a_new_one_is_at_it(old: Master):
+def test_an_old_master_raises_nothing_while_a_new_one_scales(old: Master):
     new = metadata_database.MetadataDatabase(connection_info(old.metadata.url))
     new.show_presence(True)
     old.do_passes(30)
@@ -313,7 +314,7 @@ def test_an_old_master_raises_nothing_while_a_new_one_is_at_it(old: Master):
     assert old.groups.desired == 10, "forty tasks for workers of four, as the old settings say"
 
 
-def test_an_old_master_that_stands_in_raises_and_tells_workers_nothing(old: Master, registry: WorkerRegistry):
+def test_an_old_master_that_stands_in_raises_pools_and_publishes_nothing(old: Master, registry: WorkerRegistry):
     instances = [worker.instance for worker in old.groups.workers]
     old.do_passes(5)
     registry.cordon("default", instances[:1])

@@ -15,7 +15,7 @@ launch_groups = module("scaling.launch_groups")
 
 
 def some_client() -> Any:
-    """A client that a Stubber answers."""
+    """A client whose responses come from a Stubber."""
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
     return boto3.client("autoscaling", region_name="eu-west-1", **keys)
 
@@ -62,7 +62,7 @@ def test_the_desired_capacity_is_raised_at_once(aws: boto3.Session):
     assert fake_groups.desired(aws, "pool-default") == 5
 
 
-def test_what_somebody_else_has_raised_meanwhile_is_not_lowered(aws: boto3.Session):
+def test_a_raise_by_somebody_else_meanwhile_is_not_lowered(aws: boto3.Session):
     fake_groups.create(aws, "pool-default", minimum=0, maximum=8, desired=7)
     assert launch_groups.LaunchGroups().raise_to("pool-default", 5) == 7
     assert fake_groups.desired(aws, "pool-default") == 7
@@ -85,7 +85,7 @@ def answer(desired: int, *instances: str, maximum: int = 9) -> dict[str, Any]:
 
 
 def asked_for(first: dict[str, Any], then: dict[str, Any], *, seconds_between: float = 10, desired: int) -> int:
-    """What Auto Scaling is asked for, given the answer of one pass and that of a later one which raises."""
+    """The capacity that is requested, after the response of one pass and that of a later one which raises."""
     client, now = some_client(), [1000.0]
     groups = launch_groups.LaunchGroups(lambda: client, clock=lambda: now[0])
     asked: list[int] = []
@@ -137,7 +137,7 @@ def test_no_more_is_asked_for_than_the_group_may_have_now():
 
 
 def test_a_group_that_is_gone_cannot_be_raised(aws: boto3.Session):
-    with pytest.raises(launch_groups.AutoScalingError, match="the group is gone"):
+    with pytest.raises(launch_groups.AutoScalingError, match="the group does not exist"):
         launch_groups.LaunchGroups(lambda: aws.client("autoscaling")).raise_to("pool-default", 5)
 
 

@@ -9,7 +9,7 @@ launch_watch = module("scaling.launch_watch")
 
 
 class Groups:
-    """Auto Scaling, which counts the questions."""
+    """A substitute for Auto Scaling that counts the calls."""
 
     def __init__(self, failure: str | None) -> None:
         self.failure = failure

@@ -73,7 +73,7 @@ def test_a_master_that_hangs_loses_the_lock(
         hang(time.monotonic() + 20)
     assert taken
     with database.turn() as connection:
-        assert connection is not None, "it connects anew"
+        assert connection is not None, "it reconnects"
     other.close()
 
 

@@ -6,14 +6,14 @@ WINDOW = 60
 
 
 def watched(*needs: int, period: int = 10) -> RecentNeed:
-    """A pool that has needed so many workers, one figure every period."""
+    """A pool that has needed these numbers of workers, one per period."""
     need = RecentNeed(WINDOW)
     for number, needed in enumerate(needs):
         need.note(1000.0 + number * period, needed)
     return need
 
 
-def test_nobody_is_surplus_before_a_whole_window_was_seen():
+def test_no_worker_is_surplus_before_a_whole_window_was_observed():
     assert RecentNeed(WINDOW).worth_keeping() is None
     assert watched(*[3] * 6).worth_keeping() is None
     assert watched(*[3] * 7).worth_keeping() == 3
@@ -42,7 +42,7 @@ def test_nothing_is_kept_where_nothing_is_needed():
     assert watched(1, *[0] * 7).worth_keeping() == 0
 
 
-def test_after_a_blind_time_the_watching_begins_anew():
+def test_after_a_gap_the_window_starts_again():
     need = watched(*[3] * 20)
     blind_until = 1190.0 + LONGEST_GAP_SECONDS + 1
     need.note(blind_until, 1)

@@ -69,7 +69,7 @@ def end(process: subprocess.Popen[bytes]) -> int:
         process.wait()
 
 
-def test_the_service_is_ready_does_passes_and_ends_when_told(
+def test_the_service_is_ready_runs_passes_and_ends_on_sigterm(
     systemd: socket.socket, tmp_path: Path, metadata: Metadata, broker: redis_server.Server
 ):
     urls = {
@@ -80,7 +80,9 @@ def test_the_service_is_ready_does_passes_and_ends_when_told(
     heard = [systemd.recv(100), systemd.recv(100)]
     assert end(process) == 0
     assert heard == [b"READY=1", b"WATCHDOG=1"]
-    assert '"event": "Auto Scaling failed"' in (tmp_path / "log").read_text(), "there is none here; it goes on"
+    assert '"event": "Auto Scaling failed"' in (tmp_path / "log").read_text(), (
+        "there is none here, and the service continues"
+    )
 
 
 def test_the_service_ends_at_once_in_the_middle_of_a_pass(systemd: socket.socket, tmp_path: Path):
@@ -110,7 +112,7 @@ def test_a_setting_that_is_wrong_is_named():
             scale_pools.build(SETTINGS | {name: value}, scaling_log.ScalingLog(), scaling_metrics.ScalingMetrics())
 
 
-def test_a_fault_in_a_pass_ends_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_an_error_in_a_pass_does_not_end_the_service(monkeypatch: pytest.MonkeyPatch):
     lines: list[str] = []
     metrics = scaling_metrics.ScalingMetrics()
     passes = iter([KeyError("surprise"), None])
@@ -128,7 +130,7 @@ def test_a_fault_in_a_pass_ends_nothing(monkeypatch: pytest.MonkeyPatch):
     assert metrics.registry.get_sample_value("airflow_scaling_errors_total", {"what": "a pass"}) == 1
 
 
-def test_passes_keep_their_pace_however_long_they_take(monkeypatch: pytest.MonkeyPatch):
+def test_passes_start_every_ten_seconds_however_long_they_take(monkeypatch: pytest.MonkeyPatch):
     now, starts = [0.0], []
 
     def run_pass() -> None:

@@ -27,7 +27,7 @@ def test_the_groups_limits_hold():
     assert Watch().look(desired=2, minimum=2).needed == 2
 
 
-def test_instances_that_boot_are_not_asked_for_again():
+def test_instances_that_boot_are_not_requested_again():
     decision = Watch().look(working("i-1", 4), desired=3, running=4, queued=8)
     assert decision.desired == 3
 
@@ -78,7 +78,7 @@ def test_a_worker_on_which_tasks_would_fail_is_no_capacity_with_or_without_a_tas
         assert (decision.cordon, decision.uncordon) == ((), ())
 
 
-def test_nobody_leaves_on_its_own_account_while_a_worker_is_unavailable():
+def test_no_worker_leaves_on_its_own_while_one_is_unavailable():
     decision = Watch().look(working("i-1", 1), in_state("unavailable", "i-2"), desired=2, minimum=1)
     assert decision.floor == 2
 
@@ -144,7 +144,7 @@ def test_workers_that_boot_do_not_stand_in_for_working_ones():
         assert decision.cordon == ()
 
 
-def test_who_is_cordoned_stays_so_until_wanted():
+def test_a_cordoned_worker_stays_cordoned_until_it_is_needed():
     decision = Watch().look(working("i-1", 1), in_state("retired", "i-2", 2), running=3)
     assert (decision.cordon, decision.uncordon) == (("i-2",), ())
 
@@ -153,7 +153,7 @@ BUSY = (working("i-1", 4), working("i-2", 4), working("i-3", 4))
 
 
 @pytest.mark.parametrize("in_service", [{"i-1", "i-2", "i-3"}, {"i-2", "i-3", "i-4"}, {"i-1", "i-2", "i-3", "i-4"}])
-def test_while_an_instance_is_replaced_nobody_is_cordoned(in_service: set[str]):
+def test_while_an_instance_is_replaced_no_worker_is_cordoned(in_service: set[str]):
     decision = Watch().look_for(60, *BUSY, working("i-4", 0), desired=3, in_service=in_service, running=12, minimum=1)
     assert (decision.cordon, decision.desired) == ((), 3), "Auto Scaling ends the one too many itself"
 
@@ -183,7 +183,7 @@ def test_workers_that_end_take_their_places_along_until_auto_scaling_ends_them(s
     )
 
 
-def test_another_master_cordons_nobody_else():
+def test_another_master_cordons_no_other_worker():
     fleet = (working("i-1", 3), working("i-2", 1))
     first, second = Watch(), Watch()
     assert first.look_for(60, *fleet, running=4).cordon == ("i-2",)
@@ -222,7 +222,7 @@ def test_a_worker_that_has_to_end_is_not_counted_on():
     assert Watch().look(*fleet, minimum=1).floor == 1, "Auto Scaling itself refuses the second"
 
 
-def test_a_worker_in_a_state_of_another_release_is_neither_cordoned_nor_recalled():
+def test_a_worker_in_a_state_of_another_release_is_neither_cordoned_nor_uncordoned():
     fleet = (in_state("hibernating", "i-1"), working("i-2", 3), working("i-3", 1))
     assert Watch().look_for(600, *fleet, running=4).cordon == ("i-3",)
     assert Watch().look(in_state("hibernating", "i-1"), working("i-2", 4), running=4, queued=4).uncordon == ()
@@ -237,7 +237,7 @@ def test_a_worker_in_a_state_of_another_release_is_not_counted_on():
     assert "not ready" not in Watch().look(*idle).reason, "it has booted"
 
 
-def test_a_group_that_cannot_launch_is_asked_again_after_some_rest():
+def test_a_group_that_cannot_launch_is_raised_again_after_a_pause():
     watch = Watch()
     told = watch.look(desired=1, queued=12, launch_failure="no capacity in eu-west-1a")
     assert told.desired == 1
@@ -249,7 +249,7 @@ def test_a_group_that_cannot_launch_is_asked_again_after_some_rest():
     assert watch.look(desired=1, queued=12).desired == 3
 
 
-def test_a_master_that_begins_in_the_middle_cordons_nobody_at_once():
+def test_a_master_that_has_just_started_cordons_no_worker_at_once():
     assert Watch().look(working("i-1", 0, 9000.0), working("i-2", 0, 9000.0)).cordon == ()
 
 
@@ -267,7 +267,7 @@ FLEETS = st.lists(
 
 
 @given(st.lists(st.tuples(FLEETS, st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)), max_size=20))
-def test_whatever_is_seen_the_promises_hold(sights: list[tuple[list[Worker], int, int, int]]):
+def test_the_invariants_hold_for_any_observation(sights: list[tuple[list[Worker], int, int, int]]):
     watch = Watch()
     for fleet, running, queued, expected in sights:
         watch.now += 10

@@ -1,4 +1,4 @@
-"""What the controller does while something that it works with is away, refuses or answers late."""
+"""The controller during outages, refusals and late responses of the services that it uses."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def master(aws: boto3.Session, metadata: Metadata, own_broker: redis_server.Serv
 
 
 def close_database(metadata: Metadata, *, allow: bool) -> None:
-    """Let nobody in, and put out who is in; or let them in again."""
+    """Refuse connections and end the open ones, or accept connections again."""
     with metadata.server.superuser() as root:
         statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
         root.execute(statement.format(sql.Identifier(metadata.name), sql.SQL("true" if allow else "false")))
         root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [metadata.name])
 
 
-def test_nothing_is_decided_while_the_database_is_away_and_all_goes_on_when_it_is_back(
+def test_nothing_is_decided_during_an_outage_of_the_database_and_passes_continue_after_it(
     aws: boto3.Session, master: Master
 ):
     master.metadata.add_tasks(9, "queued")
@@ -65,7 +65,9 @@ def test_nothing_is_decided_while_the_database_is_away_and_all_goes_on_when_it_i
     assert back["after_seconds"] == 50
 
 
-def test_a_pool_grows_while_the_broker_is_away(aws: boto3.Session, master: Master, own_broker: redis_server.Server):
+def test_a_pool_grows_during_an_outage_of_the_broker(
+    aws: boto3.Session, master: Master, own_broker: redis_server.Server
+):
     own_broker.stop()
     master.metadata.add_tasks(9, "queued")
     master.do_passes(3)
@@ -129,7 +131,9 @@ def test_a_raise_that_is_refused_is_tried_again(aws: boto3.Session, master: Mast
         broken.setattr(launch_groups.LaunchGroups, "raise_to", refuse)
         master.do_passes(3)
     assert len(master.events(f"raising {GROUP} failed")) == 1
-    assert [line["to"] for line in master.events("decision")] == [0], "the log tells what is, not what was wanted"
+    assert [line["to"] for line in master.events("decision")] == [0], (
+        "the log has the actual capacity, not the requested one"
+    )
     master.do_passes()
     assert fake_groups.desired(aws, GROUP) == 3
 

@@ -1,4 +1,4 @@
-"""The scaling service's queries on a metadata database as it is after years."""
+"""The scaling service's queries on a metadata database with the rows of years."""
 
 from __future__ import annotations
 

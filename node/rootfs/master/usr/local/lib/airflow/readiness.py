@@ -1,4 +1,4 @@
-"""Whether this master does its work, for `complete-launch`."""
+"""Whether this master is ready, for `complete-launch`."""
 
 from __future__ import annotations
 

@@ -31,5 +31,5 @@ class ServiceLog:
         self._write(log.entry(event, **facts))
 
     def warning(self, event: str, **facts: Any) -> None:
-        """Log something that a person should look at."""
+        """Log something that needs an operator's attention."""
         self._write(log.WARNING + log.entry(event, **facts))

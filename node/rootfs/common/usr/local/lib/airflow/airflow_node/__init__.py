@@ -1,1 +1,1 @@
-"""What the programs of a node share."""
+"""Modules that the programs of all nodes use."""

@@ -1,4 +1,4 @@
-"""Signed requests to AWS by Python alone: the SDK is a part of the environment, which is not there yet at boot."""
+"""Signed requests to AWS without the SDK, which is part of Airflow's environment and not installed yet at boot."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Result = TypeVar("Result")
 
 # In addition to the statuses 429 and 5xx. RequestTimeout is S3's, for a request that took too long.
 BUSY = ("TooManyRequestsException", "RequestLimitExceeded", "RequestTimeout")
-# Not worth waiting for: these were created before the node.
+# A retry would not help: what these requests name was created before the node.
 MISSING = ("NoSuchKey", "NoSuchBucket", "ResourceNotFoundException", "ValidationError")
-# For all other refusals: a new role and its policies take a while to be known everywhere.
+# Other errors are retried for this long: a new role and its policies take a while to take effect everywhere.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 REFUSAL_SECONDS = 120
 
@@ -54,7 +54,7 @@ class Request:
 
 
 class AwsError(Exception):
-    """AWS refused a request. `code` is its word for the reason (`NoSuchKey`), `status` the one of HTTP."""
+    """AWS refused a request. `code` is its error code (`NoSuchKey`), `status` the HTTP status."""
 
     def __init__(self, code: str, message: str, status: int) -> None:
         self.code, self.status = code, status
@@ -67,8 +67,8 @@ class AwsError(Exception):
 
 
 def with_retries(attempt: Callable[[], Result], *, what: str, seconds: float = retry.LIMIT_SECONDS) -> Result:
-    """The result of a request, retried for `seconds` while its error may pass: there is no answer, or only part of one;
-    AWS is busy; or it does not know the node's role yet."""
+    """The result of a request. Retried for `seconds` after an error that may be temporary: no response or only part of
+    one, a busy service, or a role that has not taken effect yet."""
     began = retry.clock()
 
     def may_pass(error: Exception) -> bool:
@@ -86,25 +86,25 @@ def get_object(bucket: str, key: str) -> bytes:
 
 
 def put_object(bucket: str, key: str, content: bytes, headers: Mapping[str, str]) -> None:
-    """Write an object of S3; the headers may say under which condition."""
-    # Named, for urllib would name another one, after the signing.
+    """Write an object of S3; the headers may contain a condition, such as If-None-Match."""
+    # Set explicitly: urllib would add another content type after the signing.
     headers = {"Content-Type": "application/octet-stream", **headers}
     send(Request(service="s3", url=object_url(bucket, key), method="PUT", headers=headers, body=content))
 
 
 def object_url(bucket: str, key: str) -> str:
-    """Where an object is."""
+    """The URL of an object."""
     return f"{endpoint('s3', bucket)}/{key}"
 
 
 def endpoint(service: str, bucket: str = "") -> str:
-    """Where a service of this region answers; S3 answers at an address of each bucket."""
+    """The endpoint of a service in this region; S3 has one for each bucket."""
     place = f"{bucket}.{service}" if bucket else service
     return f"https://{place}.{_region()}.amazonaws.com"
 
 
 def send(request: Request, timeouts: Timeouts = TIMEOUTS) -> bytes:
-    """The answer's body. AwsError if AWS refuses, OSError if there is no complete answer."""
+    """The body of the response. Raises AwsError if AWS refuses, and OSError if there is no complete response."""
     headers = signed_headers(request, metadata_service.credentials(timeouts.metadata), datetime.now(UTC))
     outgoing = urllib.request.Request(  # noqa: S310 - the address is one of `endpoint`
         request.url, data=request.body or None, headers=headers, method=request.method
@@ -116,11 +116,11 @@ def send(request: Request, timeouts: Timeouts = TIMEOUTS) -> bytes:
         except urllib.error.HTTPError as refusal:
             raise _error(refusal) from None
     except http.client.HTTPException as error:
-        raise OSError(f"the answer is incomplete: {error!r}") from None
+        raise OSError(f"the response is incomplete: {error!r}") from None
 
 
 def signed_headers(request: Request, credentials: Credentials, now: datetime) -> dict[str, str]:
-    """The headers of a request, its signature among them.
+    """The headers of a request, including its signature.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """
@@ -151,11 +151,11 @@ def _region() -> str:
 
 
 def _error(refusal: urllib.error.HTTPError) -> AwsError:
-    """What AWS says in XML or, for some services, in JSON."""
+    """The error in a response, which is XML or, for some services, JSON."""
     text = refusal.read().decode(errors="replace")
     try:
-        told = {name.lower(): str(value) for name, value in json.loads(text).items()}
-        code, message = told.get("__type", "").rpartition("#")[2], told.get("message", "")
+        fields = {name.lower(): str(value) for name, value in json.loads(text).items()}
+        code, message = fields.get("__type", "").rpartition("#")[2], fields.get("message", "")
     except (ValueError, AttributeError):
         found = {name: re.search(f"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message")}
         code, message = (match[1] if match else "" for match in found.values())

@@ -9,11 +9,11 @@ from airflow_node.log import say
 
 
 class StepFailedError(Exception):
-    """The step cannot be done. The message is the one sentence that the operator reads."""
+    """The step has failed, and a retry would not help. The message is the sentence that the operator reads."""
 
 
 def run(name: str, step: Callable[[], str]) -> int:
-    """Do a step; returns the exit code. The step returns the sentence that describes its outcome."""
+    """Run a step; returns the exit code. The step returns the sentence that describes its outcome."""
     started = time.monotonic()
     try:
         outcome = step()

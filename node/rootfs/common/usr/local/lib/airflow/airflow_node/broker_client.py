@@ -1,7 +1,7 @@
-"""The client with which a node's programs read and write at the broker, beside Celery's own.
+"""The broker's client for the node's own programs. Celery uses another one.
 
-Every task knows the broker's URL, so anything may stand there: keys of another type, text that is none, or more than a
-node's memory holds. A command never brings more than ANSWER_BYTES here.
+Every task knows the broker's URL and may have written anything: keys of another type, bytes that are not text, or more
+data than fits into a node's memory. So a response is limited to ANSWER_BYTES.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ ANSWER_BYTES = 8 << 20
 
 
 class AnswerTooLargeError(redis.RedisError):
-    """There is more to read than any of ours has written. The connection is closed, and the next command opens it."""
+    """A response is longer than any that our programs cause. The connection is closed; the next command reconnects."""
 
 
 def connect(url: str, *, timeout_seconds: float, retries: int = 0) -> Any:
-    """A client that decodes its answers. Connects when first used.
+    """A client that decodes responses. Connects when first used.
 
-    Certificates are checked as Airflow checks them: by the system's authorities, and by name. `retries` counts those
-    after a lost connection; a time-out is never tried again, and a connection that was cut is opened anew without them.
+    Certificates are verified as Airflow does it: with the system's authorities and the host name. `retries`: how often
+    a command is repeated after a lost connection. A command that timed out is not repeated. The next command reconnects
+    in either case.
     """
     secure = url.startswith("rediss:")
-    # Any: the client's annotations are those of its asynchronous sister as well.
+    # Any: the annotations of redis-py also cover its asynchronous client.
     return redis.Redis.from_url(
         url,
         connection_class=BoundedTlsConnection if secure else BoundedConnection,
         decode_responses=True,
-        # One entry that is no text must not keep the others from being read.
+        # An entry that is not valid text must not prevent that the others are read.
         encoding_errors="replace",
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
@@ -43,14 +44,14 @@ def connect(url: str, *, timeout_seconds: float, retries: int = 0) -> Any:
 
 
 def fault_of_key(error: redis.RedisError) -> str | None:
-    """What is wrong with the key that was asked for; None if it is the broker that does not answer, or refuses."""
+    """What is wrong with the key that was read; None if the error is not about the key but about the broker."""
     if isinstance(error, AnswerTooLargeError):
         return str(error)
     return "has a value of another type" if "WRONGTYPE" in str(error) else None
 
 
 class BoundedConnection(Connection):
-    """A connection whose answers have an end."""
+    """A connection with a limit on the size of responses."""
 
     def _connect(self) -> Any:
         return _BoundedSocket(super()._connect())
@@ -64,7 +65,7 @@ class BoundedTlsConnection(SSLConnection):
 
 
 class _BoundedSocket:
-    """Counts what comes back since something was sent."""
+    """Counts the bytes received since the last send."""
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket

@@ -1,11 +1,11 @@
-"""What a program writes to its journal: a sentence per line from a step of the boot, JSON per line from a service."""
+"""Lines of the journal: boot steps write sentences, services write JSON objects."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-# systemd reads the priority of a line from its beginning: sd-daemon(3).
+# systemd reads a line's priority from this prefix: sd-daemon(3).
 WARNING = "<4>"
 
 
@@ -16,7 +16,7 @@ def say(text: str) -> None:
 
 
 def event(name: str, **facts: object) -> None:
-    """Write one JSON object with the event's name first; facts that are None are left out."""
+    """Write one JSON object with the event's name first; a fact that is None is omitted."""
     say(entry(name, **facts))
 
 

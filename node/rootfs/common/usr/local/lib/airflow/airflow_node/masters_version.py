@@ -1,7 +1,7 @@
 """The Airflow version of the masters, which they publish to the workers in the artifacts bucket.
 
 A worker's Task SDK must not be newer than the api-server that it calls. The server translates older versions of the
-execution API; of a newer version it serves the calls that it knows, and refuses the others:
+execution API. Of a newer version it serves the calls that it knows, and refuses the others:
 https://docs.cadwyn.dev/concepts/version_changes/
 """
 
@@ -26,8 +26,8 @@ def installed() -> Version:
 def read(bucket: str) -> Version | None:
     """The oldest Airflow among the masters that serve; None before one has been published. Raises AwsError, OSError.
 
-    Masters tell when all of them run the same, and one of an older Airflow at once. So while they are replaced by newer
-    ones, this is still the version before.
+    Masters publish a newer version when all of them run it, and an older one at once. So while they are replaced by
+    newer ones, this is still the previous version.
     """
     try:
         return Version(aws_request.get_object(bucket, KEY).decode(errors="replace").strip())

@@ -1,4 +1,4 @@
-"""What EC2 tells an instance about itself: the metadata service, version 2."""
+"""Client of EC2's instance metadata service, version 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The instance role's keys. They change every few hours, so nobody should keep them."""
+    """The instance role's keys. They expire after a few hours, so do not store them."""
 
     key: str
     secret: str = field(repr=False)
@@ -30,7 +30,7 @@ def instance_id() -> str:
 
 
 def target_state() -> str:
-    """The lifecycle state that Auto Scaling wants for this instance; empty if no group has it."""
+    """The target lifecycle state of this instance; empty if it belongs to no group."""
     try:
         return _read("autoscaling/target-lifecycle-state", _token())
     except urllib.error.HTTPError as error:
@@ -40,7 +40,7 @@ def target_state() -> str:
 
 
 def credentials(timeout: float = TIMEOUT_SECONDS) -> Credentials:
-    """The instance role's credentials, in three requests. OSError if there are none (yet), or no answer."""
+    """The instance role's credentials, in three requests. OSError if there are none (yet), or no response."""
     token = _token(timeout)
     role = _read("iam/security-credentials/", token, timeout)
     try:
@@ -49,20 +49,20 @@ def credentials(timeout: float = TIMEOUT_SECONDS) -> Credentials:
             raise OSError(f"the instance role {role} gives no credentials: {keys.get('Code')}")
         return Credentials(key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["Token"])
     except (ValueError, KeyError):
-        # Not the parser's own message, which quotes the keys.
+        # Not with the parser's message, which quotes the keys.
         raise OSError(f"the credentials of the instance role {role} are incomplete") from None
 
 
 def ask(path: str, *, method: str = "GET", headers: Mapping[str, str], timeout: float = TIMEOUT_SECONDS) -> str:
-    """Ask the service once. HTTPError if it refuses; another OSError if there is no sound answer in the time given."""
-    # The metadata service speaks http; no proxy may come between.
+    """A single request. HTTPError if the service refuses it; another OSError if there is no valid response in time."""
+    # The metadata service has no TLS, and must not be reached through a proxy.
     request = urllib.request.Request(f"{SERVICE}/latest/{path}", method=method, headers=dict(headers))  # noqa: S310
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(request, timeout=timeout) as answer:
             return answer.read().decode(errors="replace")
     except http.client.HTTPException as error:
-        raise OSError(f"no sound answer: {error!r}") from error
+        raise OSError(f"no valid response: {error!r}") from error
 
 
 def _token(timeout: float = TIMEOUT_SECONDS) -> str:

@@ -1,4 +1,4 @@
-"""The stack's own package index as environment variables of uv and pip, which `ps` does not show, unlike arguments.
+"""The stack's own package index as environment variables of uv and pip: unlike arguments, `ps` does not show them.
 
 `make lock` also calls this, so it uses the same indexes in the same order as the nodes.
 """

@@ -10,16 +10,17 @@ from psycopg.conninfo import conninfo_to_dict
 
 from airflow_node import boot_step, log
 
-# A failover may leave a connection whose peer is gone. QUICK notices it within some 20 s, for services that connect
-# again in their next pass; PATIENT within a minute, for steps whose statements take long. Names and units are libpq's.
-QUICK: dict[str, Any] = {
+# After a failover a connection may be dead without an error. With SHORT_TIMEOUTS that is noticed within some 20 s: for
+# services, which reconnect in their next pass. With LONG_TIMEOUTS within a minute: for steps whose statements take
+# long. Names and units are libpq's.
+SHORT_TIMEOUTS: dict[str, Any] = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
 }
-PATIENT: dict[str, Any] = {
+LONG_TIMEOUTS: dict[str, Any] = {
     "connect_timeout": 10,
     "tcp_user_timeout": 30_000,
     "keepalives_idle": 30,
@@ -37,7 +38,7 @@ def connect(conninfo: str = "", *, application: str, timeouts: dict[str, Any], *
 
 
 class KeptConnection:
-    """One connection, opened when first used, and again after it was lost."""
+    """One connection that is opened when first used, and reopened after it was lost."""
 
     def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
         self._connect = connect
@@ -59,7 +60,8 @@ class KeptConnection:
 def connection_info(url: str, variable: str = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") -> str:
     """libpq's form of an SQLAlchemy URL, whose parts are percent-encoded in both.
 
-    ValueError if it is not one. The message names the variable and quotes nothing of the URL, which holds a password.
+    ValueError if it is invalid. The message names the variable and quotes nothing of the URL, which contains a
+    password.
     """
     scheme, separator, rest = url.partition("://")
     conninfo = f"postgresql://{rest}"
@@ -79,18 +81,18 @@ def refusal(url: str, variable: str) -> str | None:
     """The server's message if it refuses the password of an SQLAlchemy URL; None if it accepts it or does not answer.
 
     The message is the same if the role does not exist. Raises StepFailedError, which names the variable, if `url` is
-    no URL.
+    not a valid URL.
     """
     conninfo = f"postgresql://{url.partition('://')[2]}"
     try:
         conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
-        # Not the error's own message: it quotes the URL.
+        # Not with the error's own message, which quotes the URL.
         raise boot_step.StepFailedError(
-            f"{variable} is no connection URL; its user and password must be percent-encoded."
+            f"{variable} is not a connection URL; its user and password must be percent-encoded."
         ) from None
     try:
-        connect(conninfo, application="airflow-password-check", timeouts=QUICK).close()
+        connect(conninfo, application="airflow-password-check", timeouts=SHORT_TIMEOUTS).close()
     except psycopg.OperationalError as error:
         # libpq has no error code for this: https://www.postgresql.org/docs/current/libpq-status.html
         return log.one_line(error) if "authentication failed" in str(error) else None

@@ -1,7 +1,8 @@
-"""Records that a program of another release may have written: on the worker board, or in S3.
+"""Reads records that a program of another release may have written to the worker registry or to S3.
 
-Workers drain for up to two days beside masters of the next release. So a record may gain a field at any time. The field
-needs a default in its dataclass, which says what its absence means. A field must not change its meaning.
+Workers may drain for two days while masters run the next release. So a record may have fields that this release does
+not know, or lack new ones. A new field needs a default in its dataclass, which defines what its absence means. A field
+must not change its meaning.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Record = TypeVar("Record")
 def from_fields(kind: type[Record], fields: Any) -> Record:
     """The record, from the fields that this release knows.
 
-    Raises TypeError where the fields are no JSON object, or lack one without a default. The caller checks the values.
+    Raises TypeError if `fields` is not a JSON object, or lacks a field without a default. The caller checks the values.
     """
     if not isinstance(fields, dict):
         raise TypeError(f"{kind.__name__} is read from a JSON object, not from {type(fields).__name__}")

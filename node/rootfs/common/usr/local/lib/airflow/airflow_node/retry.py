@@ -1,4 +1,4 @@
-"""Retries with growing, random pauses."""
+"""Retries with exponential backoff and jitter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_node.log import one_line, say
 Result = TypeVar("Result")
 clock = time.monotonic
 
-# Most faults of a service or of the network are over by then. If not, a replacement node may have better luck.
+# Most faults of a service or of the network are over by then. If not, the node is replaced, which may help.
 LIMIT_SECONDS = 600
 LONGEST_PAUSE_SECONDS = 30.0
 LOG_SECONDS = 60
@@ -25,9 +25,9 @@ def call(
     may_pass: Callable[[Exception], bool],
     pauses: Iterable[float],
 ) -> Result:
-    """The result of the attempt, which is repeated after each of the pauses (seconds) while its error may pass.
+    """The result of the attempt. After an error that `may_pass`, it is repeated after the next of the pauses (seconds).
 
-    Logs the first failure, and after that at most one a minute.
+    Logs the first failure, then at most one a minute.
     """
     began, logged = clock(), None
     for pause in pauses:
@@ -44,7 +44,7 @@ def call(
 
 
 def backoff(seconds: float = LIMIT_SECONDS) -> Iterator[float]:
-    """Growing random pauses, `seconds` in all: with fixed ones all nodes of a launch would retry at the same time.
+    """Growing random pauses, `seconds` in total. With fixed pauses, all nodes of a launch would retry at the same time.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ (full jitter)
     """

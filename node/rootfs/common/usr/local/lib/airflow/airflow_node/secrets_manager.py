@@ -10,7 +10,7 @@ from airflow_node.boot_step import StepFailedError
 
 
 def read(secret: str, *, remedy: str = "`pulumi up` creates it") -> str:
-    """A secret's value, without the line breaks that a pasted value may have around it.
+    """A secret's value, without line breaks at its ends, which a pasted value may have.
 
     Raises StepFailedError; `remedy` says what to do if the secret does not exist or is empty.
     """
@@ -44,8 +44,8 @@ def _ask(secret: str) -> str:
     try:
         return json.loads(answer).get("SecretString", "")
     except ValueError:
-        # Not the parser's own message, which quotes the value.
-        raise OSError("the answer is incomplete: it is not JSON") from None
+        # Not with the parser's message, which quotes the value.
+        raise OSError("the response is incomplete: it is not JSON") from None
 
 
 def _is_missing(error: Exception) -> bool:

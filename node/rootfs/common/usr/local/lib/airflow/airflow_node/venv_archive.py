@@ -1,6 +1,6 @@
-"""The finished environment in the artifacts bucket: which one fits a node, how it is described, how it is unpacked.
+"""Airflow's published virtual environment in the artifacts bucket: its name, its manifest, and how it is unpacked.
 
-It consists of a few tar archives, so that several cores unpack it, and of a manifest that names them with their hashes.
+It consists of a few tar archives, which are unpacked in parallel, and a manifest with their names and hashes.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from typing import IO
 from airflow_node import aws_request, metadata_service, record
 
 PREFIX = "environments"
-# Beside the environment: holds the hash of the manifest that led to nothing whole.
+# A file beside the environment: the hash of a manifest whose archives were broken.
 BROKEN_MARK = "broken-manifest-sha256"
-# Raise it when what is packed, or how, is no longer what an older node expects.
+# To be raised when nodes of the previous release could not unpack what this one publishes.
 LAYOUT = 1
-# What Linux gives a pipe without being asked twice; with the usual 64 KiB the programs wait for each other more.
+# The largest pipe that Linux allows without privileges; with the default of 64 KiB the programs wait more often.
 PIPE_BYTES = 1 << 20
 NOT_FOUND = "404"
-BAD_ENCODING = 61  # curl's exit code for what it cannot unzip
+BAD_ENCODING = 61  # curl's exit code if it cannot decompress a response
 CURL = (
     *("curl", "--silent", "--show-error", "--fail", "--compressed", "--connect-timeout", "10"),
-    # Half a minute below 100 KB/s is a download that has broken off.
+    # A download that is slower than 100 KB/s for half a minute counts as interrupted.
     *("--speed-limit", "100000", "--speed-time", "30", "--write-out", "%{stderr}%{response_code}", "--config", "-"),
 )
-# In blocks of 512 bytes: as much at a time as the pipe holds instead of 10 KiB takes a twentieth less time.
+# The factor counts blocks of 512 bytes. Reading a whole pipe at a time instead of 10 KiB takes 5 % less time.
 TAR = ("tar", "--extract", "--preserve-permissions", "--no-same-owner", f"--blocking-factor={PIPE_BYTES // 512}")
 
 
 class BrokenArchiveError(Exception):
-    """What is in the bucket is not what its manifest says. It will not mend by itself."""
+    """The objects in the bucket do not match their manifest. A retry would not help."""
 
 
 class UnpackError(OSError):
-    """The network or this node stood in the way; the next attempt may succeed."""
+    """The network or this node has failed; the next attempt may succeed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One tar archive of the environment: hash and size are those of the unpacked tar."""
+    """One tar archive of the environment. Hash and size are those of the decompressed archive."""
 
     key: str
     sha256: str
@@ -56,18 +56,18 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The archives that make one environment; `made_for` is for people."""
+    """The archives of one environment; `made_for` is for people who read the manifest."""
 
     made_for: str
     parts: tuple[Part, ...]
 
     def to_json(self) -> bytes:
-        """As it lies in the bucket."""
+        """The manifest as it is stored in the bucket."""
         return json.dumps(asdict(self), indent=1).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Manifest:
-        """Read it; BrokenArchiveError if it is none."""
+        """Read a manifest; BrokenArchiveError if it is invalid."""
         try:
             document = json.loads(text)
             parts = tuple(record.from_fields(Part, part) for part in document["parts"])
@@ -79,17 +79,17 @@ class Manifest:
 
 
 def made_for(lock_sha256: str) -> str:
-    """What an environment depends on, in words."""
+    """Everything that the content of an environment depends on."""
     return f"layout {LAYOUT}, lock {lock_sha256}, Python {platform.python_version()}, {platform.machine()}"
 
 
 def directory_of(lock_sha256: str) -> str:
-    """The place in the bucket of the environment that this node would build from the lock."""
+    """The prefix in the bucket for the environment that this node would build from the lock."""
     return f"{PREFIX}/{hashlib.sha256(made_for(lock_sha256).encode()).hexdigest()}"
 
 
 def manifest_key(lock_sha256: str) -> str:
-    """The manifest's key. It is written last: what it names is complete."""
+    """The manifest's key. The manifest is written last, so the archives that it names are complete."""
     return f"{directory_of(lock_sha256)}.json"
 
 
@@ -104,15 +104,15 @@ def unpack(bucket: str, parts: Sequence[Part], target: Path) -> None:
 
 
 def _unpack(bucket: str, part: Part, target: Path) -> None:
-    """Let curl fetch and unzip what Python hashes and tar writes."""
+    """curl downloads and decompresses, Python computes the hash, tar writes the files."""
     with _start_curl(bucket, part.key) as curl, _start_tar(target) as tar:
         found = _pass_on(curl, tar)
         tar.communicate()
-        *words, status = _open(curl.stderr).read().decode().split()
+        *message, status = _open(curl.stderr).read().decode().split()
     if status == NOT_FOUND or curl.returncode == BAD_ENCODING:
         raise BrokenArchiveError(f"{part.key} is missing or damaged")
     if curl.returncode:
-        raise UnpackError(f"{part.key} cannot be fetched ({' '.join(words)})")
+        raise UnpackError(f"{part.key} cannot be fetched ({' '.join(message)})")
     if found != (part.size, part.sha256):
         raise BrokenArchiveError(f"{part.key} holds {found[0]:,} bytes with the hash {found[1][:12]}...")
     if tar.returncode:
@@ -120,7 +120,7 @@ def _unpack(bucket: str, part: Part, target: Path) -> None:
 
 
 def _start_curl(bucket: str, key: str) -> subprocess.Popen[bytes]:
-    """curl gets the signature on its standard input: everybody may read a command line."""
+    """curl reads the signature from its standard input, because every user may read a command line."""
     request = aws_request.Request(service="s3", url=aws_request.object_url(bucket, key))
     headers = aws_request.signed_headers(request, metadata_service.credentials(), datetime.now(UTC))
     lines = [f'url = "{request.url}"', *(f'header = "{name}: {value}"' for name, value in headers.items())]
@@ -136,23 +136,23 @@ def _start_tar(target: Path) -> subprocess.Popen[bytes]:
 
 
 def _pass_on(curl: subprocess.Popen[bytes], tar: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Hand curl's output to tar; returns its size and hash, also when tar has given up."""
+    """Pass curl's output to tar; returns its size and hash, also if tar has failed."""
     source, sink = _open(curl.stdout), _open(tar.stdin)
-    sha256, size, taken = hashlib.sha256(), 0, True
+    sha256, size, tar_reads = hashlib.sha256(), 0, True
     buffer = memoryview(bytearray(PIPE_BYTES))
     while count := os.readv(source.fileno(), [buffer]):
         sha256.update(buffer[:count])
         size += count
-        if taken:
+        if tar_reads:
             try:
                 sink.write(buffer[:count])
             except BrokenPipeError:
-                taken = False
+                tar_reads = False
     return size, sha256.hexdigest()
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:
-    """The end of a pipe that a program was started with."""
+    """This end of a pipe with which a program was started."""
     if pipe is None:
         raise ValueError("the program was started without this pipe")
     return pipe

@@ -1,6 +1,6 @@
-"""Builds the environment from the hash locks with uv, and uv's own with pip.
+"""Builds Airflow's virtual environment from its hash lock with uv; pip installs uv from a lock of its own.
 
-Everything is a wheel: nothing that is installed runs code meanwhile.
+Only wheels are installed, because installing one runs none of its code.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from airflow_node import log, retry
 from airflow_node.boot_step import StepFailedError
 
-# The one that the lock is made for: Debian's.
+# Debian's Python, for which the lock is made.
 PYTHON = "/usr/bin/python3"
-# Debian's Python has no pip until this package is there. The package manager runs beside this step, whose sandbox would
-# keep it from the system, and after cloud-init, which writes apt's list of sources.
+# Debian's Python has no pip without this package. apt runs in a unit of its own, because this step's sandbox may not
+# write to the system, and after cloud-init, which writes apt's list of sources.
 GET_PIP = (
     *("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--property=After=cloud-final.service"),
     *("--setenv=DEBIAN_FRONTEND=noninteractive", "sh", "-c"),
@@ -29,7 +29,7 @@ Run = Callable[[Sequence[str], Mapping[str, str]], None]
 
 
 class CommandFailedError(Exception):
-    """A program of the installation ended with an error; the message is its output."""
+    """A command of the installation failed; the message is its output."""
 
 
 def run_command(command: Sequence[str], index: Mapping[str, str]) -> None:
@@ -41,7 +41,7 @@ def run_command(command: Sequence[str], index: Mapping[str, str]) -> None:
 
 
 def has_pip() -> bool:
-    """Whether this Python can make an environment that has pip."""
+    """Whether this Python can create an environment with pip."""
     return importlib.util.find_spec("ensurepip") is not None
 
 
@@ -53,12 +53,14 @@ def build(
     run: Run = run_command,
     has_pip: Callable[[], bool] = has_pip,
 ) -> None:
-    """Install `home`/artifacts/airflow.txt into the new directory `environment`; `index` has the variables by which uv
-    and pip find a package index of the stack's own."""
+    """Install `home`/artifacts/airflow.txt into the new directory `environment`.
+
+    `index`: the variables with which uv and pip find the stack's own package index.
+    """
     uv = home / "uv"
 
     def attempt() -> None:
-        # An interrupted attempt leaves half an environment behind.
+        # An interrupted attempt leaves an incomplete environment.
         shutil.rmtree(environment, ignore_errors=True)
         shutil.rmtree(uv, ignore_errors=True)
         if not has_pip():
@@ -75,18 +77,18 @@ def build(
         )
     except (CommandFailedError, OSError) as error:
         raise StepFailedError(
-            f"Airflow cannot be installed from the lock: {log.one_line(error)}. If a package is gone or has "
-            "changed, make the lock anew with `make lock`; else check the way to the package index."
+            f"Airflow cannot be installed from the lock: {log.one_line(error)}. If a package was deleted or has "
+            "changed, renew the lock with `make lock`; otherwise check the network path to the package index."
         ) from error
 
 
 def _may_pass(error: Exception) -> bool:
-    """A failed command is retried, because most failures are the network's; another content than the lock's is not."""
+    """Failed commands are retried, because most fail by the network. A package with another hash stays wrong."""
     return isinstance(error, CommandFailedError | OSError) and "hash mismatch" not in str(error).lower()
 
 
 def commands(uv: Path, uv_lock: Path, environment: Path, lock: Path) -> list[list[str]]:
-    """The programs of the installation, in order."""
+    """The commands of the installation, in order."""
     from_lock = ["--require-hashes", "--only-binary", ":all:", "--requirement"]
     return [
         [PYTHON, "-m", "venv", str(uv)],

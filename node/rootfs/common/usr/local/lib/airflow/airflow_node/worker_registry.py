@@ -1,10 +1,10 @@
 """The worker registry: reports of the workers and requests of the masters, in a database of its own on the broker.
 
-Every entry expires. A worker that dies disappears from the registry, and a worker that was cordoned by a master which
-is gone works again. Every method raises `redis.RedisError` if the broker cannot be reached or refuses.
+Every entry expires. A worker that has failed disappears from the registry, and a worker whose cordon no master renews
+takes tasks again. Every method raises `redis.RedisError` if the broker cannot be reached or refuses a command.
 
-Tasks can write to this database, too. So only keys that our programs write are read, no more bytes are read than such
-a key holds, and an entry that cannot be read is left out and reported
+Tasks can write to this database, too. So only keys that our programs write are read, at most as many bytes as they
+write are read, and an entry that cannot be read is ignored and reported
 (docs/adr/0021-tolerate-what-tasks-write-to-the-broker.md).
 """
 
@@ -55,11 +55,11 @@ class WorkerState(StrEnum):
 
     STARTING = "starting"
     WORKING = "working"
-    # The word that reports of earlier releases have.
+    # The value in the reports of earlier releases.
     CORDONED = "retired"
     """Takes no more tasks, finishes those it has, and can be uncordoned until it leaves."""
     UNAVAILABLE = "unavailable"
-    """Takes no tasks, because they would fail on it. Works again when the reason is gone; is replaced if it stays."""
+    """Takes no tasks, because they would fail on it. Works again when the reason ends, or is replaced."""
     NOT_CONSUMING = "not-consuming"
     """Should take tasks and does not. It is restarted when its last task has ended; until then it keeps its place."""
     LEAVING = "leaving"

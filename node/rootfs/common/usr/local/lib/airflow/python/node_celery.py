@@ -1,4 +1,4 @@
-"""What every node tells Celery besides Airflow's options, for Airflow's `celery_config_options`."""
+"""Celery's settings on every node, for Airflow's option `celery_config_options`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Unread:
 
 Task.__table__.c.result.type.pickler = Unread
 
-# Seconds. A failover leaves connections whose peer is gone without a word. Celery would wait on them for ever: so a
-# worker gives its blocking read up after two checks at most, and a command after its time-out. What timed out is sent
-# again on a new connection: a message that has just been read would be lost otherwise.
+# Seconds. After a failover, connections may be dead without an error, and Celery would wait on them for ever. With
+# these, a worker ends its blocking read after two health checks at most, and a command after its time-out. A command
+# that timed out is sent again on a new connection: otherwise a message that has just been read would be lost.
 BROKER_CONNECTION = {
     "health_check_interval": 10,
     "socket_connect_timeout": 10,
@@ -40,11 +40,11 @@ BROKER_CONNECTION = {
 
 CONFIG: dict[str, Any] = {
     **DEFAULT_CELERY_CONFIG,
-    # A broker that is away for hours must not end a worker for good; Celery's default ends it after 100 attempts.
+    # A worker must survive an outage of the broker of any length; by default Celery exits after 100 attempts.
     "broker_connection_max_retries": None,
     "broker_transport_options": BROKER_CONNECTION | DEFAULT_CELERY_CONFIG["broker_transport_options"],
-    # Without an end of its own, so that it is Airflow's operation_timeout that ends an attempt: such a task stays with
-    # the scheduler, which tries again. Celery's own end would count as a failure of the task.
+    # Without a limit of Celery's, Airflow's operation_timeout ends an attempt, and the scheduler sends the task again.
+    # Celery's limit would count as a failure of the task.
     "task_publish_retry_policy": {
         **DEFAULT_CELERY_CONFIG.get("task_publish_retry_policy", {}),
         "max_retries": None,

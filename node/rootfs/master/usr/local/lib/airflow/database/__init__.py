@@ -1,1 +1,1 @@
-"""What prepares and cleans Airflow's databases, one master at a time."""
+"""Prepares and cleans Airflow's databases, on one master at a time."""

@@ -1,7 +1,7 @@
 """This program's advisory locks in PostgreSQL. A session holds a lock until it releases it or ends.
 
-A number means something in one database only. The numbers stand together because a program that takes a number of
-another one silently keeps it from its work.
+A number is valid within one database. The numbers are defined together because two programs with the same number would
+silently block each other.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ PREPARE = 3_301_017_551
 SCALE = 3_301_017_552
 """Scales the worker pools, for one pass."""
 PRESENCE = 3_301_017_553
-"""Held, shared, by the scaling services of the masters that scale the worker pools, so that others can see that one of
-them is alive. Nothing that runs as a task can take a lock in this database."""
+"""Shared by the scaling services of the masters that scale the worker pools, so that other masters can see that one of
+them runs. Tasks have no access to this database, and so cannot take the lock."""
 CLEAN_UP = 3_301_017_554
 """Deletes old rows."""
 
@@ -57,7 +57,7 @@ def is_held(connection: psycopg.Connection, number: int) -> bool:
 
 
 def holder(connection: psycopg.Connection, number: int) -> str | None:
-    """The address of the node that holds the lock in any database; None if nobody does, or it cannot be seen."""
+    """The address of the node that holds the lock in any database; None if it is free or hides that."""
     row = connection.execute(_HOLDER.encode(), {"number": number}).fetchone()
     return row[0] if row else None
 

@@ -41,10 +41,10 @@ class GuardedCommands:
                 if process.stdin is not None and stdin is not None:
                     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
                         pipe.write(stdin)
-                told = begin
+                logged = begin
                 while (code := _ended(process)) is None:
-                    told = self._look(name, begin, told)
-                # The next holder of the lock ends this program's sessions. The program has not failed then.
+                    logged = self._check(name, begin, logged)
+                # After a loss of the lock, its next holder ends this program's sessions. That is not a failure of it.
                 self._lock.check()
             except LockLostError:
                 process.kill()
@@ -55,15 +55,15 @@ class GuardedCommands:
                 raise
         return code
 
-    def _look(self, name: str, begin: float, told: float) -> float:
-        """Check the program, and whether it may go on; returns when it was last reported."""
+    def _check(self, name: str, begin: float, logged: float) -> float:
+        """Check that the program may continue, and log its progress; returns when it was last logged."""
         activity, now = self._lock.activity(), retry.clock()
         if now - self._started > self._limit:
             self._stop(name)
         is_news = activity.blockers and not self._blockers
         self._blockers = activity.blockers or self._blockers
-        if not is_news and now - told < PROGRESS_SECONDS:
-            return told
+        if not is_news and now - logged < PROGRESS_SECONDS:
+            return logged
         log.say(f"{name} has been running for {now - begin:.0f} s{_described(activity)}")
         return now
 

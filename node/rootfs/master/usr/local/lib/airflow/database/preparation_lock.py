@@ -21,7 +21,7 @@ from database.advisory_locks import PREPARE as LOCK
 # that are opened under the lock.
 LOCK_APPLICATION = "airflow-database-lock"
 STEP_APPLICATION = "airflow-database-step"
-# How often a master that waits for the lock, or runs a long command, says so.
+# How often a master that waits for the lock, or runs a long command, logs that.
 PROGRESS_SECONDS = 60
 END_SECONDS = 60
 
@@ -38,12 +38,12 @@ _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ap
 
 
 class LockLostError(Exception):
-    """The lock is gone, and another master may hold it by now."""
+    """The lock was lost, and another master may hold it by now."""
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What the server does for the programs under the lock, as text for the journal; empty if it does nothing.
+    """What the server does for the programs under the lock, as texts for the journal; empty if it does nothing.
 
     Attributes:
         statements: cut off before their first value, because values may be secret.
@@ -61,7 +61,7 @@ class DatabaseLock:
         self.connection = connection
 
     def check(self) -> None:
-        """Raise LockLostError if the lock is gone. A session keeps it until it ends, so any answer is proof."""
+        """Raise LockLostError if the lock was lost. A session holds it until it ends, so any response is proof."""
         self._ask("SELECT 1")
 
     def activity(self) -> Activity:
@@ -78,7 +78,7 @@ class DatabaseLock:
     def end_sessions(self) -> None:
         """End sessions that were opened under the lock: by a holder that lost it, or a program that this node killed.
 
-        The server keeps working for a client that is gone, with its tables locked. Raises LockLostError.
+        The server continues a statement whose client is gone, and keeps its tables locked. Raises LockLostError.
         """
         end = retry.clock() + END_SECONDS
         while self._ask(_END_SESSIONS, STEP_APPLICATION):

@@ -1,1 +1,1 @@
-"""Whether a master's services work."""
+"""Checks whether a master's services work."""

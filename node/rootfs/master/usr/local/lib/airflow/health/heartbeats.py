@@ -15,7 +15,7 @@ NEWEST = """
     WHERE hostname = %(host)s AND job_type = ANY(%(types)s) AND latest_heartbeat IS NOT NULL
     ORDER BY job_type, latest_heartbeat DESC
 """
-# A service that exits over and over has new heartbeats too, but none much later than its start.
+# A service in a restart loop has new heartbeats too, but none much later than its start.
 OTHERS = """
     SELECT hostname FROM job
     WHERE hostname <> %(host)s AND job_type = ANY(%(types)s)
@@ -43,7 +43,7 @@ class Heartbeats:
         return preparation_lock.is_held(self._kept.get())
 
     def has_sound_peer(self) -> bool:
-        """Whether all of these services have been at work on another master for some minutes."""
+        """Whether all of these services have been working on another master for some minutes."""
         values = {"host": self._host, "types": list(JOB_TYPES.values()), "number": len(JOB_TYPES)}
         return self._kept.get().execute(OTHERS, values).fetchone() is not None
 

@@ -34,5 +34,5 @@ def _unit(properties: dict[str, str]) -> Unit:
         active_state=properties["ActiveState"],
         since=int(properties["ActiveEnterTimestampMonotonic"]) / 1e6,
         restarts=int(properties["NRestarts"]),
-        spoke=int(properties["WatchdogTimestampMonotonic"]) / 1e6,
+        notified=int(properties["WatchdogTimestampMonotonic"]) / 1e6,
     )

@@ -1,4 +1,4 @@
-"""The services of a master, and what each of them gives as a sign of life."""
+"""The services of a master, by the kind of liveness signal that each of them gives."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 """Services that write heartbeats to the metadata database, with Airflow's names for their jobs."""
 API_SERVER = "api-server"
-"""Answers calls."""
+"""Its signal is the response to a request."""
 NOTIFYING = ("scaling", "lost-tasks")
-"""Services that notify systemd's watchdog."""
+"""Services whose signal is the notification to systemd's watchdog."""
 NAMES = (API_SERVER, *JOB_TYPES, *NOTIFYING)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One of the services, and how many seconds it may be without a sign of life."""
+    """A service, and after how many seconds without a liveness signal it counts as unhealthy."""
 
     name: str
     threshold: float

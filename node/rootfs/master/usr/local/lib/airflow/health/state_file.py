@@ -1,4 +1,4 @@
-"""What `watch-services` has found, for `complete-launch`: which services of this master do not work."""
+"""The result of `watch-services` for `complete-launch`: which services of this master do not work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from airflow_node import files
 
 PATH = Path("/run/airflow-health/state.json")
-# It is written every five seconds. An older one shows a watch that hangs.
+# It is written every five seconds. An older file means that `watch-services` hangs.
 VALID_SECONDS = 60
 
 
@@ -20,7 +20,7 @@ def write(troubles: Mapping[str, str], path: Path = PATH) -> None:
 
 
 def read(path: Path = PATH, now: Callable[[], float] = time.time) -> dict[str, str]:
-    """What is wrong, by service. A missing, unreadable or outdated file is a trouble of the watch itself."""
+    """What is wrong, by service. A missing, unreadable or outdated file is a trouble of airflow-health itself."""
     try:
         state = json.loads(path.read_text())
         if now() - state["at"] < VALID_SECONDS:

@@ -1,7 +1,7 @@
 """Decides whether the services of a master work. Pure: observations are passed in.
 
-A service gives signs of life: something that changes as long as it works. Times are seconds of CLOCK_MONOTONIC, which
-systemd uses as well; the wall clock may be set.
+Each service has a liveness signal: a value that changes as long as the service works, such as the time of a heartbeat.
+Times are seconds of CLOCK_MONOTONIC, which systemd uses as well; the wall clock may be set.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from health.services import Service
 
-# Airflow's thresholds tell when a service is unhealthy; at four times as much it is restarted. Airflow's Helm chart
-# does it after five checks, a minute apart: its scheduler.livenessProbe.
+# By Airflow's thresholds a service is unhealthy; after four times as long it is restarted. Airflow's Helm chart
+# restarts after five failed checks, a minute apart: its scheduler.livenessProbe.
 THRESHOLDS_UNTIL_RESTART = 4
-# A process that has not given a sign of life yet may be starting, on a machine that has more to start.
+# A process without a signal may still be starting, on a machine that starts others at the same time.
 START_SECONDS = 600.0
-# How long a unit must have been running to count as such: after a first start, and after a restart by systemd.
+# How long a unit must have been running to count as running: after its first start, and after a restart by systemd.
 STEADY_SECONDS = 20.0
 STEADY_SECONDS_AFTER_RESTART = 40.0
 # A service that has not worked for this long, in spite of restarts, will not recover by itself.
 LOST_SECONDS = 1800.0
-# Between two checks. If more time has passed, the whole machine stood still, and nothing is known about its services.
+# If more time passes between two checks, the whole machine was paused, and its services may have to recover.
 GAP_SECONDS = 60.0
 
 
@@ -33,13 +33,13 @@ class Unit:
     Attributes:
         since: when it became active.
         restarts: how often systemd has started it again after it ended by itself.
-        spoke: when it last notified systemd's watchdog.
+        notified: when it last notified systemd's watchdog.
     """
 
     active_state: str
     since: float
     restarts: int
-    spoke: float
+    notified: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Verdict:
 
 @dataclass
 class _Pulse:
-    """The latest sign of life of a service, when it changed, and when the service last worked."""
+    """The latest signal of a service, when it changed, and when the service last worked."""
 
     sign: Hashable = None
     changed: float = -math.inf
@@ -67,7 +67,7 @@ class _Pulse:
 
 
 class ServiceHealth:
-    """Remembers each service's signs of life."""
+    """Remembers each service's signal."""
 
     def __init__(self, services: Sequence[Service]) -> None:
         self._services = services
@@ -83,10 +83,10 @@ class ServiceHealth:
         signs: Mapping[str, Hashable],
         obstacle: str | None,
     ) -> Verdict:
-        """Judge every service by its unit and its latest sign of life.
+        """Check every service by its unit and its latest signal.
 
-        `obstacle`: what keeps services from working, or their signs of life from being seen, such as a database that
-        does not answer. No service is restarted meanwhile, nor before it has had time to recover.
+        `obstacle`: why services may not work, or their signals may not be visible, for example because the database
+        does not respond. No service is restarted meanwhile, nor before it has had time to recover.
         """
         if self._last_look is not None and now - self._last_look > GAP_SECONDS:
             self._sound_since = None
@@ -100,11 +100,11 @@ class ServiceHealth:
             unit, pulse = units[service.name], self._pulses[service.name]
             sign = signs.get(service.name)
             if sign is not None and sign != pulse.sign:
-                # The first sign that is seen may be the last one of a process that is gone.
+                # The first signal that is seen may be the last one of a process that has ended.
                 pulse.changed = now if pulse.sign is not None else -math.inf
                 pulse.sign = sign
             trouble = _trouble(now, service, unit, pulse)
-            # What an operator has stopped is no fault.
+            # An operator has stopped it.
             if trouble is None or unit.active_state == "inactive":
                 pulse.well = now
             if trouble is not None:
@@ -127,18 +127,18 @@ def _trouble(now: float, service: Service, unit: Unit, pulse: _Pulse) -> str | N
     if up < (STEADY_SECONDS_AFTER_RESTART if unit.restarts else STEADY_SECONDS):
         return f"has been running for {up:.0f} s only, after {unit.restarts} restarts"
     if pulse.changed <= unit.since:
-        return f"has given no sign of life since its start {up:.0f} s ago"
+        return f"has given no signal since its start {up:.0f} s ago"
     silent = now - pulse.changed
-    return f"has given no sign of life for {silent:.0f} s" if silent > service.threshold else None
+    return f"has given no signal for {silent:.0f} s" if silent > service.threshold else None
 
 
 def _hung(now: float, service: Service, unit: Unit, pulse: _Pulse, sound_since: float) -> str | None:
-    """Why the process has to be replaced by another one."""
+    """Why the service has to be restarted; None if it need not."""
     if unit.active_state != "active":
         return None
-    lived = pulse.changed > unit.since
+    has_worked = pulse.changed > unit.since
     silent = now - max(unit.since, sound_since, pulse.changed)
-    limit = service.threshold * THRESHOLDS_UNTIL_RESTART if lived else START_SECONDS
+    limit = service.threshold * THRESHOLDS_UNTIL_RESTART if has_worked else START_SECONDS
     if silent < limit:
         return None
-    return f"no sign of life for {silent:.0f} s{'' if lived else ', none since its start'}"
+    return f"no signal for {silent:.0f} s{'' if has_worked else ', none since its start'}"

@@ -1,6 +1,6 @@
 """Reads Celery's messages in Redis without taking any. Names and forms are kombu's, of its Redis transport.
 
-Tasks can write here, too: what is no message is left out, and what cannot be read at all is named.
+Tasks can write to the broker, too: entries that are not messages are ignored, keys that cannot be read are reported.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lost_tasks.search import Messages
 UNACKED = "unacked"
 # A queue has a list per priority; the first, without a suffix, is Airflow's.
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
-# Per command: the broker answers one at a time, and a message has a few kilobytes.
+# Messages per command: the broker executes one command at a time, and a message has a few kilobytes.
 BATCH = 200
-# Messages in a queue. A longer one would be some 30 MB for each look of each master. Airflow itself queues no more than
-# [core] parallelism at a time, for each of its schedulers.
+# Messages in a queue. A longer queue would mean some 30 MB for each pass of each master. Each scheduler of Airflow
+# queues at most [core] parallelism tasks at a time.
 LONGEST = 10_000
-# Of a message's id: Airflow's column for it, task_instance.external_executor_id.
+# The length of Airflow's column for a message's id, task_instance.external_executor_id.
 ID_LENGTH = 250
 
 
@@ -38,7 +38,7 @@ class BrokerMessages:
         """A client of `broker_client`."""
         self._client = client
         self.unread: dict[str, str] = {}
-        """What could not be read at the last look: why, by queue or other key."""
+        """What could not be read in the last pass: the reason by queue or other key."""
 
     @classmethod
     def connect(cls, broker_url: str, *, timeout_seconds: float) -> BrokerMessages:
@@ -46,9 +46,9 @@ class BrokerMessages:
         return cls(broker_client.connect(broker_url, timeout_seconds=timeout_seconds, retries=1))
 
     def of(self, queues: Collection[str]) -> Messages:
-        """The messages that wait in these queues, and those that any worker has taken; too long a queue is not read.
+        """The messages that wait in these queues, and those that any worker has taken. Too long queues are not read.
 
-        In this order: one that is taken meanwhile is seen twice and not never.
+        They are read in this order, so that a message that is taken meanwhile is found twice rather than not at all.
         """
         self.unread = {}
         waiting = {queue: self._ids(queue, lambda queue=queue: self._waiting(queue)) for queue in sorted(queues)}
@@ -77,7 +77,7 @@ class BrokerMessages:
         _refuse_more_than_longest(sum(self._client.llen(key) for key in lists))
         for key in lists:
             start = 0
-            # New messages come in at the left and move the others on to where they are still to be read.
+            # New messages are inserted at the left and shift the others towards the part that is not read yet.
             while start <= 2 * LONGEST and (batch := self._client.lrange(key, start, start + BATCH - 1)):
                 yield from map(_load, batch)
                 start += BATCH
@@ -87,7 +87,7 @@ class BrokerMessages:
         for number, (_, text) in enumerate(self._client.hscan_iter(UNACKED, count=BATCH)):
             _refuse_more_than_longest(number // 2)
             taken = _load(text)
-            # With the exchange and the routing key that it goes back to.
+            # The entry also has the exchange and the routing key.
             yield taken[0] if isinstance(taken, list) and taken else None
 
 
@@ -97,7 +97,7 @@ def _refuse_more_than_longest(messages: int) -> None:
 
 
 def _load(text: str) -> Any:
-    """A message, or nothing."""
+    """The message; None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-# Seconds without a break. A message that is nowhere may have been taken right before the broker was emptied, by a
-# worker that is about to report its task as running. One that a worker has taken, and whose task does not run, may
-# wait for the API; its worker goes on asking for five minutes (`[workers] execution_api_retries`).
+# A task counts as lost after its message has been missing, or taken without a running task, for this long without a
+# break. A missing message may have been taken right before the broker was emptied, by a worker that is about to report
+# its task as running. A worker that has taken a message may wait for the API; it retries for five minutes
+# (`[workers] execution_api_retries`).
 GONE_SECONDS = 45.0
 TAKEN_SECONDS = 360.0
 
@@ -26,8 +27,8 @@ class QueuedTask:
 class Messages:
     """What the broker holds: the ids of the messages that wait for a worker, and of those that one has taken.
 
-    `unread` are queues of which that is not known: they cannot be read, or are too long for it. `taken` is None where
-    nobody can tell which ones were taken.
+    `unread`: queues whose messages are not known, because they cannot be read or are too long. `taken` is None if that
+    list cannot be read.
     """
 
     waiting: Collection[str]
@@ -46,20 +47,20 @@ class Whereabouts(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class LostTask:
-    """A task that nobody is going to start, and where its message is."""
+    """A task that no worker is going to start, and where its message is."""
 
     task: QueuedTask
     whereabouts: Whereabouts
 
 
 class LostTasks:
-    """Remembers since when each queued task has been without a message that waits."""
+    """Remembers since when each queued task has had no waiting message."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[Whereabouts, float]] = {}
 
     def find(self, now: float, queued: Sequence[QueuedTask], messages: Messages) -> list[LostTask]:
-        """The queued tasks that nobody is going to start. `now` is in seconds, monotonic."""
+        """The queued tasks that no worker is going to start. `now`: seconds of a monotonic clock."""
         queued = [task for task in queued if task.queue not in messages.unread]
         places = {task.message: _place(task, messages) for task in queued}
         self._since = {
@@ -71,11 +72,11 @@ class LostTasks:
             LostTask(task=task, whereabouts=place)
             for task in queued
             if (place := places[task.message]) is not Whereabouts.WAITING
-            and now - self._since[task.message][1] >= _patience(place)
+            and now - self._since[task.message][1] >= _limit_seconds(place)
         ]
 
     def forget(self) -> None:
-        """Begin anew: for a while nothing could be seen, and what happened meanwhile is not known."""
+        """Start again from nothing, after a time in which the tasks or the messages could not be read."""
         self._since.clear()
 
 
@@ -87,5 +88,5 @@ def _place(task: QueuedTask, messages: Messages) -> Whereabouts:
     return Whereabouts.TAKEN if task.message in messages.taken else Whereabouts.GONE
 
 
-def _patience(place: Whereabouts) -> float:
+def _limit_seconds(place: Whereabouts) -> float:
     return GONE_SECONDS if place is Whereabouts.GONE else TAKEN_SECONDS

@@ -23,15 +23,15 @@ ANY_REQUEST = {
 
 
 class Worker(AirflowUvicornWorker):
-    """A process that answers the first call of a task as fast as any other.
+    """A process that responds to the first request of a task as fast as to any other.
 
-    In each process, Airflow builds the execution API at the first call. That takes seconds, in which the process
-    answers no other call, and callers time out and retry.
+    By default, Airflow builds the execution API in each process at the first request. That takes seconds, during which
+    the process responds to no other request, and clients time out and retry.
     """
 
     @classmethod
     def setup(cls) -> None:
-        """Build it before the port opens, in the process that gunicorn forks all the others from."""
+        """Build it before the port opens, in the process from which gunicorn forks all others."""
         from airflow.api_fastapi.main import app  # ty: ignore[import-not-found]
 
         (execution_api,) = [route.app for route in app.routes if route.path == "/execution"]
@@ -43,6 +43,6 @@ async def _call(application: Any) -> None:
         return {"type": "http.request"}
 
     async def send(_: dict[str, Any]) -> None:
-        pass  # "not found" is as good as any other answer
+        pass  # the response does not matter; it is "not found"
 
     await application(ANY_REQUEST, receive, send)

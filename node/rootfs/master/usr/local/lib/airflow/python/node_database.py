@@ -1,7 +1,7 @@
 """How Airflow's processes connect to the metadata database."""
 
-# A failover leaves connections whose peer is gone without a word. With Linux's defaults a scheduler would wait for an
-# answer for a quarter of an hour; so it notices within a minute. Names and units are libpq's.
+# After a failover, connections may be dead without an error. With Linux's defaults a scheduler would wait for a quarter
+# of an hour; with these it notices within a minute. Names and units are libpq's.
 CONNECT_ARGS = {
     "connect_timeout": 15,
     "keepalives": 1,

@@ -1,20 +1,20 @@
-"""Flask AppBuilder's settings: what neither Airflow's options nor their defaults say."""
+"""Flask AppBuilder's settings for which Airflow has no options."""
 
 import os
 from urllib.parse import urlsplit
 
 from flask_appbuilder.const import AUTH_DB  # ty: ignore[import-not-found] - a part of Airflow, which only nodes have
 
-# Signs sessions, remembered logins and forms. Flask's default is [api] secret_key, which workers have for their logs:
-# a task could forge the session of any user.
+# Signs sessions, persistent logins and forms. The default is [api] secret_key, which workers have for their logs, and
+# with which a task could forge the session of any user.
 SECRET_KEY = os.environ["FLASK_SECRET_KEY"]
 AUTH_TYPE = AUTH_DB
 WTF_CSRF_ENABLED = True
 WTF_CSRF_TIME_LIMIT = None
 
-# Login attempts are counted in the broker's second database, so that all api-servers share one count. A password may
-# hold anything, so the URL is taken apart rather than searched.
+# Login attempts are counted in the broker's database 1, so that all api-servers share one count. The URL is parsed,
+# because its password may contain any characters.
 RATELIMIT_STORAGE_URI = urlsplit(os.environ["AIRFLOW__CELERY__BROKER_URL"])._replace(path="/1").geturl()
 RATELIMIT_KEY_PREFIX = "airflow"
-# Without the broker each api-server counts for itself; nobody is locked out, and nobody may try without limit.
+# Without the broker each api-server counts for itself: logins work, and are still limited.
 RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = True

@@ -1,4 +1,4 @@
-"""One pass after the other: look at everything, decide for each pool, and act."""
+"""Runs the passes: observe everything, decide for each pool, and act."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from scaling.pool import Pool
 from scaling.scaler import Decision, PoolScaler
 
 PERIOD_SECONDS = 10.0
-# A pass that has taken so long asks Auto Scaling nothing more: the lock must not go to another master in its middle.
+# After this time a pass sends no more requests to Auto Scaling: it must end before another master can get the lock.
 PASS_SECONDS = 40.0
-TOO_SLOW = "Auto Scaling answers too slowly; the next pass tries again"
+TOO_SLOW = "Auto Scaling responds too slowly; the next pass tries again"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the controller works with. The clock only goes forward, in seconds.
+    """The parts that the controller uses. The clock is monotonic, in seconds.
 
     `instance` is this master's id, and `masters` the name of its group.
     """
@@ -45,7 +45,7 @@ class Parts:
 
 
 class Controller:
-    """Scales the pools of one cluster. Whatever fails in a pass is logged once and tried again in the next one."""
+    """Scales the pools of one cluster. A step that fails is logged once, and tried again in the next pass."""
 
     def __init__(self, pools: Sequence[Pool], parts: Parts) -> None:
         self._pools = pools
@@ -59,7 +59,7 @@ class Controller:
         self._has_registry = False
 
     def run_pass(self) -> None:
-        """Do one pass, unless another master is at one."""
+        """Run one pass, unless another master runs one."""
         self._started = self._parts.clock()
         outcome = "failed"
         try:
@@ -77,12 +77,12 @@ class Controller:
             metrics.last_pass.set_to_current_time()
 
     def _act(self, connection: psycopg.Connection) -> str:
-        """Look, decide and act; returns how the pass is counted."""
+        """Observe, decide and act; returns the label under which the metrics count the pass."""
         parts = self._parts
         try:
             groups = parts.groups.describe([parts.masters, *(pool.group for pool in self._pools)])
         except AutoScalingError:
-            # A master that cannot raise a pool must not keep others from it.
+            # A master that cannot raise a pool must not prevent that others do.
             parts.database.show_presence(False)
             raise
         self._note("Auto Scaling", None)
@@ -128,9 +128,9 @@ class Controller:
         if decision.desired > desired and (raised := self._raise(pool, decision.desired)):
             self._parts.metrics.raises.labels(pool.name, found.reason_for_more_than(desired, pool)).inc()
             desired = raised
-        self._tell_workers(pool, replace(group.sizes, minimum=decision.floor, desired=desired), decision)
+        self._publish(pool, replace(group.sizes, minimum=decision.floor, desired=desired), decision)
         self._parts.metrics.show_pool(pool.name, group, found, decision, desired, failure)
-        self._tell(pool, group, found, decision, desired, failure)
+        self._log_decision(pool, group, found, decision, desired, failure)
 
     def _launch_failure(self, pool: Pool, group: LaunchGroup) -> str | None:
         what = f"asking for the launches of {pool.group}"
@@ -147,7 +147,7 @@ class Controller:
         return failure
 
     def _raise(self, pool: Pool, desired: int) -> int | None:
-        """Raise the desired capacity; returns what it is then, None if that failed."""
+        """Raise the desired capacity; returns the new one, None if the request failed."""
         what = f"raising {pool.group}"
         if self._seconds() > PASS_SECONDS:
             self._note(what, TOO_SLOW)
@@ -160,11 +160,12 @@ class Controller:
         self._note(what, None)
         return raised
 
-    def _tell_workers(self, pool: Pool, sizes: GroupSizes, decision: Decision) -> None:
-        """Renew what the registry says, unless the broker has failed in this pass already.
+    def _publish(self, pool: Pool, sizes: GroupSizes, decision: Decision) -> None:
+        """Renew the group's sizes and the cordons in the registry, unless the broker has failed in this pass already.
 
-        Workers take the floor for the minimum: a worker that the next pass would launch again does not leave. A master
-        that stands in says nothing: whom another generation has cordoned goes back to work, and nobody leaves.
+        Workers treat the floor as the group's minimum, so that no worker leaves that the next pass would replace. A
+        master that stands in publishes nothing: workers that another generation has cordoned take tasks again, and none
+        leaves.
         """
         if not self._has_registry or self._role is Role.STANDS_IN:
             return
@@ -177,7 +178,7 @@ class Controller:
             self._has_registry = False
             self._note("the worker registry", error)
 
-    def _tell(
+    def _log_decision(
         self,
         pool: Pool,
         group: LaunchGroup,
@@ -206,7 +207,7 @@ class Controller:
         if failure:
             facts["launch_failure"] = failure
         changes = desired != group.sizes.desired or bool(decision.uncordon)
-        # What is new is told at once; a change is news each time.
+        # News is logged at once; each change of a size is news.
         news = (self._started if changes else None, decision.cordon, failure)
         self._parts.log.decision(self._started, pool.name, facts, news=news)
 

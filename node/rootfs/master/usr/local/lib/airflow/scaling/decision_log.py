@@ -8,10 +8,10 @@ from typing import Any
 from airflow_node import log
 from service_log import ServiceLog
 
-# A decision that changes nothing is told this often, and a queue without workers as long as it has tasks.
+# How often a decision that changes nothing is logged, and a queue that has tasks and no pool.
 QUIET_SECONDS = 60
 UNSERVED_SECONDS = 600
-# Tasks can write any number of entries.
+# A limit, because tasks can write any number of entries.
 MOST_UNREADABLE = 20
 
 
@@ -25,14 +25,14 @@ class ScalingLog(ServiceLog):
         self._unreadable: set[str] = set()
 
     def decision(self, now: float, pool: str, facts: Mapping[str, Any], *, news: Any) -> None:
-        """A pool's decision: at once when `news` is not what it was, else once a minute."""
+        """A pool's decision: at once if `news` differs from the last decision's, otherwise once a minute."""
         last_time, last_news = self._decisions.get(pool, (float("-inf"), None))
         if news != last_news or now - last_time >= QUIET_SECONDS:
             self._decisions[pool] = (now, news)
             self.event("decision", pool=pool, **facts)
 
     def unserved(self, now: float, tasks: Mapping[str, int]) -> None:
-        """Tasks that wait in queues that no pool consumes: each queue at once, then every ten minutes."""
+        """Tasks in queues that no pool consumes: each queue at once, then every ten minutes."""
         self._unserved = {queue: last for queue, last in self._unserved.items() if queue in tasks}
         for queue, count in tasks.items():
             if now - self._unserved.get(queue, float("-inf")) >= UNSERVED_SECONDS:
@@ -40,7 +40,7 @@ class ScalingLog(ServiceLog):
                 self.warning("no pool consumes this queue", queue=queue, queued=count)
 
     def unreadable(self, faults: Mapping[str, str]) -> None:
-        """Entries of the worker registry that are ignored: each once, for as long as it is."""
+        """Entries of the worker registry that are ignored: each is logged once, until it is readable again."""
         self._unreadable &= faults.keys()
         new = [key for key in sorted(faults) if key not in self._unreadable]
         named = new[: max(0, MOST_UNREADABLE - len(self._unreadable))]

@@ -1,4 +1,4 @@
-"""What the cluster has to do now: its running and queued tasks by queue."""
+"""The current demand: the running and queued tasks by queue."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-# Queues without a pool that are told of.
+# How many queues without a pool are reported.
 MOST_UNSERVED = 20
-# One query for all pools. The index on `state` (ti_state) leads to the few rows that are neither done nor waiting,
-# however many millions are done. "queued" is the state of tasks that Airflow has given to Celery: the limits of its
-# own pools, of the DAG and of the run let them pass. What such a limit holds back is "scheduled", and no worker would
-# help it.
+# One query for all pools. With the index on `state` (ti_state) it reads only the running and queued rows, however many
+# millions are finished. "queued" is the state of tasks that Airflow has sent to Celery. A task that is held back by a
+# limit of Airflow's pools, of its DAG or of its run is "scheduled", and another worker would not help it.
 QUERY = """
 SELECT coalesce(queue, ''), state, count(*)
 FROM task_instance
@@ -29,17 +28,17 @@ class Demand:
     queued: Mapping[str, int]
 
     def running_in(self, queues: Iterable[str]) -> int:
-        """Tasks that run and came through one of the queues."""
+        """Running tasks from these queues."""
         return sum(self.running.get(queue, 0) for queue in queues)
 
     def queued_in(self, queues: Iterable[str]) -> int:
-        """Tasks that wait in one of the queues for a worker."""
+        """Tasks that wait in these queues for a worker."""
         return sum(self.queued.get(queue, 0) for queue in queues)
 
     def unserved(self, served: Iterable[str]) -> dict[str, int]:
-        """Waiting tasks by queue, of the queues that no pool consumes: they would wait for ever.
+        """Waiting tasks by queue, for the queues that no pool consumes: these tasks would wait for ever.
 
-        Those with the most tasks: a DAG can name any number of queues, and each is a line of the log and a metric.
+        Only the queues with the most tasks: a DAG can name any number of queues, and each is a log line and a metric.
         """
         known = set(served)
         found = [(queue, count) for queue, count in sorted(self.queued.items()) if queue not in known]
@@ -47,7 +46,7 @@ class Demand:
 
 
 def read_demand(connection: psycopg.Connection) -> Demand:
-    """Ask the metadata database."""
+    """Read the demand from the metadata database."""
     tasks: dict[str, dict[str, int]] = {"running": {}, "queued": {}}
     for queue, state, count in connection.execute(QUERY):
         tasks[state][queue] = count

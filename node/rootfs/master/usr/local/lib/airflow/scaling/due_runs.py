@@ -1,4 +1,4 @@
-"""What the cluster will have to do soon: the DAG runs that are due, and how many tasks at a time the last ones had."""
+"""The demand of the near future: DAG runs that are due, and how many tasks at a time their last runs had."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import psycopg
 
 from scaling.forecast import DueRun, peak_concurrency
 
-# More than this many DAGs that are due within minutes are not looked at in one pass.
+# How many due DAGs one pass considers.
 MOST_DAGS = 500
-# A run that is late by more than this is held up by something that workers cannot help.
+# A run that is later than this is delayed by something that more workers would not change.
 LATE_SECONDS = 300
-# Successful runs that tell a DAG's concurrency, out of so many of the newest.
+# A DAG's concurrency is that of so many successful runs, which are searched among so many of the newest.
 RUNS_ASKED = 3
 RUNS_SEEN = 20
-# What one pass may read; runs that are left are read in the next one.
+# Limits for one pass; the next pass reads the remaining runs.
 MOST_NEW_RUNS = 200
 MOST_STRETCHES_OF_A_RUN = 2_000
-# Tasks that become ready, or come back, later than this after their run's start do not count: workers started for them
-# with the run would be idle until then, and leave. The value is the default time for which a pool keeps idle workers,
-# plus a boot: in an unexpected run, the first task waits for a boot, and all others for that task.
+# Tasks that become ready, or return, later than this after their run's start do not count: workers that were launched
+# for the run's start would be idle until then, and leave. The value is a pool's default idle time plus a boot: in an
+# unexpected run, the first task waits for a boot, and all others for that task.
 FIRST_SECONDS = 180
 
-# Airflow's own condition for a run that it would create, `DagModel.dags_needing_dagruns`, but earlier. The column
-# knows every timetable with a date; runs that assets trigger have none until they are there.
+# Airflow's own condition for creating a run, `DagModel.dags_needing_dagruns`, applied to a later time. The column is
+# set for all timetables with dates; runs that assets trigger have no date before they exist.
 DUE_DAGS = """
 SELECT dag_id, extract(epoch FROM next_dagrun_create_after - now())::float8, timetable_partitioned
 FROM dag
@@ -38,8 +38,8 @@ ORDER BY next_dagrun_create_after
 LIMIT %(most)s
 """
 
-# By the order of (dag_id, logical_date), which has an index, so that a DAG with a hundred thousand runs costs no more
-# than another one. Runs of a partitioned timetable have no logical date; only theirs are sorted.
+# In the order of (dag_id, logical_date), which has an index, so that a DAG with a hundred thousand runs takes no longer
+# than others. Runs of a partitioned timetable have no logical date; only these are sorted.
 LAST_RUNS = """
 SELECT last.dag_id, last.run_id, last.start_date
 FROM unnest(%(dags)s::text[], %(partitioned)s::bool[]) AS due (dag_id, partitioned)
@@ -58,10 +58,11 @@ CROSS JOIN LATERAL (
 ) AS last
 """
 
-# A task that is deferred, rescheduled or retried leaves its worker and comes back, so it runs in several stretches. Its
-# row describes the last one. When it comes back it is queued again (`queued_dttm`); a deferred task keeps the start
-# date of its first stretch (`ti_run` in airflow/api_fastapi/execution_api/routes/task_instances.py). Earlier stretches
-# are in the log, where the execution API records each start and change of state, unless the log has been cleaned up.
+# A task that is deferred, rescheduled or retried leaves its worker and returns, so it runs in several intervals
+# ("stretches"). Its row describes the last one. When it returns it is queued again (`queued_dttm`); a deferred task
+# keeps the start date of its first stretch (`ti_run` in airflow/api_fastapi/execution_api/routes/task_instances.py).
+# Earlier stretches are in the log, where the execution API records each start and change of state, unless the log was
+# cleaned.
 STRETCHES = """
 SELECT run.dag_id, run.run_id, work.queue,
        extract(epoch FROM work.began)::float8, extract(epoch FROM work.ended)::float8
@@ -90,7 +91,7 @@ CROSS JOIN LATERAL (
     LIMIT %(most)s
 ) AS work
 """
-# States that the execution API writes into the log: of a task that begins on a worker, and of one that leaves it.
+# Events that the execution API writes to the log when a task starts on a worker, and when it leaves the worker.
 EVENTS = ["running", "success", "failed", "skipped", "deferred", "up_for_reschedule", "up_for_retry"]
 
 
@@ -100,15 +101,15 @@ class _Run(NamedTuple):
 
 
 class DueRuns:
-    """Reads the schedule, and remembers what the runs of the DAGs that are due have reached."""
+    """Reads the schedule, and remembers the peaks of the last runs of due DAGs."""
 
     def __init__(self) -> None:
         self._peaks: dict[_Run, Mapping[str, int]] = {}
 
     def read(self, connection: psycopg.Connection, ahead_seconds: float) -> list[DueRun]:
-        """The runs that are due within that time, by the database's clock, next first.
+        """The runs that are due within that time by the database's clock, the next one first.
 
-        A DAG without a successful run has an empty peak: nobody knows what it will do.
+        The peak of a DAG without a successful run is empty.
         """
         limits = {"late": LATE_SECONDS, "ahead": ahead_seconds, "most": MOST_DAGS}
         due = connection.execute(DUE_DAGS, limits).fetchall()
@@ -123,13 +124,13 @@ class DueRuns:
         ]
 
     def _remember(self, connection: psycopg.Connection, last: Mapping[_Run, datetime]) -> None:
-        """Keep the peaks of these runs, and no others."""
+        """Keep the peaks of these runs only."""
         new = [run for run in last if run not in self._peaks][:MOST_NEW_RUNS]
         known = {run: peak for run, peak in self._peaks.items() if run in last}
         self._peaks = known | (_peaks(connection, new, [last[run] for run in new]) if new else {})
 
     def _peaks_by_dag(self) -> dict[str, dict[str, int]]:
-        """The highest of each DAG's last runs, by queue."""
+        """The highest peak of each DAG's last runs, by queue."""
         highest: dict[str, dict[str, int]] = defaultdict(dict)
         for run, peak in self._peaks.items():
             of_dag = highest[run.dag_id]

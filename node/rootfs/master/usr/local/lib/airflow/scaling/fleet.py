@@ -1,4 +1,4 @@
-"""A pool's workers by what can be expected of them."""
+"""A pool's workers by whether the scaler can count on them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from scaling.pool import Worker
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """The workers of one look.
+    """The workers in one pass.
 
     Attributes:
-        working: they take tasks.
-        established: those of them that are in service. The others Auto Scaling is about to put there, or is ending
-            already, and they tell too late to be counted on or chosen.
-        cordoned: they can be taken back. The group counts them until they go.
-        ending: they take no more tasks, no master can take them back, and the group still counts them: they leave on
-            their own account, drain for a spot notice or a shutdown of which Auto Scaling knows nothing yet, are
+        working: workers that take tasks.
+        established: those of them that are in service. Auto Scaling is about to put the others into service, or is
+            ending them already; their reports are too late to rely on.
+        cordoned: workers that can be uncordoned. The group counts them until they leave.
+        ending: workers that take no more tasks, that no master can uncordon, and that the group still counts: they
+            scale in on their own, drain for a spot notice or a shutdown of which Auto Scaling does not know yet, are
             unavailable, do not consume, or are in a state of another release.
-        staying: instances in service that do not have to end.
+        staying: instances in service that need not end.
     """
 
     working: Sequence[Worker]
@@ -34,7 +34,7 @@ class Fleet:
 
     @classmethod
     def seen(cls, workers: Sequence[Worker], in_service: Collection[str]) -> Self:
-        """Sort them. Auto Scaling has an instance that it is ending in its desired capacity no more, nor in service."""
+        """Classify the workers. Instances that Auto Scaling is ending are not in service."""
         counted = [worker for worker in workers if worker.instance in in_service]
         return cls(
             working=[worker for worker in workers if worker.state == WorkerState.WORKING],
@@ -46,16 +46,16 @@ class Fleet:
 
     @property
     def held_places(self) -> int:
-        """Places in the group that those hold who take no tasks any more, for as long as their last ones take.
+        """Places in the group that are taken by workers which take no more tasks and finish their last ones.
 
-        A worker without a task leaves the group or is back at work within seconds; an unavailable one takes minutes.
+        A worker without a task leaves the group or takes tasks again within seconds; an unavailable one takes minutes.
         """
         finishing = [one for one in self.ending if one.active > 0 and one.state != WorkerState.UNAVAILABLE]
         return len(finishing) + len(self.unavailable)
 
     @property
     def unavailable(self) -> Sequence[str]:
-        """Instances on which tasks would fail."""
+        """The ids of instances on which tasks would fail."""
         return [worker.instance for worker in self.ending if worker.state == WorkerState.UNAVAILABLE]
 
     @property

@@ -1,4 +1,4 @@
-"""What the schedule lets expect: the tasks of DAG runs that are due before a worker launched now would be ready."""
+"""Tasks expected from the schedule: those of DAG runs that are due before a worker launched now would be ready."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from scaling.pool import Pool
 
-# A boot is measured from power-on: EC2 needs some seconds before it, and the controller looks every ten.
+# Boots are measured from power-on. EC2 needs some seconds before that, and a pass takes place every ten seconds.
 LEAD_MARGIN_SECONDS = 20.0
 
 
@@ -26,12 +26,12 @@ class DueRun:
 
 
 def lead_seconds(pool: Pool, boot_seconds: float | None) -> float:
-    """How long before a run's start its workers have to be asked for. `boot_seconds` is measured, None at first."""
+    """How long before a run's start its workers have to be requested. `boot_seconds`: None before the first boot."""
     return (pool.boot_lead_seconds if boot_seconds is None else boot_seconds) + LEAD_MARGIN_SECONDS
 
 
 def peak_concurrency(intervals: Iterable[tuple[float, float]]) -> int:
-    """How many of the intervals (beginning, end) overlap at most.
+    """The largest number of intervals (begin, end) that overlap.
 
     One that ends as another begins does not overlap it.
     """
@@ -44,7 +44,7 @@ def peak_concurrency(intervals: Iterable[tuple[float, float]]) -> int:
 
 
 def expected_tasks(runs: Iterable[DueRun], queues: Collection[str], lead_seconds: float) -> int:
-    """Tasks that these queues will get within the lead, by the runs' peaks; a late run counts until it is created."""
+    """Tasks that these queues will receive within the lead, by the runs' peaks. Late runs count, too."""
     return sum(
         tasks
         for run in runs

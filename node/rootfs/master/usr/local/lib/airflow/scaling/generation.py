@@ -1,8 +1,8 @@
-"""Which masters scale the pools while a refresh has masters of two generations running.
+"""Decides which masters scale the pools while an instance refresh has masters of two generations running.
 
-Their settings may differ: what is surplus to the one is needed by the other, and both would be right. So the masters of
-one generation scale, and the others leave it to them. Auto Scaling tells who they are, in an answer that every
-pass asks for anyway and that no task can forge.
+Their settings may differ: workers that are surplus by one generation's settings may be needed by the other's. So the
+masters of one generation scale, and the others leave it to them. The generation is read from Auto Scaling, from a
+response that every pass needs anyway and that no task can forge.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from enum import Enum
 
 from scaling.launch_groups import LaunchGroup, Template
 
-# A scaling service that ends is started again within seconds.
+# systemd restarts a scaling service within seconds.
 STAND_IN_AFTER_SECONDS = 60.0
 
 
 class Role(Enum):
-    """What a master does about the pools."""
+    """What a master does with the pools."""
 
     SCALES = "scales the pools"
     LEAVES_IT = "leaves the pools to the masters of another generation"
@@ -25,7 +25,7 @@ class Role(Enum):
 
 
 class Generation:
-    """One master's place among the others. Times are seconds of a clock that only goes forward."""
+    """The role of one master among the others. Times are seconds of a monotonic clock."""
 
     def __init__(self, instance: str) -> None:
         """`instance`: this master's id."""
@@ -37,22 +37,22 @@ class Generation:
 
         Args:
             masters: their group; None if Auto Scaling does not know it.
-            is_scaled: asks whether a master of the generation that scales is at it.
+            is_scaled: returns whether the scaling service of a master of the scaling generation runs.
         """
         if masters is None or self._instance in scaling_masters(masters):
             self._left_since = None
             return Role.SCALES
         if self._left_since is None or is_scaled():
             self._left_since = now
-        # Capacity is safety: nobody is cordoned by two generations, but somebody has to launch.
+        # Too much capacity does no harm: so a master that stands in launches workers, and cordons none.
         return Role.STANDS_IN if now - self._left_since >= STAND_IN_AFTER_SECONDS else Role.LEAVES_IT
 
 
 def scaling_masters(masters: LaunchGroup) -> frozenset[str]:
-    """The instances that scale: those in service of the newest generation that is; of all, while none is in service.
+    """The masters that scale: those of the newest generation in service, or of the newest at all if none is in service.
 
-    The newest is the one that the group launches now. It need not have the highest version: a refresh that is rolled
-    back returns to a lower one. Without a master of that one, it is the highest version.
+    The newest generation is the one that the group launches now. It need not have the highest version: a refresh that
+    is rolled back returns to a lower one. If no master is of that generation, it is the one with the highest version.
     """
     candidates = masters.in_service or masters.instances
     newest = max((_rank(masters, instance) for instance in candidates), default=None)

@@ -1,4 +1,4 @@
-"""How often a group that cannot launch is asked for more."""
+"""How often a group whose launches fail is raised again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ LONGEST_SECONDS = 600.0
 
 
 class LaunchBackoff:
-    """Waits twice as long after each request that came to nothing."""
+    """Doubles the wait after each request that was followed by another failed launch."""
 
     def __init__(self) -> None:
         self._wait = FIRST_SECONDS
         self._next_request: float | None = None
 
     def seconds_left(self, now: float, failure: str | None) -> float:
-        """How long the group must not be asked; 0 when it may be. No failure ends the waiting."""
+        """How long the group must not be raised; 0 if it may be. Without a failure the wait ends."""
         if failure is None:
             self._wait, self._next_request = FIRST_SECONDS, None
             return 0.0
@@ -23,6 +23,6 @@ class LaunchBackoff:
         return max(0.0, self._next_request - now)
 
     def asked(self, now: float) -> None:
-        """The group was asked for more although its last launch failed."""
+        """To be called when the group was raised although its last launch failed."""
         self._wait = min(2 * self._wait, LONGEST_SECONDS)
         self._next_request = now + self._wait

@@ -1,4 +1,4 @@
-"""The cluster's groups in Auto Scaling: their sizes, raising those of pools, and why a launch failed."""
+"""The cluster's Auto Scaling groups: reads their sizes, raises those of pools, and finds out why a launch failed."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from airflow_node.worker_registry import GroupSizes
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-# What one call asks for: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html
+# The limit of one call: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html
 NAMES_PER_CALL = 50
-# The newest activities of a group; a group that cannot launch has little else.
+# How many of a group's newest activities are read; those of a group that cannot launch are mostly failed launches.
 ACTIVITIES = 20
 CLIENT_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-# Auto Scaling's answers may be some seconds old. A pass comes every ten.
+# Auto Scaling's responses may be some seconds old, and a pass takes place every ten seconds.
 LAG_SECONDS = 30.0
-# For as long a worker that its group does not list any more, or not yet, may say something.
+# A worker may report for this long before its group lists it, or after the group has stopped listing it.
 LISTED_SECONDS = 120.0
-# Beginnings of lifecycle states of instances that do not serve yet, or no longer.
+# Prefixes of the lifecycle states of instances that do not serve yet, or no longer.
 NOT_SERVING = ("Pending", "Terminating")
 ENDED = ("Successful", "Failed", "Cancelled")
 KMS_REMEDY = " (If EBS uses a customer managed key, Auto Scaling needs a grant: docs/running-worker-pools.md)"
 
 
 class AutoScalingError(Exception):
-    """Auto Scaling did not answer, or refused. The message is one line."""
+    """Auto Scaling did not respond, or refused. The message is one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """One version of a launch template. A template that is replaced by another one begins at version 1 again."""
+    """One version of a launch template. If a template is replaced, the new one starts at version 1."""
 
     id: str
     version: int
@@ -45,15 +45,14 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchGroup:
-    """A group as it is.
+    """A group as Auto Scaling describes it.
 
     Attributes:
-        in_service: instances at work. The desired capacity counts them and those that boot; one that Auto Scaling ends
-            is in neither.
-        templates: what each instance that the group lists was launched from, whatever its state. None if Auto Scaling
-            does not say so.
-        template: what the group launches now; None for a group with a mixed instances policy.
-        serving: instances that may do work: those in service and those in standby.
+        in_service: instances in service. The desired capacity counts them and those that boot, but none that Auto
+            Scaling is ending.
+        templates: the launch template of each instance that the group lists, in any state; None if it is not known.
+        template: the launch template of new instances; None for a group with a mixed instances policy.
+        serving: instances that may work: those in service and those in standby.
     """
 
     sizes: GroupSizes
@@ -64,22 +63,23 @@ class LaunchGroup:
 
     @property
     def instances(self) -> frozenset[str]:
-        """All that the group lists."""
+        """All instances that the group lists."""
         return frozenset(self.templates)
 
 
 class LaunchGroups:
-    """The groups, asked with little backoff: the next pass asks again. Every error is an AutoScalingError."""
+    """Client of Auto Scaling with short time-outs and few retries, because the next pass retries. Every error is an
+    AutoScalingError."""
 
     def __init__(self, connect: Callable[[], Any] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """`connect` makes a client with the node's region and credentials. The clock only goes forward, in seconds."""
+        """`connect` creates a client with the node's region and credentials. The clock is monotonic, in seconds."""
         self._connect = connect or _client
         self._client = self._connect()
         self._clock = clock
         self._sights: defaultdict[str, deque[tuple[float, LaunchGroup]]] = defaultdict(deque)
 
     def describe(self, names: Sequence[str]) -> dict[str, LaunchGroup]:
-        """The groups by name. One that is not there is left out."""
+        """The groups by name, without those that do not exist."""
         found: dict[str, LaunchGroup] = {}
         with self._one_error("DescribeAutoScalingGroups"):
             for start in range(0, len(names), NAMES_PER_CALL):
@@ -92,15 +92,16 @@ class LaunchGroups:
         return found
 
     def raise_to(self, name: str, desired: int) -> int:
-        """Raise the desired capacity, unless it is as much already; returns what it is then.
+        """Raise the desired capacity, unless it is as high already; returns the resulting one.
 
-        It is asked for once more: since the pass began an operator may have raised it, or another master whose database
-        let it in before this one noticed that its own connection is gone. The answer may be older than what was seen or
-        set here before, so that counts too. Somebody else's raise that no answer has shown yet is lowered all the same.
+        It is read again first: since the pass began, an operator may have raised it, or another master that got the
+        lock before this one noticed that its own connection is dead. The response may be older than the values that
+        were read or set before, so these count too. A raise by somebody else that no response has shown yet would be
+        lowered.
         """
         group = self.describe([name]).get(name)
         if group is None:
-            raise AutoScalingError(f"SetDesiredCapacity of {name} to {desired}: the group is gone")
+            raise AutoScalingError(f"SetDesiredCapacity of {name} to {desired}: the group does not exist")
         if group.sizes.desired >= desired:
             return group.sizes.desired
         desired = max(desired, min(self._lately(name, group), group.sizes.maximum))
@@ -110,11 +111,11 @@ class LaunchGroups:
         return desired
 
     def launch_failure(self, name: str, since: datetime) -> str | None:
-        """Why the newest launch that has ended since then failed; None if it succeeded, or none has ended."""
+        """Why the newest launch that has ended since `since` failed; None if it succeeded, or none has ended."""
         with self._one_error(f"DescribeScalingActivities of {name}"):
             answer = self._client.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=ACTIVITIES)
         for activity in answer["Activities"]:
-            # Newest first. Auto Scaling names the kind of an activity in its description only.
+            # Newest first. Only its description says whether an activity is a launch.
             if activity["StatusCode"] in ENDED and activity["Description"].startswith("Launching"):
                 failed = activity["StatusCode"] != "Successful" and activity.get("EndTime", since) >= since
                 return _with_remedy(activity.get("StatusMessage", "no reason given")) if failed else None
@@ -130,7 +131,7 @@ class LaunchGroups:
             yield
         except (BotoCoreError, ClientError) as error:
             if isinstance(error, NoCredentialsError):
-                # A client that was made while the metadata service did not answer never gets credentials.
+                # A client that was created while the metadata service did not respond never gets credentials.
                 self._client = self._connect()
             raise AutoScalingError(f"{what}: {log.one_line(error)}") from error
 
@@ -141,9 +142,10 @@ class LaunchGroups:
             sights.popleft()
 
     def _lately(self, name: str, group: LaunchGroup) -> int:
-        """The largest desired capacity of the last half minute, without the places of instances that have gone since.
+        """The largest desired capacity of the last half minute, without the places of instances that have left since.
 
-        They show that it has truly become smaller: a worker that leaves takes its place along.
+        A worker that scales in lowers the desired capacity by one, so its absence shows that the capacity is really
+        lower.
         """
         since = self._clock() - LAG_SECONDS
         return max(
@@ -170,7 +172,7 @@ def _read(group: dict[str, Any]) -> LaunchGroup:
 
 
 def _template(described: dict[str, Any]) -> Template | None:
-    """The template of a group or an instance. The program names versions by their number."""
+    """The template of a group or an instance. The program always names a version by its number."""
     named = described.get("LaunchTemplate")
     if named is None or not str(named.get("Version", "")).isdigit():
         return None
@@ -178,7 +180,7 @@ def _template(described: dict[str, Any]) -> Template | None:
 
 
 def _with_remedy(message: str) -> str:
-    """The message in one line, with what to do if it does not name its cause.
+    """The message in one line; with a remedy if the message does not name its cause.
 
     An instance whose volume cannot be encrypted is terminated right after its launch:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html

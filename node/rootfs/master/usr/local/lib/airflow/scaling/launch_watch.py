@@ -1,4 +1,4 @@
-"""Watches whether a group gets the instances that it wants."""
+"""Checks whether the launches of a group succeed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from scaling.launch_groups import LaunchGroup, LaunchGroups
 
-# A launch that fails does so within seconds. Asking costs a call, so it is done only while instances are missing.
+# A launch fails within seconds. The check costs a call, so it is made only while instances are missing.
 FIRST_QUESTION_SECONDS = 30
 SECONDS_BETWEEN_QUESTIONS = 30
-# The node's clock and Auto Scaling's are not the same.
+# The difference between the node's clock and Auto Scaling's.
 CLOCK_TOLERANCE = timedelta(seconds=30)
 
 
 class LaunchWatch:
-    """Of one group. Times are seconds of a clock that only goes forward."""
+    """The launches of one group. Times are seconds of a monotonic clock."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -24,11 +24,11 @@ class LaunchWatch:
 
     @property
     def last_failure(self) -> str | None:
-        """What was said last, for a pass that cannot ask."""
+        """The result of the last check, for a pass that cannot make one."""
         return self._failure
 
     def failure(self, now: float, group: LaunchGroup, groups: LaunchGroups) -> str | None:
-        """What Auto Scaling says about the launches that fail; None while they work. Raises AutoScalingError."""
+        """Why the launches fail, in Auto Scaling's words; None while they succeed. Raises AutoScalingError."""
         if len(group.in_service) >= group.sizes.desired:
             self._short_since = self._failure = None
             return None

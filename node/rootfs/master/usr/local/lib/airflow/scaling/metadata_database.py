@@ -1,4 +1,4 @@
-"""The metadata database as a master's own services see it: a connection, and turns that exclude each other."""
+"""A master's read-only connection to the metadata database, and the lock under which one master at a time scales."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from database import advisory_locks
 from database.advisory_locks import PRESENCE
 from database.advisory_locks import SCALE as LOCK
 
-# Milliseconds. The second frees the lock of a master that is gone without a word; it is longer than any pass.
+# Milliseconds. The second one releases the lock of a master that has failed; it is longer than any pass.
 STATEMENT_TIMEOUT = 8_000
 IDLE_TIMEOUT = 90_000
 
 
 class MetadataDatabase:
-    """Reads Airflow's tables, and can write nothing.
+    """Reads Airflow's tables; cannot write.
 
-    Every error is a `psycopg.Error`. A connection that was lost is made anew in the next turn.
+    Every error is a `psycopg.Error`. The next turn reconnects.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -29,15 +29,15 @@ class MetadataDatabase:
 
     @contextmanager
     def turn(self) -> Generator[psycopg.Connection | None]:
-        """A transaction that no other master has at the same time; None if another one has it now."""
+        """A transaction under the lock; None if another master holds it."""
         connection = self._kept.get()
         with connection.transaction():
             yield connection if advisory_locks.try_lock_for_transaction(connection, LOCK) else None
 
     def show_presence(self, present: bool) -> None:
-        """Show the other masters that this one scales the pools, until it does not any more or its connection is gone.
+        """Show the other masters whether this one scales the pools. A lost connection ends the presence as well.
 
-        In a turn or outside of it. A session holds such a lock as often as it has asked for it.
+        Works inside a turn and outside. PostgreSQL counts how often a session takes such a lock, so it is taken once.
         """
         connection = self._kept.get()
         if present != self._is_present:
@@ -55,14 +55,14 @@ class MetadataDatabase:
 
 
 def connect(conninfo: str, *, name: str) -> psycopg.Connection:
-    """A connection that can write nothing, and that notices within seconds if its peer is gone.
+    """A connection that cannot write, and that notices within seconds if the server is gone.
 
     `name` is its application name in PostgreSQL.
     """
     connection = postgresql.connect(
         conninfo,
         application=name,
-        timeouts=postgresql.QUICK,
+        timeouts=postgresql.SHORT_TIMEOUTS,
         # JIT compilation takes longer than these queries.
         options=f"-c statement_timeout={STATEMENT_TIMEOUT} -c jit=off"
         f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
@@ -72,5 +72,5 @@ def connect(conninfo: str, *, name: str) -> psycopg.Connection:
 
 
 def is_scaled(connection: psycopg.Connection) -> bool:
-    """Whether a scaling service shows its presence."""
+    """Whether a scaling service of any master shows its presence."""
     return advisory_locks.is_held_here(connection, PRESENCE)

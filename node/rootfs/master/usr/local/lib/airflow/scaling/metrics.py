@@ -1,4 +1,4 @@
-"""What the scaling service tells Prometheus. The figures are those of this master's last pass."""
+"""The scaling service's metrics for Prometheus: values of this master's last pass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ScalingMetrics:
         self.running = self._pool_gauge("airflow_pool_running_tasks", "Tasks that run")
         self.queued = self._pool_gauge("airflow_pool_queued_tasks", "Tasks that wait for a worker")
         self.expected = self._pool_gauge("airflow_pool_expected_tasks", "Tasks that the schedule lets expect soon")
-        self.cordoned = self._pool_gauge("airflow_pool_retired_workers", "Workers that were told to take no more tasks")
+        self.cordoned = self._pool_gauge("airflow_pool_retired_workers", "Workers that are cordoned")
         self.not_consuming = self._pool_gauge(
             "airflow_pool_not_consuming_workers", "Workers that should take tasks and do not"
         )
@@ -53,7 +53,7 @@ class ScalingMetrics:
         self.errors = Counter("airflow_scaling_errors", "Failures, by what failed", ["what"], registry=self.registry)
         self.registry_faults = Gauge(
             "airflow_worker_board_ignored_entries",
-            "Entries of the worker registry that cannot be read or are not believed",
+            "Entries of the worker registry that are ignored",
             registry=self.registry,
         )
         self.pass_seconds = Gauge("airflow_scaling_pass_seconds", "How long the last pass took", registry=self.registry)
@@ -62,7 +62,7 @@ class ScalingMetrics:
         )
 
     def serve(self) -> None:
-        """Answer on this machine only. OSError if somebody else has the port."""
+        """Serve the metrics on this machine only. OSError if another program uses the port."""
         start_http_server(PORT, addr=ADDRESS, registry=self.registry)
 
     def show_pool(
@@ -74,7 +74,7 @@ class ScalingMetrics:
         desired: int,
         launch_failure: str | None,
     ) -> None:
-        """Show what was found about a pool, and what it was answered with."""
+        """Set the metrics of a pool: what was observed, and what was decided."""
         figures = {
             self.desired: desired,
             self.needed: decision.needed,
@@ -92,7 +92,7 @@ class ScalingMetrics:
             gauge.labels(pool).set(value)
 
     def show_unserved(self, tasks: Mapping[str, int]) -> None:
-        """Show these queues, and no others: DAG authors name them, so they come and go."""
+        """Set the metrics of these queues, and remove those of all others: DAGs can name any queue."""
         self.unserved.clear()
         for queue, count in tasks.items():
             self.unserved.labels(queue).set(count)

@@ -1,15 +1,14 @@
-"""How many workers a pool has needed lately."""
+"""How many workers a pool has needed in the last minutes."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 
-# After a longer silence nobody knows what was needed meanwhile, and the watching begins anew.
+# After a longer gap it is not known what was needed meanwhile, and the window starts again.
 LONGEST_GAP_SECONDS = 60.0
-# A need that rises and falls by no more than this share, or by one worker, is the load's own ripple: it is about to
-# rise again, and a boot takes longer than it. A fall by more is the end of a burst. Both by simulation:
-# `bench/scaling`.
+# If the need rises and falls by at most this share, or by one worker, it is likely to rise again before a new worker
+# has booted. A larger fall is the end of a burst. Both values come from the simulation in `bench/scaling`.
 RIPPLE_SHARE = 0.2
 RIPPLE_SECONDS = 450.0
 
@@ -18,7 +17,7 @@ class RecentNeed:
     """Remembers the need of the last minutes."""
 
     def __init__(self, window_seconds: float) -> None:
-        """`window_seconds`: what was needed within it is kept in any case."""
+        """`window_seconds`: the largest need within this time is kept in any case."""
         self._window = window_seconds
         self._since: float | None = None
         self._needs: deque[tuple[float, int]] = deque()
@@ -33,7 +32,7 @@ class RecentNeed:
             self._needs.popleft()
 
     def worth_keeping(self) -> int | None:
-        """How many workers to keep; None until the pool was watched for a whole window."""
+        """How many workers to keep; None until a whole window was observed."""
         if self._since is None or self._needs[-1][0] - self._since < self._window:
             return None
         start = self._needs[-1][0] - self._window

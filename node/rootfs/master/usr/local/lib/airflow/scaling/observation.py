@@ -1,4 +1,4 @@
-"""What one pass finds: tasks, the schedule, groups and workers."""
+"""What one pass observes: tasks, the schedule, groups and workers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from scaling.pool import Pool, Worker
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrySnapshot:
-    """What the worker registry says, by pool.
+    """What was read from the worker registry, by pool.
 
     Attributes:
-        faults: what could not be read or is not believed: what is wrong, by key.
+        faults: why entries are ignored, by key.
     """
 
     workers: Mapping[str, Sequence[Worker]]
@@ -35,11 +35,11 @@ class PoolObservation:
     """One pool in one pass.
 
     Attributes:
-        running: tasks that run, without those of workers on their way out.
+        running: running tasks, without those of workers that take no more.
         queued: tasks that wait for a worker.
-        expected: tasks that the schedule lets expect before a new worker would be ready.
-        workers: none while the registry is away.
-        boot_seconds: what its workers' boots take; None until some were measured.
+        expected: tasks expected from the schedule before a new worker would be ready.
+        workers: empty while the registry cannot be read.
+        boot_seconds: how long its workers' boots take; None until some were measured.
     """
 
     running: int
@@ -49,21 +49,21 @@ class PoolObservation:
     boot_seconds: float | None
 
     def reason_for_more_than(self, workers: int, pool: Pool) -> str:
-        """Why it needs more workers: for the `schedule`, or for `tasks` that are there.
+        """Why it needs more workers: for the `schedule`, or for `tasks` that are running or queued.
 
-        Auto Scaling itself sees to the minimum.
+        Auto Scaling itself maintains the minimum.
         """
         fit = self.running + self.queued <= workers * pool.concurrency
         return "schedule" if fit and self.expected else "tasks"
 
     def count_by_state(self) -> dict[str, int]:
-        """How many workers are in which state."""
+        """The number of workers in each state."""
         return dict(sorted(Counter(worker.state for worker in self.workers).items()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """All of it. `registry` is None while the broker is away."""
+    """Everything that one pass observes. `registry` is None while the broker cannot be reached."""
 
     demand: Demand
     due: Sequence[DueRun]
@@ -71,9 +71,9 @@ class Observation:
     registry: RegistrySnapshot | None
 
     def of(self, pool: Pool) -> PoolObservation:
-        """One pool's part."""
+        """The observation of one pool."""
         reported = self.registry.workers.get(pool.name, ()) if self.registry else ()
-        # What runs as a task can write to the broker, too: no report takes more off the demand than a worker can have.
+        # Tasks can forge reports: a report reduces the demand by no more tasks than a worker can run.
         workers = [replace(worker, active=min(worker.active, pool.concurrency)) for worker in reported]
         boot_seconds = self.registry.boot_seconds.get(pool.name) if self.registry else None
         # These tasks are no reason to keep or launch another worker.
@@ -88,7 +88,7 @@ class Observation:
 
 
 class Observer:
-    """Looks at everything once per pass."""
+    """Reads all sources once per pass."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Observer:
         registry: WorkerRegistry,
         on_failure: Callable[[str, Exception | None], None],
     ) -> None:
-        """`on_failure` is told of each part that scaling can do without: what it is, and its error or None."""
+        """`on_failure` is called for each source without which scaling can work, with its error or None."""
         self._pools = pools
         self._groups = groups
         self._registry = registry
@@ -105,7 +105,7 @@ class Observer:
         self._on_failure = on_failure
 
     def look(self, connection: psycopg.Connection, groups: Mapping[str, LaunchGroup]) -> Observation:
-        """Raises psycopg.Error: without tasks there is nothing to decide. `groups` is what this pass knows of them."""
+        """One observation. Raises psycopg.Error, because without the tasks nothing can be decided."""
         registry = self._read_registry(groups)
         demand = read_demand(connection)
         return Observation(
@@ -126,7 +126,7 @@ class Observer:
         return RegistrySnapshot(workers=workers, boot_seconds=boot_seconds, faults=registry.faults())
 
     def _read_workers(self, pool: str, instances: frozenset[str]) -> list[Worker]:
-        """What the group's instances report. A task can write reports of others, and nobody would take them off."""
+        """The reports of the group's instances only, because tasks can write reports of others."""
         cordoned = self._registry.cordoned(pool, instances)
         return [_worker(report, report.instance in cordoned) for report in self._registry.reports(pool, instances)]
 
@@ -138,7 +138,7 @@ class Observer:
         try:
             due = self._due_runs.read(connection, max(leads))
         except psycopg.Error as error:
-            # It was asked last: the transaction is of no use now, but the lock is held until it ends.
+            # The schedule is read last: nothing else needs the failed transaction, and it keeps the lock until it ends.
             if connection.closed:
                 raise
             self._on_failure("the schedule", error)
@@ -148,15 +148,15 @@ class Observer:
 
 
 def _worker(report: Report, is_cordoned: bool) -> Worker:
-    """The worker as the masters want it to be.
+    """The worker with the state that the masters have requested.
 
-    It follows some seconds after it was cordoned or uncordoned. Until then another master must neither choose one more
-    nor count on its previous state.
+    A worker follows some seconds after it was cordoned or uncordoned. Until then another master must neither cordon one
+    more nor rely on its previous state.
     """
-    obeys = report.state in (WorkerState.WORKING, WorkerState.CORDONED)
+    follows = report.state in (WorkerState.WORKING, WorkerState.CORDONED)
     return Worker(
         instance=report.instance,
-        state=(WorkerState.CORDONED if is_cordoned else WorkerState.WORKING) if obeys else report.state,
+        state=(WorkerState.CORDONED if is_cordoned else WorkerState.WORKING) if follows else report.state,
         slots=report.slots,
         active=report.active,
         idle_seconds=report.idle_seconds,

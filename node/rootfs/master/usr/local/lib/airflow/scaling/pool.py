@@ -1,4 +1,4 @@
-"""A worker pool as the program describes it, its Auto Scaling group, and its workers as they report themselves."""
+"""A worker pool from the stack file, and its workers as they report."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Pool:
         group: name of its Auto Scaling group.
         queues: Celery queues that its workers consume.
         concurrency: tasks that one worker runs at a time; at least 1.
-        idle_seconds: how long a worker stays that no task needs.
-        boot_lead_seconds: assumed time from a launch to a worker that consumes, until boots were measured.
-        workers_ahead: workers that the schedule alone may add; 0 switches scaling ahead of it off.
+        idle_seconds: how long a worker that no task needs is kept.
+        boot_lead_seconds: assumed time from a launch until the worker consumes, before boots were measured.
+        workers_ahead: workers that the schedule alone may add; 0 disables scaling ahead.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Pool:
     workers_ahead: int
 
     def workers_for(self, tasks: int) -> int:
-        """How many workers so many tasks fill."""
+        """How many workers are needed for this number of tasks."""
         return -(-tasks // self.concurrency)
 
 

@@ -8,12 +8,12 @@ from airflow_node.worker_registry import GroupSizes
 
 from scaling.pool import Pool
 
-# A long list of instances tells nobody anything; the log line has them in a field of their own.
+# More instances are only counted here; the log line lists them in a field of their own.
 NAMED_AT_MOST = 3
 
 
 def need(pool: Pool, group: GroupSizes, *, running: int, queued: int, expected: int, wanted: int) -> str:
-    """Why so many workers are wanted, and what limits them."""
+    """Why so many workers are needed, and what limits them."""
     text = f"{running} running and {queued} queued tasks fill {workers(pool.workers_for(running + queued))}"
     ahead = pool.workers_for(running + queued + expected) - pool.workers_for(running + queued)
     if ahead:
@@ -25,7 +25,7 @@ def need(pool: Pool, group: GroupSizes, *, running: int, queued: int, expected: 
 
 
 def ending(count: int) -> str:
-    """How many workers of the group finish their last tasks and take no others."""
+    """How many workers of the group take no more tasks and finish their last ones."""
     return f"{workers(count)} in service {'takes' if count == 1 else 'take'} no more tasks" if count else ""
 
 
@@ -35,7 +35,7 @@ def unavailable(instances: Sequence[str]) -> str:
 
 
 def launch(group: GroupSizes, desired: int, *, target: int, failure: str | None, wait_seconds: float) -> str:
-    """What the group is asked for."""
+    """The size that the group is raised to, or why it is not raised."""
     refused = f"launches fail ({failure})" if failure else ""
     if desired > group.desired:
         return f"asking for {desired} instead of {group.desired}" + (f" once more, {refused}" if failure else "")
@@ -58,12 +58,12 @@ def workers(count: int) -> str:
 
 
 def named(instances: Sequence[str]) -> str:
-    """The instances, or how many they are."""
+    """The instances, or their number."""
     return ", ".join(instances) if len(instances) <= NAMED_AT_MOST else workers(len(instances))
 
 
 def boots(count: int, boot_seconds: float | None) -> str:
-    """What is on its way."""
+    """How many workers are not ready yet."""
     if count <= 0:
         return ""
     return f"{workers(count)} not ready" + ("" if boot_seconds is None else f", a boot takes {boot_seconds:.0f} s")

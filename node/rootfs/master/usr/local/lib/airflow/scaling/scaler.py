@@ -1,4 +1,4 @@
-"""One pool's decision: how many instances its group shall have, and which workers stop or start consuming."""
+"""The decision for one pool: the desired capacity of its group, and which workers are cordoned or uncordoned."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from scaling.pool import Pool, Worker
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What shall be, and why.
+    """The decision of one pass.
 
     Attributes:
-        needed: workers for the tasks that are there or expected, within the group's limits.
-        desired: the group's desired capacity; never less than it is. Equal means that there is nothing to ask.
-        floor: desired capacity below which no worker may leave on its own account. Workers read it as their group's
-            minimum: while tasks need workers, or instances are missing, the masters choose who goes, so that not all
-            idle ones go at once.
-        cordon: every worker that shall consume nothing now, those that already do not included.
-        uncordon: cordoned workers that shall consume again.
+        needed: workers for the running, queued and expected tasks, within the group's limits.
+        desired: the group's new desired capacity; never less than the present one.
+        floor: desired capacity below which no worker may scale in on its own. Workers read it as their group's minimum:
+            while tasks need workers, or instances are missing, the masters choose the workers that leave, so that not
+            all idle ones leave at once.
+        cordon: every worker that must not consume now, including those that are cordoned already.
+        uncordon: cordoned workers that must consume again.
         reason: one sentence for the log.
     """
 
@@ -39,10 +39,10 @@ class Decision:
 
 
 class PoolScaler:
-    """Decides for one pool. Remembers only what was needed lately and which launches failed.
+    """Decides for one pool. Remembers only the need of the last minutes and the backoff after failed launches.
 
-    So it can begin at any time, and two of them that see the same workers come to the same decisions: who is cordoned,
-    the registry tells.
+    Which workers are cordoned is read from the registry. So a scaler can start at any time, and two of them that see
+    the same workers make the same decisions.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -64,25 +64,25 @@ class PoolScaler:
         launch_failure: str | None,
         only_raise: bool = False,
     ) -> Decision:
-        """Decide from one look at the pool.
+        """Decide from one observation of the pool.
 
         Args:
-            running: tasks that run, without those on draining or leaving workers.
+            running: running tasks, without those on workers that take no more.
             queued: tasks that wait for a worker.
-            expected: tasks beyond those that the schedule lets expect before a new worker would be ready.
-            workers: those that have reported lately; the rest of the group boots. A cordoned worker counts as cordoned
-                before it has noticed.
-            in_service: instances that Auto Scaling counts as work force. One that it is ending is not among them, nor
-                one that has just begun to work.
-            boot_seconds: what a boot takes, measured; None at first.
+            expected: further tasks, expected from the schedule before a new worker would be ready.
+            workers: those that have reported within half a minute; the rest of the group boots. A worker counts as
+                cordoned before it has read its cordon.
+            in_service: instances that Auto Scaling counts as in service. An instance that it is ending is not among
+                them, nor one that has just started to work.
+            boot_seconds: the measured length of a boot; None before the first.
             launch_failure: why the group's last launch failed; None if it did not.
-            only_raise: cordon and uncordon nobody, as somebody else chooses who works.
+            only_raise: do not cordon or uncordon, because other masters do.
         """
         tasks = running + queued
         wanted = self._wanted(tasks, expected)
         needed = group.within(wanted)
         fleet = Fleet.seen(workers, in_service)
-        # What cordoned workers still run needs no room on the others.
+        # The tasks that cordoned workers still run need no slots on the others.
         consuming = group.within(
             self._wanted(max(0, tasks - sum(worker.active for worker in fleet.cordoned)), expected)
         )
@@ -113,15 +113,15 @@ class PoolScaler:
         )
 
     def _wanted(self, tasks: int, expected: int) -> int:
-        """Workers for the tasks that are there, and for those to come as far as the budget allows."""
+        """Workers for the present tasks, and for expected ones as far as `workers_ahead` allows."""
         now = self._pool.workers_for(tasks)
         return now + min(self._pool.workers_for(tasks + expected) - now, self._pool.workers_ahead)
 
     def _desired(self, now: float, group: GroupSizes, target: int, launch_failure: str | None) -> tuple[int, float]:
-        """The desired capacity, and the seconds until a group that cannot launch may be asked again.
+        """The desired capacity, and the seconds until a group whose launches fail may be raised again.
 
-        Instances that boot are in the group's desired capacity already, as are cordoned workers. So are those that end
-        on their own account, or by a spot notice or a shutdown, until Auto Scaling ends them: hence the target.
+        The present desired capacity includes instances that boot, cordoned workers, and those that scale in on their
+        own or end after a spot notice or a shutdown, until Auto Scaling ends them. So the target includes them too.
         """
         wait_seconds = self._backoff.seconds_left(now, launch_failure)
         if target <= group.desired or wait_seconds > 0:
@@ -132,25 +132,25 @@ class PoolScaler:
 
 
 def _floor(group: GroupSizes, desired: int, *, needed: int, staying: int) -> int:
-    """See Decision. Auto Scaling compares its minimum with the desired capacity, however few instances there are.
+    """The floor of a decision. Auto Scaling compares its minimum with the desired capacity, not with the instances.
 
-    So it would let the last one go that works, while it cannot launch the others.
+    So while launches fail, it would accept that the last working instance leaves.
     """
     return group.minimum if needed <= group.minimum and staying >= desired else max(group.minimum, desired)
 
 
 def _uncordoned(cordoned: Sequence[Worker], short: int) -> tuple[str, ...]:
-    """Retired workers to take back, which is faster than a boot: those with the most free slots first."""
+    """Cordoned workers to uncordon, which is faster than a boot: those with the most free slots first."""
     by_room = sorted(cordoned, key=lambda worker: (worker.active, worker.instance))
     return tuple(worker.instance for worker in by_room[: max(0, short)])
 
 
 def _surplus(group: GroupSizes, fleet: Fleet, keep: int | None) -> tuple[str, ...]:
-    """Workers beyond those worth keeping: those with the fewest tasks, of the idle ones those that are it longest.
+    """Workers beyond those to keep: those with the fewest tasks first; of idle workers, those that are idle longest.
 
-    Never more than the group has places for: who leaves takes a place along. While Auto Scaling replaces an instance,
-    more workers report than there are places, and it ends the one too many itself. Nobody is surplus while somebody is
-    uncordoned: what is worth keeping is never less than what is needed now.
+    A worker that leaves lowers the desired capacity. So workers beyond it do not count: while Auto Scaling replaces an
+    instance, more workers report than the group has places, and it ends the old one itself. No worker is surplus in a
+    pass that uncordons others, because at least as many are kept as are needed now.
     """
     if keep is None:
         return ()

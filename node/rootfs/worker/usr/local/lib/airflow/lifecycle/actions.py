@@ -21,7 +21,7 @@ class Kind(StrEnum):
     HEARTBEAT = "heartbeat"
     """Extend the wait of the terminating lifecycle hook."""
     COMPLETE = "complete-lifecycle-action"
-    """Let Auto Scaling go on with the termination: the node is drained."""
+    """Let Auto Scaling continue with the termination, because the node is drained."""
     TERMINATE = "terminate"
     """Have the group end this instance and launch another."""
     SCALE_IN = "scale-in"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 class Outcome(StrEnum):
     """How an action ended.
 
-    REFUSED is final. FAILED is worth a retry: a throttled API, a fault of the network, a service that is away.
+    REFUSED is final. FAILED may be temporary: a throttled API, a fault of the network, a service that does not respond.
     """
 
     DONE = "done"
@@ -53,7 +53,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of an action. Without an answer it may have been done, whatever the outcome is."""
+    """The result of an action. If `answered` is False, it may have been executed whatever the outcome says."""
 
     outcome: Outcome
     message: str = ""

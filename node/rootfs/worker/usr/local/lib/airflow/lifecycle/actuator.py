@@ -36,7 +36,7 @@ class Group:
         return self._ask(self._hook.heartbeat)
 
     def complete(self) -> Result:
-        """Let the termination go on."""
+        """Let Auto Scaling continue with the termination."""
         return self._ask(lambda: self._hook.complete(autoscaling.CONTINUE))
 
     def terminate(self, *, decrement: bool) -> Result:
@@ -56,13 +56,13 @@ class Group:
             outcome = Outcome.REFUSED if error.code == autoscaling.FINAL else Outcome.FAILED
             # An error of the server (5xx) may follow the execution.
             return Result(outcome, log.one_line(error), answered=error.status < 500)
-        except Exception as error:  # noqa: BLE001 - network, credentials: the service lives on, and asks again
+        except Exception as error:  # noqa: BLE001 - network, credentials: the service retries
             return Result(Outcome.FAILED, log.one_line(error), answered=False)
         return Result(Outcome.REFUSED, "no lifecycle action waits") if waits is False else DONE
 
 
 class Actuator:
-    """One method for each kind of action. None of them raises if another machine or a service fails."""
+    """Executes actions, one method for each kind. None of them raises if another machine or a service fails."""
 
     def __init__(
         self, *, unit: WorkerUnit, group: Group, registry: RegistryClient, tasks: RunningTasks, cordon_file: Path
@@ -83,12 +83,12 @@ class Actuator:
             Kind.SCALE_IN: lambda: group.terminate(decrement=True),
             Kind.REPORT_UNHEALTHY: group.report_unhealthy,
             Kind.POWER_OFF: unit.power_off,
-            # What has delayed this worker, an upgrade of the masters for instance, will not delay the next one.
+            # What has delayed this worker's admission, such as an upgrade of the masters, will not delay the next one.
             Kind.RECORD_BOOT: lambda: registry.record_boot(seconds_since_power_on() - unit.admission_seconds()),
         }
 
     def do(self, action: Action) -> Result:
-        """Do it now."""
+        """Execute the action."""
         return self._methods[action.kind]()
 
     def _cordon(self) -> Result:

@@ -1,4 +1,4 @@
-"""The end of a worker: it finishes its tasks, then Auto Scaling ends the node. Pure."""
+"""The drain of a worker: it finishes its tasks, then Auto Scaling ends the node. Pure."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from lifecycle.stopwatch import Stopwatch, Throttle
 
 STOP_AGAIN_SECONDS = 10.0
 END_AGAIN_SECONDS = 10.0
-# Tasks that are ended this long before EC2 takes a spot instance can still report: Airflow retries them at once instead
-# of after missed heartbeats. EC2 gives notice 120 s ahead.
+# Tasks that are ended this long before EC2 interrupts a spot instance can still report: then Airflow retries them at
+# once instead of after missed heartbeats. EC2's notice comes 120 s ahead.
 SPOT_RESERVE_SECONDS = 30.0
-# After a request to shut down, EC2 waits a few minutes for the machine, however many tasks run. This is the time for an
-# instance that is terminated without its group. A reboot looks the same.
+# After a request to shut down, EC2 waits a few minutes for the machine, whether or not tasks run. This limit applies to
+# an instance that is terminated directly, not through its group. A reboot cannot be distinguished from that.
 SHUTDOWN_SECONDS = 60.0
 HEARTBEAT_RETRY_SECONDS = 15.0
-# The first request after the worker has stopped is the one that counts; later ones outlast a throttled API.
+# Usually the first request after the worker has stopped succeeds; the others are for a throttled API.
 SHORTEST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 5.0, 60.0
-# A drained node does no work and costs money. After its last task nothing is lost by turning it off.
+# A drained node does no work and costs money, and nothing is lost when it is turned off.
 POWER_OFF_SECONDS = 900.0
 
 
 class Stop:
-    """The stop of a worker: it takes no new tasks and finishes the others; tasks that exceed their time are ended.
+    """The stop of a worker: it takes no new tasks and finishes the others. Tasks that exceed the limit are ended.
 
-    systemd counts the drain limit from the first stop, and kills what is left shortly after it. So a later stop of the
-    same worker counts from the first one as well.
+    systemd counts the drain limit from the first stop, and kills what is left shortly after it. So a second stop of the
+    same worker counts from the first one, too.
     """
 
     def __init__(self, limit_seconds: float, since: float) -> None:
-        """`since`: when the worker was first told to stop."""
+        """`since`: the time of the worker's first stop."""
         self.since = since
         self._limit_seconds = limit_seconds
         self._stop, self._end = Throttle(), Throttle()
         self._shutdown = Stopwatch()
 
     def stop_worker(self, seen: Observation, reason: str) -> list[Action]:
-        """Tell the worker to stop; again after a while, if it still runs."""
+        """Stop the worker's unit; again after some seconds, if it still runs."""
         if seen.unit is None or not seen.unit.is_up or not self._stop.is_due(seen.now):
             return []
         self._stop.pause(seen.now, STOP_AGAIN_SECONDS)
         return [Action(Kind.STOP_WORKER, reason)]
 
     def end_tasks(self, seen: Observation) -> list[Action]:
-        """End the tasks that still run, if their time is over."""
+        """End the tasks that still run, if they have reached a limit."""
         reason = self._reason_to_end_tasks(seen)
         if reason is None or seen.running == 0 or not self._end.is_due(seen.now):
             return []
@@ -69,7 +69,7 @@ class Drain:
     """
 
     def __init__(self, *, limit_seconds: float, heartbeat_seconds: float, began: float) -> None:
-        """`began`: when the worker was first told to stop, also if that was for a scale-in.
+        """`began`: the time of the worker's first stop, also if that was for a scale-in.
 
         `heartbeat_seconds`: how long the terminating hook waits without a heartbeat.
         """
@@ -84,7 +84,7 @@ class Drain:
     def decide(self, seen: Observation, reason: str) -> list[Action]:
         """The actions of this pass."""
         if seen.unit is None:
-            # Neither the hook nor EC2 waits until systemd answers.
+            # Neither the hook nor EC2 waits for systemd's response.
             return [*self._record_heartbeat(seen), *self._stop.end_tasks(seen)]
         down_seconds = self._down.seconds(seen.unit.is_down, seen.now)
         if not seen.unit.is_down:
@@ -103,7 +103,7 @@ class Drain:
             self._learn_end(action.kind, result.outcome, now)
 
     def _learn_end(self, kind: Kind, outcome: Outcome, now: float) -> None:
-        """Where no hook waits (any more), the group is asked to terminate the instance. That may start a hook."""
+        """If no hook waits, the next request is that the group terminates the instance, which may start a hook."""
         if outcome is not Outcome.FAILED:
             self._next_request = Kind.TERMINATE if kind is Kind.COMPLETE else Kind.COMPLETE
         if kind is Kind.COMPLETE and outcome is Outcome.DONE:

@@ -1,6 +1,7 @@
-"""The health check of the worker: it finds a worker that runs and takes no tasks, and has it restarted or replaced.
+"""The health check of the worker: it detects a worker that runs and takes no tasks, and has it restarted or replaced.
 
-It acts only while no task runs on the node. Until then the masters see in the worker's state that it takes no tasks.
+It acts only while no task runs on the node. Until then, the worker's reported state shows the masters that it takes no
+tasks.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ from lifecycle.observation import Observation, Resource
 from lifecycle.stopwatch import Stopwatch, Throttle
 from lifecycle.worker_service import WorkerReport
 
-# How long the broker answers this service while a worker that should consume has no queue, takes nothing from queues
-# that hold tasks although it has free slots, or writes no report. Celery tries to reconnect at least every half minute.
+# A worker counts as not consuming after it has had no queues, has taken nothing from queues with tasks although it had
+# free slots, or has written no report for this long, while the broker responded to this service. Celery reconnects
+# within half a minute.
 NOT_CONSUMING_SECONDS = 60.0
-# A worker needs 20 s to become ready; installing and unpacking are over when it starts.
+# A worker needs 20 s to become ready. The environment is installed before it starts.
 NOT_READY_SECONDS = 600.0
-# Longer than any failover of the broker. A new node may have a network that works.
+# Longer than any failover of the broker. The network of a new node may work.
 BROKER_LOST_SECONDS = 900.0
 # A restart empties the temporary directories of the worker's service and may solve other problems. It is tried once.
 UNAVAILABLE_SECONDS = 60.0
 # A shortage of disk or memory that has lasted this long does not end by itself.
 REPLACE_UNAVAILABLE_SECONDS = 600.0
-# After a report that has failed. A report that the group has accepted is not repeated: the group may have reasons to
-# wait, and where a whole region has lost its broker, every idle worker reports.
+# The pause after a report that has failed. A report that the group has accepted is not repeated: the group may have
+# reasons to wait, and if a whole region has lost its broker, every idle worker reports itself.
 REPORT_AGAIN_SECONDS = 300.0
-# A short peak is no reason to launch another worker, and a worker that resumes work needs resources that stay free.
+# A short peak is no reason to launch another worker, and a worker resumes work only if resources stay free.
 SHORT_SECONDS = 10.0
 RECOVERED_SECONDS = 30.0
 
@@ -35,16 +37,15 @@ class HealthCheck:
     """Pure.
 
     Attributes:
-        not_consuming: why the worker is believed to take no tasks although it should; None if it is not.
+        not_consuming: why the worker counts as not consuming although it should consume; None if it does not.
     """
 
     def __init__(self, *, was_ready: bool, slots: int) -> None:
-        """`was_ready`: whether the worker has been ready since the boot. Before that, a failed boot is reported by the
-        boot itself."""
+        """`was_ready`: whether the worker has been ready since the boot. Until then, the boot steps report failures."""
         self.not_consuming: str | None = None
         self._slots = slots
         self._was_ready = was_ready
-        self._deaf, self._without_queue, self._silent = Stopwatch(), Stopwatch(), Stopwatch()
+        self._takes_none, self._without_queue, self._silent = Stopwatch(), Stopwatch(), Stopwatch()
         self._tasks: frozenset[str] = frozenset()
         self._not_ready, self._broker_lost, self._unavailable = Stopwatch(), Stopwatch(), Stopwatch()
         self._restarted_unavailable = False
@@ -54,7 +55,7 @@ class HealthCheck:
     def decide(self, seen: Observation, *, cordoned: bool, unavailable: str | None) -> list[Action]:
         """The actions of this pass, for a worker that does not scale in or drain.
 
-        `cordoned`: whether the worker has been told to take no tasks, for whatever reason.
+        `cordoned`: whether the worker is meant to take no tasks, for any reason.
         `unavailable`: why tasks would fail on it; None if they would not.
         """
         unavailable_seconds = self._unavailable.seconds(unavailable is not None, seen.now)
@@ -75,8 +76,8 @@ class HealthCheck:
             return [Action(Kind.REPORT_UNHEALTHY, report)]
         if restart:
             self._restarted_unavailable = unavailable is not None
-            # The restarted worker gets the same time.
-            for stopwatch in (self._deaf, self._without_queue, self._silent):
+            # The restarted worker gets the full time again.
+            for stopwatch in (self._takes_none, self._without_queue, self._silent):
                 stopwatch.reset()
             self.not_consuming = None
             return [Action(Kind.RESTART_WORKER, restart)]
@@ -91,21 +92,21 @@ class HealthCheck:
         consumer = seen.worker if seen.is_ready and not cordoned else None
         lacks_queues = consumer is not None and not consumer.queues and seen.cordoned is not None
         without = self._without_queue.seconds(lacks_queues, seen.now)
-        deaf = self._deaf.seconds(consumer is not None and self._is_deaf(consumer, seen), seen.now)
+        takes_none = self._takes_none.seconds(consumer is not None and self._ignores_tasks(consumer, seen), seen.now)
         silent = self._silent.seconds(seen.worker is not None and not seen.is_ready, seen.now)
         if without >= NOT_CONSUMING_SECONDS:
             return f"the broker answers, and the worker has not consumed any queue for {without:.0f} s"
-        if deaf >= NOT_CONSUMING_SECONDS:
-            return f"tasks wait in its queues, and for {deaf:.0f} s it has taken none although it has free slots"
+        if takes_none >= NOT_CONSUMING_SECONDS:
+            return f"tasks wait in its queues, and for {takes_none:.0f} s it has taken none although it has free slots"
         if silent >= NOT_CONSUMING_SECONDS:
             return f"the worker's report has been overdue for {silent:.0f} s"
         return None
 
-    def _is_deaf(self, worker: WorkerReport, seen: Observation) -> bool:
-        """Whether it takes nothing although it could.
+    def _ignores_tasks(self, worker: WorkerReport, seen: Observation) -> bool:
+        """Whether the worker takes no tasks although it could.
 
-        Another worker may have taken the tasks that waited. So once a worker counts as deaf, only a new task on it
-        shows that it is not.
+        Another worker may take the tasks that wait. So a worker that counts as not consuming does so until it has a new
+        task.
         """
         tasks = frozenset(worker.tasks)
         takes, self._tasks = bool(tasks - self._tasks), tasks

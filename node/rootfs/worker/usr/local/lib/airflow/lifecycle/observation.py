@@ -71,7 +71,7 @@ class RegistrySnapshot:
         cordoned: whether the masters have cordoned this worker.
         group: the sizes of its group.
         queued: messages in its queues.
-        outlier: why this worker is at fault for tasks that fail at once on it; None if it is not.
+        outlier: why this worker, not its tasks, causes their immediate failures; None if it does not.
         problem: why the registry could not be read at all.
         faults: why single entries could not be read, by key.
     """
@@ -89,12 +89,12 @@ class Observation:
     """One pass.
 
     Attributes:
-        unit: None if systemd does not answer.
+        unit: None if systemd does not respond.
         system_stopping: whether the machine is shutting down.
         worker: the worker's report; None while it does not run, or is not ready.
-        running: tasks whose processes exist, whatever the report says; None if that is unknown.
+        running: number of tasks whose processes exist, independent of the report; None if it is not known.
         terminating: whether Auto Scaling is ending this instance.
-        spot_end: when EC2 takes this spot instance back; None without a notice.
+        spot_end: when EC2 interrupts this spot instance; None without a notice.
         cordoned: whether the masters have cordoned the worker; None if the registry cannot be read.
         group: the group's sizes; None if they are unknown.
         queued: messages in the worker's queues; None if the registry cannot be read.
@@ -141,7 +141,7 @@ class Observation:
 class Notices:
     """Attributes:
     terminating: whether Auto Scaling is ending this instance.
-    spot_end: when EC2 takes this spot instance back, in seconds of the monotonic clock; None without a notice.
+    spot_end: when EC2 interrupts this spot instance, in seconds of the monotonic clock; None without a notice.
     rebalance: whether EC2 recommends to rebalance, because the risk of an interruption has risen.
     """
 
@@ -161,7 +161,7 @@ class TerminationNotices:
         self._spot_end: float | None = None
 
     def read(self) -> Notices:
-        """The notices of now. OSError if the metadata service does not answer."""
+        """The present notices. OSError if the metadata service does not respond."""
         return Notices(
             # "Terminated" as soon as the termination has begun, whether or not a hook waits.
             terminating=self._get(TARGET_STATE) == "Terminated",
@@ -170,16 +170,16 @@ class TerminationNotices:
         )
 
     def _read_notice(self, notice: str | None) -> float | None:
-        """The end, computed once for each notice: setting the clock afterwards does not move it."""
+        """The end, computed once for each notice, so that a later change of the wall clock does not move it."""
         if notice is None or notice == self._notice:
             return self._spot_end
         try:
             end = datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
         except (ValueError, KeyError, TypeError):
-            # A notice that cannot be read is still a notice: act as if no time were left.
+            # A notice that cannot be parsed is still a notice: act as if no time were left.
             end = time.time()
         self._notice = notice
-        # A clock that is slow would show more time than EC2 ever gives.
+        # With a slow wall clock, more time would seem to be left than EC2 ever gives.
         self._spot_end = time.monotonic() + min(end - time.time(), LONGEST_NOTICE_SECONDS)
         return self._spot_end
 
@@ -266,7 +266,7 @@ class Observer:
         )
 
     def _read_notices(self) -> None:
-        """The last answer holds until the next one: a notice is never withdrawn."""
+        """Read the notices. After a failure the last ones stay valid, because a notice is never withdrawn."""
         try:
             notices = self._termination_notices.read()
         except OSError as error:
@@ -278,7 +278,8 @@ class Observer:
             self._problem = None
             log.event("metadata-service-reachable")
         if notices.rebalance and not self._notices.rebalance:
-            # A group with capacity rebalancing launches another node first and ends this one through its hook, and a
-            # recommendation may come hours early or for nothing: to stop work now would only remove capacity.
+            # A group with capacity rebalancing launches another node first, and then ends this one through its hook.
+            # The recommendation may come hours early or without an interruption, so to stop now would only cost
+            # capacity.
             log.event("rebalance-recommended", why="EC2 may take this spot instance back; it works until it must end")
         self._notices = notices

@@ -1,4 +1,4 @@
-"""What the lifecycle service needs again after a restart and cannot observe. A reboot may lose it."""
+"""State that the lifecycle service needs after a restart and cannot observe. A reboot may lose it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FILE_BYTES = 512
 class PersistedState:
     """Attributes:
     draining_since: when the drain began, in seconds of the monotonic clock; None if it has not.
-    stopping_since: when a worker that scales in was told to stop; None if it was not, or works again.
+    stopping_since: when a worker that scales in was stopped; None if it was not, or works again.
     terminating: whether Auto Scaling has begun to end this instance.
-    spot_end: when EC2 takes the spot instance back; None without a notice.
+    spot_end: when EC2 interrupts the spot instance; None without a notice.
     boot_noted: whether the length of this boot is in the worker registry.
     """
 
@@ -51,8 +51,8 @@ class PersistedState:
     def write(self, path: Path) -> None:
         """Write the file. OSError if there is no space for a new one.
 
-        An existing file can always be overwritten, because it never grows, and it is complete at any moment, because
-        the kernel writes this little in one step.
+        An existing file can always be overwritten, because it never grows. It is complete at any moment, because the
+        kernel writes so few bytes in one step.
         """
         text = json.dumps(asdict(self)).ljust(FILE_BYTES)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb", buffering=0) as file:

@@ -15,10 +15,10 @@ from lifecycle.stopwatch import Throttle
 
 # Reading a pool of 200 workers takes the broker some milliseconds.
 NEIGHBOURS_SECONDS = 15.0
-# With fewer tasks it may be chance.
+# Fewer failures may be a coincidence.
 LEAST_TASKS = 5
 OUTLIERS_SHARE = 0.5
-# Of all neighbours' tasks together. If more fail, the cause is in the tasks, or in something that all workers use.
+# The share among all neighbours' tasks. If more fail, the cause is in the tasks, or in something that all workers use.
 NEIGHBOURS_SHARE = 0.1
 
 
@@ -73,10 +73,10 @@ class RegistryClient:
         return Result(DONE.outcome, f"{seconds:.1f} s from power-on to ready")
 
     def _reason_for_outlier(self, own: Report, now: float) -> str | None:
-        """Why this worker and not its tasks is at fault for their failures; None if it is not.
+        """Why this worker, not its tasks, causes their failures; None if it does not.
 
-        Reads the neighbours' reports only if that is possible, and not often: when a DAG fails everywhere, every worker
-        of a large pool would read the reports of all others.
+        Reads the neighbours' reports only if this worker is a suspect, and not often: when a DAG fails on all workers,
+        each worker of a large pool would read the reports of all others.
         """
         if not is_suspect(own) or not self._neighbours.is_due(now):
             return None
@@ -96,14 +96,15 @@ class TaskCounts(Protocol):
 
 
 def is_suspect(own: TaskCounts) -> bool:
-    """Whether most of the worker's tasks have failed at once; the tasks themselves may be at fault."""
+    """Whether most of the worker's tasks have failed at once. The cause may still be in the tasks."""
     return own.failed_at_once >= LEAST_TASKS and _share(own.failed_at_once, own.others) >= OUTLIERS_SHARE
 
 
 def reason_for_outlier(own: TaskCounts, neighbours: Iterable[TaskCounts]) -> str | None:
-    """Why a worker is at fault for its tasks' failures; None if the neighbours do not show that it is.
+    """Why a worker causes its tasks' failures; None if the neighbours' tasks do not show that.
 
-    Such a worker is always free, so it takes most of the tasks, and fails them. Load balancers call it an outlier:
+    Such a worker always has free slots, so it takes most of the tasks, and they fail. Load balancers call it an
+    outlier:
     https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
     """
     if not is_suspect(own):

@@ -9,13 +9,13 @@ from lifecycle.drain import Stop
 from lifecycle.observation import Observation
 from lifecycle.stopwatch import Throttle
 
-# A worker lets go of its queues within a second or two; one that does not is left to the health check.
+# A worker cancels its queues within two seconds. After this time the scale-in is given up; the health check takes over.
 LET_GO_SECONDS = 30.0
 REQUEST_RETRY_SECONDS = 5.0
-# For this long a throttled call is retried, or a group that has not answered may begin to end the instance. After that
-# the worker is of more use at work.
+# How long a throttled request is retried, and how long a group that has not responded may take to begin with the
+# termination. After that the worker takes tasks again.
 REQUEST_SECONDS = 60.0
-# How long the group may take to begin with an instance that it has agreed to end.
+# How long the group may take to begin with a termination that it has accepted.
 AGREED_SECONDS = 600.0
 # The reason for a refusal, usually the group's minimum, is not likely to change sooner.
 PAUSE_SECONDS = 300.0
@@ -26,11 +26,11 @@ def may_scale_in(
 ) -> bool:
     """Whether a worker may stop and have its group become one smaller.
 
-    A cordoned worker may as soon as its last task is finished: the masters have chosen it, and never too many. A
-    working one may after `limit_seconds` without a task, unless the group is at its minimum. While no master has
-    published the group's sizes (None), no master would launch a replacement, so a working one stays. Auto Scaling
-    decides in the end: it refuses a termination below the minimum, also when two workers ask at once, and a worker
-    that is refused works again.
+    A cordoned worker may when its last task is finished: the masters choose workers so that enough remain. A working
+    one may after `limit_seconds` without a task, unless the group is at its minimum. While no master publishes the
+    group's sizes (None), no master would launch a replacement, so a working one stays. In the end Auto Scaling decides:
+    it refuses a termination below the minimum, also if two workers ask at the same time, and the refused worker works
+    again.
     """
     if active:
         return False
@@ -43,13 +43,13 @@ def may_scale_in(
 class ScaleIn:
     """One attempt to scale in.
 
-    The stop of a worker cannot be cancelled before its last task is finished. So the worker is cordoned first, and
-    stopped after it has reported that it consumes no queue and has no task.
+    The stop of a worker cannot be cancelled before its last task is finished. So the worker is cordoned first, and is
+    stopped when it has reported that it consumes no queue and has no task.
 
     Attributes:
-        given_up: why the attempt has failed; None while it goes on.
+        given_up: why the attempt has failed; None while it continues.
         pause_seconds: how long to wait after it before another attempt.
-        stop: the stop of a worker that has let go of its queues, or that was stopped before a restart of this service.
+        stop: the stop of the worker; None while it still consumes queues.
     """
 
     def __init__(self, *, reason: str, was_cordoned: bool, limit_seconds: float, stop: Stop | None = None) -> None:
@@ -82,7 +82,7 @@ class ScaleIn:
         if result.outcome is Outcome.DONE:
             self._wait_until = now + AGREED_SECONDS
         elif not result.answered:
-            # The group may have agreed. A second request would make it two smaller.
+            # The group may have accepted the request. A second one would lower its capacity by two.
             self._wait_until = now + REQUEST_SECONDS
         elif result.outcome is Outcome.REFUSED or now - self._first_request >= REQUEST_SECONDS:
             self._give_up(result.message)
@@ -132,7 +132,7 @@ class ScaleIn:
         self.given_up, self.pause_seconds = reason, pause_seconds
 
     def _objection(self, seen: Observation) -> str | None:
-        """What has changed since the attempt began. Auto Scaling would refuse too, but a call can be saved."""
+        """Why the worker must not leave any more; None if it may. Saves a request that Auto Scaling would refuse."""
         if self.was_cordoned:
             return "the masters have uncordoned this worker" if seen.cordoned is False else None
         if seen.queued:

@@ -20,8 +20,8 @@ from lifecycle.persisted_state import PersistedState
 from lifecycle.scale_in import ScaleIn, may_scale_in
 from lifecycle.stopwatch import Stopwatch, Throttle
 
-# The masters renew a cordon every ten seconds. While the registry cannot be read, the last one holds this long; then
-# the worker works again, as it would if the masters were gone.
+# The masters renew a cordon every ten seconds. While the registry cannot be read, the last cordon stays valid this
+# long. Then the worker works again, as if the masters had stopped renewing it.
 CORDON_SECONDS = 60.0
 START_AGAIN_SECONDS = 10.0
 
@@ -178,7 +178,7 @@ class StateMachine:
         self._reports = seen.is_ready
         self.idle_seconds = self._idle.seconds(seen.load == 0, seen.now)
         self.persisted = self.persisted.with_termination(terminating=seen.terminating, spot_end=seen.spot_end)
-        # The metadata service may stop answering, or may show the next lifecycle state already.
+        # The metadata service may stop responding, or may show the next lifecycle state already.
         seen = replace(seen, terminating=self.persisted.terminating, spot_end=self.persisted.spot_end)
         if self.persisted.draining_since is not None or seen.reason_to_end is not None:
             return self._go_on_draining(seen)
@@ -192,7 +192,7 @@ class StateMachine:
 
     def _go_on_draining(self, seen: Observation) -> list[Action]:
         if self.persisted.draining_since is None:
-            # After the stop of a scale-in, systemd does not count again from zero.
+            # systemd counts from the stop of a scale-in.
             since = seen.now if self.persisted.stopping_since is None else self.persisted.stopping_since
             self.persisted = self.persisted.with_draining_since(since)
         if self._drain is None:
@@ -213,7 +213,7 @@ class StateMachine:
         """A worker takes no tasks while the masters have cordoned it, and while tasks would fail on it."""
         before = self._takes_no_tasks
         reason = self._follow_masters(seen)
-        # Without tasks nothing shows whether an outlier has recovered: it stays one until it is replaced.
+        # Without tasks, nothing would show that an outlier has recovered: it remains one until it is replaced.
         self._outlier = self._outlier or seen.outlier
         unavailable = self._outlier or self._pressure.reason(seen.resources, seen.now)
         if unavailable is None and self._unavailable is not None:
@@ -259,7 +259,7 @@ class StateMachine:
     def _reason_to_scale_in(self, seen: Observation) -> str | None:
         if seen.load is None or not self._scale_in_throttle.is_due(seen.now):
             return None
-        # The worker is about to take these tasks; if it does not, that is for the health check.
+        # The worker is about to take these tasks. If it does not, the health check detects that.
         if not self._cordoned and seen.queued:
             return None
         may = may_scale_in(

@@ -1,16 +1,16 @@
-"""Measures of time that take the present time as an argument."""
+"""Timers that get the present time as an argument."""
 
 from __future__ import annotations
 
 
 class Stopwatch:
-    """How long a condition has held without a break."""
+    """Measures how long a condition has held without a break."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def seconds(self, holds: bool, now: float) -> float:
-        """Note whether the condition holds now; returns for how long it has held, 0 if it does not."""
+        """Update the stopwatch; returns for how long the condition has held, 0 if it does not hold now."""
         if not holds:
             self._since = None
             return 0.0

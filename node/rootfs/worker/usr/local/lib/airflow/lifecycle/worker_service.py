@@ -37,12 +37,12 @@ class Unit:
 
     @property
     def is_down(self) -> bool:
-        """No process of it runs, and no job is about to start one."""
+        """Whether no process of it runs, and no job is about to start one."""
         return self.active_state in ("inactive", "failed") and not self.has_job
 
     @property
     def is_up(self) -> bool:
-        """It runs and does not stop."""
+        """Whether it runs and is not stopping."""
         return self.active_state in ("active", "activating", "reloading")
 
     @property
@@ -86,7 +86,7 @@ class WorkerUnit:
     """Reads and controls the unit. No method waits for a job of systemd to end."""
 
     def read(self) -> tuple[Unit | None, bool]:
-        """The unit (None if systemd does not answer), and whether the machine is shutting down."""
+        """The unit (None if systemd does not respond), and whether the machine is shutting down."""
         properties = ("ActiveState", "MainPID", "Job")
         try:
             worker, shutdown = systemd.show(WORKER, SHUTDOWN, properties=properties, timeout_seconds=SYSTEMCTL_SECONDS)
@@ -99,7 +99,7 @@ class WorkerUnit:
         return unit, stopping
 
     def admission_seconds(self) -> float:
-        """How long airflow-admission has delayed the worker's start; 0 if systemd does not answer."""
+        """How long airflow-admission has delayed the worker's start; 0 if systemd does not respond."""
         names = ("ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic")
         try:
             (times,) = systemd.show(ADMISSION, properties=names, timeout_seconds=SYSTEMCTL_SECONDS)
@@ -138,13 +138,13 @@ def read_state_file(path: Path) -> Any:
 
 
 class StateFile:
-    """Reads the state file. Its age counts from when it was seen to change, so setting the clock does not change it."""
+    """Reads the state file. Its age counts from the last observed change, independent of the wall clock."""
 
     def __init__(self, path: Path = STATE_FILE) -> None:
         self._path = path
         self._written_at: Any = None
         self.last: Mapping[str, Any] | None = None
-        """The last content, also after the file is gone."""
+        """The last content, also after the file was deleted."""
         self._changed = 0.0
 
     def read(self, now: float) -> WorkerReport | None:
@@ -169,14 +169,14 @@ class RunningTasks:
         self._main_pid = 0
 
     def count(self, unit: Unit | None) -> int | None:
-        """How many tasks run; None while systemd does not answer."""
+        """How many tasks run; None while systemd does not respond."""
         if unit is None:
             return None
         self._main_pid = unit.main_pid
         return len(task_processes.running_tasks(unit.main_pid, self._state_file.last)) if unit.main_pid else 0
 
     def end(self) -> list[str]:
-        """End them, so that Airflow retries them at once; their names."""
+        """End the tasks, so that Airflow retries them at once; returns their names."""
         return task_processes.end_tasks(self._main_pid, self._state_file.last) if self._main_pid else []
 
 

@@ -1,8 +1,8 @@
 """Limits Celery's remote control to inspections and to what the executor needs.
 
-Every task can reach the broker, and a command sent there reaches all workers: one `shutdown` would stop them all, one
-`revoke` with `terminate` would end somebody else's task. Celery imports this into the worker's main process, as one of
-its `imports`.
+Every task can send commands through the broker, and all workers receive them: one `shutdown` would stop all workers,
+one `revoke` with `terminate` would end a task of another DAG. Celery imports this into the worker's main process, as
+one of its `imports`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from kombu import pidbox
 INSPECTIONS = frozenset(
     ("active", "active_queues", "ping", "query_task", "registered", "reserved", "revoked", "scheduled", "stats")
 )
-# The executor sends it for each task that it gives up, always with the name of a signal, although it ends no process.
+# The executor sends it for each task that it gives up, always with the name of a signal, although no process is ended.
 REVOKE = "revoke"
-# Ids per revoke: while the worker writes them into the result database, it does nothing else.
+# Ids per revoke: the worker does nothing else while it writes them to the result database.
 MOST_REVOKED = 100
 # How much of a sender's text a log line shows.
 SHOWN_CHARACTERS = 200
@@ -28,13 +28,13 @@ logger = get_logger(__name__)
 
 
 class RemoteControl(pidbox.Node):
-    """The worker's end of the remote control."""
+    """The worker's side of the remote control."""
 
     def handle_message(self, body: Any, message: Any = None) -> Any:
-        """Answer a command that is for this worker.
+        """Execute a command for this worker, and reply.
 
         Celery's own method adopts the sender's clock, which may not be a number, and matches the worker's name against
-        the sender's pattern, which may never end.
+        the sender's pattern, which may take for ever.
         """
         del message
         if not _is_command(body):
@@ -47,7 +47,7 @@ class RemoteControl(pidbox.Node):
         )
 
     def handle(self, method: str, arguments: Any = None) -> Any:
-        """Execute an allowed command; log a refused one, and answer the sender why."""
+        """Execute an allowed command. A refused one is logged, and the reply has the reason."""
         arguments = arguments or {}
         why = _objection(method, arguments)
         if why is None:

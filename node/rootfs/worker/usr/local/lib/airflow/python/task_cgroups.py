@@ -1,9 +1,9 @@
-"""Kills processes that tasks leave behind: in the background, in sessions of their own, or of a killed supervisor.
+"""Kills processes that tasks leave behind: background processes, sessions of their own, orphans of a supervisor.
 
-Each process of Celery's pool supervises one task at a time, in a cgroup of its own. Whatever the task starts belongs to
-that cgroup, even after its parents have ended. When the task has ended, the supervisor kills the remaining processes.
-When the supervisor itself is gone, usually killed by the kernel for lack of memory, Celery's main process kills them
-before Celery reports the task as failed and Airflow may run it again.
+Each process of Celery's pool supervises one task at a time, in a cgroup of its own. All processes that the task starts
+belong to that cgroup, even after their parents have ended. When the task has ended, the supervisor kills the remaining
+ones. When the supervisor itself has ended, usually killed by the kernel for lack of memory, Celery's main process kills
+them before Celery reports the task as failed and Airflow may run it again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from celery.utils.log import get_logger
 CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "supervisor-"
 PERIOD_SECONDS = 1.0
-# A process that waits for a disk or a network file system ends only when that answers.
+# A killed process that waits for a disk or a network file system ends only when that responds.
 KILL_SECONDS = 5.0
 KILL_AGAIN_SECONDS = 0.01
 
@@ -43,7 +43,7 @@ def own_cgroup(top: Path) -> Path:
 
 
 class TaskCgroups:
-    """The supervisors' cgroups, below that of Celery's main process, which makes this object."""
+    """The supervisors' cgroups, below that of Celery's main process, which creates this object."""
 
     def __init__(self, parent: Path) -> None:
         self._parent = parent
@@ -57,16 +57,16 @@ class TaskCgroups:
         (cgroup / "cgroup.procs").write_text(str(os.getpid()))
 
     def kill_others(self) -> list[str]:
-        """Kill all other processes in this supervisor's cgroup; their names and ids."""
+        """Kill all other processes in this supervisor's cgroup; returns their names and ids."""
         return _kill(self._cgroup(os.getpid()), spare=os.getpid())
 
     def kill_abandoned(self) -> dict[int, list[str]]:
-        """Kill the processes of supervisors that are gone; their names by the supervisor's id."""
+        """Kill the processes of supervisors that have ended; returns their names by the supervisor's id."""
         ended: dict[int, list[str]] = {}
         for cgroup in sorted(self._parent.glob(f"{PREFIX}*")):
             number = cgroup.name.removeprefix(PREFIX)
             if not number.isdecimal():
-                # A task may make cgroups here, too.
+                # A task may create cgroups here, too.
                 _remove(cgroup)
                 continue
             try:
@@ -89,7 +89,7 @@ class TaskCgroups:
         return self._parent / f"{PREFIX}{supervisor}"
 
     def _lives(self, supervisor: int) -> bool:
-        """Whether the id belongs to a running process of the pool, and not to a zombie or a later process."""
+        """Whether the id belongs to a running process of the pool, not to a zombie or a later process."""
         process = task_processes.read_process(supervisor)
         return process is not None and process.parent == self._main_pid
 
@@ -140,7 +140,7 @@ class _Pool(asynpool.AsynPool):
 
 
 class TaskPool(prefork.TaskPool):
-    """Celery's own pool of processes, which also kills what a process that is gone has left behind."""
+    """Celery's own pool, which also kills the processes that an ended pool process has left behind."""
 
     Pool = _Pool
 
@@ -151,7 +151,7 @@ _one_at_a_time = threading.Lock()
 
 @worker_init.connect
 def _install(sender: Any, **_: Any) -> None:
-    """Right before Celery makes its pool."""
+    """Called before Celery creates its pool."""
     global _cgroups
     if get_implementation(sender.pool_cls) is not prefork.TaskPool:
         return
@@ -180,7 +180,7 @@ def _kill_others(**_: Any) -> None:
 
 @worker_ready.connect
 def _watch(**_: Any) -> None:
-    """In a thread: Celery's main thread may wait long for the broker, until Airflow misses the task's heartbeat."""
+    """In a thread, because Celery's main thread may wait for the broker until Airflow misses the task's heartbeat."""
     if _cgroups is not None:
         threading.Thread(target=_watch_for_ever, daemon=True).start()
 

@@ -1,7 +1,8 @@
 """Counts how this worker's tasks end: how many have failed at once lately, and how many have not.
 
-A task ends in the process of Celery's pool that supervises it, and is counted in Celery's main process. A pipe connects
-them, with one byte for each task: no entry can be half written, and a killed process leaves no lock behind.
+A task ends in the process of Celery's pool that supervises it, and is counted in Celery's main process. They are
+connected by a pipe with one byte for each task: no entry can be half written, and a killed process leaves no lock
+behind.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 
 from celery.signals import task_postrun, task_prerun
 
-# Airflow needs some seconds to start a task, on a busy machine twenty. After a failure within this time it
-# has hardly begun.
+# Airflow needs some seconds to start a task, twenty on a busy machine. A task that fails within this time has hardly
+# begun.
 AT_ONCE_SECONDS = 30.0
 # Older outcomes say nothing about the worker's present condition.
 WINDOW_SECONDS = 600.0

@@ -1,10 +1,10 @@
 """Ends the tasks of this node's Celery worker so that Airflow retries them at once.
 
-Below the worker's main process are Celery's pool processes. One that runs a task is the task's supervisor: it forked a
-process for it, reports how that ended, and uploads the log. So the supervisors are not signalled. On SIGTERM, a task's
-own process calls the operator's `on_kill`, which stops what it has started elsewhere or in a shell; Python code may go
-on. SIGINT ends Python code, too. The supervisor takes both for a failure: `up_for_retry`, if a retry is left. SIGKILL
-ends processes that ignore both; Airflow's log then says that memory may have run out.
+Below the worker's main process are Celery's pool processes. A pool process that runs a task is the task's supervisor:
+it has forked a process for the task, reports how that ends, and uploads the log. So supervisors get no signal. On
+SIGTERM, a task's own process calls the operator's `on_kill`, which stops what the task has started elsewhere or in a
+shell; Python code may continue. SIGINT ends Python code, too. For the supervisor both are a failure: `up_for_retry`, if
+a retry is left. SIGKILL ends processes that ignore both; Airflow's log then says that memory may have run out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHECK_SECONDS = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as /proc shows it. Its start time (in the kernel's ticks) tells it from a later one with its id."""
+    """A process in /proc. Its start time, in clock ticks, distinguishes it from a later process with the same id."""
 
     pid: int
     parent: int
@@ -34,7 +34,7 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningTask:
-    """A task that runs, and its own process."""
+    """A running task and its process."""
 
     name: str
     process: Process
@@ -56,8 +56,8 @@ def read_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
 def running_tasks(main_pid: int, last_state: Mapping[str, Any] | None) -> list[RunningTask]:
     """The tasks that run below the worker's main process.
 
-    The names come from the last state that the worker wrote (state.json): during its shutdown that may be an old one,
-    and a task that is not in it is called by the number of its process.
+    The names are those of the last state that the worker wrote (state.json). During its shutdown that may be an old
+    one; a task that is missing there is named after its process.
     """
     processes = _processes()
     supervisors = {process.pid for process in processes if process.parent == main_pid}
@@ -72,13 +72,13 @@ def running_tasks(main_pid: int, last_state: Mapping[str, Any] | None) -> list[R
 def end_tasks(
     main_pid: int, last_state: Mapping[str, Any] | None, *, grace_seconds: float = GRACE_SECONDS
 ) -> list[str]:
-    """End the tasks below the worker's main process; their names.
+    """End the tasks below the worker's main process; returns their names.
 
-    Each has `grace_seconds` after SIGTERM; the call takes a second more than that at most. Afterwards the supervisors
-    need another few seconds to report and to upload the logs.
+    Each has `grace_seconds` after SIGTERM; the call takes at most a second longer. Afterwards the supervisors need a
+    few seconds to report and to upload the logs.
     """
     tasks = running_tasks(main_pid, last_state)
-    # Found now, because processes leave the tree: the children of a shell get another parent when the shell ends.
+    # Collected now, because processes leave the tree: the children of a shell get another parent when the shell ends.
     found = _with_descendants(task.process for task in tasks)
     _signal(found, signal.SIGTERM)
     _await_end(tasks, grace_seconds)
@@ -95,7 +95,7 @@ def _await_end(tasks: Iterable[RunningTask], seconds: float) -> None:
 
 
 def _names(last_state: Mapping[str, Any] | None) -> dict[int, str]:
-    """The tasks' names by supervisor. Tasks can write the file, so any value may have any type."""
+    """The tasks' names by supervisor. Tasks can write the file, so values may have any type."""
     names: dict[int, str] = {}
     with suppress(TypeError, KeyError, AttributeError):
         for active in (last_state or {})["active"]:

@@ -15,7 +15,7 @@ WORKER_MODULES = ("worker_report", "worker_messages", "remote_control", "task_cg
 CONFIG = {
     **node_celery.CONFIG,
     "imports": (*node_celery.CONFIG.get("imports", ()), *WORKER_MODULES),
-    # worker_report knows which slots are free. Celery's own limit after a lost connection would leave most slots of a
-    # worker with long tasks empty for hours: it returns one slot for each task that ends.
+    # worker_report limits messages to free slots. Celery's own limit after a lost connection would leave most slots of
+    # a worker with long tasks empty for hours: it releases one slot for each task that ends.
     "worker_enable_prefetch_count_reduction": False,
 }

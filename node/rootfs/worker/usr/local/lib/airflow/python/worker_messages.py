@@ -1,7 +1,7 @@
 """Drops messages that are not Airflow's before Celery reads them.
 
-Every task can write to the broker. Unexpected contents of a message can make the worker's main process exit, and its
-tasks with it. A message whose task had not started then goes back to its queue and stops the next worker.
+Every task can write to the broker. Unexpected content of a message can make the worker's main process exit, and its
+tasks with it. The message then returns to its queue and stops the next worker.
 Celery imports this into the worker's main process, as one of its `imports`.
 """
 
@@ -32,7 +32,7 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 WORKER_PID = os.getpid()
 UNUSED_TIME_LIMITS = (None, [], [None, None])
 
-# A broadcast of which the first bytes are there is complete within this time.
+# The rest of a broadcast arrives within this time after its first bytes.
 BROADCAST_SECONDS = 1.0
 
 logger = get_logger(__name__)
@@ -60,9 +60,9 @@ class Channel(redis.Channel):
     def subclient(self) -> Any:
         """The connection on which broadcasts arrive, such as those of the remote control.
 
-        kombu reads from it without a time limit as soon as its socket is readable. But a record of TLS itself makes it
-        readable as well, above all after a reconnect. Then the worker's main process would wait, consuming nothing and
-        noticing no end of a task, until the next broadcast.
+        kombu reads from it without a time-out when its socket is readable. But TLS's own records make it readable too,
+        especially after a reconnect. Then the worker's main process would wait for the next broadcast, and meanwhile
+        consume nothing and not notice that tasks have ended.
         """
         found = self._create_client(asynchronous=True).pubsub()
         found.parse_response = partial(found.parse_response, block=False, timeout=BROADCAST_SECONDS)
@@ -88,7 +88,7 @@ class Transport(redis.Transport):
 
 
 def _fault_of_envelope(message: Any) -> str | None:
-    """What is wrong with the parts that kombu reads; None if nothing is."""
+    """What is wrong with the parts that kombu reads; None if they are valid."""
     if not isinstance(message, dict):
         return "another form than a JSON object"
     properties, headers = message.get("properties"), message.get("headers")
@@ -106,7 +106,7 @@ def _fault_of_envelope(message: Any) -> str | None:
 
 
 def _fault_of_task(message: Any) -> str | None:
-    """What is wrong with the parts that Celery's main process reads; None if nothing is."""
+    """What is wrong with the parts that Celery's main process reads; None if they are valid."""
     headers = message["headers"]
     if headers.get("task") != TASK:
         return f"another task than {TASK}"
@@ -158,7 +158,7 @@ def _load(text: str) -> Any:
 
 
 def _is_worker() -> bool:
-    """Whether this is the worker's main process, and not a task, which may talk to a broker of its own."""
+    """Whether this is the worker's main process, not a task, which may use another broker."""
     return os.getpid() == WORKER_PID
 
 

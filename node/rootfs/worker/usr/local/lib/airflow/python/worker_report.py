@@ -1,8 +1,8 @@
 """Writes the state of the Celery worker to a file, and consumes no queue while the worker is cordoned or about to stop.
 
-Celery imports it into the worker's main process, as one of its `imports`; a step of the consumer does the rest. State
-is written by a thread, so that it is fresh while the main thread waits for the broker or for the last tasks too.
-Consumers belong to the main thread's event loop and are changed nowhere else.
+Celery imports it into the worker's main process, as one of its `imports`; the module adds a step to the consumer. A
+thread writes the state, so that it stays fresh while the main thread waits for the broker or for the last tasks.
+Consumers are changed in the main thread's event loop only, to which they belong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from celery.worker import state as worker_state
 
 STATE_FILE = Path("/run/airflow-worker/state.json")
 CORDON_FILE = Path("/run/airflow-lifecycle/retired")
-# Made by the unit before it sends the signal to stop, and gone with it.
+# The unit creates it before it sends the signal to stop. It is deleted with the unit's runtime directory.
 STOPPING_FILE = Path("/run/airflow-worker/stopping")
 PERIOD_SECONDS = 1.0
 # An event loop that has not run for this long reads nothing from the broker, even if the connection is open.
@@ -32,7 +32,7 @@ logger = get_logger(__name__)
 
 
 class WorkerReport(bootsteps.StartStopStep):
-    """The consumer's step: started with every connection to the broker, stopped when it is lost or given up."""
+    """The consumer's step: started with every connection to the broker, stopped when the connection ends."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -40,7 +40,7 @@ class WorkerReport(bootsteps.StartStopStep):
         super().__init__(parent, **kwargs)
         # The queues of the command line. Celery forgets a cancelled queue when it connects again.
         self._queues = dict(parent.app.amqp.queues.consume_from)
-        self._turned = float("-inf")
+        self._last_turn = float("-inf")
         self._connected = False
         self._timer: Any = None
         self._outcomes = task_outcomes.RecentOutcomes()
@@ -67,7 +67,7 @@ class WorkerReport(bootsteps.StartStopStep):
 
     def _turn(self, consumer: Any) -> None:
         """Once per period in the event loop."""
-        self._turned = time.monotonic()
+        self._last_turn = time.monotonic()
         try:
             self._follow_files(consumer)
         except Exception:
@@ -94,8 +94,8 @@ class WorkerReport(bootsteps.StartStopStep):
             time.sleep(PERIOD_SECONDS)
 
     def _state(self, consumer: Any) -> dict[str, Any]:
-        connected = self._connected and time.monotonic() - self._turned < STUCK_SECONDS
-        # Read before the tasks: if there are no queues here, no other tasks follow.
+        connected = self._connected and time.monotonic() - self._last_turn < STUCK_SECONDS
+        # Read before the tasks: if no queue is consumed now, no more tasks arrive.
         queues = _consumed(consumer) if connected else []
         active = _snapshot(worker_state.active_requests)
         reserved = _snapshot(worker_state.reserved_requests)
@@ -124,7 +124,7 @@ def _remember_busy_processes(pool: Any) -> None:
 
 
 def _take_what_can_start(consumer: Any) -> None:
-    """Take a message only if a slot is free; other workers take messages that cannot start here at once.
+    """Take a message only if a slot is free, so that other workers take the messages that could not start here.
 
     Celery counts the messages of one connection only, and forgets tasks that have been running since an earlier one.
     """
@@ -163,7 +163,7 @@ def _long(active: Iterable[Any]) -> int:
 
 
 def _snapshot(requests: Any) -> dict[str, Any]:
-    """A set's requests by id. It changes in the main thread meanwhile, which Python answers with an error."""
+    """A set's requests by id. If the main thread changes the set meanwhile, Python raises an error."""
     while True:
         try:
             return {request.id: request for request in tuple(requests)}
