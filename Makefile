@@ -12,6 +12,8 @@ FILE ?=
 FOLDER ?=
 BUNDLE ?= dags
 RELEASE ?=
+CHECK ?=
+FORCE ?=
 A ?= previous
 B ?= current
 UPGRADE ?=
@@ -19,7 +21,7 @@ PYTHON := .venv/bin/python
 DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image ca-bundle dags-publish dags-list dags-show dags-diff dags-rollback lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit unit-beside lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit unit-beside lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,8 +35,11 @@ node-image: $(STAMP) ## Pin the newest Debian 13 image of the stack's region in 
 ca-bundle: $(STAMP) ## Renew the certificate authorities of RDS that the nodes trust
 	@$(PYTHON) -m ca_bundle
 
-dags-publish: $(STAMP) ## Make a folder of DAGs the current release: FOLDER=<path> STACK=prod BUNDLE=dags
-	@$(DAGS) publish "$(FOLDER)" --stack "$(STACK)" --bundle "$(BUNDLE)"
+dags-check: $(STAMP) ## Import a folder of DAGs as the nodes would, and list its faults: FOLDER=<path> STACK=prod
+	@$(DAGS) check "$(FOLDER)" --stack "$(STACK)"
+
+dags-publish: $(STAMP) ## Make a folder of DAGs the current release: FOLDER=<path> STACK=prod BUNDLE=dags CHECK=1 FORCE=1
+	@$(DAGS) publish "$(FOLDER)" --stack "$(STACK)" --bundle "$(BUNDLE)" $(if $(CHECK),--check) $(if $(FORCE),--force)
 
 dags-list: $(STAMP) ## List the releases: STACK=prod BUNDLE=dags
 	@$(DAGS) list --stack "$(STACK)" --bundle "$(BUNDLE)"

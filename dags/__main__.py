@@ -14,17 +14,27 @@ from airflow_node.dag_release import ReleaseError, unpack
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dags.archive import packed_folder
+from dags.archive import Archive, packed_folder
 from dags.bucket import ReleaseBucket, unreachable
+from dags.check import check
 from dags.comparison import compare, summary, unified_diff
-from dags.faults import DagsError
+from dags.environment import lock_hash
+from dags.faults import DagsError, FaultsError
 from dags.folder import LEFT_OUT
+from dags.progress import say
 from dags.publication import publish, rollback
 from dags.stack import read_stack
 from engine.stack_config import StackFileError, stack_name
+from node.lock import PYPI, LockError
+from package_lock import stack_index
 from settings.errors import SettingsError
 
 ROOT = Path(__file__).parent.parent
+CHECKED = (
+    "The nodes' packages are installed into the user's cache once for each lock. The DAGs are then imported without a "
+    "network, where the machine permits that. Faults are: import errors, cycles, DAG ids that are there twice, queues "
+    "that no worker pool of the stack serves, and what Airflow 3 has removed."
+)
 Command = Callable[[argparse.Namespace], None]
 RELEASE = "`current`, `previous`, or at least six characters of a version"
 
@@ -35,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Command = given.run
     try:
         run(given)
-    except (DagsError, StackFileError, SettingsError) as error:
+    except (DagsError, LockError, StackFileError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -63,9 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("publish", _publish, "Make a folder the current release of the bundle", more=LEFT_OUT).add_argument(
-        "folder", type=Path, metavar="FOLDER", help="the folder with the DAGs"
+    checking = add(
+        "check", _check, "Import the DAGs of a folder as the nodes would, and list what is wrong", more=CHECKED
     )
+    publishing = add("publish", _publish, "Make a folder the current release of the bundle", more=LEFT_OUT)
+    for command in (checking, publishing):
+        command.add_argument("folder", type=Path, metavar="FOLDER", help="the folder with the DAGs")
+    publishing.add_argument("--check", action="store_true", help="check first, and refuse a folder with faults")
+    publishing.add_argument("--force", action="store_true", help="check, and publish in spite of faults")
     add("list", _list, "List what has been current, newest first, and the other releases in the bucket")
     add("show", _show, "Show a release: who made it from what, and its files").add_argument(
         "release", metavar="RELEASE", nargs="?", default="current", help=f"{RELEASE} (current)"
@@ -79,11 +94,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check(given: argparse.Namespace) -> None:
+    with packed_folder(given.folder) as archive:
+        if faults := _faults(given, archive):
+            raise FaultsError(given.folder, faults)
+        say("no faults")
+
+
 def _publish(given: argparse.Namespace) -> None:
     bucket = _bucket(given)
+    # Read before the check, which takes its time: what others publish meanwhile is not replaced unseen.
     base = bucket.read_pointer()
     with packed_folder(given.folder) as archive:
-        publish(bucket, archive, by=_caller(given), base=base)
+        checked = given.check or given.force
+        faults = _faults(given, archive) if checked else ()
+        if faults and not given.force:
+            raise FaultsError(given.folder, faults)
+        if faults:
+            say(f"{FaultsError(given.folder, faults)}\nIt is published nevertheless (--force).")
+        lock = lock_hash() if checked and not faults else None
+        publish(bucket, archive, by=_caller(given), base=base, lock=lock)
+
+
+def _faults(given: argparse.Namespace, archive: Archive) -> Sequence[str]:
+    stack = None if given.bucket else read_stack(given.root, given.stack)
+    report = check(archive, stack, stack_index(given.root, given.stack) if stack else PYPI)
+    for line in report.lines():
+        say(line)
+    return report.faults
 
 
 def _list(given: argparse.Namespace) -> None:

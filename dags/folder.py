@@ -35,6 +35,8 @@ def read_folder(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         kind = "is not a folder" if folder.exists() else "does not exist"
         raise DagsError(f"{folder} {kind}. Name the folder that contains the DAGs.")
+    if folder.resolve() == Path(__file__).parent:
+        raise DagsError(f"{folder} is the package of this command. Name the folder that contains the DAGs.")
     faults: list[str] = []
     # Links can multiply the files without end, so one more than allowed is enough.
     found = islice(_walk(folder.resolve(), "", faults, ()), MAX_FILES + 1)

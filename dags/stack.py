@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.stack_config import stack_settings
+from node.environment import variable_name
 from node.naming import bucket_name
+from node.roles import MASTERS
+
+PARSED_WITH = ("core", "dag_processor", "operators")
+"""The sections of airflow.cfg on which the result of a parse depends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Attributes:
-    dags_bucket: the bucket's name, which follows from cluster, account and region.
-    queues: the Celery queues that its worker pools serve.
+    """What the stack file says.
+
+    Attributes:
+        dags_bucket: the bucket's name, which follows from cluster, account and region.
+        queues: the Celery queues that its worker pools serve.
+        options: the nodes' Airflow options that matter to DAGs, as environment variables.
     """
 
     region: str
     dags_bucket: str
     queues: Collection[str]
+    options: Mapping[str, str]
 
 
 def read_stack(root: Path, name: str) -> Stack:
@@ -30,4 +39,9 @@ def read_stack(root: Path, name: str) -> Stack:
         region=region,
         dags_bucket=bucket_name(cluster.name, cluster.account_id, region, "dags"),
         queues={queue for pool in settings.worker_pools.values() for queue in pool.queues},
+        options={
+            variable_name(section, option): value
+            for (section, option), value in settings.node_environment(MASTERS).options().items()
+            if section in PARSED_WITH
+        },
     )

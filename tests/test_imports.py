@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"aws_catalog", "node"},
     "aws_catalog": set(),
     "node": set(),
-    "dags": {"engine", "node", "settings"},
+    "dags": {"engine", "node", "package_lock", "settings"},
     "package_lock": {"engine", "settings", "node"},
     "ca_bundle": {"node", "aws_catalog"},
     "node_image": {"engine", "settings", "aws_catalog"},

@@ -10,7 +10,7 @@ import pytest
 from dags.bucket import ReleaseBucket
 
 BUCKET = "airflow-prod-111122223333-eu-west-1-dags"
-DAG = "from airflow.sdk import DAG\nDAG('{}')\n"
+DAG = "from airflow.sdk import DAG\ndag = DAG('{}')\n"
 
 MakeFolder = Callable[..., Path]
 

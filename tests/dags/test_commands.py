@@ -9,7 +9,10 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from dags import __main__ as commands
 from dags.__main__ import main
+from dags.check import Report
+from dags.environment import lock_hash
 from tests.dags.conftest import BUCKET, MakeFolder
 from tests.stack_file import ROOT
 
@@ -54,6 +57,58 @@ def test_a_folder_is_published_listed_compared_and_rolled_back(run: Run, make_fo
     assert oldest.split()[2] in run("list").splitlines()[0]
 
 
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the check finds; test_check.py has the check itself."""
+    found = list[str]()
+
+    def check(*_: Any) -> Report:
+        return Report(faults=tuple(found), advice=(), dags=1, seconds={"first.py": 0.5})
+
+    monkeypatch.setattr(commands, "check", check)
+    return found
+
+
+def test_a_folder_with_faults_is_refused_before_anything_is_uploaded(
+    run: Run, make_folder: MakeFolder, s3: Any, faults: list[str]
+):
+    faults += ["a.py cannot be imported: X", "the DAG id b is there twice"]
+    folder = make_folder()
+    said = f"{folder} has 2 faults:\n  a.py cannot be imported: X\n  the DAG id b is there twice\n"
+    assert run("publish", str(folder), "--check", fails=True).endswith(said)
+    assert run("check", str(folder), fails=True).endswith(said)
+    assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+def test_force_says_what_it_breaks_and_claims_no_check(
+    run: Run, make_folder: MakeFolder, faults: list[str], capsys: pytest.CaptureFixture[str]
+):
+    faults.append("a.py cannot be imported: X")
+    capsys.readouterr()
+    assert main(["publish", str(make_folder()), "--force", "--bucket", BUCKET]) == 0
+    said = capsys.readouterr().err
+    assert said.index("a.py cannot be imported: X") < said.index("published nevertheless") < said.index("uploading")
+    assert "checked  no" in run("show")
+
+
+def test_a_release_records_the_lock_that_it_was_checked_with(run: Run, make_folder: MakeFolder, faults: list[str]):
+    assert not faults
+    run("publish", str(make_folder()), "--check")
+    assert f"checked  with the lock {lock_hash()}" in run("show")
+
+
+def test_what_others_publish_during_the_check_is_not_replaced(
+    run: Run, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+):
+    def check(*_: Any) -> Report:
+        run("publish", str(make_folder("other", {"other.py": ""})))
+        return Report(faults=(), advice=(), dags=1, seconds={})
+
+    monkeypatch.setattr(commands, "check", check)
+    assert "Not published: meanwhile arn:aws:sts" in run("publish", str(make_folder()), "--check", fails=True)
+    assert "other.py" in run("show")
+
+
 def test_a_file_that_differs_in_no_line_is_named_nevertheless(run: Run, make_folder: MakeFolder):
     run("publish", str(folder := make_folder(files={"run.sh": "true"})))
     (folder / "run.sh").chmod(0o755)
@@ -67,7 +122,7 @@ def test_a_release_is_shown_with_its_files(run: Run, make_folder: MakeFolder):
     shown = run("show").splitlines()
     assert [line.split()[0] for line in shown[:5]] == ["release", "created", "commit", "checked", "files"]
     assert "checked  no" in shown
-    assert [line.split()[1:] for line in shown[5:]] == [["41", "first.py"], ["8", "sql/a.sql"]]
+    assert [line.split()[1:] for line in shown[5:]] == [["47", "first.py"], ["8", "sql/a.sql"]]
 
 
 def test_a_release_that_was_never_current_is_listed_too(run: Run, make_folder: MakeFolder, s3: Any):
@@ -128,7 +183,7 @@ def test_a_network_that_is_away_is_told(run: Run, s3: Any, monkeypatch: pytest.M
     def away(**_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="https://s3")
 
-    s3.get_object = away
+    s3.list_objects_v2 = away
     monkeypatch.setattr(boto3, "client", lambda *_, **__: s3)
     assert run("list", fails=True).startswith("The request to AWS failed: Could not connect")
 

@@ -149,7 +149,7 @@ def test_a_folder_without_dags_is_a_fault(tmp_path: Path):
 def test_a_folder_that_is_too_large_is_a_fault(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(folder_module, "MAX_BYTES", 1000)
     assert _faults(make_folder(files={"data": "x" * 2000}))[0].startswith(
-        "It has 2,041 bytes; a release may have 1,000"
+        "It has 2,047 bytes; a release may have 1,000"
     )
 
 
@@ -159,6 +159,11 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
     (tmp_path / "dag.py").write_text("")
     with pytest.raises(DagsError, match=r"dag\.py is not a folder\. Name the folder"):
         read_folder(tmp_path / "dag.py")
+
+
+def test_the_package_of_the_command_is_not_published_by_mistake():
+    with pytest.raises(DagsError, match=r"dags is the package of this command\. Name the folder"):
+        read_folder(Path(folder_module.__file__).parent)
 
 
 def test_all_faults_are_told_at_once(make_folder: MakeFolder):

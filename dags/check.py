@@ -1,0 +1,200 @@
+"""Finds what would keep a release's DAGs from working: imports them in the nodes' environment, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_node.dag_release import unpack
+
+from dags.archive import Archive
+from dags.environment import python_of_the_nodes
+from dags.faults import DagsError
+from dags.progress import say, step
+from dags.stack import Stack
+from node.lock import UvIndex
+
+IMPORTER = Path(__file__).with_name("importer.py")
+
+# https://docs.astral.sh/ruff/rules/#airflow-air
+REMOVED_RULES = ("AIR301", "AIR302", "AIR303")
+DEPRECATED_RULES = ("AIR311", "AIR312")
+# A namespace without interfaces. Root needs no user namespace, and some systems allow one to nobody else.
+SANDBOXES = (("unshare", "--net"), ("unshare", "--map-current-user", "--net"))
+PASSED_ON = ("AIRFLOW_VAR_", "AIRFLOW_CONN_", "LANG", "LC_", "TMPDIR")
+SLOWEST_SHOWN = 5
+LOOKED_UP = ("VARIABLE_NOT_FOUND", "CONNECTION_NOT_FOUND", "AirflowNotFoundException")
+LOOKED_UP_HINT = (
+    "The check knows no variables and connections. Look them up inside of tasks, where it does not slow down every "
+    "parse; or give the check values as AIRFLOW_VAR_<NAME> and AIRFLOW_CONN_<ID>."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a check has found.
+
+    Attributes:
+        faults: what would not work on the nodes, a paragraph each.
+        advice: what still works, but not for ever.
+        seconds: how long each file takes to parse on this machine.
+    """
+
+    faults: tuple[str, ...]
+    advice: tuple[str, ...]
+    dags: int
+    seconds: Mapping[str, float]
+
+    def lines(self) -> Iterator[str]:
+        """The report without the faults."""
+        yield f"{self.dags} DAGs in {len(self.seconds)} files"
+        for path, seconds in sorted(self.seconds.items(), key=lambda item: -item[1])[:SLOWEST_SHOWN]:
+            yield f"  {seconds:6.2f} s to parse {path}"
+        if self.advice:
+            yield "These still work, but a later Airflow will remove them:"
+            yield from (f"  {line}" for line in self.advice)
+
+
+def check(archive: Archive, stack: Stack | None, index: UvIndex) -> Report:
+    """Check a release as the nodes would unpack it.
+
+    Without a stack, nothing is known about queues and about Airflow's options. Raises DagsError if the check itself
+    cannot run.
+    """
+    python = python_of_the_nodes(index)
+    with tempfile.TemporaryDirectory(prefix="dags-check-") as scratch:
+        folder = Path(scratch).resolve() / "dags"
+        archive.packed.seek(0)
+        unpack(archive.packed, folder, archive.version)
+        spellings = list(_spellings(folder))
+        parsed = _import(python, folder, stack)
+    return Report(
+        faults=(
+            *(fault for file in parsed if (fault := _import_fault(file, folder))),
+            *(spelling for rule, spelling in spellings if rule in REMOVED_RULES),
+            *_duplicates(parsed),
+            *(_unserved(parsed, stack) if stack else ()),
+            *(() if any(file["dags"] or file["error"] for file in parsed) else ("There is no DAG in it.",)),
+        ),
+        advice=(
+            *(spelling for rule, spelling in spellings if rule in DEPRECATED_RULES),
+            *(f"{file['path']}: {warning}" for file in parsed for warning in file["warnings"]),
+        ),
+        dags=sum(len(file["dags"]) for file in parsed),
+        seconds={file["path"]: file["seconds"] for file in parsed},
+    )
+
+
+def _import(python: Path, folder: Path, stack: Stack | None) -> list[dict[str, Any]]:
+    sandbox, result, home = _sandbox(), folder.parent / "result.json", folder.parent / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    variables = {
+        **kept,
+        **(stack.options if stack else {}),
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "100",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with step("importing the DAGs as the nodes do"):
+        command = [*sandbox, str(python), "-P", str(IMPORTER), str(folder), str(result)]
+        done = subprocess.run(
+            command, env=variables, cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
+        )
+        if done.returncode or not result.exists():
+            raise DagsError(f"The check has failed (exit code {done.returncode}): see above.")
+    return json.loads(result.read_text())
+
+
+def _sandbox() -> Sequence[str]:
+    """The command in front of another that takes the network away from it."""
+    for sandbox in SANDBOXES:
+        try:
+            if subprocess.run([*sandbox, "true"], capture_output=True, check=False).returncode == 0:
+                return sandbox
+        except OSError:
+            break
+    say("This machine cannot take the network away from the check (unshare is missing or not permitted): DAGs that use")
+    say("it while they are imported are not found out.")
+    return ()
+
+
+def _import_fault(file: Mapping[str, Any], folder: Path) -> str | None:
+    if file["error"] is None:
+        return None
+    frames, message = _frames_and_message(file["error"].rstrip().splitlines(), f'  File "{folder}/')
+    hint = [LOOKED_UP_HINT] if any(word in file["error"] for word in LOOKED_UP) else []
+    details = (line.replace(f"{folder}/", "") for line in (*message[1:], *frames))
+    first = message[0].replace(f"{folder}/", "")
+    return "\n".join([f"{file['path']} cannot be imported: {first}", *(f"    {line}" for line in (*details, *hint))])
+
+
+def _frames_and_message(trace: Sequence[str], own: str) -> tuple[list[str], Sequence[str]]:
+    """The lines of a traceback about frames in the release, and those of the exception's message."""
+    frames, is_own, end = list[str](), False, 0
+    for number, line in enumerate(trace):
+        if line.startswith('  File "'):
+            is_own, end = line.startswith(own), number + 1
+        elif end == number and line.startswith("    "):
+            end = number + 1
+        else:
+            is_own = False
+        if is_own:
+            frames.append(line)
+    return frames, trace[end:] or trace[-1:]
+
+
+def _duplicates(parsed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    files: dict[str, list[str]] = defaultdict(list)
+    for file in parsed:
+        for dag in file["dags"]:
+            files[dag["id"]].append(file["path"])
+    for dag_id, paths in sorted(files.items()):
+        if len(paths) > 1:
+            yield f"The DAG id {dag_id} is in {' and in '.join(paths)}: one would replace the other. Rename one."
+
+
+def _unserved(parsed: Sequence[Mapping[str, Any]], stack: Stack) -> Iterator[str]:
+    for file in parsed:
+        for dag in file["dags"]:
+            tasks: dict[str, list[str]] = defaultdict(list)
+            for task, queue in dag["queues"].items():
+                if queue not in stack.queues:
+                    tasks[queue].append(task)
+            for queue, names in tasks.items():
+                yield (
+                    f"{file['path']}: no worker pool serves the queue {queue}, to which {dag['id']} sends "
+                    f"{', '.join(names)}: the tasks would wait for ever. Served are {', '.join(sorted(stack.queues))}."
+                )
+
+
+def _spellings(folder: Path) -> Iterator[tuple[str, str]]:
+    """Ruff's rule and sentence for each spelling of Airflow 2."""
+    rules = ",".join((*REMOVED_RULES, *DEPRECATED_RULES))
+    # What Ruff leaves out by default, such as folders named build, Airflow does parse.
+    options = ["--isolated", "--no-cache", "--no-respect-gitignore", "--config", "exclude=[]", "--exit-zero"]
+    command = ["check", "--quiet", *options, "--select", rules, "--target-version", "py313", "--output-format", "json"]
+    ruff = Path(sys.executable).with_name("ruff")
+    done = subprocess.run([str(ruff), *command, str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DagsError(f"Ruff has failed:\n{done.stderr.strip()}")
+    for found in json.loads(done.stdout):
+        if found["code"] in (*REMOVED_RULES, *DEPRECATED_RULES):  # a syntax error is an import error as well
+            path = Path(found["filename"]).relative_to(folder)
+            message = found["message"].split(";")[0].rstrip(". ")
+            if found["code"] in DEPRECATED_RULES:
+                message = message.replace(" is removed in ", " is deprecated since ")
+            remedy = (found.get("fix") or {}).get("message")
+            yield found["code"], f"{path}:{found['location']['row']}: {message}{f': {remedy}' if remedy else ''}"
