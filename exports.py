@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pulumi
 
 from components.autoscaling_group import MAX_HEALTHY_PERCENT, MIN_HEALTHY_PERCENT
-from components.buckets import Buckets
+from components.buckets import Buckets, publisher_policy
 from components.celery_broker import CeleryBroker
 from components.context import Context
 from components.launch_template import NodeLaunch
@@ -29,6 +29,8 @@ def export_access(context: Context, web: LoadBalancers, secrets: Secrets, bucket
         f" --output text --region {context.region}",
     )
     pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {context.region}")
+    # Ready to attach to the role with which a team's workflow publishes (docs/authoring.md).
+    pulumi.export("dagPublisherPolicies", {"dags": publisher_policy(buckets.dags.name, "dags")})
     pulumi.export(
         "buckets",
         {

@@ -245,3 +245,20 @@ def bucket_policy(bucket: str, purpose: str, account_id: str) -> str:
             )
         )
     return json.dumps(document(statements))
+
+
+def publisher_policy(dags_bucket: str, bundle: str) -> str:
+    """The policy of a principal that may publish DAGs to this bundle and to no other. It cannot delete anything.
+
+    The paths are those of `airflow_node/dag_release.py`.
+    """
+    bucket = f"arn:aws:s3:::{dags_bucket}"
+    statements = [
+        allow(
+            ["s3:GetObject", "s3:PutObject"],
+            [f"{bucket}/{bundle}/releases/*", f"{bucket}/{bundle}/current.json"],
+            sid="PublishReleases",
+        ),
+        allow("s3:ListBucket", bucket, sid="ListReleases", condition={"StringLike": {"s3:prefix": f"{bundle}/*"}}),
+    ]
+    return json.dumps(document(statements))

@@ -14,7 +14,6 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from dags.faults import DagsError
 
-_ABSENT = {"404", "NoSuchKey"}
 # 409: another conditional write to the same key is under way.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -79,14 +78,7 @@ class ReleaseBucket:
 
     def has_archive(self, version: str) -> bool:
         """Whether the release's archive is in the bucket."""
-        with self._explained():
-            try:
-                self._s3.head_object(Bucket=self.bucket, Key=dag_release.archive_key(self.bundle, version))
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _ABSENT:
-                    return False
-                raise
-        return True
+        return self._exists(dag_release.archive_key(self.bundle, version))
 
     def write_archive(self, version: str, packed: IO[bytes]) -> None:
         """Upload an archive, unless another publisher has just uploaded the same."""
@@ -157,14 +149,18 @@ class ReleaseBucket:
             raise DagsError(f"{self.url} has no release before the current one.")
         return earlier[0]
 
-    def _get(self, key: str) -> Any:
+    def _exists(self, key: str) -> bool:
+        # Not by asking for the object: S3 tells that one is missing only to who may list the whole bucket. Others are
+        # denied. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html#API_HeadObject_RequestSyntax
         with self._explained():
-            try:
-                return self._s3.get_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _ABSENT:
-                    return None
-                raise
+            found = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
+        return any(each["Key"] == key for each in found.get("Contents", []))
+
+    def _get(self, key: str) -> Any:
+        if not self._exists(key):
+            return None
+        with self._explained():
+            return self._s3.get_object(Bucket=self.bucket, Key=key)
 
     def _put(self, key: str, body: bytes | IO[bytes], kind: str, **conditions: Any) -> None:
         with self._explained():
@@ -173,7 +169,7 @@ class ReleaseBucket:
             except ClientError as error:
                 code = error.response["Error"]["Code"]
                 # The object that the condition names may have been deleted.
-                if code in _LOST or ("IfMatch" in conditions and code in _ABSENT):
+                if code in _LOST or ("IfMatch" in conditions and code == "NoSuchKey"):
                     raise LostRaceError(key) from None
                 raise
 

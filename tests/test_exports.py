@@ -28,6 +28,16 @@ def test_the_exported_command_uploads_dags_to_the_bucket_that_the_nodes_read():
     assert f"s3://{bucket}/" in shlex.split(recorded("prod").exports["uploadDagsCommand"])
 
 
+def test_the_exported_policy_lets_a_workflow_publish_to_the_bucket_that_the_nodes_read():
+    bucket = recorded("prod").named("aws:s3/bucket:Bucket", "buckets-dags").inputs["bucket"]
+    policies = recorded("prod").exports["dagPublisherPolicies"]
+    assert set(policies) == {"dags"}
+    publish, find = json.loads(policies["dags"])["Statement"]
+    assert {resource.split("/")[0] for resource in (*publish["Resource"], find["Resource"])} == {
+        f"arn:aws:s3:::{bucket}"
+    }
+
+
 @pytest.mark.parametrize(
     ("variant", "url"),
     [

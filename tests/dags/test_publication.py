@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from airflow_node import dag_release
 from botocore.exceptions import ClientError
 
+from components.buckets import publisher_policy
 from dags.archive import packed_folder
 from dags.bucket import ReleaseBucket, StoredPointer
 from dags.faults import DagsError
 from dags.publication import publish, rollback
+from lab.aws.policy import Request, is_allowed
 from tests.dags.conftest import BUCKET, MakeFolder
 
 
@@ -275,13 +278,12 @@ def test_a_bucket_that_is_not_there_is_told(s3: Any):
         ReleaseBucket(s3, "gone", "dags").read_pointer()
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "403"])
-def test_a_denied_request_names_the_policy_that_is_missing(bucket: ReleaseBucket, s3: Any, code: str):
+def test_a_denied_request_names_the_policy_that_is_missing(bucket: ReleaseBucket, s3: Any):
     def denied(**_: Any) -> None:
-        raise ClientError({"Error": {"Code": code, "Message": "not authorized"}}, "GetObject")
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "ListObjectsV2")
 
-    s3.get_object = denied
-    with pytest.raises(DagsError, match=r"AWS denied GetObject on s3://.*publisher policy of this bundle"):
+    s3.list_objects_v2 = denied
+    with pytest.raises(DagsError, match=r"AWS denied ListObjectsV2 on s3://.*publisher policy of this bundle"):
         bucket.read_pointer()
 
 
@@ -293,3 +295,54 @@ def test_a_pointer_that_cannot_be_read_is_not_replaced(
     with pytest.raises(DagsError, match=r"s3://.*/dags: the pointer"):
         _publish(bucket, make_folder())
     assert s3.get_object(Bucket=BUCKET, Key=dag_release.pointer_key("dags"))["Body"].read() == text
+
+
+def _enforce(s3: Any, bundle: str) -> set[str]:
+    """Let S3 refuse what the publisher policy of this bundle does not allow; returns the actions that were used."""
+    policy, used = json.loads(publisher_policy(BUCKET, bundle)), set[str]()
+
+    def check(model: Any, params: Any, **_: Any) -> None:
+        query, path = params["query_string"], params["url_path"]
+        key = path.split("?")[0].removeprefix(f"/{BUCKET}").removeprefix("/")
+        action = {"ListObjectsV2": "s3:ListBucket"}.get(model.name, f"s3:{model.name}")
+        used.add(action)
+        request = Request(
+            action=action,
+            resource=f"arn:aws:s3:::{BUCKET}/{key}" if key else f"arn:aws:s3:::{BUCKET}",
+            principal="arn:aws:iam::123456789012:user/publisher",
+            context={"s3:prefix": query["prefix"]} if "prefix" in query else {},
+        )
+        if not is_allowed(request, [policy]):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": str(request)}}, model.name)
+
+    s3.meta.events.register("before-call.s3", check)
+    return used
+
+
+def test_the_publisher_policy_allows_all_that_a_publisher_does(bucket: ReleaseBucket, make_folder: MakeFolder, s3: Any):
+    used = _enforce(s3, "dags")
+    first = _publish(bucket, make_folder("one"))
+    _publish(bucket, make_folder("two", {"2": ""}))
+    rollback(bucket, "previous", by="ann")
+    assert {release.version for release in bucket.releases()} > {first.version}
+    assert bucket.open_archive(first.version).read()
+    assert used == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+
+
+def test_the_publisher_policy_of_another_bundle_allows_nothing_of_it(
+    bucket: ReleaseBucket, make_folder: MakeFolder, s3: Any
+):
+    version = _publish(bucket, make_folder()).version
+    _enforce(s3, "dag")
+    attempts = [
+        lambda: s3.put_object(Bucket=BUCKET, Key=dag_release.pointer_key("dags"), Body=b""),
+        lambda: s3.put_object(Bucket=BUCKET, Key=dag_release.archive_key("dags", version), Body=b""),
+        lambda: s3.get_object(Bucket=BUCKET, Key=dag_release.archive_key("dags", version)),
+        lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix="dags/"),
+        lambda: s3.list_objects_v2(Bucket=BUCKET),
+        lambda: s3.delete_object(Bucket=BUCKET, Key="dag/current.json"),
+        lambda: s3.put_object(Bucket=BUCKET, Key="dag/other", Body=b""),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            attempt()
