@@ -55,7 +55,7 @@ class AirflowApi:
         except OSError:
             return False
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 120) -> None:
+    def wait_for_dag(self, dag_id: str, timeout: float = 300) -> None:
         """Until the DAG has been parsed and stored, which a run of it needs; then it is unpaused."""
 
         def parsed() -> bool:
@@ -79,7 +79,7 @@ class AirflowApi:
     def run_state(self, dag_id: str, run_id: str) -> str:
         return self.get(f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}")["state"]
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 900) -> str:
         state = ""
 
         def ended() -> bool:

@@ -201,7 +201,7 @@ class Cluster:
         """
         state = self._fleet.lifecycle_state(node.instance.id)
         if state == GONE:
-            self.wait(lambda: node not in self.nodes(), f"{node.name} to depart", timeout=30, interval=0.1)
+            self.wait(lambda: node not in self.nodes(), f"{node.name} to depart", timeout=120, interval=0.1)
         return state
 
     @property

@@ -141,7 +141,7 @@ class Node:
         """Cut the node's power."""
         self.was_cut = True
         self._signal(signal.SIGKILL)
-        self._process.wait(20)
+        self._process.wait(60)
 
     def stop(self, timeout: float = SECONDS_TO_SHUT_DOWN) -> None:
         """Shut the node down as EC2 does when it terminates an instance; cut its power after `timeout` seconds."""
@@ -164,7 +164,7 @@ class Node:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.leader, number)
 
-    def _find_init(self, timeout: float = 20) -> int:
+    def _find_init(self, timeout: float = 60) -> int:
         """The id of the node's PID 1 on this machine: below nspawn, the first process that is init of its namespace."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and self._process.poll() is None:

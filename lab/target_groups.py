@@ -58,7 +58,7 @@ class TargetGroups:
 
     def _send(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(5)
+            connection.settimeout(30)
             connection.connect(str(self._control))
             connection.sendall(command.encode() + b"\n")
             answer = bytearray()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lab import execution_log
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 
@@ -116,11 +117,19 @@ class Workload:
         except TimeoutError as late:
             raise TimeoutError(f"{late}. The tasks:\n{describe(self.tasks(runs))}") from None
 
-    def wait_running(self, runs: Collection[str], *, timeout: float = 180) -> list[Task]:
-        """Until each of them runs on a worker."""
-        return self.wait(runs, lambda task: task.state == "running" and bool(task.address), "to run", timeout=timeout)
+    def wait_running(self, runs: Collection[str], *, timeout: float = 600) -> list[Task]:
+        """Until each of them runs on a worker, and its own code has begun: Airflow calls it running seconds before."""
+        s3, bucket = self._cluster.boto3("s3"), self._cluster.recording.exports["buckets"]["taskLogs"]
+        tasks = self.wait(runs, lambda task: task.state == "running" and bool(task.address), "to run", timeout=timeout)
+        tries = {(task.run, task.tries) for task in tasks}
+        self._cluster.wait(
+            lambda: tries <= {(entry.run_id, entry.try_number) for entry in execution_log.read(s3, bucket)},
+            f"{len(tries)} tasks to be at work",
+            timeout=timeout,
+        )
+        return tasks
 
-    def wait_ended(self, runs: Collection[str], *, timeout: float = 300) -> list[Task]:
+    def wait_ended(self, runs: Collection[str], *, timeout: float = 900) -> list[Task]:
         """Until none of them has anything left to do."""
         return self.wait(runs, lambda task: task.state not in UNFINISHED, "to end", timeout=timeout)
 
