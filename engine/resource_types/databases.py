@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
 from typing import Any
 
 from aws_catalog import database_storage
@@ -12,7 +11,7 @@ from engine.errors import EngineRefusalError
 from engine.recording import Registration
 from engine.resource_types import fake_ids
 from engine.resource_types.definition import MockOutputs, ResourceType, Retention, Safeguard
-from engine.resource_types.fake_ids import arn, name, short_region, text
+from engine.resource_types.fake_ids import arn, name, named, short_region, text
 
 _PORTS = {"postgres": 5432, "aurora-postgresql": 5432, "mysql": 3306, "mariadb": 3306, "aurora-mysql": 3306}
 
@@ -58,24 +57,6 @@ def _managed_secret(registration: Registration, resource_id: str) -> dict[str, s
         "secretStatus": "active",
         "kmsKeyId": arn(registration, "kms", key),
     }
-
-
-def _rds_group(kind: str) -> Callable[[Registration], MockOutputs]:
-    def mock(registration: Registration) -> MockOutputs:
-        called = name(registration)
-        made = {"arn": arn(registration, "rds", f"{kind}:{called}")}
-        return MockOutputs(id=called, outputs=made, planned={"name": called})
-
-    return mock
-
-
-def _elasticache_group(kind: str) -> Callable[[Registration], MockOutputs]:
-    def mock(registration: Registration) -> MockOutputs:
-        called = name(registration)
-        made = {"arn": arn(registration, "elasticache", f"{kind}:{called}")}
-        return MockOutputs(id=called, outputs=made, planned={"name": called})
-
-    return mock
 
 
 def _replication_group(registration: Registration) -> MockOutputs:
@@ -151,13 +132,13 @@ TYPES = {
         ),
     ),
     "aws:rds/subnetGroup:SubnetGroup": ResourceType(
-        mock=_rds_group("subgrp"),
+        mock=named("rds", "subgrp"),
         name_input="name",
         replaced_by=frozenset({"name", "namePrefix"}),
         sets=frozenset({"subnetIds"}),
     ),
     "aws:rds/parameterGroup:ParameterGroup": ResourceType(
-        mock=_rds_group("pg"),
+        mock=named("rds", "pg"),
         name_input="name",
         replaced_by=frozenset({"name", "namePrefix", "description", "family"}),
         sets=frozenset({"parameters"}),
@@ -213,13 +194,13 @@ TYPES = {
         ),
     ),
     "aws:elasticache/subnetGroup:SubnetGroup": ResourceType(
-        mock=_elasticache_group("subnetgroup"),
+        mock=named("elasticache", "subnetgroup"),
         name_input="name",
         replaced_by=frozenset({"name"}),
         sets=frozenset({"subnetIds"}),
     ),
     "aws:elasticache/parameterGroup:ParameterGroup": ResourceType(
-        mock=_elasticache_group("parametergroup"),
+        mock=named("elasticache", "parametergroup"),
         name_input="name",
         replaced_by=frozenset({"description", "family", "name"}),
         sets=frozenset({"parameters"}),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import string
 import uuid
+from collections.abc import Callable
 
 from engine.errors import NameTooLongError
 from engine.recording import UNKNOWN, Registration
+from engine.resource_types.definition import MockOutputs
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -69,6 +71,17 @@ def arn(registration: Registration, service: str, resource: str, *, regional: bo
     partition = partition_of(registration.region)
     region = registration.region if regional else ""
     return f"arn:{partition}:{service}:{region}:{registration.account_id if account else ''}:{resource}"
+
+
+def named(service: str, kind: str, *, longest: int = 255) -> Callable[[Registration], MockOutputs]:
+    """The mock of a resource whose id is its name, which is also the end of its ARN: `arn:...:<kind>:<name>`."""
+
+    def mock(registration: Registration) -> MockOutputs:
+        called = name(registration, longest=longest)
+        made = {"arn": arn(registration, service, f"{kind}:{called}")}
+        return MockOutputs(id=called, outputs=made, planned={"name": called})
+
+    return mock
 
 
 def partition_of(region: str) -> str:
