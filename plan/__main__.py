@@ -16,7 +16,7 @@ from engine.errors import BAD_SETTINGS, guarded
 from engine.program import run_program
 from engine.resource_types import missing_types
 from engine.stack_config import read_stack_config, stack_name
-from plan import Plan, json_format, report, revision
+from plan import Plan, report, revision
 from plan.changes import compare
 from plan.differences import MASK
 
@@ -91,7 +91,7 @@ def _render(stack: str, base: str | None, format_: str, root: Path) -> str:
         base=base or "",
         changes=compare(base_recording, recording) if base_recording else None,
     )
-    render = {"text": report.text, "markdown": report.markdown, "json": json_format.render}[format_]
+    render = {"text": report.text, "markdown": report.markdown, "json": report.json_document}[format_]
     secrets = recording.secret_texts | (base_recording.secret_texts if base_recording else set())
     return _scrubbed(render(plan), secrets)
 
