@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from node.roles import Role
@@ -50,7 +51,12 @@ class NodeFile:
 
 def files_for(role: Role) -> tuple[NodeFile, ...]:
     """The files of the role's layers in the order of their paths."""
-    found = [_read(source, layer) for layer in role.definition.layers for source in _sources(ROOTFS / layer)]
+    return _files_of(ROOTFS, role)
+
+
+@cache  # each run of the program needs them a dozen times: for user data, for archives, and to check their sizes
+def _files_of(rootfs: Path, role: Role) -> tuple[NodeFile, ...]:
+    found = [_read(source, rootfs / layer) for layer in role.definition.layers for source in _sources(rootfs / layer)]
     return tuple(sorted(found, key=lambda file: file.path))
 
 
@@ -58,8 +64,8 @@ def _sources(layer: Path) -> list[Path]:
     return [path for path in layer.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
 
-def _read(source: Path, layer: str) -> NodeFile:
-    path = f"/{source.relative_to(ROOTFS / layer).as_posix()}"
+def _read(source: Path, layer: Path) -> NodeFile:
+    path = f"/{source.relative_to(layer).as_posix()}"
     content = source.read_bytes()
     return NodeFile(
         path=path,
