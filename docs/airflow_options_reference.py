@@ -29,8 +29,8 @@ _LOCKED = """
 _SECRETS = """
 ## Options that hold secrets
 
-The program creates these secrets in Secrets Manager, where nodes fetch them. They are locked: a stack file and user
-data are no place for a secret. [changing-a-secret.md](changing-a-secret.md) changes one.
+The program creates these secrets in Secrets Manager, where nodes fetch them. They are locked: secrets do not
+belong in a stack file or in user data. To change one, see [changing-a-secret.md](changing-a-secret.md).
 
 | option | secret | on |
 | --- | --- | --- |"""

@@ -23,7 +23,7 @@ from lab.progress import LabError, say
 
 
 def main() -> int:
-    """Run one command; 0 when it went well, 1 with a sentence when something is to be put right."""
+    """Run one command. The exit code is 0 on success, and 1 after an error that the operator can correct."""
     parser = argparse.ArgumentParser(prog="python -m lab", description="The stack's cluster on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser
@@ -40,7 +40,7 @@ def main() -> int:
     dag_parser.set_defaults(run=dag)
     dag_parser.add_argument("file", type=Path)
     add("image", help="build the images").set_defaults(run=images)
-    add("sweep", help="remove what a killed lab left").set_defaults(run=sweep)
+    add("sweep", help="remove what a killed lab left behind").set_defaults(run=sweep)
     arguments = parser.parse_args()
     run: Callable[[argparse.Namespace], None] = arguments.run
     try:
@@ -91,14 +91,14 @@ def nodes(_: argparse.Namespace) -> None:
 
 
 def shell(arguments: argparse.Namespace) -> None:
-    """Become a root shell on the node."""
+    """Replace this process by a root shell on the node."""
     node = description.find_node(description.read(), arguments.node)
     command = [*enter(node.leader, terminal=True), "/bin/bash", "-l"]
     _become(command, {**host.ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")})
 
 
 def logs(arguments: argparse.Namespace) -> None:
-    """Become journalctl on the node."""
+    """Replace this process by journalctl on the node."""
     node = description.find_node(description.read(), arguments.node)
     unit = [f"--unit={arguments.unit}"] if arguments.unit else []
     command = [*enter(node.leader), "journalctl", "--no-pager", "--boot", *unit]
@@ -106,15 +106,15 @@ def logs(arguments: argparse.Namespace) -> None:
 
 
 def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
-    """Let the command have the terminal, its signals included; this process is over."""
+    """Replace this process by the command, which gets the terminal and its signals."""
     os.execvpe(command[0], command, environment)  # noqa: S606 - a list, and no shell is wanted
 
 
 def dag(arguments: argparse.Namespace) -> None:
-    """Copy a file into the DAGs' bucket, as a deployment would."""
+    """Copy a file into the dags bucket, as a deployment would."""
     file: Path = arguments.file
     if not file.is_file():
-        raise LabError(f"FILE={file} is no file. Say which one: make lab-dag FILE=path/to/my_dag.py")
+        raise LabError(f"FILE={file} is not a file. Name one: make lab-dag FILE=path/to/my_dag.py")
     lab = description.read()
     s3 = boto3.client(
         "s3",
@@ -130,7 +130,7 @@ def dag(arguments: argparse.Namespace) -> None:
 
 
 def images(_: argparse.Namespace) -> None:
-    """Build what is not in the cache."""
+    """Build the images that are not in the cache."""
     preconditions.check()
     host.install_programs()
     with contextlib.closing(cluster.take_lock()):  # a running lab needs the images that a new one would replace
@@ -139,7 +139,7 @@ def images(_: argparse.Namespace) -> None:
 
 
 def sweep(_: argparse.Namespace) -> None:
-    """Clear up after a lab that was killed."""
+    """Remove what a killed lab left behind."""
     preconditions.check_root()
     with contextlib.closing(cluster.take_lock()):
         cluster.sweep()

@@ -1,4 +1,4 @@
-"""Where everything of the lab has its address: the program's own VPC and subnets, with the servers in them."""
+"""The lab's addresses: the program's own VPC and subnets, and the servers in them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class AddressPlan:
 
     Attributes:
         resolver: the name server of the VPC, AWS's fixed third address.
-        aws: of all names under amazonaws.com that are no server's own.
-        load_balancers: by ARN.
+        aws: the address of all names under amazonaws.com that belong to no server.
+        load_balancers: the address of each load balancer, by ARN.
     """
 
     vpc: IPv4Network
@@ -47,7 +47,7 @@ class AddressPlan:
     load_balancers: Mapping[str, IPv4Address]
 
     def subnet_of(self, address: IPv4Address) -> Subnet:
-        """The subnet an address lies in."""
+        """The subnet that contains an address."""
         return next(subnet for subnet in self.subnets.values() if address in subnet.cidr)
 
     def first_subnet(self, recording: Recording, type_: str, name: str) -> Subnet:
@@ -57,7 +57,7 @@ class AddressPlan:
 
 
 def plan_addresses(recording: Recording) -> AddressPlan:
-    """Lay the servers out in the recorded network; LabError when the program makes no VPC of its own."""
+    """Give the servers addresses in the recorded network; LabError if the program creates no VPC."""
     if not recording.of_type(VPC):
         raise LabError(
             "airflow:network.existing names a VPC whose addresses are not in the stack file. "

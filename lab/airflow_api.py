@@ -1,4 +1,4 @@
-"""The cluster as a user meets it: Airflow's public API, by HTTP, through the load balancer."""
+"""Airflow's public API as users call it: by HTTP, through the load balancer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AirflowApi:
         self._token = ""
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One call; 4xx and 5xx raise `urllib.error.HTTPError`. A token that has run out is renewed."""
+        """One call; 4xx and 5xx raise `urllib.error.HTTPError`. An expired token is renewed."""
         if not self._token:
             self._token = self._send("POST", "/auth/token", self._login)["access_token"]
         try:
@@ -49,14 +49,14 @@ class AirflowApi:
         return self.request("GET", path)
 
     def answers(self) -> bool:
-        """Whether a master answers, with the database behind it."""
+        """Whether a master responds and can read the database."""
         try:
             return bool(self.get("/api/v2/dags?limit=1"))
         except OSError:
             return False
 
     def wait_for_dag(self, dag_id: str, timeout: float = 300) -> None:
-        """Until the DAG has been parsed and stored, which a run of it needs; then it is unpaused."""
+        """Wait until the DAG has been parsed and stored, without which it cannot run; then unpause it."""
 
         def parsed() -> bool:
             try:
@@ -106,7 +106,7 @@ class AirflowApi:
         )
 
     def log(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> str:
-        """All lines of the task's last try, and what the api-server says about where they came from."""
+        """All lines of the task's last try, and where the api-server found them."""
         answer = self.get(
             f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task['task_id']}"
             f"/logs/{max(1, task['try_number'])}?map_index={task['map_index']}&full_content=true"
@@ -123,7 +123,7 @@ def _events(content: Any) -> Iterator[str]:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, what: str, state: Callable[[], str] = lambda: "") -> None:
-    """Poll until the condition holds; the failure after `timeout` seconds says what was awaited, and how it stood."""
+    """Poll until the condition holds; the TimeoutError after `timeout` seconds contains `what` and the last state."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What other commands need of the running lab, in a file that only root can read."""
+"""What other commands need to know about the running lab, in a file that only root can read."""
 
 from __future__ import annotations
 
@@ -85,4 +85,4 @@ def find_node(description: Description, name: str) -> NodeDescription:
         if name in (node.name, node.instance_id, node.address):
             return node
     known = ", ".join(node.name for node in description.nodes) or "none yet"
-    raise LabError(f"NODE={name} is no node of the lab. Nodes: {known}.")
+    raise LabError(f"NODE={name} is not a node of the lab. Nodes: {known}.")

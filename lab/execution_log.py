@@ -1,4 +1,4 @@
-"""The log that the load's tasks keep themselves: each execution of each try, whatever Airflow has recorded."""
+"""A log that the tasks of the load write themselves: each execution of each try, whatever Airflow has recorded."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SECONDS_BETWEEN_PASSES = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the groups need of the lab.
+    """The parts of the lab that the groups use.
 
     Attributes:
         metadata: the directory that the metadata service reads.
@@ -52,7 +52,7 @@ class Surroundings:
 
 
 class Groups:
-    """Brings nodes and instances into line, once a second, until it is closed.
+    """Makes the nodes match the instances, once a second, until it is closed.
 
     `on_change` is called with the nodes and their lifecycle states, by instance id, when either has changed.
     """
@@ -80,10 +80,10 @@ class Groups:
             for what in (self.reconcile, self.follow_boots)
         ]
         self.failure: Exception | None = None
-        """What has ended the passes; the lab is of no use then."""
+        """The error that ended the passes; the lab cannot be used after that."""
 
     def start(self) -> None:
-        """Boot the first nodes, and begin the passes."""
+        """Begin the passes, the first of which boots the first nodes."""
         for thread in self._threads:
             thread.start()
 

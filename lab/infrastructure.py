@@ -89,7 +89,7 @@ class Infrastructure:
         return [*servers, self.dnsmasq]
 
     def _connect(self, servers: list[Server]) -> None:
-        """Lay the network, with the addresses of the servers in it."""
+        """Create the network, with the addresses of the servers in it."""
         endpoints = [endpoint for server in servers for endpoint in server.endpoints()]
         Path("/run/netns").mkdir(exist_ok=True)
         self.namespace.run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
@@ -105,7 +105,7 @@ class Infrastructure:
         bundle = layer / BUNDLE
         bundle.parent.mkdir(parents=True)
         bundle.write_text((image.NODE.path / BUNDLE).read_text() + authority)
-        # Found again when the node itself rebuilds the bundle.
+        # This copy is for a node that rebuilds the bundle itself.
         own = layer / "usr/local/share/ca-certificates/airflow-lab.crt"
         own.parent.mkdir(parents=True)
         own.write_text(authority)

@@ -89,7 +89,7 @@ class Notices:
     interruption: datetime | None = None
 
     def values(self) -> dict[str, str]:
-        """By the paths of the metadata service; without a value there is no path."""
+        """The values by their paths in the metadata service; a path without a value does not exist."""
         values = {"autoscaling/target-lifecycle-state": self.target_state}
         if self.rebalance is not None:
             values["events/recommendations/rebalance"] = json.dumps({"noticeTime": _timestamp(self.rebalance)})

@@ -1,4 +1,4 @@
-"""The files from which the metadata service serves: one for each address, kept up to date."""
+"""The files that the metadata service serves: one for each address, kept up to date."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from lab.namespace import Namespace, children
 from lab.progress import LabError
 
 BOOT_NODE = Path(__file__).with_name("boot-node")
-# EC2 waits some minutes for an instance to shut down before it cuts the power; the lab waits less.
+# EC2 waits some minutes for an instance to shut down before it cuts the power; the lab does not wait as long.
 SECONDS_TO_SHUT_DOWN = 60
 
 

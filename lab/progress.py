@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class LabError(Exception):
-    """Something that the operator can put right; shown as one sentence, without a traceback."""
+    """An error that the operator can correct; shown as one sentence, without a traceback."""
 
 
 _started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The program's security groups as the router's packet filter: what no rule of theirs allows is dropped here too."""
+"""The program's security groups as the router's packet filter, which drops whatever none of their rules allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work for the cluster: tasks of a chosen kind, length and queue, and what has become of them."""
+"""Work for the cluster: tasks of a chosen kind, length and queue, and how they ended."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Task:
 
     Attributes:
         run: the name of its run, by which it was started.
-        state: Airflow's; None before the scheduler has seen it.
-        address: of the worker that runs it, or ran its last try; empty before.
+        state: Airflow's state; None before the scheduler has seen it.
+        address: the address of the worker that runs it or ran its last try; empty before that.
         sent: whether the broker has been given its message.
     """
 
@@ -71,7 +71,7 @@ class Workload:
     ) -> list[str]:
         """Start `number` tasks; returns the names of their runs.
 
-        `again` is how long a later try takes, in seconds; as long as the first without it.
+        `again` is how long each later try takes, in seconds; by default as long as the first.
         """
         dag = f"{kind}_{queue}"
         if dag not in self._known:
@@ -118,7 +118,7 @@ class Workload:
             raise TimeoutError(f"{late}. The tasks:\n{describe(self.tasks(runs))}") from None
 
     def wait_running(self, runs: Collection[str], *, timeout: float = 600) -> list[Task]:
-        """Until each of them runs on a worker, and its own code has begun: Airflow calls it running seconds before."""
+        """Wait until each of them runs on a worker and its code has begun: Airflow reports that seconds too early."""
         s3, bucket = self._cluster.boto3("s3"), self._cluster.recording.exports["buckets"]["taskLogs"]
         tasks = self.wait(runs, lambda task: task.state == "running" and bool(task.address), "to run", timeout=timeout)
         tries = {(task.run, task.tries) for task in tasks}
@@ -130,7 +130,7 @@ class Workload:
         return tasks
 
     def wait_ended(self, runs: Collection[str], *, timeout: float = 900) -> list[Task]:
-        """Until none of them has anything left to do."""
+        """Wait until all of them have ended and none will be retried."""
         return self.wait(runs, lambda task: task.state not in UNFINISHED, "to end", timeout=timeout)
 
 
@@ -144,7 +144,7 @@ def describe(tasks: Iterable[Task]) -> str:
 
 
 def _names(runs: Iterable[str]) -> str:
-    """As a list in SQL, which may not be empty. The names are made in here."""
+    """A list in SQL, which must not be empty. The names need no quoting, because this module makes them."""
     return ", ".join(f"'{run}'" for run in runs) or "NULL"
 
 

@@ -1,1 +1,1 @@
-"""The tests, a package: so that tests/components and components are two different things to Python."""
+"""The tests. They are a package so that Python distinguishes tests/components from components."""

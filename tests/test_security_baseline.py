@@ -46,7 +46,7 @@ def each(type_: str, meets: Callable[[Inputs], object]) -> Check:
 
 
 def each_protected(type_: str, meets: Callable[[Inputs], object]) -> Check:
-    """As `each`, but only in stacks that protect their data: the others are for trying things out."""
+    """Like `each`, but only in stacks that protect their data: the others are for trying things out."""
     check = each(type_, meets)
     return lambda recording, settings: check(recording, settings) if settings.cluster.protect_data else []
 

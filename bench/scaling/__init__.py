@@ -1,4 +1,4 @@
-"""Simulates worker pools: the product's own decisions against the formulas of its peers."""
+"""Simulates worker pools, and compares the product's own decisions with the formulas of its peers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# What is simulated is what nodes run: masters decide, and workers decide when they leave.
+# The simulation calls the code that nodes run: masters decide, and workers decide when they leave.
 for layer in ("common", "master", "worker"):
     programs = REPOSITORY / f"node/rootfs/{layer}/usr/local/lib/airflow"
     sys.path += [str(programs), str(programs / "python")]

@@ -1,4 +1,4 @@
-"""Plays synthetic traces with the product's scaling decisions, its peers' formulas and an oracle.
+"""Runs synthetic traces with the product's scaling decisions, its peers' formulas and an oracle.
 
 Times and instance-hours are simulated; only the cost of the decisions themselves is measured on this machine.
 """
@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-# Run as a directory, Python puts the directory itself first, not the repository.
+# When it runs a directory, Python puts the directory itself first, not the repository.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.scaling import decision_cost, picture, report  # noqa: E402
@@ -18,7 +18,7 @@ from bench.scaling.traces import traces  # noqa: E402
 
 
 def main() -> None:
-    """Play everything and print the tables."""
+    """Simulate everything and print the tables."""
     parser = argparse.ArgumentParser(prog="bench/scaling", description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw each trace into this folder")
     folder = parser.parse_args().plots

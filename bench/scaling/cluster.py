@@ -1,4 +1,4 @@
-"""A simulated pool: Celery deals tasks to workers, instances boot and end. What is done with it, a policy decides."""
+"""A simulated worker pool: Celery assigns tasks to workers; instances boot and end as a policy decides."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 from bench.scaling.work import Run, Trace
 
-# From the request to a worker that consumes; the same draw for every policy.
+# From the request until the worker consumes; the random times are the same for every policy.
 BOOT_SECONDS = (80.0, 100.0)
-# From the due time to the run's first tasks in the queue, and from a task's end to those after it.
+# From the due time until the run's first tasks are queued, and from a task's end until those after it are.
 SCHEDULER_SECONDS = 3.0
-# A worker without tasks needs so long to end.
+# The time in which a worker without tasks ends.
 STOP_SECONDS = 5.0
-# A killed task is noticed by its missing heartbeats: Airflow's own default.
+# A killed task is detected by its missing heartbeats; Airflow's own default.
 HEARTBEAT_TIMEOUT_SECONDS = 300.0
 SAMPLE_SECONDS = 10.0
-# Tasks that get ready later do not tell what a run needs at its start; as the controller reads it.
+# Tasks that become ready later say nothing about a run's need at its start. The controller uses the same value.
 FIRST_TASKS_SECONDS = 180.0
 
 
@@ -35,13 +35,13 @@ class Task:
 
 @dataclass(eq=False)
 class RunState:
-    """A run that is under way."""
+    """A run in progress."""
 
     run: Run
     started_at: float
     stage: int = 0
     left: int = 0
-    # (start, end) of the tasks that got ready soon after the start, as the forecast wants them.
+    # (start, end) of the tasks that became ready soon after the start, in the form that the forecast reads.
     first_tasks: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -52,14 +52,14 @@ class Worker:
     name: str
     launched_at: float
     state: str = "starting"
-    # In the order of their starts, so that equal traces play equally.
+    # In the order of their starts, so that equal traces give equal results.
     active: dict[Task, None] = field(default_factory=dict)
     idle_since: float = 0.0
 
 
 @dataclass
 class Record:
-    """What has happened, for the measures and the plots."""
+    """What has happened, for the measurements and the plots."""
 
     waits: list[tuple[float, float]] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Cluster:
         self.every(SAMPLE_SECONDS, self._sample)
 
     def play(self) -> Record:
-        """Play the trace to its end."""
+        """Simulate the trace to its end."""
         while self._events and self._events[0][0] <= self.trace.seconds:
             self.now, _, action = heapq.heappop(self._events)
             action()
@@ -104,7 +104,7 @@ class Cluster:
         heapq.heappush(self._events, (self.now + seconds, self._count, action))
 
     def every(self, seconds: float, action: Callable[[], None], *, first: float = 0.0) -> None:
-        """Do something again and again."""
+        """Do something periodically."""
 
         def again() -> None:
             action()
@@ -114,11 +114,11 @@ class Cluster:
 
     @property
     def running(self) -> int:
-        """Tasks that run."""
+        """The number of running tasks."""
         return sum(len(worker.active) for worker in self.workers)
 
     def launch(self) -> None:
-        """Ask for one instance more."""
+        """Request one more instance."""
         self._launched += 1
         worker = Worker(name=f"i-{self._launched:05}", launched_at=self.now)
         self.workers.append(worker)
@@ -137,7 +137,7 @@ class Cluster:
             self.after(grace_seconds, lambda: self._gone(worker))
 
     def deal(self) -> None:
-        """Give waiting tasks to workers with free slots, at random: who asks first depends on the network."""
+        """Give waiting tasks to workers with free slots, at random: which one asks first depends on the network."""
         free = [w for w in self.workers if w.state == "working" and len(w.active) < self.trace.concurrency]
         while self.queue and free:
             worker = free[self._random.randrange(len(free))]

@@ -29,19 +29,19 @@ class Cost:
     seconds: float
 
 
-class StoredBoard:
-    """A broker that answers at once, so that what is measured is the controller's own work."""
+class StoredRegistry:
+    """A broker that responds at once, so that only the controller's own work is measured."""
 
     def __init__(self, texts: dict[str, str]) -> None:
         self._texts = texts
         self._answers: list[object] = []
 
-    def pipeline(self, **_: object) -> StoredBoard:
+    def pipeline(self, **_: object) -> StoredRegistry:
         """This object queues its own commands."""
         return self
 
     def getrange(self, key: str, _start: int, _end: int) -> None:
-        """Queue a command, as the others do."""
+        """Queue a command, like the methods below."""
         self._answers.append(self._texts.get(key, ""))
 
     def exists(self, key: str) -> None:
@@ -51,13 +51,13 @@ class StoredBoard:
         self._answers.append(0)
 
     def execute(self, **_: object) -> list[object]:
-        """Answer what was queued."""
+        """Return the responses to what was queued."""
         answers, self._answers = self._answers, []
         return answers
 
 
 def measure(sizes: Sequence[tuple[int, int]] = SIZES) -> list[Cost]:
-    """Each size (pools, workers), several passes."""
+    """Measure several passes for each size (pools, workers)."""
     return [_measure(pools, workers) for pools, workers in sizes]
 
 
@@ -78,7 +78,7 @@ def _measure(pool_count: int, worker_count: int) -> Cost:
         texts[f"worker:{report.pool}:{report.instance}"] = json.dumps(asdict(report))
         if report.state == WorkerState.CORDONED:
             texts[f"retire:{report.pool}:{report.instance}"] = "1"
-    stored: Any = StoredBoard(texts)
+    stored: Any = StoredRegistry(texts)
     registry = WorkerRegistry(stored, stored)
     scalers = {pool.name: PoolScaler(pool) for pool in pools}
     size = worker_count // pool_count

@@ -1,4 +1,4 @@
-"""A clairvoyant that boots in no time: every task starts when it is ready, on as few workers as hold them."""
+"""A policy that knows the future and boots in no time: every task starts when it is ready, on the fewest workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.scaling.work import Run, Trace
 
 
 def need(trace: Trace) -> list[tuple[float, int]]:
-    """Workers from each of these times on."""
+    """The number of workers from each of these times on."""
     edges = sorted(edge for run in trace.runs for edge in _edges(run))
     steps = [(0.0, 0)]
     active = 0

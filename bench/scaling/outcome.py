@@ -1,4 +1,4 @@
-"""What a policy makes of a trace, and whether the product reaches its goals."""
+"""The result of a policy on a trace, and whether the product reaches its goals."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Comparison:
         return min(outcome.p95_wait for name, outcome in self.outcomes.items() if name != Product.name)
 
     def goals(self) -> tuple[Goal, ...]:
-        """What the product shall reach here."""
+        """What the product has to reach on this trace."""
         product, keda = self.product, self.outcomes[Keda.name]
         is_schedule = self.trace.kind == "schedule"
         wait_limit = 0.1 * self.best_wait if is_schedule else self.best_wait + 5.0
@@ -79,7 +79,7 @@ class Comparison:
 
 
 def compare(trace: Trace) -> Comparison:
-    """Play the trace with everybody."""
+    """Simulate the trace with every policy."""
     outcomes = [play(trace, policy) for policy in (Product(), Keda(), Mwaa(), Turbine())]
     return Comparison(
         trace=trace,
@@ -89,7 +89,7 @@ def compare(trace: Trace) -> Comparison:
 
 
 def play(trace: Trace, policy: Product | Peer) -> Outcome:
-    """Play the trace with one policy."""
+    """Simulate the trace with one policy."""
     cluster = Cluster(trace)
     policy.join(cluster)
     record = cluster.play()

@@ -13,7 +13,7 @@ from bench.scaling.cluster import Cluster, Worker
 
 
 class Peer:
-    """What the peers share: a number of workers that they want, and workers that they stop."""
+    """What the peers have in common: they choose a number of workers, and stop workers."""
 
     name = ""
 
@@ -84,7 +84,7 @@ class Keda(Peer):
 
 
 class Mwaa(Peer):
-    """Amazon MWAA: required workers = (running + queued) / tasks per worker, by metrics of one minute; at least one.
+    """Amazon MWAA: required workers = (running + queued) / tasks per worker, from metrics of one minute; at least one.
 
     Extra workers go when they have completed their work: its image calls a worker idle after consecutive empty checks
     past a warm-up of three minutes, here two minutes without a task. One that takes a task meanwhile is kept.
@@ -113,7 +113,7 @@ class Mwaa(Peer):
 
 
 class Turbine(Peer):
-    """villasv/aws-airflow-stack: one instance more or less by a load that is guessed from empty receives.
+    """villasv/aws-airflow-stack: adds or removes one instance, by a load that is estimated from empty receives.
 
     The load is 1 - empty receives / (workers * 0.098444 * 300): the share of the time in which workers that ask the
     queue find something, over five minutes, known 10 to 15 minutes later. 0.9 adds one worker, 0.5 removes one, with

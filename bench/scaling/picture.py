@@ -15,7 +15,7 @@ PANEL_HEIGHT, GAP, TOP, BOTTOM = 210, 46, 100, 44
 HEIGHT = TOP + 2 * PANEL_HEIGHT + GAP + BOTTOM
 COLOURS = {"this project": "#0b62c4", "KEDA + HPA": "#d9480f", "MWAA": "#2b8a3e", "Turbine": "#868e96"}
 NEED_COLOUR = "#ffe8a3"
-# Waits are shown by when the task got ready, the longest in each of these spans.
+# A wait is shown at the time when its task became ready; of each of these spans, only the longest.
 BUCKET_SECONDS = 60.0
 
 Points = Sequence[tuple[float, float]]
@@ -25,7 +25,7 @@ def draw(comparison: Comparison) -> str:
     """The whole picture."""
     trace = comparison.trace
     waits = {name: _waits(outcome, trace) for name, outcome in comparison.outcomes.items()}
-    # Waits of the slowest policy would flatten all others; what is cut off is said.
+    # The waits of the slowest policy would flatten all others; the picture says what is cut off.
     shown = [wait for name, points in waits.items() if name != "Turbine" for _, wait in points]
     top_wait = _round_up(max(shown, default=1.0))
     workers = {name: _workers(outcome, trace) for name, outcome in comparison.outcomes.items()}
@@ -133,7 +133,7 @@ def _workers(outcome: Outcome, trace: Trace) -> Points:
 
 
 def _need(trace: Trace) -> Points:
-    """The most that the oracle has in each minute: a step per task would be thousands."""
+    """The largest number of the oracle's workers in each minute: one step per task would make thousands."""
     highest: dict[float, float] = {}
     steps = [*oracle.need(trace), (trace.seconds, 0)]
     for (begin, count), (end, _) in pairwise(steps):

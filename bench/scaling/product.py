@@ -15,13 +15,13 @@ from scaling.pool import Worker as Reported
 from scaling.scaler import PoolScaler
 
 QUEUE = "default"
-# Each master looks every ten seconds; the two do not keep step.
+# Each master makes a pass every ten seconds; the two are not synchronised.
 MASTERS_FIRST_PASS = (0.0, 4.0)
 PASS_SECONDS = 10.0
-# How often a worker's service looks at itself, and how long it takes a worker to obey.
+# How often a worker's service makes a pass, and how long a worker takes to act on it.
 SERVICE_SECONDS = 2.0
 OBEY_SECONDS = 2.0
-# As the controller reads the schedule.
+# The controller reads the schedule with the same value.
 RUNS_ASKED = 3
 # A node measures its boot from power-on, some ten seconds after the request.
 MEASURED_BOOT_SECONDS = statistics.mean(BOOT_SECONDS) - 10.0

@@ -9,7 +9,7 @@ from bench.scaling.outcome import Comparison, Goal
 
 ROW = "{:<14} {:>10} {:>10} {:>12} {:>8} {:>8} {:>9} {:>7} {:>8}"
 HEAD = ("policy", "p50 wait s", "p95 wait s", "/best peer's", "hours", "/KEDA's", "/oracle's", "killed", "actions")
-# Near-linear: a worker may cost this much more at the largest size than at a tenth of it.
+# What counts as near-linear: a worker may cost this many times as much at the largest size as at a tenth of it.
 LINEAR_FACTOR = 2.0
 
 

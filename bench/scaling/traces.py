@@ -22,7 +22,7 @@ def hourly() -> Trace:
 
 
 def uneven() -> Trace:
-    """Hourly DAGs whose runs are up to three tenths wider or narrower than usual: what the last ones had misleads."""
+    """Hourly DAGs whose runs have up to three tenths more or fewer tasks than usual: the last runs mislead."""
     return _hourly("uneven", lambda dice, width: round(width * dice.uniform(0.7, 1.3)))
 
 
@@ -66,7 +66,7 @@ def daily() -> Trace:
 
 
 def mixed() -> Trace:
-    """What a team has after a year: runs every quarter of an hour, every hour, every night, and somebody's clicks."""
+    """What a team has after a year: runs every quarter of an hour, every hour and every night, and some by hand."""
     dice = random.Random(3)  # noqa: S311 - a simulation
     runs = []
     for dag in range(4):
@@ -169,7 +169,7 @@ def _fan_out(
     sigma: float = 0.35,
     scheduled: bool = True,
 ) -> Run:
-    """Look what there is, work on it side by side, publish it."""
+    """List what there is, process it in parallel, publish it."""
     middle = tuple(_lognormal(dice, median, sigma) for _ in range(width))
     stages = ((_lognormal(dice, 25.0, 0.4),), middle, (_lognormal(dice, 40.0, 0.4),))
     return Run(dag_id=dag_id, at=at, stages=stages, scheduled=scheduled)

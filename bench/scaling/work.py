@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A DAG run. The tasks of a stage get ready together, once those of the stage before have all succeeded.
+    """A DAG run. The tasks of a stage become ready together, once those of the stage before have all succeeded.
 
     Attributes:
         at: when it is due.
@@ -23,7 +23,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """All that happens to one pool.
+    """Everything that happens to one pool.
 
     Attributes:
         kind: "schedule", "ad hoc" or "steady": which goals hold.

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench.soak.accounts import Accounts, percentile, reckon  # noqa: E402 - found by the line above
+from bench.soak.accounts import Accounts, account_for, percentile  # noqa: E402 - found by the line above
 from bench.soak.load import Load  # noqa: E402
 from bench.soak.scale_ins import FULL, Cause, ScaleIn, ScaleIns  # noqa: E402
 from lab import execution_log  # noqa: E402
@@ -28,10 +28,10 @@ from lab.cluster import Cluster  # noqa: E402
 from lab.progress import LabError, say  # noqa: E402
 from lab.workload import Workload  # noqa: E402
 
-DAG = ROOT / "tests" / "lab" / "dags" / "load.py"
+DAG = ROOT / "tests" / "cluster" / "dags" / "load.py"
 LEVELS = {"default": 5, "heavy": FULL}
 LONGEST_PAUSE = 600
-"""Seconds without a scale-in after which the soak is given up."""
+"""Seconds without a scale-in after which the soak test is abandoned."""
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def soak(cluster: Cluster, number: int) -> int:
-    """Exit code: 0 when every task succeeded as it should have."""
+    """The exit code is 0 if every task succeeded as it should have."""
     cluster.put_dag(DAG.name, DAG.read_text())
     cluster.wait_ready()
     work = Workload(cluster, AirflowApi(cluster.url, *cluster.admin()), name="soak")
@@ -60,7 +60,7 @@ def soak(cluster: Cluster, number: int) -> int:
         say("interrupted: the tasks that are there run to their end, then they are counted")
     minutes = (time.monotonic() - began) / 60
     tasks = load.stop()
-    accounts = reckon(
+    accounts = account_for(
         load.started,
         tasks,
         work.earlier_tries(load.started),
@@ -72,7 +72,7 @@ def soak(cluster: Cluster, number: int) -> int:
 
 
 def watch(load: Load, scale_ins: ScaleIns, number: int) -> None:
-    """Feed and direct until enough workers have gone."""
+    """Keep up the load and make workers leave, until enough have left."""
     last = time.monotonic()
     while len(scale_ins.done) < number:
         load.feed()
@@ -90,7 +90,7 @@ def report(scale_ins: ScaleIns, accounts: Accounts, minutes: float) -> None:
     for cause in [*Cause, None]:
         print(_row(cause, [one for one in scale_ins.done if cause in (one.cause, None)]))
     print(f"\n{accounts.tasks} tasks, {accounts.executions} executions, {accounts.retried} retried, {minutes:.1f} min")
-    print("tasks = running on the worker when it was told to go; p50, p95 = from then to its end")
+    print("tasks = running on the worker when it had to leave; p50, p95 = from then to its end")
     for fault in ("failed", "lost", "doubled", "disturbed"):
         runs = getattr(accounts, fault)
         print(f"{fault:10}{len(runs):4}  {' '.join(runs)}")

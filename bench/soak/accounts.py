@@ -1,4 +1,4 @@
-"""The reckoning: what became of every task, by the metadata database and the log of the executions."""
+"""What happened to every task, according to the metadata database and the execution log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.workload import Task, Try
 
 @dataclass(frozen=True, kw_only=True)
 class Reclaim:
-    """A spot instance that EC2 took back: what was tried on it between the two moments may be tried again."""
+    """A spot instance that EC2 took back: what ran on it between the two moments may be retried."""
 
     address: str
     begin: datetime
@@ -28,8 +28,8 @@ class Accounts:
     Attributes:
         failed: ended in failure.
         lost: did not end, or succeeded without having been executed.
-        doubled: a try of theirs was executed more than once.
-        disturbed: were tried again though no spot instance was taken from them.
+        doubled: one of their tries was executed more than once.
+        disturbed: were retried although no spot instance was taken from them.
     """
 
     tasks: int
@@ -45,7 +45,7 @@ class Accounts:
         return not (self.failed or self.lost or self.doubled or self.disturbed)
 
 
-def reckon(
+def account_for(
     started: Collection[str],
     tasks: Iterable[Task],
     earlier: Sequence[Try],

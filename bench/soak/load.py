@@ -1,4 +1,4 @@
-"""The load of the soak: tasks in flight in both pools, at a level that is held."""
+"""The load of the soak test: a constant number of tasks in progress in both pools."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from lab.workload import UNFINISHED, Task, Workload
 
 SECONDS = (*(15, 25, 40) * 5, 150)
-"""How long tasks take: a few longer than a reclaimed instance can wait. A later try takes AGAIN."""
+"""How long tasks take: a few take longer than a reclaimed instance can wait. A later try takes AGAIN."""
 AGAIN = 5
 
 
 class Load:
-    """Keeps so many tasks of each queue in flight as its level says, Bash and Python by turns."""
+    """Keeps as many tasks of each queue in progress as its level says, Bash and Python tasks in turn."""
 
     def __init__(self, work: Workload, levels: Mapping[str, int]) -> None:
         self._work = work
@@ -23,7 +23,7 @@ class Load:
         self.started: list[str] = []
 
     def feed(self) -> None:
-        """Look how far the tasks are, and start new ones for those that have ended."""
+        """Read the state of the tasks, and start a new one for each that has ended."""
         if names := [run for runs in self._open.values() for run in runs]:
             found = {task.run: task for task in self._work.tasks(names)}
             for queue, runs in self._open.items():
@@ -36,12 +36,12 @@ class Load:
                 self.started.append(run)
 
     def running_on(self, address: str) -> int:
-        """Tasks that a worker runs, as of the last look."""
+        """The tasks that a worker ran when the state was last read."""
         tasks = [task for runs in self._open.values() for task in runs.values() if task is not None]
         return sum(task.state == "running" and task.address == address for task in tasks)
 
     def stop(self) -> list[Task]:
-        """Start nothing more; every task when all have ended, or as they stand when some do not."""
+        """Start nothing more, and wait; returns every task, ended or not."""
         try:
             return self._work.wait_ended(self.started)
         except TimeoutError:

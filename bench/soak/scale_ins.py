@@ -1,4 +1,4 @@
-"""Lets workers go for one cause after the other, and notes how each of them went."""
+"""Makes workers leave, for one cause after the other, and records how each of them left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lab.node import Node
 from lab.terminations import Termination
 
 MOST_WORKERS, MOST_BOOTING, MOST_LEAVING = 5, 2, 3
-"""What a machine with two cores and 16 GB carries beside two masters."""
+"""What a machine with two cores and 16 GB can run beside two masters."""
 SPOT_NOTICE = 120
 TASKS_END, RECLAIMED = timedelta(seconds=SPOT_NOTICE - 40), timedelta(seconds=SPOT_NOTICE + 60)
 """From when to when after a notice its tasks may be tried again: they are ended half a minute before the instance."""
@@ -30,7 +30,7 @@ SECONDS_BETWEEN_LOOKS_AT_JOURNALS = 15
 
 
 class Cause(StrEnum):
-    """Why a worker goes."""
+    """Why a worker leaves."""
 
     OPERATOR = "terminated by an operator"
     UNHEALTHY = "reported as unhealthy"
@@ -52,7 +52,7 @@ SHARES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sign:
-    """When a worker was told to go, and how many tasks it ran then."""
+    """When a worker had to leave, and how many tasks it ran then."""
 
     cause: Cause
     at: datetime
@@ -61,7 +61,7 @@ class Sign:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleIn:
-    """A worker that went. `seconds` is from the sign to its end."""
+    """A worker that has left. `seconds` is from the sign to its end."""
 
     cause: Cause
     node: str
@@ -70,7 +70,7 @@ class ScaleIn:
 
 
 class ScaleIns:
-    """The director of the soak. `step` is called every second or two."""
+    """Directs the soak test. `step` is called every second or two."""
 
     def __init__(self, cluster: Cluster, load: Load, number: int) -> None:
         self._cluster, self._load, self._number = cluster, load, number
@@ -83,9 +83,9 @@ class ScaleIns:
         self.reclaims: list[Reclaim] = []
 
     def step(self) -> list[ScaleIn]:
-        """Note who has gone since the last step, and give the next one its cause; returns the newly gone."""
+        """Record which workers have left since the last step, and make the next one leave; returns those that left."""
         gone = self._note_terminations()
-        self._turn_the_tide()
+        self._change_the_load()
         self._act()
         return gone
 
@@ -106,7 +106,7 @@ class ScaleIns:
         return gone
 
     def _note_retirements(self) -> None:
-        """A worker that the masters retire goes for that cause, unless it is recalled."""
+        """A worker that the masters cordon leaves for that cause, unless it is uncordoned."""
         self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS_AT_JOURNALS
         retired: dict[str, datetime] = {}
         for pool in self._load.levels:
@@ -124,7 +124,7 @@ class ScaleIns:
         for instance in recalled & nodes.keys():
             del self._signs[instance]
 
-    def _turn_the_tide(self) -> None:
+    def _change_the_load(self) -> None:
         """`heavy` is full, then half empty, then without a task until its workers have left."""
         age = time.monotonic() - self._phase_began
         level = self._load.levels["heavy"]
@@ -140,7 +140,7 @@ class ScaleIns:
         self._phase_began = time.monotonic()
 
     def _missing(self, cause: Cause) -> float:
-        """How many of this cause are still to come."""
+        """How many workers still have to leave for this cause."""
         under_way = sum(sign.cause is cause for sign in self._leaving().values())
         return math.ceil(SHARES[cause] * self._number) - sum(one.cause is cause for one in self.done) - under_way
 
@@ -213,7 +213,7 @@ class ScaleIns:
 
 
 def _own_decision(termination: Termination) -> Sign | None:
-    """A worker that nobody told to go and whose group became smaller at its request was idle."""
+    """A worker that left without a sign, and whose group became smaller at its request, was idle."""
     if "shrinking the capacity" not in termination.cause:
         return None
     at = datetime.now(UTC) - timedelta(seconds=termination.waited_seconds)

@@ -1,4 +1,4 @@
-"""The account's instances and groups by its API, and what the lab does there in the place of EC2."""
+"""The account's instances and groups, read through its API, and what the lab does there in EC2's place."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Ec2(Protocol):
     """What a group does with EC2."""
 
     def launch(self, *, spot: bool) -> Launched:
-        """Start one instance; CapacityError if there is no capacity for it."""
+        """Start one instance; CapacityError if EC2 lacks the capacity."""
 
     def terminate(self, instance: str) -> None:
         """End one."""

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable
 
 SECONDS_TO_SHUT_DOWN = 60.0
-"""As long as the lab waits for a node."""
+"""The time that the lab gives a node to shut down."""
 
 
 class Shutdowns:
-    """Those in progress, in the order of their beginning."""
+    """The shutdowns in progress, in the order in which they began."""
 
     def __init__(self) -> None:
         self._in_progress: deque[tuple[float, Callable[[], None]]] = deque()

@@ -30,7 +30,7 @@ class Database:
     """The metadata database as its clients see it.
 
     Attributes:
-        admin: name of the admin role, which is no superuser, as on RDS.
+        admin: the name of the admin role, which is not a superuser, as on RDS.
     """
 
     name: str
@@ -122,7 +122,7 @@ def settings(database: Database) -> list[str]:
 
 
 def role_statements(database: Database) -> str:
-    """RDS's roles: its admin may create roles and databases, owns the existing ones, and is no superuser.
+    """RDS's roles: its admin may create roles and databases, owns the existing ones, and is not a superuser.
 
     One statement on each line, as PostgreSQL's single-user mode reads them.
     """

@@ -42,7 +42,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What servers are made from.
+    """What every server is built from.
 
     Attributes:
         recording: the resources of the stack's program.
@@ -65,7 +65,7 @@ class Server(ABC):
     """A server that stands for a service of AWS. Making one has no effect; `install` and `start` do."""
 
     name: str
-    """Also that of its log."""
+    """The name of the server, and of its log."""
     needs: tuple[str, ...] = ()
     """Names of the servers that must be ready before it starts."""
 
@@ -106,7 +106,7 @@ class Server(ABC):
         self._wait_until_ready()
 
     def stop(self) -> None:
-        """Inject a fault: kill it. What it has on its disk stays."""
+        """Inject a fault: kill it. Its files stay."""
         self.site.namespace.run("sh", "-c", _KILL, "sh", self._process_id_file)
 
     @property

@@ -74,13 +74,13 @@ class Valkey(Server):
         self._send("PING", "PONG")
 
     def start(self, *, empty: bool = False) -> None:
-        """Start it: with what it held at its last `stop`, or as a new, empty one."""
+        """Start it with the data that it had at its last `stop`, or empty."""
         if empty:
             self.site.root.run("root", "rm", "-f", f"{HOME}/dump.rdb")
         super().start()
 
     def stop(self) -> None:
-        """Inject a fault: kill it. What it holds is saved for `start`."""
+        """Inject a fault: kill it. Its data is saved for `start`."""
         self._send("SAVE", "OK")
         super().stop()
 

@@ -1,4 +1,4 @@
-"""The soak's reckoning finds each kind of fault, and no other."""
+"""The soak test reports each kind of fault, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bench.soak.accounts import Accounts, Reclaim, percentile, reckon
+from bench.soak.accounts import Accounts, Reclaim, account_for, percentile
 from lab.execution_log import Execution
 from lab.workload import Task, Try
 
@@ -37,7 +37,7 @@ def executions(*tries: int) -> Counter[Execution]:
 
 
 def reckoned(tasks: list[Task], log: Counter[Execution], *, earlier: tuple[Try, ...] = ()) -> Accounts:
-    return reckon(["soak-1"], tasks, earlier, log, [RECLAIM])
+    return account_for(["soak-1"], tasks, earlier, log, [RECLAIM])
 
 
 def first_try(*, address: str = RECLAIM.address, minutes: float = 1) -> Try:

@@ -133,7 +133,7 @@ def test_a_task_cannot_terminate_workers_of_another_pool(aws: Aws, pool: str, ot
 
 @contextmanager
 def worker_of(aws: Aws, pool: str) -> Generator[None]:
-    """Let a pool that rests at nothing have one worker."""
+    """Give a pool without workers one worker."""
     group, autoscaling = f"airflow-prod-pool-{pool}", aws.client("autoscaling")
     autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=1)
     try:

@@ -44,5 +44,5 @@ def test_a_node_is_found_by_name_instance_or_address(name: str):
 
 
 def test_an_unknown_node_is_answered_with_the_known_ones():
-    with pytest.raises(LabError, match=r"NODE=master-9 is no node of the lab\. Nodes: master-1\."):
+    with pytest.raises(LabError, match=r"NODE=master-9 is not a node of the lab\. Nodes: master-1\."):
         description.find_node(LAB, "master-9")

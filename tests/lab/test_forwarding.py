@@ -1,4 +1,4 @@
-"""Passing a packet filter that drops what is forwarded."""
+"""The exceptions in a packet filter that drops forwarded packets."""
 
 from __future__ import annotations
 

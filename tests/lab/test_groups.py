@@ -1,4 +1,4 @@
-"""The lab's part of EC2 and Auto Scaling, with nodes and an account that are made up."""
+"""What the lab does in the place of EC2 and Auto Scaling, with a fake account and fake nodes."""
 
 from __future__ import annotations
 

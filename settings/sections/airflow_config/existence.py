@@ -35,7 +35,7 @@ _PROVIDERS = {
     "snowflake": "snowflake",
     "spark": "apache-spark",
 }
-# For an unknown option with such a name, the nearest spelling is no help.
+# For an unknown option with such a name, suggesting the nearest spelling would not help.
 _SECRET_WORDS = ("password", "token")
 
 

@@ -1,4 +1,4 @@
-"""The metadata service, spoken to over HTTP."""
+"""The metadata service, called over HTTP."""
 
 from __future__ import annotations
 
