@@ -59,10 +59,7 @@ def own(cgroups: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[redis_server.Server]:
-    path = redis_server.program()
-    if path is None:
-        pytest.skip("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as server:
+    with redis_server.running() as server:
         yield server
 
 

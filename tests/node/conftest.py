@@ -79,10 +79,7 @@ def metadata(server: postgresql.Server, monkeypatch: pytest.MonkeyPatch) -> Meta
 @pytest.fixture(scope="session")
 def broker() -> Iterator[redis_server.Server]:
     """The broker, which no test stops."""
-    path = redis_server.program()
-    if path is None:
-        pytest.skip("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as running:
+    with redis_server.running() as running:
         yield running
 
 

@@ -101,10 +101,7 @@ def test_a_lost_connection_is_noticed_within_half_a_minute():
 
 @pytest.fixture
 def broker() -> Iterator[redis_server.Server]:
-    path = redis_server.program()
-    if path is None:
-        pytest.skip("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as server:
+    with redis_server.running() as server:
         yield server
 
 

@@ -20,10 +20,7 @@ worker_report = load("python/worker_report.py")
 
 @pytest.fixture
 def broker() -> Iterator[redis_server.Server]:
-    path = redis_server.program()
-    if path is None:
-        pytest.skip("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as server:
+    with redis_server.running() as server:
         yield server
 
 

@@ -64,10 +64,9 @@ def _persisted_state() -> str:
 
 def main() -> None:
     """Store the records of this release."""
-    path = redis_server.program()
-    if path is None:
+    if redis_server.program() is None:
         raise SystemExit("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as server:
+    with redis_server.running() as server:
         RECORDS.write_text(json.dumps(written(server), indent=2) + "\n", encoding="utf-8")
 
 

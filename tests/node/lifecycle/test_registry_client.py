@@ -14,15 +14,12 @@ from tests.node.lifecycle.node_of import BUSY, Outcome, observation, observed, w
 from tests.node.programs import module
 
 worker_registry = module("airflow_node.worker_registry")
-PROGRAM = redis_server.program()
 INSTANCE = "i-0123456789abcdef0"
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="redis-server is not installed here")
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[redis_server.Server]:
-    assert PROGRAM is not None
-    with redis_server.running(PROGRAM) as running:
+    with redis_server.running() as running:
         yield running
 
 

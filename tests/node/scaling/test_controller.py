@@ -1,116 +1,23 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import boto3
 import pytest
 from airflow_node.worker_registry import WorkerRegistry
 
 from tests.node import redis_server
-from tests.node.metadata import Metadata, Task
+from tests.node.metadata import Task
 from tests.node.programs import module
 from tests.node.scaling import fake_groups
+from tests.node.scaling.master import GROUP, POOL, Master, put_workers
 
-controller = module("scaling.controller")
 launch_groups = module("scaling.launch_groups")
 metadata_database = module("scaling.metadata_database")
 connection_info = module("airflow_node.postgresql").connection_info
-scaling_log = module("scaling.decision_log")
-scaling_metrics = module("scaling.metrics")
 worker_registry = module("airflow_node.worker_registry")
-Pool = module("scaling.pool").Pool
-
-GROUP = "pool-default"
-MASTERS = "masters"
-POOL = Pool(
-    name="default",
-    group=GROUP,
-    queues=("default",),
-    concurrency=4,
-    idle_seconds=60,
-    boot_lead_seconds=90,
-    workers_ahead=8,
-)
-
-
-@dataclass
-class Master:
-    """A master's controller, with a clock that the test moves."""
-
-    metadata: Metadata
-    registry: WorkerRegistry
-    pools: tuple[Pool, ...] = (POOL,)
-    now: float = 1000.0
-    instance: str = "i-master-1"
-    groups: Any = None
-    lines: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.database = metadata_database.MetadataDatabase(connection_info(self.metadata.url))
-        self.groups = self.groups or launch_groups.LaunchGroups(clock=lambda: self.now)
-        self.metrics = scaling_metrics.ScalingMetrics()
-        self.controller = controller.Controller(
-            self.pools,
-            controller.Parts(
-                instance=self.instance,
-                masters=MASTERS,
-                database=self.database,
-                groups=self.groups,
-                registry=self.registry,
-                log=scaling_log.ScalingLog(self.lines.append),
-                metrics=self.metrics,
-                clock=lambda: self.now,
-            ),
-        )
-
-    def do_passes(self, count: int = 1) -> None:
-        """Passes, ten seconds apart."""
-        for _ in range(count):
-            self.controller.run_pass()
-            self.now += controller.PERIOD_SECONDS
-
-    def events(self, event: str) -> list[dict[str, Any]]:
-        """What was logged under that name."""
-        lines = [json.loads(line.removeprefix("<4>")) for line in self.lines]
-        return [line for line in lines if line["event"] == event]
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        """The value of a metric."""
-        return self.metrics.registry.get_sample_value(name, labels)
-
-
-@pytest.fixture
-def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
-    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
-        client.flushdb()
-    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def master(aws: boto3.Session, metadata: Metadata, registry: WorkerRegistry) -> Iterator[Master]:
-    """A master of a cluster with one pool, which has no worker and may have eight."""
-    fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=0)
-    found = Master(metadata, registry)
-    yield found
-    found.database.close()
-
-
-def put_workers(
-    registry: WorkerRegistry, active: Sequence[int], state: str = "working", *, instances: Sequence[str]
-) -> None:
-    """Workers with so many tasks each."""
-    for instance, tasks in zip(instances, active, strict=False):
-        registry.report(
-            worker_registry.Report(
-                instance=instance, pool="default", state=state, slots=4, active=tasks, idle_seconds=0.0
-            )
-        )
 
 
 def test_a_pool_at_zero_grows_for_its_tasks(aws: boto3.Session, master: Master):

@@ -11,10 +11,9 @@ import pytest
 from airflow_node.worker_registry import GroupSizes, WorkerRegistry
 from lifecycle.scale_in import may_scale_in
 
-from tests.node import redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import module
-from tests.node.scaling.test_controller import GROUP, MASTERS, POOL, Master
+from tests.node.scaling.master import GROUP, MASTERS, POOL, Master
 
 generation = module("scaling.generation")
 launch_groups = module("scaling.launch_groups")
@@ -209,15 +208,6 @@ class Simulation:
             self.workers.append(
                 SimulatedWorker(instance=f"i-{next(self._numbers)}", ready_at=ready_at, idle_since=ready_at)
             )
-
-
-@pytest.fixture
-def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
-    with broker.client(worker_registry.REGISTRY_DATABASE) as client:
-        client.flushdb()
-    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
-    yield found
-    found.close()
 
 
 @dataclass

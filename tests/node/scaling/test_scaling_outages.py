@@ -15,7 +15,7 @@ from tests.node import redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import module
 from tests.node.scaling import fake_groups
-from tests.node.scaling.test_controller import GROUP, Master
+from tests.node.scaling.master import GROUP, Master
 
 launch_groups = module("scaling.launch_groups")
 worker_registry = module("airflow_node.worker_registry")
@@ -24,10 +24,7 @@ worker_registry = module("airflow_node.worker_registry")
 @pytest.fixture
 def own_broker() -> Iterator[redis_server.Server]:
     """A broker that the test may stop."""
-    path = redis_server.program()
-    if path is None:
-        pytest.skip("neither redis-server nor valkey-server is installed here")
-    with redis_server.running(path) as running:
+    with redis_server.running() as running:
         yield running
 
 

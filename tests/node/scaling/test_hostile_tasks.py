@@ -14,7 +14,7 @@ from tests.node import redis_server
 from tests.node.metadata import Metadata
 from tests.node.programs import load, module
 from tests.node.scaling import fake_groups
-from tests.node.scaling.test_controller import GROUP, Master, put_workers
+from tests.node.scaling.master import GROUP, Master, put_workers
 
 broker_messages = module("lost_tasks.messages")
 requeue = load("requeue-lost-tasks")
@@ -25,26 +25,10 @@ IGNORED = "an entry of the worker registry is ignored"
 
 
 @pytest.fixture
-def registry(broker: redis_server.Server) -> Iterator[WorkerRegistry]:
-    with broker.client(0) as client:
-        client.flushall()
-    found = WorkerRegistry.connect(broker.url, timeout_seconds=5)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def master(aws: boto3.Session, metadata: Metadata, registry: WorkerRegistry) -> Iterator[Master]:
-    fake_groups.create(aws, GROUP, minimum=0, maximum=8, desired=3)
-    found = Master(metadata, registry)
-    yield found
-    found.database.close()
-
-
-@pytest.fixture
 def instances(aws: boto3.Session, master: Master) -> list[str]:
     """Three workers, in service."""
     assert master.pools
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
     return sorted(fake_groups.instances(aws, GROUP))
 
 
