@@ -22,7 +22,7 @@ GROUP_METRICS = (
     aws.autoscaling.Metric.GROUP_TOTAL_INSTANCES,
 )
 
-# Launch before terminate. AWS rounds the upper bound up, so one node more than there are for groups of up to ten.
+# Launch before terminating. AWS rounds the upper bound up, so a group of up to ten nodes may have one more.
 MIN_HEALTHY_PERCENT = 100
 MAX_HEALTHY_PERCENT = 110
 
@@ -48,7 +48,7 @@ def autoscaling_group(
     opts: pulumi.ResourceOptions,
     **arguments: Any,
 ) -> aws.autoscaling.Group:
-    """Register the group whose nodes are launched so, with the role's own arguments.
+    """Register the group of nodes that are launched in this way, with the role's own arguments.
 
     `opts` has to ignore changes of `initialLifecycleHooks` (components/lifecycle_hooks.py).
     """
@@ -56,8 +56,8 @@ def autoscaling_group(
         logical_name,
         name=launch.group_name,
         vpc_zone_identifiers=launch.subnet_ids,
-        # Launch before terminate, whatever makes AWS replace a node. With one master there is no gap either: tasks lose
-        # their heartbeats, and fail, when no api-server responds for minutes.
+        # Launch before terminating, whatever makes AWS replace a node. With one master there is no gap either: tasks
+        # lose their heartbeats, and fail, when no api-server responds for minutes.
         instance_maintenance_policy=aws.autoscaling.GroupInstanceMaintenancePolicyArgs(
             min_healthy_percentage=MIN_HEALTHY_PERCENT, max_healthy_percentage=MAX_HEALTHY_PERCENT
         ),

@@ -18,19 +18,21 @@ def allow(
     condition: Mapping[str, Any] | None = None,
 ) -> Statement:
     """A statement that allows actions. A trust policy's names a principal and no resource."""
-    return _statement("Allow", action, resource, sid, principal, condition)
+    # In this order: another order is another text, hence an update of the policy.
+    parts = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": action,
+        "Resource": resource,
+        "Condition": condition,
+    }
+    return {key: value for key, value in parts.items() if value is not None}
 
 
-def deny(
-    action: str | Sequence[str],
-    resource: Any = None,
-    *,
-    sid: str | None = None,
-    principal: Any = None,
-    condition: Mapping[str, Any] | None = None,
-) -> Statement:
-    """A statement that denies actions, whatever other statements allow."""
-    return _statement("Deny", action, resource, sid, principal, condition)
+def deny(action: str, resource: Any, *, sid: str, principal: Any, condition: Mapping[str, Any]) -> Statement:
+    """A statement that denies an action, whatever other statements allow."""
+    return allow(action, resource, sid=sid, principal=principal, condition=condition) | {"Effect": "Deny"}
 
 
 def document(statements: Sequence[Statement]) -> dict[str, Any]:
@@ -52,23 +54,3 @@ def on_behalf_of(account_id: str, source_arn: str) -> Mapping[str, Any]:
     customer could make the service use our role: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
     """
     return {"StringEquals": {"aws:SourceAccount": account_id}, "ArnLike": {"aws:SourceArn": source_arn}}
-
-
-def _statement(
-    effect: str,
-    action: str | Sequence[str],
-    resource: Any,
-    sid: str | None,
-    principal: Any,
-    condition: Mapping[str, Any] | None,
-) -> Statement:
-    # In this order: another order is another text, hence an update of the policy.
-    parts = {
-        "Sid": sid,
-        "Effect": effect,
-        "Principal": principal,
-        "Action": action,
-        "Resource": resource,
-        "Condition": condition,
-    }
-    return {key: value for key, value in parts.items() if value is not None}

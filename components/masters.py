@@ -87,7 +87,7 @@ class Masters(Component):
             health_check_type="ELB",
             health_check_grace_period=HEALTH_GRACE_SECONDS,
             default_instance_warmup=WARMUP_SECONDS,
-            # A node of an old template goes first.
+            # A node of an old template is terminated first.
             termination_policies=["OldestLaunchTemplate", "OldestInstance"],
             opts=self.child(depends_on=list(args.launch.after), ignore_changes=["initialLifecycleHooks"]),
         )

@@ -81,7 +81,8 @@ class WorkerPool(Component):
             # EC2's own checks, and reports of the node, such as that of a failed boot. A worker has no port that a load
             # balancer could check.
             health_check_type="EC2",
-            # No grace: a booting node is not unhealthy for EC2, and a failed boot's report must count at once.
+            # No grace period: EC2 does not count a booting node as unhealthy, and a failed boot's report must count at
+            # once.
             health_check_grace_period=0,
             default_instance_warmup=WARMUP_SECONDS,
             # Workers terminate themselves, in any zone. To rebalance the zones AWS would launch one worker and drain

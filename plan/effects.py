@@ -9,11 +9,10 @@ from typing import Any
 from engine.recording import Recording, Resource
 from plan.changes import Change, Changes
 from plan.differences import Difference, files_of
-from plan.resources import component_of
-from plan.risks import BROKER, INSTANCE
+from plan.resources import LAUNCH_TEMPLATE, component_of
+from plan.risks import BALANCER, BROKER, INSTANCE, PARAMETER_GROUP
 
 GROUP = "aws:autoscaling/group:Group"
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 _MOST_CAUSES = 4
 _ENVIRONMENT = "/etc/airflow/airflow.env"
@@ -78,7 +77,7 @@ def database_restarted(changes: Changes) -> Iterator[str]:
             if old != new:
                 restarted = True
                 yield f"{name}: restarts for its new {_words(key)} ({old} to {new}): {outage}."
-    for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
+    for change in changes.updates(PARAMETER_GROUP):
         static = _static_parameters(change)
         if static and not restarted:
             verb = "takes" if len(static) == 1 else "take"
@@ -96,7 +95,7 @@ def broker_restarted(changes: Changes) -> Iterator[str]:
 
 
 def balancers_replaced(changes: Changes) -> Iterator[str]:
-    for change in changes.updates("aws:lb/loadBalancer:LoadBalancer"):
+    for change in changes.updates(BALANCER):
         if change.kind == "replace":
             yield (
                 f"{change.resource.name}: replaced, with another address. The UI and the tasks' API are unavailable "
@@ -124,7 +123,7 @@ def _rolling(change: Change, changes: Changes) -> str | None:
     With skip matching, a change of the policy alone replaces only nodes of removed types.
     """
     followed = {name for difference in change.differences for name in difference.follows.split(", ")}
-    for template in changes.updates(TEMPLATE):
+    for template in changes.updates(LAUNCH_TEMPLATE):
         if template.resource.name in followed and template.resource.parent == change.resource.parent:
             causes = list(dict.fromkeys(cause for difference in template.differences for cause in _causes(difference)))
             more = f" and {len(causes) - _MOST_CAUSES} more" if len(causes) > _MOST_CAUSES else ""
@@ -192,13 +191,13 @@ def _static_parameters(change: Change) -> list[str]:
 def _worker(recording: Recording, group: Resource) -> bool:
     return any(
         template.parent == group.parent and _environment(template).get("NODE_ROLE") == "worker"
-        for template in recording.of_type(TEMPLATE)
+        for template in recording.of_type(LAUNCH_TEMPLATE)
     )
 
 
 def _pools_by_queue(recording: Recording) -> Mapping[str, str]:
     pools: dict[str, str] = {}
-    for template in recording.of_type(TEMPLATE):
+    for template in recording.of_type(LAUNCH_TEMPLATE):
         environment = _environment(template)
         for queue in re.split(r"[,\s]+", environment.get("NODE_QUEUES", "")):
             if queue:

@@ -24,9 +24,9 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.h
 LONGEST_VALUE = 200
 """Characters of a value without line breaks that are still printed in full."""
 
-_LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-_INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-_EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 _PEERS = ("referencedSecurityGroupId", "cidrIpv4", "cidrIpv6", "prefixListId")
 
 _EC2_ID = re.compile(r"[a-z]+-0[0-9a-f]{16}")
@@ -88,7 +88,7 @@ def _branch(children: dict[str, list[Resource]], parent: str, indent: str, names
 
 def highlights(resource: Resource, names: Names) -> str:
     """The highlights as `property=value`, then marks for protection and retention; secrets are left out."""
-    if resource.type in (_INGRESS, _EGRESS):
+    if resource.type in (INGRESS, EGRESS):
         return _rule(resource, names)
     shown = []
     for path in resource_type(resource.type).highlights:
@@ -109,7 +109,7 @@ def _rule(resource: Resource, names: Names) -> str:
     first, last = inputs.get("fromPort"), inputs.get("toPort")
     ports = "all ports" if first is None else f"{first}" if first == last else f"{first}-{last}"
     protocol = "any protocol" if str(inputs.get("ipProtocol")) == "-1" else f"{inputs.get('ipProtocol')} {ports}"
-    ends = (peer, group) if resource.type == _INGRESS else (group, peer)
+    ends = (peer, group) if resource.type == INGRESS else (group, peer)
     return f"{ends[0]} -> {ends[1]}  {protocol}"
 
 
@@ -181,7 +181,7 @@ def user_data_sizes(recording: Recording) -> list[UserDataSize]:
     """One entry per launch template with user data."""
     return [
         UserDataSize(_role(resource), component_of(resource), packed_size(str(resource.inputs["userData"])))
-        for resource in recording.of_type(_LAUNCH_TEMPLATE)
+        for resource in recording.of_type(LAUNCH_TEMPLATE)
         if "userData" in resource.inputs
     ]
 

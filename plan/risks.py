@@ -11,12 +11,13 @@ from engine.recording import Resource
 from engine.resource_types import RESOURCE_TYPES, physical_name, resource_type
 from plan.changes import Change, Changes
 from plan.permissions import admitted, widened
+from plan.resources import INGRESS
 
 INSTANCE = "aws:rds/instance:Instance"
+PARAMETER_GROUP = "aws:rds/parameterGroup:ParameterGroup"
 BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
-INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 SUBNET = "aws:ec2/subnet:Subnet"
 
 _SECOND_STACK = "Build a second stack beside this one and move the data: docs/moving-a-cluster.md."
@@ -177,7 +178,7 @@ def tls_removed(changes: Changes) -> Iterator[str]:
             after = {} if change.kind == "remove" else change.resource.inputs
             if before.get("protocol") == "HTTPS" != after.get("protocol"):
                 yield f"{change.resource.name}: no more HTTPS on port {before.get('port')}."
-    for change in changes.updates("aws:rds/parameterGroup:ParameterGroup"):
+    for change in changes.updates(PARAMETER_GROUP):
         for difference in change.differences:
             if "[rds.force_ssl]" in difference.path and difference.new != "1":
                 yield f"{change.resource.name}: the database accepts connections without TLS."

@@ -14,12 +14,11 @@ from engine.program import REPOSITORY, run_program
 from engine.recording import UNKNOWN, Recording, Registration
 from node.user_data import decode
 from tests.stack_file import STACKS
+from tests.stack_queries import TEMPLATE
 from tests.stack_variants import VARIANTS
 from tests.stack_variants import recorded as recorded_variant
 from tests.support import aws_names
 from tests.support.state_keys import STATE_KEYS, golden, state_keys
-
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
 @cache
