@@ -79,8 +79,8 @@ RESULT_BACKEND_ENGINE = {
 def _dag_bundles(environment: NodeEnvironment) -> str:
     bundle = {
         "name": "dags",
-        "classpath": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
-        "kwargs": {"aws_conn_id": "aws_default", "bucket_name": environment.dags_bucket, "prefix": ""},
+        "classpath": "release_bundle.ReleaseDagBundle",
+        "kwargs": {"bucket_name": environment.dags_bucket},
     }
     return json.dumps([bundle])
 
@@ -211,8 +211,22 @@ COMMON_OPTIONS = (
     _locked(
         "dag_processor",
         "dag_bundle_config_list",
-        Computed(of=_dag_bundles, source="one bundle named `dags`: the bucket for DAGs"),
-        "Masters and workers read the same DAGs, from a bucket that their IAM roles may read.",
+        Computed(of=_dag_bundles, source="one bundle named `dags`: the releases in the bucket for DAGs"),
+        "Masters and workers read the same releases, from a bucket that their IAM roles may read (release_bundle.py).",
+    ),
+    _default(
+        "dag_processor",
+        "stale_bundle_cleanup_age_threshold",
+        "0",
+        "A node keeps the ten releases (`stale_bundle_cleanup_min_versions`) that it used last, and every one in use. "
+        "Others are removed, however young, when it fetches one: they can be fetched again.",
+    ),
+    _locked(
+        "dag_processor",
+        "stale_bundle_cleanup_interval",
+        "0",
+        "Airflow's clean-up can be killed halfway, and a task would then use the half that is left. Nodes remove old "
+        "releases themselves (release_store.py).",
     ),
     _locked(
         "dag_processor",
@@ -263,11 +277,9 @@ MASTER_OPTIONS = (
         "dag_processor",
         "refresh_interval",
         "0",
-        "Airflow stores one time of the last refresh for all dag-processors. With an interval, the master that "
-        "refreshes first keeps the others from it, and they keep parsing their old files: changed DAGs alternate "
-        "between two versions, and deleted ones come back. Without one, each master refreshes every "
-        "`bundle_refresh_check_interval`, 5 s. That takes one list request for each 1,000 files, 2.60 USD a month, and "
-        "1 % of a core for 100 files, 9 % for 1,000.",
+        "Airflow stores one time of the last refresh for all dag-processors: with an interval, a master would look for "
+        "a new release only when no other has done so. Without one, each looks every `bundle_refresh_check_interval`, "
+        "5 s, which is half a million requests and 0.20 USD a month.",
     ),
     _locked(
         "fab",

@@ -10,7 +10,7 @@ from node.rootfs import files_for
 
 UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")
-_BINARIES = (f"{VENV}/bin/airflow", "/usr/bin/rm", "/usr/bin/sh", "/usr/bin/systemctl")
+_BINARIES = (f"{VENV}/bin/airflow", f"{VENV}/bin/python", "/usr/bin/rm", "/usr/bin/sh", "/usr/bin/systemctl")
 
 
 def build(root: Path, role: Role) -> Path:

@@ -15,7 +15,7 @@ from node.roles import Role
 from node.rootfs import files_for
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER, master, worker
-from tests.node.programs import module
+from tests.node.programs import module, program_path
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html
 LONGEST_FAILOVER_SECONDS = 120
@@ -175,9 +175,18 @@ def test_each_scheduler_alone_can_fill_every_worker():
     assert variables["AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT"] == "144"
 
 
-def test_the_dags_come_from_the_bucket():
+def test_the_dags_are_releases_in_the_bucket():
     (bundle,) = json.loads(WORKER.variables()["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
-    assert bundle["kwargs"]["bucket_name"] == WORKER.dags_bucket
+    assert bundle["kwargs"] == {"bucket_name": WORKER.dags_bucket}
+    module, class_ = bundle["classpath"].split(".")
+    assert f"class {class_}(" in program_path(f"python/{module}.py").read_text()
+
+
+def test_no_clean_up_but_the_nodes_own_removes_releases():
+    variables = master(config={"dag_processor": {"stale_bundle_cleanup_interval": 60}}).variables()
+    assert variables["AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL"] == "0", (
+        "killed halfway, it leaves half a release where a whole one is expected"
+    )
 
 
 def test_every_master_fetches_the_dags_by_its_own_clock():

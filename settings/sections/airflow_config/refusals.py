@@ -28,9 +28,11 @@ INSTEAD = {
         "cookie_secure",
     ): "set airflow:web.domain: the UI then uses HTTPS, and its cookies are sent over HTTPS only",
     ("logging", "remote_base_log_folder"): "leave it out: logs go to the stack's own bucket",
-    ("dag_processor", "dag_bundle_config_list"): "leave it out: DAGs come from the stack's own bucket",
+    ("dag_processor", "dag_bundle_config_list"): "leave it out: DAGs are releases in the stack's own bucket",
     ("dag_processor", "refresh_interval"): "set dag_processor.bundle_refresh_check_interval instead: each master "
-    "fetches the DAGs that often, every 5 seconds by default",
+    "looks for a new release of the DAGs that often, every 5 seconds by default",
+    ("dag_processor", "stale_bundle_cleanup_interval"): "set dag_processor.stale_bundle_cleanup_min_versions instead: "
+    "a node keeps as many releases of the DAGs that nobody uses, 10 by default",
 }
 NO_CELERY_WORKER = "remove it: tasks run on the Celery workers of airflow:workerPools, and nowhere else"
 _NO_TLS = (
@@ -63,7 +65,7 @@ _NODES_VALUE = {
 }
 # Options and sections that exist but that nothing in this cluster reads, with what to do instead.
 _UNREAD = {
-    ("core", "dags_folder"): "remove it: DAGs come from the stack's own bucket",
+    ("core", "dags_folder"): "remove it: DAGs are releases in the stack's own bucket",
     **{("celery", f"flower_{option}"): _NO_FLOWER for option in ("host", "port", "url_prefix", "basic_auth")},
     **{
         ("core", f"simple_auth_manager_{option}"): _NO_SINGLE_SIGN_ON
