@@ -65,7 +65,7 @@ lab-shell: $(STAMP) ## A shell on a node of the running lab: NODE=<name>
 lab-logs: $(STAMP) ## The journal of a node of the running lab: NODE=<name> [UNIT=<unit>]
 	@$(PYTHON) -m lab logs "$(NODE)" $(UNIT)
 
-lab-dag: $(STAMP) ## Copy a DAG file into the running lab's dags bucket: FILE=<path>
+lab-dag: $(STAMP) ## Publish a DAG file into the running lab: FILE=<path>
 	@$(PYTHON) -m lab dag "$(FILE)"
 
 lab-image: $(STAMP) ## Build the lab's Debian 13 node image (cached)

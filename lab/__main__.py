@@ -16,7 +16,7 @@ import pulumi
 from botocore.config import Config
 
 from engine.stack_config import StackFileError
-from lab import cluster, description, host, image, preconditions
+from lab import cluster, description, host, image, preconditions, releases
 from lab.cluster import Cluster
 from lab.node import enter
 from lab.progress import LabError, say
@@ -36,7 +36,7 @@ def main() -> int:
     logs_parser.set_defaults(run=logs)
     logs_parser.add_argument("node")
     logs_parser.add_argument("unit", nargs="?")
-    dag_parser = add("dag", help="copy a DAG file into the lab's bucket")
+    dag_parser = add("dag", help="publish a DAG file into the lab")
     dag_parser.set_defaults(run=dag)
     dag_parser.add_argument("file", type=Path)
     add("image", help="build the images").set_defaults(run=images)
@@ -62,7 +62,7 @@ def up(_: argparse.Namespace) -> None:
             print(lab.boot_table())
             say(f"the cluster is up, {lab.age:.0f} s after the start")
             print(f"\nAirflow: {lab.url}\nLogin:   {user} / {password}\n")
-            print("make lab-dag FILE=my_dag.py    copy a DAG into the cluster; it shows up within a minute")
+            print("make lab-dag FILE=my_dag.py    publish a DAG into the cluster; it shows up within seconds")
             print("make lab-nodes                 the nodes; make lab-shell NODE=..., make lab-logs NODE=...")
             print("Ctrl-C                         end the lab; nothing stays behind", flush=True)
             lab.wait(lambda: False, "Ctrl-C", timeout=float("inf"))
@@ -111,7 +111,7 @@ def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
 
 
 def dag(arguments: argparse.Namespace) -> None:
-    """Copy a file into the dags bucket, as a deployment would."""
+    """Publish a release with the file, and with all others of the current one."""
     file: Path = arguments.file
     if not file.is_file():
         raise LabError(f"FILE={file} is not a file. Name one: make lab-dag FILE=path/to/my_dag.py")
@@ -125,8 +125,8 @@ def dag(arguments: argparse.Namespace) -> None:
         verify=lab.ca_file,
         config=Config(s3={"addressing_style": "path"}),
     )
-    s3.upload_file(str(file), lab.dags_bucket, file.name)
-    print(f"{file.name} is in s3://{lab.dags_bucket}. It shows up at {lab.url}/dags within a minute.")
+    version = releases.change(s3, lab.dags_bucket, {file.name: file.read_bytes()})
+    print(f"{file.name} is in release {version[:12]}. It shows up at {lab.url}/dags within seconds.")
 
 
 def images(_: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -25,6 +25,7 @@ from lab import (
     image,
     namespace,
     preconditions,
+    releases,
     security_groups,
 )
 from lab.aws import account
@@ -246,10 +247,23 @@ class Cluster:
         finally:
             self._fleet.refuse_launches(self._group_of(pool), None)
 
-    def put_dag(self, name: str, content: str) -> None:
-        """Put a file into the DAGs' bucket."""
-        bucket = self.recording.exports["buckets"]["dags"]
-        self.boto3("s3").put_object(Bucket=bucket, Key=name, Body=content.encode())
+    def put_dag(self, name: str, content: str) -> str:
+        """Publish a release with this file, and with all others of the current one. Its version."""
+        return self.publish_dags({name: content})
+
+    def publish_dags(self, files: Mapping[str, str], deleted: Iterable[str] = ()) -> str:
+        """Publish a release with these files, without the deleted ones, and with all others of the current one."""
+        contents = {name: content.encode() for name, content in files.items()}
+        return releases.change(self.boto3("s3"), self.dags_bucket, contents, deleted)
+
+    def roll_dags_back(self, version: str) -> None:
+        """Make an older release of the DAGs the current one again."""
+        releases.make_current(self.boto3("s3"), self.dags_bucket, version)
+
+    @property
+    def dags_bucket(self) -> str:
+        """The bucket with the releases of DAGs."""
+        return self.recording.exports["buckets"]["dags"]
 
     def _groups(self, pools: Sequence[str]) -> list[Group]:
         """The masters and the groups of these pools; all groups without any."""
@@ -315,7 +329,7 @@ class Cluster:
                 region=parts.region,
                 access_key_id=parts.operator.id,
                 secret_access_key=parts.operator.secret,
-                dags_bucket=self.recording.exports["buckets"]["dags"],
+                dags_bucket=self.dags_bucket,
                 nodes=description.describe_nodes(nodes, states),
             )
         )

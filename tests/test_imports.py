@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"aws_catalog", "settings"},
     # node: to unpack user data for a diff.
     "plan": {"engine", "node"},
-    "lab": {"engine", "node"},
+    "lab": {"dags", "engine", "node"},
     "bench": {"engine", "lab", "node"},
     "docs": {"settings", "node", "aws_catalog"},
 }

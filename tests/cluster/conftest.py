@@ -38,7 +38,16 @@ PARTS = (
         *("a_killed_lab", "preconditions", "cgroups", "a_full_run", "boot", "dag_run", "losses", "leaks"),
         *("worker_credentials", "ui_sessions", "task_cgroups", "supervisors"),
     ),
-    ("rebalancing", "schedule", "stuck_worker", "unavailable_workers", "generations", "clean_up", "dag_changes"),
+    (
+        "rebalancing",
+        "schedule",
+        "stuck_worker",
+        "unavailable_workers",
+        "generations",
+        "clean_up",
+        "dag_changes",
+        "dag_releases",
+    ),
     ("scaling", "leaving", "outages", "updates", "use_of_memory"),
 )
 """The test files, each after those that prepare something for it. A process boots a cluster of its own for a part."""
@@ -92,8 +101,7 @@ def cluster() -> Iterator[Cluster]:
         fitting = {pool: lab.budget.maximums[group_of(lab, pool)] for pool in WORKERS}
         if any(fitting[pool] < WORKERS[pool] for pool in WORKERS):
             pytest.skip(f"the tests want workers {WORKERS}, and {fitting} fit into the memory of this machine")
-        for dag in sorted(DAGS.glob("*.py")):
-            lab.put_dag(dag.name, dag.read_text())
+        lab.publish_dags({dag.name: dag.read_text() for dag in DAGS.glob("*.py")})
         lab.wait_ready()
         say("\n" + lab.boot_table())
         yield lab

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
+from tests.cluster.releases_on_nodes import file_of
 
 SECONDS_TO_FETCH = 15
 """Each master looks every 5 s. The rest is for its loop, the download, and a loaded machine."""
@@ -38,7 +39,7 @@ def test_a_changed_dag_reaches_both_masters_within_seconds_and_a_deleted_one_doe
     )
     cluster.wait(lambda: tasks_of(api, "changing") == ["after"], "the changed DAG to be parsed", timeout=60)
 
-    cluster.boto3("s3").delete_object(Bucket=cluster.recording.exports["buckets"]["dags"], Key="changing.py")
+    cluster.publish_dags({}, deleted=["changing.py"])
     cluster.wait(
         lambda: not any(dag_file(master) for master in masters),
         "both masters to be without the deleted DAG",
@@ -55,8 +56,8 @@ def test_a_changed_dag_reaches_both_masters_within_seconds_and_a_deleted_one_doe
 
 
 def dag_file(master: Node) -> str:
-    """The master's copy of the DAG file; empty if it has none."""
-    return master.read("/var/lib/airflow/bundles/dags/changing.py")
+    """The DAG file in the master's current release; empty if it has none."""
+    return file_of(master, "changing.py")
 
 
 def refreshes(master: Node) -> int:

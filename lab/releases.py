@@ -1,0 +1,47 @@
+"""Publishes DAGs into the lab: each release has the files of the one before it, and what has changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dags.archive import packed_folder
+from dags.bucket import ReleaseBucket, dag_release
+from dags.faults import DagsError
+from dags.publication import publish, rollback
+from lab.progress import LabError
+
+BUNDLE = "dags"
+
+
+def change(s3: Any, bucket: str, files: Mapping[str, bytes], deleted: Iterable[str] = ()) -> str:
+    """Publish a release with these files, by their paths in it, and without the deleted ones. Its version.
+
+    LabError if it cannot be published.
+    """
+    releases = ReleaseBucket(s3, bucket, BUNDLE)
+    try:
+        base = releases.read_pointer()
+        with tempfile.TemporaryDirectory() as directory:
+            folder = Path(directory, BUNDLE)
+            if base.pointer is None:
+                folder.mkdir()
+            else:
+                version = base.pointer.current.version
+                dag_release.unpack(releases.open_archive(version), folder, version)
+            for path in [*deleted, *files]:
+                (folder / path).unlink(missing_ok=path in files)  # files of a release are read-only
+            for path, content in files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+            with packed_folder(folder) as archive:
+                return publish(releases, archive, by="the lab", base=base).version
+    except DagsError as error:
+        raise LabError(str(error)) from None
+
+
+def make_current(s3: Any, bucket: str, version: str) -> None:
+    """Return to an older release."""
+    rollback(ReleaseBucket(s3, bucket, BUNDLE), version, by="the lab")

@@ -1,0 +1,223 @@
+"""What DAG authors rely on: a run keeps its release, and the database never goes back to an older one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from lab.airflow_api import AirflowApi
+from lab.cluster import Cluster
+from lab.progress import say
+from tests.cluster.releases_on_nodes import all_have, current, versions
+
+SECONDS_TO_FETCH = 15
+"""Each master looks every 5 s. The rest is for its loop, the download, and a loaded machine."""
+SECONDS_TO_PARSE = 30
+"""Airflow imports itself for each file, which takes many seconds on a loaded machine."""
+PUBLICATIONS, PERIOD_SECONDS = 20, 3
+
+PINNED = """
+from airflow.sdk import Variable, dag, task
+
+@dag(schedule=None)
+def pinned():
+    @task
+    def first():
+        import time
+        while Variable.get("pinned_may_go_on", default="no") != "yes":
+            time.sleep(1)
+
+    @task
+    def second():
+        from pinned_words import WORD
+        return "{word} " + WORD
+
+    first() >> second()
+
+pinned()
+"""
+TRIGGER = """
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+class OwnTrigger(BaseTrigger):
+    def serialize(self):
+        return "own_trigger.OwnTrigger", {{}}
+
+    async def run(self):
+        from own_words import WORD  # as late as possible
+        yield TriggerEvent("{word} " + WORD)
+"""
+DEFERRED = """
+from airflow.sdk import BaseOperator, dag
+from own_trigger import OwnTrigger
+
+class Deferring(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=OwnTrigger(), method_name="go_on")
+
+    def go_on(self, context, event=None):
+        return event
+
+@dag(schedule=None, description="{word}")
+def deferred():
+    Deferring(task_id="deferring")
+
+deferred()
+"""
+COUNTED = """
+from airflow.sdk import dag, task
+
+@dag(schedule=None, description="{number}")
+def counted():
+    @task
+    def only(): ...
+    only()
+
+counted()
+"""
+
+
+def test_a_run_ends_on_the_release_it_began_with(cluster: Cluster, api: AirflowApi) -> None:
+    api.request("POST", "/api/v2/variables", {"key": "pinned_may_go_on", "value": "no"})
+    _publish_words(cluster, "one")
+    api.wait_for_dag("pinned")
+    old = api.trigger("pinned")
+    cluster.wait(lambda: _state(api, old, "first") == "running", "the first task to run", timeout=120)
+
+    second = _publish_words(cluster, "two")
+    cluster.wait(lambda: _holds(cluster, "pinned", second), "the second release to be parsed", timeout=60)
+    assert all_have(cluster, second)
+    api.request("PATCH", "/api/v2/variables/pinned_may_go_on", {"key": "pinned_may_go_on", "value": "yes"})
+    assert api.wait_for_run("pinned", old) == "success"
+    assert _result(api, "pinned", old, "second") == "one one"
+
+    new = api.trigger("pinned")
+    assert api.wait_for_run("pinned", new) == "success"
+    assert _result(api, "pinned", new, "second") == "two two"
+    assert any(len(versions(worker)) > 1 for worker in cluster.nodes(role="worker")), "no worker had both"
+
+
+def test_a_release_is_parsed_by_both_masters_within_seconds_and_so_is_the_return_to_an_older_one(
+    cluster: Cluster, api: AirflowApi
+) -> None:
+    old = cluster.put_dag("counted.py", COUNTED.format(number="old"))
+    cluster.wait(lambda: all_have(cluster, old), "the old release", timeout=60)
+    api.wait_for_dag("counted")
+
+    new = cluster.put_dag("counted.py", COUNTED.format(number="new"))
+    say(f"published: {_seconds_until_parsed(cluster, new, 'new'):.1f} s until both masters have it and it is parsed")
+    cluster.roll_dags_back(old)
+    say(f"rolled back: {_seconds_until_parsed(cluster, old, 'old'):.1f} s")
+
+
+def test_twenty_publications_in_a_minute_never_take_the_database_back_to_an_older_one(cluster: Cluster) -> None:
+    numbers: dict[str, int] = {}
+    with _sampled(cluster) as samples:
+        for number in range(PUBLICATIONS):
+            due = time.monotonic() + PERIOD_SECONDS
+            numbers[cluster.put_dag("counted.py", COUNTED.format(number=number))] = number
+            time.sleep(max(0, due - time.monotonic()))  # the period is what the test is about
+        last = max(numbers, key=lambda version: numbers[version])
+        cluster.wait(lambda: _parsed(cluster, last, str(PUBLICATIONS - 1)), "the last release", timeout=60)
+        seen = {master: _refreshes(master) for master in cluster.nodes(role="master")}
+        cluster.wait(
+            lambda: all(_refreshes(master) >= before + 3 for master, before in seen.items()),
+            "both masters to look three times more",
+            timeout=90,
+        )
+    of_bundle = [numbers[stored] for stored, _, _ in samples if stored in numbers]
+    of_dag = [numbers[version] for _, version, _ in samples if version in numbers]
+    of_content = [int(text) for _, _, text in samples if text.isdigit()]
+    assert of_bundle == sorted(of_bundle)
+    assert of_dag == sorted(of_dag)
+    assert of_content == sorted(of_content)
+    assert len(set(of_bundle)) > 3, "hardly any of them reached the masters"
+    mixed = {(version, text) for _, version, text in samples if version in numbers and text != str(numbers[version])}
+    assert not mixed, "the content of one release was stored as another's"
+
+
+def test_a_trigger_in_a_release_runs_as_its_runs_release_has_it(cluster: Cluster, api: AirflowApi) -> None:
+    for word in ("one", "two"):
+        files = {
+            "own_trigger.py": TRIGGER.format(word=word),
+            "own_words.py": f"WORD = {word!r}\n",
+            "deferred.py": DEFERRED.format(word=word),
+        }
+        version = cluster.publish_dags(files)
+        cluster.wait(lambda version=version: _holds(cluster, "deferred", version), "the release", timeout=60)
+        api.wait_for_dag("deferred")
+        run = api.trigger("deferred")
+        assert api.wait_for_run("deferred", run, timeout=120) == "success"
+        assert _result(api, "deferred", run, "deferring") == f"{word} {word}"
+
+
+def test_nodes_keep_few_releases(cluster: Cluster) -> None:
+    for node in cluster.nodes():
+        assert len(versions(node)) <= 12, "ten, the current one, and one in use"
+
+
+def _publish_words(cluster: Cluster, word: str) -> str:
+    return cluster.publish_dags({"pinned.py": PINNED.format(word=word), "pinned_words.py": f"WORD = {word!r}\n"})
+
+
+def _state(api: AirflowApi, run_id: str, task_id: str) -> str:
+    return next(task["state"] for task in api.task_instances("pinned", run_id) if task["task_id"] == task_id)
+
+
+def _result(api: AirflowApi, dag_id: str, run_id: str, task_id: str) -> str:
+    run = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+    return api.get(f"{run}/taskInstances/{task_id}/xcomEntries/return_value")["value"]
+
+
+def _holds(cluster: Cluster, dag_id: str, version: str) -> bool:
+    return cluster.psql(f"SELECT bundle_version FROM dag WHERE dag_id = '{dag_id}'") == [(version,)]  # noqa: S608
+
+
+def _sample(cluster: Cluster) -> tuple[Any, ...]:
+    """The release that the database holds, the one of the DAG, and what was parsed last."""
+    [row] = cluster.psql(
+        "SELECT b.version, d.bundle_version, d.description FROM dag d JOIN dag_bundle b ON b.name = d.bundle_name"
+        " WHERE d.dag_id = 'counted'"
+    )
+    return row
+
+
+def _parsed(cluster: Cluster, version: str, description: str) -> bool:
+    return all_have(cluster, version) and _sample(cluster) == (version, version, description)
+
+
+def _seconds_until_parsed(cluster: Cluster, version: str, description: str) -> float:
+    began = time.monotonic()
+    cluster.wait(
+        lambda: all_have(cluster, version),
+        f"both masters to have the release ({[current(master) for master in cluster.nodes(role='master')]})",
+        timeout=SECONDS_TO_FETCH,
+    )
+    cluster.wait(lambda: _parsed(cluster, version, description), "the release to be parsed", timeout=SECONDS_TO_PARSE)
+    return time.monotonic() - began
+
+
+def _refreshes(master: Any) -> int:
+    return master.journal("airflow-dag-processor.service").count("Refreshing bundle dags")
+
+
+@contextmanager
+def _sampled(cluster: Cluster) -> Generator[list[tuple[Any, ...]]]:
+    """What the database holds, several times a second."""
+    samples: list[tuple[Any, ...]] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            samples.append(_sample(cluster))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        watcher.join()
