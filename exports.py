@@ -20,7 +20,7 @@ from components.worker_pool import WorkerPool
 
 
 def export_access(context: Context, web: LoadBalancers, secrets: Secrets, buckets: Buckets) -> None:
-    """How to reach Airflow, and how to upload DAGs."""
+    """How to reach Airflow, and how to publish DAGs."""
     pulumi.export("url", web.url)
     pulumi.export("adminUser", "admin")
     pulumi.export(
@@ -28,7 +28,11 @@ def export_access(context: Context, web: LoadBalancers, secrets: Secrets, bucket
         f"aws secretsmanager get-secret-value --secret-id {secrets.names['admin-password']} --query SecretString"
         f" --output text --region {context.region}",
     )
-    pulumi.export("uploadDagsCommand", f"aws s3 sync dags/ s3://{buckets.dags.name}/ --region {context.region}")
+    # A folder follows. It is run here, in the program's directory.
+    pulumi.export(
+        "publishDagsCommand",
+        f"AWS_REGION={context.region} .venv/bin/python -m dags publish --bucket {buckets.dags.name}",
+    )
     # Ready to attach to the role with which a team's workflow publishes (docs/authoring.md).
     pulumi.export("dagPublisherPolicies", {"dags": publisher_policy(buckets.dags.name, "dags")})
     pulumi.export(

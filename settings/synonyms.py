@@ -11,7 +11,7 @@ _LOCKED = "leave it out: the nodes install the versions pinned in node/locks; `m
 # By section; in lower case, without separators.
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "": {
-        "dags": "leave it out: DAGs go to the stack's bucket; `pulumi stack output` prints the command",
+        "dags": "leave it out: DAGs are published as releases; `pulumi stack output` prints the command",
         "requirements": "leave it out: list packages in airflow-requirements.txt and lock them with `make lock`",
         "secrets": "leave it out: store secrets in Airflow connections, which are encrypted in the database",
         "connections": "leave it out: create connections in Airflow, which stores them encrypted in its database",

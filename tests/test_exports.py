@@ -23,9 +23,11 @@ def test_one_exported_command_prints_the_admin_password():
     assert recorded("prod").exports["adminUser"] == "admin"
 
 
-def test_the_exported_command_uploads_dags_to_the_bucket_that_the_nodes_read():
+def test_the_exported_command_publishes_dags_in_the_bucket_that_the_nodes_read():
     bucket = recorded("prod").named("aws:s3/bucket:Bucket", "buckets-dags").inputs["bucket"]
-    assert f"s3://{bucket}/" in shlex.split(recorded("prod").exports["uploadDagsCommand"])
+    region, _, *arguments = shlex.split(recorded("prod").exports["publishDagsCommand"])
+    assert region == "AWS_REGION=eu-west-1"
+    assert arguments == ["-m", "dags", "publish", "--bucket", bucket]
 
 
 def test_the_exported_policy_lets_a_workflow_publish_to_the_bucket_that_the_nodes_read():
