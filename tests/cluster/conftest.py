@@ -1,4 +1,7 @@
-"""The prod stack's cluster, booted once in each process of the lab tests: `PARTS` says which files share one."""
+"""The prod stack's cluster, booted once in each process of the lab tests: `PARTS` says which files share one.
+
+Each file leaves the cluster at rest, so their order is free. Only `test_boot.py` needs a cluster that nobody has used.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,7 @@ from lab.node import Node
 from lab.preconditions import UnfitError
 from lab.progress import say
 from lab.workload import Workload
-from tests.cluster.scheduled_dag import ScheduledDag
-from tests.cluster.stuck_worker import StuckWorker
+from tests.cluster.worker_pools import group_of, rest, set_minimum, set_workers
 from tests.stack_file import changed
 
 WORKERS = {"default": 2, "heavy": 3}
@@ -50,7 +52,7 @@ PARTS = (
     ),
     ("scaling", "leaving", "outages", "updates", "use_of_memory"),
 )
-"""The test files, each after those that prepare something for it. A process boots a cluster of its own for a part."""
+"""The test files. A process boots a cluster of its own for a part."""
 _PLACES = {
     Path(__file__).with_name(f"test_{name}.py"): (number, place)
     for number, part in enumerate(PARTS)
@@ -118,34 +120,16 @@ def work(cluster: Cluster, api: AirflowApi) -> Workload:
     return Workload(cluster, api, name="test")
 
 
-@pytest.fixture(scope="session")
-def scheduled_dag(cluster: Cluster, api: AirflowApi) -> ScheduledDag:
-    """Its first run starts with the first test that requests it, and keeps workers of `heavy` busy for minutes."""
-    return ScheduledDag(cluster, api)
-
-
-@pytest.fixture(scope="session")
-def stuck_worker(cluster: Cluster, work: Workload) -> StuckWorker:
-    """It gets stuck with the first test that requests it; two minutes later another worker has replaced it."""
-    return StuckWorker(cluster, work)
-
-
-def group_of(cluster: Cluster, pool: str) -> str:
-    """The name of a pool's autoscaling group."""
-    return cluster.recording.exports["autoscalingGroups"]["workerPools"][pool]
-
-
-def sizes(cluster: Cluster, pool: str) -> dict[str, int]:
-    """Minimum (`MinSize`), maximum (`MaxSize`) and `DesiredCapacity` of a pool's group."""
-    answer = cluster.boto3("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group_of(cluster, pool)])
-    return {key: answer["AutoScalingGroups"][0][key] for key in ("MinSize", "MaxSize", "DesiredCapacity")}
-
-
-def set_minimum(cluster: Cluster, pool: str, minimum: int) -> None:
-    """Let a pool keep so many workers, until the next call."""
-    cluster.boto3("autoscaling").update_auto_scaling_group(
-        AutoScalingGroupName=group_of(cluster, pool), MinSize=minimum
-    )
+@pytest.fixture(scope="module", autouse=True)
+def rested(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whichever file comes next, it finds the cluster as a new one: without tasks, with idle pools at their minimum."""
+    tests = [test for test in request.session.items if test.getparent(pytest.Module) is request.node]
+    if not any("cluster" in getattr(test, "fixturenames", ()) for test in tests):
+        yield
+        return
+    cluster, api = request.getfixturevalue("cluster"), request.getfixturevalue("api")
+    yield
+    rest(cluster, api)
 
 
 def powered_on_at(node: Node) -> datetime:
@@ -160,6 +144,7 @@ class FinishedRun:
     Attributes:
         workers: the pool of each worker that was there then, by the worker's address.
         launches: when each of these workers was powered on, by its address.
+        installations: what each of them says about how it has got Airflow, by its address.
     """
 
     dag_id: str
@@ -168,11 +153,16 @@ class FinishedRun:
     tasks: list[dict[str, Any]]
     workers: dict[str, str]
     launches: dict[str, datetime]
+    installations: dict[str, str]
 
 
 @pytest.fixture(scope="session")
 def everything(cluster: Cluster, api: AirflowApi) -> FinishedRun:
-    """One run of the DAG that uses all that a cluster is for, at its end. Its workers stay for the next tests."""
+    """One run of the DAG that uses all that a cluster is for, at its end. Its workers stay until the file ends.
+
+    It begins with one worker of `default` and none of `heavy`.
+    """
+    set_workers(cluster, default=1, heavy=0)
     connection = {"connection_id": "lab_connection", "conn_type": "http", "host": "lab", "password": "c%onn@:/#?"}
     api.request("POST", "/api/v2/connections", connection)
     api.request("POST", "/api/v2/variables", {"key": "lab_word", "value": "lab"})
@@ -188,6 +178,7 @@ def everything(cluster: Cluster, api: AirflowApi) -> FinishedRun:
         tasks=api.task_instances("everything", run_id),
         workers={str(node.instance.address): node.instance.tags["airflow:pool"] for node in workers},
         launches={str(node.instance.address): powered_on_at(node) for node in workers},
+        installations={str(node.instance.address): node.journal("airflow-install.service") for node in workers},
     )
 
 

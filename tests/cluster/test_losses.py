@@ -12,7 +12,8 @@ from lab.airflow_api import AirflowApi, wait_until
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
-from tests.cluster.conftest import FinishedRun, group_of, sizes
+from tests.cluster.conftest import FinishedRun
+from tests.cluster.worker_pools import group_of, set_workers, sizes
 
 TRIGGERER, SCHEDULER = "airflow-triggerer.service", "airflow-scheduler.service"
 BREAK = f"""
@@ -23,6 +24,8 @@ systemctl daemon-reload && systemctl restart {TRIGGERER}
 MEND = f"rm -r /run/systemd/system/{TRIGGERER}.d && systemctl daemon-reload && systemctl restart {TRIGGERER}"
 HUNG_SECONDS = 120
 """How long a service may be without a heartbeat before it is restarted: see docs/running-masters.md."""
+SECONDS_TO_STOP = 60
+"""How long it then has to stop by itself before it is killed: see there, too."""
 
 LAST_WORDS = {
     "later": "",
@@ -42,18 +45,19 @@ def whole(cluster: Cluster) -> None:
 def test_a_killed_master_changes_nothing_for_a_running_dag_nor_for_scaling(
     cluster: Cluster, api: AirflowApi, work: Workload
 ) -> None:
+    set_workers(cluster, heavy=1)
     api.wait_for_dag("steady")
     run_id = api.trigger("steady")
 
     def under_way() -> bool:
         return sum(task["state"] == "success" for task in api.task_instances("steady", run_id)) >= 2
 
-    wait_until(under_way, 90, "two steps to be done", lambda: api.summary("steady", run_id))
+    wait_until(under_way, 300, "two steps to be done", lambda: api.summary("steady", run_id))
     before = sizes(cluster, "heavy")["DesiredCapacity"]
     # More than the pool can take, asked for a moment before the loss: the other master has to see to it.
     demand = work.start("heavy", 20, number=4 * before + 1)
     cluster.nodes(role="master")[0].kill()
-    cluster.wait(lambda: sizes(cluster, "heavy")["DesiredCapacity"] > before, "one more worker", timeout=40)
+    cluster.wait(lambda: sizes(cluster, "heavy")["DesiredCapacity"] > before, "one more worker", timeout=120)
     assert api.wait_for_run("steady", run_id) == "success", api.summary("steady", run_id)
     tries = {task["task_id"]: task["try_number"] for task in api.task_instances("steady", run_id)}
     assert set(tries.values()) == {1}, tries
@@ -69,7 +73,7 @@ def test_logs_outlive_the_nodes_that_wrote_them(cluster: Cluster, api: AirflowAp
         cluster.boto3("autoscaling").terminate_instance_in_auto_scaling_group(
             InstanceId=writer.instance.id, ShouldDecrementDesiredCapacity=False
         )
-    cluster.wait(lambda: not set(writers) & set(cluster.nodes()), "the writers to be gone", timeout=90)
+    cluster.wait(lambda: not set(writers) & set(cluster.nodes()), "the writers to be gone", timeout=300)
     for task in everything.tasks:
         log = api.log(everything.dag_id, everything.run_id, task)
         assert LAST_WORDS[task["task_id"]].format(n=task["map_index"], nn=task["map_index"] ** 2) in log, log
@@ -99,17 +103,18 @@ def test_a_master_whose_triggerer_ends_over_and_over_does_not_come_into_service(
     [master] = [node for node in cluster.nodes(role="master") if node != hung.master]
     master.exec(BREAK)
     try:
-        cluster.wait(lambda: TRIGGERER in _troubles(master), "somebody to notice", timeout=30)
+        cluster.wait(lambda: TRIGGERER in _troubles(master), "somebody to notice", timeout=120)
         master.exec("systemctl start airflow-in-service.service")
-        cluster.wait(lambda: int(master.unit(TRIGGERER)["NRestarts"]) >= 10, "ten more ends", timeout=60)
+        cluster.wait(lambda: int(master.unit(TRIGGERER)["NRestarts"]) >= 10, "ten more ends", timeout=240)
         assert master.unit("airflow-in-service.service")["ActiveState"] == "active", "it waits"
     finally:
         master.exec(MEND)
-    cluster.wait(lambda: master.unit("airflow-in-service.service")["ActiveState"] == "inactive", "service", timeout=120)
+    cluster.wait(lambda: master.unit("airflow-in-service.service")["ActiveState"] == "inactive", "service", timeout=300)
     assert master.unit("airflow-in-service.service")["Result"] == "success"
 
 
 def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(cluster: Cluster) -> None:
+    set_workers(cluster, heavy=1)
     secrets = cluster.boto3("secretsmanager")
     name = cluster.recording.exports["secrets"]["result-backend"]
     value = secrets.get_secret_value(SecretId=name)["SecretString"]
@@ -117,9 +122,9 @@ def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(
     try:
         failing = _next_node(cluster, "heavy")
         # Read as long as it is there; who cannot log in reads the console.
-        cluster.wait(lambda: name in failing.console, "the console to name the secret", timeout=120)
+        cluster.wait(lambda: name in failing.console, "the console to name the secret", timeout=600)
         assert cluster.lifecycle_state(failing) != "InService", "a node that is not ready must not be in service"
-        cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go", timeout=180)
+        cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go", timeout=600)
     finally:
         secrets.create_secret(Name=name, SecretString=value)
     [termination] = [one for one in cluster.terminations if one.instance == failing.instance.id]
@@ -132,13 +137,16 @@ def test_a_scheduler_that_hangs_is_restarted_in_a_stated_time(cluster: Cluster, 
         unit = hung.master.unit(SCHEDULER, "ActiveState", "MainPID")
         return unit["ActiveState"] == "active" and unit["MainPID"] != hung.main_pid
 
-    # A stopped process may still handle the signal to end; otherwise it is killed after another minute.
-    left = hung.since + HUNG_SECONDS + 30 - time.monotonic()
+    def restarts() -> list[str]:
+        lines = hung.master.journal("airflow-health.service").splitlines()
+        return [line for line in lines if "a service is restarted" in line]
+
+    left = hung.since + HUNG_SECONDS + SECONDS_TO_STOP + 30 - time.monotonic()
     cluster.wait(is_back, "another scheduler", timeout=max(left, 1))
-    restarts = [line for line in hung.master.journal("airflow-health.service").splitlines() if "restarted" in line]
-    assert len(restarts) == 1, restarts
-    assert SCHEDULER in restarts[0]
-    cluster.wait(lambda: not _troubles(hung.master), "all of its services to work", timeout=60)
+    cluster.wait(restarts, "the log to name the restart", timeout=60)
+    [restart] = restarts()
+    assert SCHEDULER in restart
+    cluster.wait(lambda: not _troubles(hung.master), "all of its services to work", timeout=300)
 
 
 def _troubles(master: Node) -> str:
@@ -154,6 +162,6 @@ def _next_node(cluster: Cluster, pool: str) -> Node:
         AutoScalingGroupName=group_of(cluster, pool), DesiredCapacity=sizes(cluster, pool)["DesiredCapacity"] + 1
     )
     [new, *_] = cluster.wait(
-        lambda: [node for node in cluster.nodes(pool=pool) if node not in before], "the next node", timeout=60
+        lambda: [node for node in cluster.nodes(pool=pool) if node not in before], "the next node", timeout=120
     )
     return new

@@ -10,11 +10,11 @@ import pytest
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
-from tests.cluster.conftest import group_of
-from tests.cluster.scheduled_dag import ScheduledDag
+from tests.cluster.worker_pools import group_of, set_workers
 
-SECONDS = 90
-"""Longer than a boot."""
+SECONDS = 1800
+"""Longer than a boot. The tasks are released after it."""
+LONGEST_BOOT = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,27 +26,24 @@ class Risk:
 
 
 @pytest.fixture(scope="module")
-def risk(cluster: Cluster, work: Workload, scheduled_dag: ScheduledDag) -> Iterator[Risk]:
-    """As in a pool with spot instances: the prod stack has none.
-
-    The other pool has nothing to do in these minutes, so the run that `test_schedule.py` needs passes there meanwhile.
-    """
-    cluster.wait_ready()
-    group = group_of(cluster, "default")
-    cluster.boto3("autoscaling").update_auto_scaling_group(AutoScalingGroupName=group, CapacityRebalance=True)
+def risk(cluster: Cluster, work: Workload) -> Iterator[Risk]:
+    """As in a pool with spot instances: the prod stack has none."""
+    set_workers(cluster, default=1)
+    group, autoscaling = group_of(cluster, "default"), cluster.boto3("autoscaling")
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, CapacityRebalance=True)
     [worker] = cluster.nodes(pool="default")
     runs = [run for kind in ("bash", "python") for run in work.start("default", SECONDS, kind=kind)]
     work.wait_running(runs)
     cluster.recommend_rebalance(worker)
     yield Risk(worker=worker, runs=runs)
-    scheduled_dag.wait_for_first_run()
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, CapacityRebalance=False)
 
 
 def test_the_successor_is_in_service_before_the_worker_at_risk_is_told_to_go(cluster: Cluster, risk: Risk) -> None:
     cluster.wait(
         lambda: cluster.lifecycle_state(risk.worker) == "Terminating:Wait",
         "the worker at risk to be told",
-        timeout=SECONDS,
+        timeout=LONGEST_BOOT,
         interval=0.5,
     )
     others = [node for node in cluster.nodes(pool="default") if node is not risk.worker]
@@ -56,7 +53,8 @@ def test_the_successor_is_in_service_before_the_worker_at_risk_is_told_to_go(clu
 def test_its_tasks_end_there_on_their_first_try_and_then_it_leaves(
     cluster: Cluster, work: Workload, risk: Risk
 ) -> None:
+    work.release(risk.runs)
     tasks = work.wait_ended(risk.runs)
     address = str(risk.worker.instance.address)
     assert {(task.state, task.tries, task.address) for task in tasks} == {("success", 1, address)}, describe(tasks)
-    cluster.wait(lambda: risk.worker not in cluster.nodes(), "it to leave", timeout=60)
+    cluster.wait(lambda: risk.worker not in cluster.nodes(), "it to leave", timeout=300)

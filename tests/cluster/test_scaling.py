@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,33 +14,38 @@ from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
-from tests.cluster.conftest import set_minimum, sizes
-from tests.cluster.stuck_worker import consumes
+from tests.cluster.worker_pools import consumes, set_minimum, set_workers, sizes
 
 HEAVY_IDLE_SECONDS = 60
 """idleSeconds of the pool in the prod stack."""
 PASS_SECONDS = 10
 """The masters look this often."""
 NO_CAPACITY = "We currently do not have sufficient r7i.xlarge capacity in the Availability Zone you requested."
-LONG, SHORT, AGAIN = 240, 45, 40
+ENDLESS = 3600
+"""Tasks end when they are released."""
 
 
 def _masters_say(cluster: Cluster, text: str) -> bool:
     return any(text in master.journal(service_log.SCALING) for master in cluster.nodes(role="master"))
 
 
+@contextmanager
+def _scaling_stopped(cluster: Cluster) -> Generator[None]:
+    """The masters do not scale meanwhile."""
+    _control(cluster, "stop")
+    try:
+        yield
+    finally:
+        _control(cluster, "start")
+
+
 def _control(cluster: Cluster, command: str) -> None:
-    """Stop or start the masters' scaling."""
     for master in cluster.nodes(role="master"):
         assert master.exec("systemctl", command, service_log.SCALING).returncode == 0
 
 
 def _says(worker: Node, text: str) -> bool:
     return text in worker.journal(service_log.LIFECYCLE)
-
-
-def _in_service(cluster: Cluster, pool: str) -> int:
-    return sum(cluster.lifecycle_state(node) == "InService" for node in cluster.nodes(pool=pool))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +58,7 @@ class Refresh:
 def refresh(cluster: Cluster, work: Workload) -> Refresh:
     """An instance refresh of the pool `default`, begun while its worker is busy."""
     cluster.wait_ready()
-    runs = [*work.start("default", 60, kind="bash"), *work.start("default", 60, kind="python")]
+    runs = [*work.start("default", ENDLESS, kind="bash"), *work.start("default", ENDLESS, kind="python")]
     work.wait_running(runs)
     old = cluster.nodes(pool="default")
     cluster.refresh("default")
@@ -63,51 +70,53 @@ def test_tasks_for_a_queue_that_no_pool_serves_show_in_log_and_metric(
 ) -> None:
     del refresh
     [run] = work.start("nowhere", 1)
-    cluster.wait(lambda: _masters_say(cluster, '"queue": "nowhere"'), "the log to name the queue", timeout=40)
-    metrics = "".join(
-        master.exec("curl --silent --max-time 5 http://127.0.0.1:9105/metrics").stdout
-        for master in cluster.nodes(role="master")
-    )
-    assert 'airflow_unserved_queue_tasks{queue="nowhere"} 1.0' in metrics, metrics
+    cluster.wait(lambda: _masters_say(cluster, '"queue": "nowhere"'), "the log to name the queue", timeout=180)
+    metric = 'airflow_unserved_queue_tasks{queue="nowhere"} 1.0'
+    cluster.wait(lambda: metric in _metrics(cluster), f"a master to serve {metric}", timeout=60)
     api.request("PATCH", f"/api/v2/dags/python_nowhere/dagRuns/{run}", {"state": "failed"})
+
+
+def _metrics(cluster: Cluster) -> str:
+    """What all masters serve together."""
+    ask = "curl --silent --max-time 5 http://127.0.0.1:9105/metrics"
+    return "".join(master.exec(ask).stdout for master in cluster.nodes(role="master"))
 
 
 def test_of_two_workers_that_leave_at_once_one_is_refused_and_goes_back_to_work(
     cluster: Cluster, work: Workload
 ) -> None:
-    """Each reads on the board that its group is above the minimum. Auto Scaling knows better about the second."""
-    set_minimum(cluster, "heavy", 2)
-    cluster.wait(lambda: _in_service(cluster, "heavy") == 2, "two workers", timeout=120)
+    """Each reads in the registry that its group is above the minimum. Auto Scaling knows better about the second."""
+    set_workers(cluster, heavy=2)
     tasks = work.wait_ended(work.start("heavy", 15, number=8))
     set_minimum(cluster, "heavy", 1)
-    # The masters would retire one when both have been idle for long enough. What they wrote on the board last stays
+    # The masters would cordon one when both have been idle for long enough. What they wrote to the registry last stays
     # there for a minute.
     idle_since = max(task.ended for task in tasks if task.ended)
     read = idle_since + timedelta(seconds=2 * PASS_SECONDS)
-    cluster.wait(lambda: datetime.now(UTC) > read, "the board to know", timeout=HEAVY_IDLE_SECONDS)
-    _control(cluster, "stop")
-    try:
-        cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 1, "one to leave", timeout=HEAVY_IDLE_SECONDS + 30)
+    cluster.wait(lambda: datetime.now(UTC) > read, "the registry to know", timeout=HEAVY_IDLE_SECONDS)
+    with _scaling_stopped(cluster):
+        cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 1, "one to leave", timeout=HEAVY_IDLE_SECONDS + 120)
         [refused] = cluster.nodes(pool="heavy")
-        cluster.wait(lambda: _says(refused, "desiredSize equals minSize"), "the other to be refused", timeout=30)
-    finally:
-        _control(cluster, "start")
-    cluster.wait(lambda: consumes(refused), "it to be back at work", timeout=60)
+        cluster.wait(lambda: _says(refused, "desiredSize equals minSize"), "the other to be refused", timeout=60)
+    cluster.wait(lambda: consumes(refused), "it to be back at work", timeout=180)
     assert sizes(cluster, "heavy")["DesiredCapacity"] == 1
 
 
 def test_a_pool_whose_minimum_is_zero_ends_its_last_worker(cluster: Cluster) -> None:
     set_minimum(cluster, "heavy", 0)
-    cluster.wait(lambda: not cluster.nodes(pool="heavy"), "the last worker to leave", timeout=HEAVY_IDLE_SECONDS + 60)
+    cluster.wait(lambda: not cluster.nodes(pool="heavy"), "the last worker to leave", timeout=HEAVY_IDLE_SECONDS + 240)
     assert sizes(cluster, "heavy")["DesiredCapacity"] == 0
 
 
 def test_a_refreshed_pool_has_new_workers_and_lost_no_task(cluster: Cluster, work: Workload, refresh: Refresh) -> None:
     old = {str(node.instance.address) for node in refresh.old}
+    [leaving] = refresh.old
+    cluster.wait(lambda: cluster.lifecycle_state(leaving) == "Terminating:Wait", "the old one to drain", timeout=600)
+    work.release(refresh.runs)
     tasks = work.wait_ended(refresh.runs)
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     assert {task.address for task in tasks} <= old
-    cluster.wait(lambda: not set(refresh.old) & set(cluster.nodes()), "the old workers to be gone", timeout=120)
+    cluster.wait(lambda: not set(refresh.old) & set(cluster.nodes()), "the old worker to be gone", timeout=300)
     assert cluster.nodes(pool="default")
 
 
@@ -122,17 +131,23 @@ class Burst:
 @pytest.fixture(scope="module")
 def burst(cluster: Cluster, work: Workload) -> Burst:
     """A burst over both pools at a time when EC2 has no room for one of them."""
+    set_workers(cluster, default=1, heavy=0)
     at = datetime.now(UTC)
     with cluster.no_capacity("heavy", NO_CAPACITY):
         long, short = [], []
-        # In this order every worker gets both, whether tasks are dealt out one by one or a worker at a time.
-        for _ in range(3):
-            long += work.start("heavy", LONG)
-            short += work.start("heavy", SHORT, number=3)
-        short += work.start("default", SHORT, number=20)
-        cluster.wait(lambda: _masters_say(cluster, NO_CAPACITY), "the log to say what EC2 says", timeout=90)
-    work.wait_running(long)
-    return Burst(at=at, runs=[*long, *short], long=long, workers=cluster.nodes(pool="heavy"))
+        with _scaling_stopped(cluster):  # the masters see the whole burst in one pass
+            # In this order every worker gets both, whether tasks are dealt out one by one or a worker at a time.
+            for _ in range(3):
+                long += work.start("heavy", ENDLESS)
+                short += work.start("heavy", ENDLESS, number=3)
+            short += work.start("default", ENDLESS, number=20)
+            sent = {"queued", "running"}
+            work.wait([*long, *short], lambda task: task.state in sent and task.sent, "to be sent", timeout=600)
+        cluster.wait(lambda: _masters_say(cluster, NO_CAPACITY), "the log to say what EC2 says", timeout=240)
+    work.wait_running([*long, *short], timeout=900)
+    workers = cluster.nodes(pool="heavy")
+    work.release(short)
+    return Burst(at=at, runs=[*long, *short], long=long, workers=workers)
 
 
 def test_a_group_that_cannot_launch_is_reported_in_ec2s_words_and_not_asked_for_ever(
@@ -140,9 +155,9 @@ def test_a_group_that_cannot_launch_is_reported_in_ec2s_words_and_not_asked_for_
 ) -> None:
     del burst
     decided = [event.fields for event in service_log.decisions(cluster, "heavy")]
-    told = [fields for fields in decided if NO_CAPACITY in fields.get("launch_failure", "")]
-    assert told
-    assert all(fields["from"] == fields["to"] for fields in told), "it has been asked for already"
+    failed = [fields for fields in decided if NO_CAPACITY in fields.get("launch_failure", "")]
+    assert failed
+    assert all(fields["from"] == fields["to"] for fields in failed), "it has been asked for already"
 
 
 def test_a_burst_over_both_pools_gets_the_workers_that_it_needs(cluster: Cluster, burst: Burst) -> None:
@@ -151,29 +166,44 @@ def test_a_burst_over_both_pools_gets_the_workers_that_it_needs(cluster: Cluster
     assert max(decided) == 2, "twenty tasks, sixteen to a worker"
 
 
-def test_after_a_burst_all_but_one_of_the_workers_with_few_tasks_are_retired(
+def test_after_a_burst_all_but_one_of_the_workers_with_few_tasks_are_cordoned(
     cluster: Cluster, work: Workload, burst: Burst
 ) -> None:
     """A need that falls by one worker alone may be about to rise again; this one falls by two."""
     tasks = work.wait_ended([run for run in burst.runs if run not in burst.long])
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
-    cluster.wait(lambda: sum(map(consumes, cluster.nodes(pool="heavy"))) == 1, "the others to retire", timeout=150)
+    _wait_cordoned(cluster)
 
 
-def test_a_retired_worker_comes_back_when_demand_does(cluster: Cluster, work: Workload, burst: Burst) -> None:
-    tasks = work.wait_ended(work.start("heavy", AGAIN, number=5))
+def _wait_cordoned(cluster: Cluster) -> None:
+    """Wait until all workers of `heavy` but one are cordoned."""
+    cluster.wait(lambda: sum(map(consumes, cluster.nodes(pool="heavy"))) == 1, "the others to be cordoned", timeout=300)
+
+
+def test_a_cordoned_worker_comes_back_when_demand_does(cluster: Cluster, work: Workload, burst: Burst) -> None:
+    _wait_cordoned(cluster)
+    runs = work.start("heavy", ENDLESS, number=5)
+    work.wait_running(runs)
+    work.release(runs)
+    tasks = work.wait_ended(runs)
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     assert set(cluster.nodes(pool="heavy")) <= set(burst.workers), "nothing had to be launched"
     assert len({task.address for task in tasks}) == 2, "three had room beside the long task of the one at work"
 
 
-def test_a_retired_worker_leaves_with_its_last_task(cluster: Cluster, work: Workload, burst: Burst) -> None:
+def test_a_cordoned_worker_leaves_with_its_last_task(cluster: Cluster, work: Workload, burst: Burst) -> None:
+    cordoned = cluster.wait(
+        lambda: [node for node in cluster.nodes(pool="heavy") if not consumes(node)],
+        "a worker to be cordoned",
+        timeout=300,
+    )
+    work.release(burst.long)
     tasks = work.wait_ended(burst.long)
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     # They need not be idle for as long as others.
     cluster.wait(
-        lambda: all(map(consumes, cluster.nodes(pool="heavy"))),
-        "the retired to leave",
+        lambda: all(cluster.lifecycle_state(node) != "InService" for node in cordoned),
+        "the cordoned to ask for their end",
         timeout=HEAVY_IDLE_SECONDS - 10,
     )
-    assert len(cluster.nodes(pool="heavy")) < len(burst.workers)
+    cluster.wait(lambda: not set(cordoned) & set(cluster.nodes()), "them to be gone", timeout=300)

@@ -4,16 +4,49 @@ from __future__ import annotations
 
 import pytest
 
+from lab import service_log
 from lab.cluster import Cluster
 from lab.workload import Workload, describe
-from tests.cluster.stuck_worker import StuckWorker, consumes
+from tests.cluster.worker_pools import WORKER, consumes, set_workers
+
+POOL = "default"
+LONG = 3600
+"""Longer than the tests need the worker to be stuck. Its task is released after that."""
 
 
-@pytest.fixture(autouse=True, scope="module")
+class StuckWorker:
+    """Stuck from the start: its main process gets SIGTERM, and systemd and the lifecycle service do not know of it.
+
+    An error that Celery does not expect has the same effect. Tasks wait in its queue, and `long` runs on it.
+    """
+
+    def __init__(self, cluster: Cluster, work: Workload) -> None:
+        set_workers(cluster, default=1)
+        [self.node] = cluster.nodes(pool=POOL)
+        self.long = work.start(POOL, LONG)
+        work.wait_running(self.long)
+        self.node.exec(f"kill -TERM $(systemctl show --property=MainPID --value {WORKER})")
+        cluster.wait(lambda: not consumes(self.node), "it to consume nothing", timeout=120, interval=0.5)
+        self.waiting = work.start(POOL, 1, number=3)
+
+    def states(self) -> list[str]:
+        """The states that its lifecycle service has logged, the oldest first."""
+        events = service_log.events(self.node, service_log.LIFECYCLE)
+        return [event.fields["now"] for event in events if event.name == "state"]
+
+
+@pytest.fixture(scope="module")
+def stuck_worker(cluster: Cluster, work: Workload) -> StuckWorker:
+    """When the waiting tasks have ended: another worker has replaced it."""
+    stuck = StuckWorker(cluster, work)
+    work.wait_ended(stuck.waiting)
+    return stuck
+
+
+@pytest.fixture(scope="module")
 def released(stuck_worker: StuckWorker, work: Workload) -> None:
-    """When the waiting tasks have ended, the long task may end."""
-    work.wait_ended(stuck_worker.waiting)
-    work.wait_running(stuck_worker.long, timeout=10)
+    """Its long task may end."""
+    work.wait_running(stuck_worker.long, timeout=60)
     work.release(stuck_worker.long)
 
 
@@ -26,15 +59,17 @@ def test_another_worker_is_launched_for_the_tasks_that_it_does_not_take(
     assert str(stuck_worker.node.instance.address) not in {task.address for task in tasks}, describe(tasks)
 
 
+@pytest.mark.usefixtures("released")
 def test_its_own_task_succeeds_there_on_its_first_try(work: Workload, stuck_worker: StuckWorker) -> None:
     [task] = work.wait_ended(stuck_worker.long)
     address = str(stuck_worker.node.instance.address)
     assert (task.state, task.tries, task.address) == ("success", 1, address), describe([task])
 
 
+@pytest.mark.usefixtures("released")
 def test_it_is_back_at_work_when_its_task_has_ended(
     cluster: Cluster, work: Workload, stuck_worker: StuckWorker
 ) -> None:
     work.wait_ended(stuck_worker.long)
-    cluster.wait(lambda: consumes(stuck_worker.node), "it to consume again", timeout=60)
-    cluster.wait(lambda: stuck_worker.states()[-1] == "working", "it to say so", timeout=10)
+    cluster.wait(lambda: consumes(stuck_worker.node), "it to consume again", timeout=180)
+    cluster.wait(lambda: stuck_worker.states()[-1] == "working", "it to say so", timeout=60)

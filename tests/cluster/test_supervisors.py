@@ -11,8 +11,9 @@ from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
+from tests.cluster.worker_pools import WORKER
 
-WORKER, LIFECYCLE = "airflow-worker.service", "airflow-lifecycle.service"
+LIFECYCLE = "airflow-lifecycle.service"
 DAEMONS = 3
 """How many processes a task of this kind starts in addition to its own."""
 ENDLESS = 1200

@@ -14,8 +14,8 @@ import pytest
 from lab import service_log
 from lab.cluster import Cluster
 from lab.node import Node
-from lab.workload import Workload, describe
-from tests.cluster.conftest import set_minimum, sizes
+from lab.workload import UNFINISHED, Workload, describe
+from tests.cluster.worker_pools import consumes, set_minimum, set_workers, sizes
 
 # A separate disk for Airflow's home, because the lab must not fill the machine's. Open files stay on the old one.
 SMALL_DISK = (
@@ -35,10 +35,8 @@ class Trouble:
 @pytest.fixture(scope="module")
 def trouble(cluster: Cluster, work: Workload) -> Iterator[Trouble]:
     """Workers in trouble, after all of `heavy` have shown that tasks work there."""
-    set_minimum(cluster, "heavy", 2)
-    cluster.wait(lambda: len(cluster.nodes(pool="heavy")) == 2, "a second worker", timeout=60)
-    cluster.wait_ready()
-    [full, *_] = cluster.nodes(pool="default")
+    set_workers(cluster, default=1, heavy=2)
+    [full] = cluster.nodes(pool="default")
     broken, sound = cluster.nodes(pool="heavy")
     tasks = work.wait_ended(work.start("heavy", 3, number=8, kind="bash"))
     assert {task.state for task in tasks} == {"success"}, describe(tasks)
@@ -49,13 +47,14 @@ def trouble(cluster: Cluster, work: Workload) -> Iterator[Trouble]:
     ):
         done = node.exec(command)
         assert done.returncode == 0, done.stderr
-    work.start("heavy", 1, number=10, kind="bash")
     yield Trouble(full=full, broken=broken, sound=sound)
     set_minimum(cluster, "heavy", 1)
-    cluster.boto3("autoscaling").terminate_instance_in_auto_scaling_group(
-        InstanceId=broken.instance.id, ShouldDecrementDesiredCapacity=True
-    )
-    cluster.wait(lambda: cluster.lifecycle_state(broken) == "gone", "the broken worker to go", timeout=60)
+    # The first one still has its small disk.
+    for node, shrinks in ((full, False), (broken, True)):
+        cluster.boto3("autoscaling").terminate_instance_in_auto_scaling_group(
+            InstanceId=node.instance.id, ShouldDecrementDesiredCapacity=shrinks
+        )
+        cluster.wait(lambda node=node: cluster.lifecycle_state(node) == "gone", f"{node.name} to go", timeout=300)
 
 
 def _why(node: Node) -> str:
@@ -67,10 +66,11 @@ def _why(node: Node) -> str:
 def test_a_worker_with_a_full_disk_takes_no_tasks_and_another_is_launched_for_them(
     cluster: Cluster, trouble: Trouble, work: Workload
 ) -> None:
-    why = cluster.wait(lambda: _why(trouble.full), "the worker to notice its full disk", timeout=60)
+    why = cluster.wait(lambda: _why(trouble.full), "the worker to notice its full disk", timeout=180)
     assert "the disk at /var/lib/airflow has 0.00 GiB of 0.06 GiB left" in why
+    cluster.wait(lambda: not consumes(trouble.full), "it to consume nothing", timeout=60)
     runs = work.start("default", 1, number=2)
-    cluster.wait(lambda: sizes(cluster, "default")["DesiredCapacity"] == 2, "another worker", timeout=60)
+    cluster.wait(lambda: sizes(cluster, "default")["DesiredCapacity"] == 2, "another worker", timeout=180)
     tasks = work.wait_ended(runs)
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     assert str(trouble.full.instance.address) not in {task.address for task in tasks}
@@ -82,16 +82,24 @@ def test_a_worker_with_a_full_disk_takes_no_tasks_and_another_is_launched_for_th
 def test_a_worker_on_which_tasks_fail_at_once_takes_no_more_and_the_others_do_the_work(
     cluster: Cluster, trouble: Trouble, work: Workload
 ) -> None:
-    why = cluster.wait(lambda: _why(trouble.broken), "the worker to be found at fault", timeout=90)
+    runs: list[str] = []
+
+    def found() -> str:
+        """Why the worker is at fault. Until then there are always some tasks, so that some come to each worker."""
+        tasks = work.tasks(runs)
+        if len(tasks) == len(runs) and all(task.state not in UNFINISHED for task in tasks):
+            runs[:] = work.start("heavy", 1, number=10, kind="bash")
+        return _why(trouble.broken)
+
+    why = cluster.wait(found, "the worker to be found at fault", timeout=300)
     assert "tasks failed at once, and 0 of " in why
     assert _why(trouble.sound) == ""
+    cluster.wait(lambda: not consumes(trouble.broken), "it to consume nothing", timeout=60)
     tasks = work.wait_ended(work.start("heavy", 1, number=4, kind="bash"))
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)
     assert str(trouble.broken.instance.address) not in {task.address for task in tasks}
 
 
 def test_a_worker_with_room_on_its_disk_again_goes_back_to_work(cluster: Cluster, trouble: Trouble) -> None:
-    cluster.wait(lambda: not _why(trouble.full), "the worker to notice", timeout=60)
-    cluster.wait(
-        lambda: '"queues": ["' in trouble.full.read("/run/airflow-worker/state.json"), "it to take tasks", timeout=20
-    )
+    cluster.wait(lambda: not _why(trouble.full), "the worker to notice", timeout=300)
+    cluster.wait(lambda: consumes(trouble.full), "it to take tasks", timeout=120)

@@ -12,7 +12,7 @@ from lab.aws.lifecycle import IN_SERVICE
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.workload import Workload, describe
-from tests.cluster.conftest import set_minimum, sizes
+from tests.cluster.worker_pools import set_minimum, set_workers
 
 VERSION_KEY = "environments/masters-airflow-version"
 OLDER = "3.0.0"
@@ -22,9 +22,12 @@ PASSWORD = "an%other:/?#@"
 
 
 def _published_version(cluster: Cluster) -> str:
-    """The Airflow version that the masters have published to the workers."""
-    bucket = cluster.recording.exports["buckets"]["artifacts"]
-    return cluster.boto3("s3").get_object(Bucket=bucket, Key=VERSION_KEY)["Body"].read().decode().strip()
+    """The Airflow version that the masters have published to the workers; empty before they have."""
+    bucket, s3 = cluster.recording.exports["buckets"]["artifacts"], cluster.boto3("s3")
+    try:
+        return s3.get_object(Bucket=bucket, Key=VERSION_KEY)["Body"].read().decode().strip()
+    except s3.exceptions.NoSuchKey:
+        return ""
 
 
 def _publish_version(cluster: Cluster, version: str) -> None:
@@ -56,13 +59,10 @@ def _all_pass_the_check(cluster: Cluster) -> bool:
 @pytest.fixture(scope="module")
 def held_back(cluster: Cluster) -> Iterator[Node]:
     """A worker that was launched while masters of an older Airflow serve. It boots while the next test runs."""
-    there, minimum = cluster.nodes(pool="heavy"), sizes(cluster, "heavy")["MinSize"]
+    set_workers(cluster, heavy=0)
     _publish_version(cluster, OLDER)
-    set_minimum(cluster, "heavy", len(there) + 1)
-    [node] = cluster.wait(
-        lambda: [node for node in cluster.nodes(pool="heavy") if node not in there], "a new worker", timeout=30
-    )
-    set_minimum(cluster, "heavy", minimum)
+    set_minimum(cluster, "heavy", 1)
+    [node] = cluster.wait(lambda: cluster.nodes(pool="heavy"), "a new worker", timeout=120)
     yield node
     _let_masters_publish(cluster)  # whichever tests were selected: it would hold back every worker
 
@@ -70,7 +70,8 @@ def held_back(cluster: Cluster) -> Iterator[Node]:
 def test_the_masters_have_published_which_airflow_they_run(cluster: Cluster) -> None:
     [master, *_] = cluster.nodes(role="master")
     [*_, version] = master.exec("/opt/airflow/venv/bin/airflow", "version").stdout.split()
-    assert _published_version(cluster) == version
+    # Each master does so when it is in service, and repeats a failed attempt after a minute.
+    assert cluster.wait(lambda: _published_version(cluster), "the masters to publish it", timeout=180) == version
 
 
 @pytest.mark.usefixtures("held_back")
@@ -80,7 +81,7 @@ def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: C
     scheme, _, rest = secrets.get_secret_value(SecretId=name)["SecretString"].partition("://")
     role, place = rest.split(":")[0], rest.rpartition("@")[2]
     dsn = f"{scheme}://{role}:{quote(PASSWORD, safe='')}@{place}"
-    running = work.start("default", 60)
+    running = work.start("default", 1200)
     work.wait_running(running)
     before = _api_processes(cluster)
     secrets.put_secret_value(SecretId=name, SecretString=dsn)
@@ -90,14 +91,15 @@ def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: C
         cluster.wait(
             lambda master=master: quote(PASSWORD, safe="") in master.read("/run/airflow/secrets.env"),
             f"{master.name} to fetch the new password",
-            timeout=120,
+            timeout=300,
         )
+    work.release(running)
     [task] = work.wait_ended(running)
     assert (task.state, task.tries) == ("success", 1), describe([task])
-    cluster.wait(lambda: not before & _api_processes(cluster), "both api-servers to be restarted", timeout=60)
+    cluster.wait(lambda: not before & _api_processes(cluster), "both api-servers to be restarted", timeout=300)
     # The load balancer counts a restarted master as healthy until its next check.
-    cluster.wait(lambda: _all_answer(cluster), "both api-servers to answer", timeout=60)
-    cluster.wait(lambda: _all_pass_the_check(cluster), "both masters to pass the load balancer's check", timeout=60)
+    cluster.wait(lambda: _all_answer(cluster), "both api-servers to answer", timeout=300)
+    cluster.wait(lambda: _all_pass_the_check(cluster), "both masters to pass the load balancer's check", timeout=300)
     [task] = work.wait_ended(work.start("default", 1))
     assert task.state == "success", describe([task])
 
@@ -106,8 +108,8 @@ def test_a_worker_takes_no_tasks_before_the_last_master_with_an_older_airflow_ha
     cluster: Cluster, held_back: Node
 ) -> None:
     reason = f"masters with Airflow {OLDER} still serve"
-    cluster.wait(lambda: reason in held_back.journal("airflow-admission.service"), "the worker to say why", timeout=60)
+    cluster.wait(lambda: reason in held_back.journal("airflow-admission.service"), "the worker to say why", timeout=600)
     assert cluster.lifecycle_state(held_back) == "Pending:Wait"
     assert held_back.unit("airflow-worker.service")["ActiveState"] == "inactive"
     _let_masters_publish(cluster)
-    cluster.wait(lambda: cluster.lifecycle_state(held_back) == IN_SERVICE, "the worker to be in service", timeout=60)
+    cluster.wait(lambda: cluster.lifecycle_state(held_back) == IN_SERVICE, "the worker to be in service", timeout=300)
