@@ -1,4 +1,4 @@
-"""The prod stack's cluster, booted once in each process of the lab tests: `PARTS` says which files share one.
+"""The prod stack's cluster, booted once in each process of the lab tests, which run in several.
 
 Each file leaves the cluster at rest, so their order is free. Only `test_boot.py` needs a cluster that nobody has used.
 """
@@ -18,7 +18,10 @@ from typing import Any
 import pytest
 
 # Before anything of the lab is imported: the names of all that a lab makes on this machine depend on it.
-os.environ["AIRFLOW_LAB"] = str(1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ["AIRFLOW_LAB"] = str(1 + int(worker.removeprefix("gw")))
+else:
+    os.environ.setdefault("AIRFLOW_LAB", "1")
 
 from lab import cgroups, host
 from lab.airflow_api import AirflowApi
@@ -33,31 +36,11 @@ from tests.stack_file import changed
 WORKERS = {"default": 2, "heavy": 3}
 """How many of each pool the tests let work at a time."""
 DAGS = Path(__file__).with_name("dags")
-
-
-PARTS = (
-    (
-        *("a_killed_lab", "preconditions", "cgroups", "a_full_run", "boot", "dag_run", "losses", "leaks"),
-        *("worker_credentials", "ui_sessions", "task_cgroups", "supervisors"),
-    ),
-    (
-        "rebalancing",
-        "schedule",
-        "stuck_worker",
-        "unavailable_workers",
-        "generations",
-        "clean_up",
-        "dag_changes",
-        "dag_releases",
-    ),
-    ("scaling", "leaving", "outages", "updates", "use_of_memory"),
+BEGUN_FIRST = (
+    "boot",  # needs a cluster that no test has used
+    *("scaling", "leaving", "schedule", "losses", "outages", "rebalancing", "updates", "unavailable_workers"),
 )
-"""The test files. A process boots a cluster of its own for a part."""
-_PLACES = {
-    Path(__file__).with_name(f"test_{name}.py"): (number, place)
-    for number, part in enumerate(PARTS)
-    for place, name in enumerate(part)
-}
+"""Each process boots a cluster, and takes the next file when it has finished one: the longest should not be last."""
 MEMORY_MIB = 15_000
 """The limit of each cluster; with less, its pools could not have `WORKERS`."""
 USED_MIB = 6_500
@@ -65,24 +48,17 @@ USED_MIB = 6_500
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """As many clusters at a time as fit into this machine's memory."""
-    return max(1, min(len(PARTS), cgroups.available_mib() // USED_MIB))
+    """As many clusters at a time as fit into this machine's memory, up to three: more make two cores too slow."""
+    return max(1, min(3, cgroups.available_mib() // USED_MIB))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.path not in _PLACES:
-        raise pytest.UsageError(f"{item.path.name} is in no part of the lab tests: add it to PARTS in {__file__}")
     item.add_marker(pytest.mark.lab)
-    item.add_marker(pytest.mark.xdist_group(f"part {_place(item)[0] + 1}"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_place)
-
-
-def _place(item: pytest.Item) -> tuple[int, int]:
-    """Number of the part that has the test's file, and the file's place in it; other tests come first."""
-    return _PLACES.get(item.path, (-1, 0))
+    places = {f"test_{name}": place for place, name in enumerate(BEGUN_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def new_cluster() -> Cluster:
