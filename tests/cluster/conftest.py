@@ -43,13 +43,13 @@ BEGUN_FIRST = (
 """Each process boots a cluster, and takes the next file when it has finished one: the longest should not be last."""
 MEMORY_MIB = 15_000
 """The limit of each cluster; with less, its pools could not have `WORKERS`."""
-USED_MIB = 6_500
-"""What a cluster uses at its peak, with its servers and the process that tests it."""
+USED_MIB = 9_000
+"""What a cluster needs, with its servers, the page cache and the process that tests it."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """As many clusters at a time as fit into this machine's memory, up to three: more make two cores too slow."""
-    return max(1, min(3, cgroups.available_mib() // USED_MIB))
+    """As many clusters at a time as fit into this machine: one for each core, and for its memory."""
+    return max(1, min(os.cpu_count() or 1, cgroups.available_mib() // USED_MIB))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

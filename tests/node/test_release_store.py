@@ -218,6 +218,17 @@ def test_the_newest_release_is_the_one_that_the_pointer_names(s3: Any, store: An
     assert store.newest().current.version == first
 
 
+def test_of_a_pointer_that_is_too_large_no_more_is_read_than_a_pointer_can_have(s3: Any, store: Any):
+    version = publish(s3, example="1")
+    key = dag_release.pointer_key(BUNDLE)
+    pointer = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    s3.put_object(Bucket=BUCKET, Key=key, Body=pointer + b" " * dag_release.MAX_POINTER_BYTES)
+    assert store.newest().current.version == version
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b" " * dag_release.MAX_POINTER_BYTES + pointer)
+    with pytest.raises(dag_release.BrokenReleaseError):
+        store.newest()
+
+
 def test_a_deleted_pointer_is_not_the_same_as_no_release(s3: Any, store: Any):
     publish(s3, a="1")
     s3.delete_object(Bucket=BUCKET, Key=dag_release.pointer_key(BUNDLE))

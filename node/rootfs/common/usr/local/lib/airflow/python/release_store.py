@@ -85,7 +85,8 @@ class ReleaseStore:
         key = dag_release.pointer_key(self.bundle)
         try:
             with _s3_faults(f"s3://{self.bucket}/{key}"):
-                return Pointer.from_json(self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+                body = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"]
+                return Pointer.from_json(body.read(dag_release.MAX_POINTER_BYTES))
         except ReleaseGoneError:
             releases = dag_release.releases_prefix(self.bundle)
             with _s3_faults(f"s3://{self.bucket}/{releases}"):
