@@ -38,7 +38,7 @@ WORKERS = {"default": 2, "heavy": 3}
 DAGS = Path(__file__).with_name("dags")
 BEGUN_FIRST = (
     "boot",  # needs a cluster that no test has used
-    *("scaling", "leaving", "schedule", "losses", "outages", "dag_releases", "rebalancing", "updates"),
+    *("scaling", "leaving", "schedule", "losses", "unavailable_workers", "outages", "dag_releases", "rebalancing"),
 )
 """Each process boots a cluster, and takes the next file when it has finished one: the longest should not be last."""
 MEMORY_MIB = 15_000
