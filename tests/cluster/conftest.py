@@ -42,7 +42,7 @@ BEGUN_FIRST = (
 )
 """Each process boots a cluster, and takes the next file when it has finished one: the longest should not be last."""
 MEMORY_MIB = 15_000
-"""The limit of each cluster; with less, its pools could not have `WORKERS`."""
+"""The limit of each of several clusters: together they use less. With a lower one, no pool could have its `WORKERS`."""
 USED_MIB = 9_000
 """What a cluster needs, with its servers, the page cache and the process that tests it."""
 
@@ -65,7 +65,9 @@ def new_cluster() -> Cluster:
     """The prod stack's cluster, with a network and a name for this process's lab alone."""
     cidr = f"10.{80 + host.NUMBER}.0.0/16"
     own = {"cluster.name": f"airflow-prod-{host.NUMBER}", "network.cidr": cidr, "web.allowedCidrs": [cidr]}
-    return Cluster(changes=changed({f"airflow:{key}": value for key, value in own.items()}), memory_mib=MEMORY_MIB)
+    several = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+    changes = changed({f"airflow:{key}": value for key, value in own.items()})
+    return Cluster(changes=changes, memory_mib=MEMORY_MIB if several else None)
 
 
 @pytest.fixture(scope="session")
