@@ -7,7 +7,7 @@ import pytest
 from lab import service_log
 from lab.cluster import Cluster
 from lab.workload import Workload, describe
-from tests.cluster.worker_pools import WORKER, consumes, set_workers
+from tests.cluster.worker_pools import WORKER, consumes, set_minimum, set_workers
 
 POOL = "default"
 LONG = 3600
@@ -44,8 +44,9 @@ def stuck_worker(cluster: Cluster, work: Workload) -> StuckWorker:
 
 
 @pytest.fixture(scope="module")
-def released(stuck_worker: StuckWorker, work: Workload) -> None:
-    """Its long task may end."""
+def released(cluster: Cluster, stuck_worker: StuckWorker, work: Workload) -> None:
+    """Its long task may end. Of the two workers without tasks, one would then leave before the test has seen it."""
+    set_minimum(cluster, POOL, 2)
     work.wait_running(stuck_worker.long, timeout=60)
     work.release(stuck_worker.long)
 
@@ -72,4 +73,4 @@ def test_it_is_back_at_work_when_its_task_has_ended(
 ) -> None:
     work.wait_ended(stuck_worker.long)
     cluster.wait(lambda: consumes(stuck_worker.node), "it to consume again", timeout=180)
-    cluster.wait(lambda: stuck_worker.states()[-1] == "working", "it to say so", timeout=60)
+    cluster.wait(lambda: stuck_worker.states()[-1] == "working", "it to say so", timeout=180)
