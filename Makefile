@@ -21,7 +21,7 @@ PYTHON := .venv/bin/python
 DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit unit-beside lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -74,13 +74,7 @@ lab-image: $(STAMP) ## Build the lab's Debian 13 node image (cached)
 lab-sweep: $(STAMP) ## Remove what a killed lab left behind
 	@$(PYTHON) -m lab sweep
 
-test: lint types ## Everything that proves it: lint, types, unit, node and lab tests
-	@$(MAKE) --no-print-directory -j2 lab-test unit-beside
-
-# The lab tests wait most of the time. Their lines must not be mixed with those of the unit tests.
-unit-beside: $(STAMP)
-	@output=$$(mktemp); nice -n 19 $(MAKE) --no-print-directory unit > "$$output" 2>&1; status=$$?; \
-	cat "$$output"; rm "$$output"; exit $$status
+test: check lab-test ## Everything that proves it: lint, types, unit, node and lab tests
 
 check: lint types unit ## Everything that needs neither root nor Debian
 
