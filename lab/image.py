@@ -71,10 +71,11 @@ SERVERS = Image(name="servers", packages=SERVER_PACKAGES)
 
 def build(image: Image) -> Path:
     """Return the image's root file system; build it first if it is not in the cache."""
+    target = image.path
     with host.alone():
-        if not image.path.exists():
-            _build(image)
-    return image.path
+        if not target.exists():
+            _build(image, target)
+    return target
 
 
 def hold(image: Image) -> int:
@@ -85,8 +86,7 @@ def hold(image: Image) -> int:
     return descriptor
 
 
-def _build(image: Image) -> None:
-    target = image.path
+def _build(image: Image, target: Path) -> None:
     with step(f"building the {image.name} image (Debian 13, {len(image.packages)} packages and their dependencies)"):
         work = Path(tempfile.mkdtemp(prefix="build-", dir=host.CACHE))
         try:
