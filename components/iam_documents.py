@@ -31,7 +31,7 @@ def allow(
 
 
 def deny(action: str, resource: Any, *, sid: str, principal: Any, condition: Mapping[str, Any]) -> Statement:
-    """A statement that denies an action, whatever other statements allow."""
+    """A statement that denies an action, regardless of what other statements allow."""
     return allow(action, resource, sid=sid, principal=principal, condition=condition) | {"Effect": "Deny"}
 
 

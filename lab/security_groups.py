@@ -1,4 +1,4 @@
-"""The program's security groups as the router's packet filter, which drops whatever none of their rules allows."""
+"""The program's security groups as the router's packet filter, which drops everything that no rule allows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The prod stack's cluster, booted once in each process of the lab tests, which run in several.
 
-Each file leaves the cluster at rest, so their order is free. Only `test_boot.py` needs a cluster that nobody has used.
+Each file leaves the cluster at rest, so their order is free. Only `test_boot.py` needs a new cluster.
 """
 
 from __future__ import annotations

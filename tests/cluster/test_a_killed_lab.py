@@ -1,4 +1,4 @@
-"""A lab whose process is killed leaves the machine as it was. This one is nobody else's."""
+"""A lab whose process is killed leaves the machine as it was. It runs beside the lab of the other tests."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def set_workers(cluster: Cluster, **numbers: int) -> None:
 
 
 def rest(cluster: Cluster, api: AirflowApi) -> None:
-    """Bring the cluster back to what a test file begins with, whatever the last one has left at work."""
+    """End what a test file has left running, and bring the cluster back to what the next one begins with."""
     for dag, run in cluster.psql("SELECT dag_id, run_id FROM dag_run WHERE state IN ('queued', 'running')"):
         api.request("PATCH", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}", {"state": "failed"})
     set_workers(cluster, **AT_REST)

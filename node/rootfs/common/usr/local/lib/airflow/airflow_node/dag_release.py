@@ -162,7 +162,7 @@ def unpack(archive: IO[bytes], target: Path, version: str) -> None:
     `target` before this returns. Files cannot be written to; directories can, so that their owner can remove them.
     """
     target.mkdir(parents=True)
-    target.chmod(0o755)  # here as below, whatever the umask
+    target.chmod(0o755)  # here as below, regardless of the umask
     try:
         with zstandard.ZstdDecompressor().stream_reader(archive) as unpacked:
             tar = _Hashed(unpacked)

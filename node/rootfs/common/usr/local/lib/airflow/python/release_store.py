@@ -1,9 +1,9 @@
-"""The releases of a DAG bundle on this node: fetched once, verified, never changed, removed when nobody uses them.
+"""The releases of a DAG bundle on this node: fetched once, verified, never changed, removed when unused.
 
     <folder>/versions/<version>   whole releases only: each is unpacked elsewhere and renamed into its place
     <folder>/in-use/<version>     a lock file for each of them. Who uses a release holds it shared; who removes it,
                                   exclusively. Its time of modification is that of the last use
-    <folder>/temporary            releases on their way in or out: nobody looks into it
+    <folder>/temporary            releases that are being unpacked or removed; never read
     <folder>/current.json         the pointer to the release that was current when S3 was last asked
 
 Any process may be killed at any moment: its locks end with it, and what it left behind is in `temporary`. The files of
@@ -56,7 +56,7 @@ class ReleaseStore:
         bundle: the bundle's name, with which its objects' keys begin.
         folder: the bundle's folder on this node.
         tracking: where Airflow notes the use of this bundle's versions. Removed with them, otherwise unused.
-        keep: how many releases stay although nobody uses them, the most recently used ones.
+        keep: how many unused releases stay, the most recently used ones.
         keep_seconds: how long any release stays after its last use.
     """
 
