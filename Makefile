@@ -10,7 +10,7 @@ NODE ?=
 UNIT ?=
 FILE ?=
 FOLDER ?=
-BUNDLE ?= dags
+BUNDLE ?=
 RELEASE ?=
 CHECK ?=
 FORCE ?=
@@ -38,20 +38,20 @@ ca-bundle: $(STAMP) ## Renew the certificate authorities of RDS that the nodes t
 dags-check: $(STAMP) ## Import a folder of DAGs as the nodes would, and list its faults: FOLDER=<path> STACK=prod
 	@$(DAGS) check "$(FOLDER)" --stack "$(STACK)"
 
-dags-publish: $(STAMP) ## Make a folder of DAGs the current release: FOLDER=<path> STACK=prod BUNDLE=dags CHECK=1 FORCE=1
-	@$(DAGS) publish "$(FOLDER)" --stack "$(STACK)" --bundle "$(BUNDLE)" $(if $(CHECK),--check) $(if $(FORCE),--force)
+dags-publish: $(STAMP) ## Make a folder of DAGs the current release: FOLDER=<path> STACK=prod BUNDLE=<name> CHECK=1 FORCE=1
+	@$(DAGS) publish "$(FOLDER)" --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(CHECK),--check) $(if $(FORCE),--force)
 
-dags-list: $(STAMP) ## List the releases: STACK=prod BUNDLE=dags
-	@$(DAGS) list --stack "$(STACK)" --bundle "$(BUNDLE)"
+dags-list: $(STAMP) ## List the releases: STACK=prod BUNDLE=<name>
+	@$(DAGS) list --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 dags-show: $(STAMP) ## Show a release and its files: RELEASE=current
-	@$(DAGS) show $(RELEASE) --stack "$(STACK)" --bundle "$(BUNDLE)"
+	@$(DAGS) show $(RELEASE) --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 dags-diff: $(STAMP) ## Show what differs between two releases: A=previous B=current
-	@$(DAGS) diff "$(A)" "$(B)" --stack "$(STACK)" --bundle "$(BUNDLE)"
+	@$(DAGS) diff "$(A)" "$(B)" --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 dags-rollback: $(STAMP) ## Make an older release the current one again: RELEASE=previous
-	@$(DAGS) rollback $(RELEASE) --stack "$(STACK)" --bundle "$(BUNDLE)"
+	@$(DAGS) rollback $(RELEASE) --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 lab: $(STAMP) ## The prod stack's cluster on this machine, until Ctrl-C (Debian 12 or 13, as root)
 	@$(PYTHON) -m lab up

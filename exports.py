@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pulumi
 
@@ -17,10 +17,13 @@ from components.metadata_database import MetadataDatabase
 from components.network import Network
 from components.secrets import Secrets
 from components.worker_pool import WorkerPool
+from node.dag_bundles import DEFAULT_BUNDLE
 
 
-def export_access(context: Context, web: LoadBalancers, secrets: Secrets, buckets: Buckets) -> None:
-    """How to reach Airflow, and how to publish DAGs."""
+def export_access(
+    context: Context, web: LoadBalancers, secrets: Secrets, buckets: Buckets, bundles: Collection[str]
+) -> None:
+    """How to reach Airflow, and how to publish DAGs to each bundle."""
     pulumi.export("url", web.url)
     pulumi.export("adminUser", "admin")
     pulumi.export(
@@ -28,13 +31,15 @@ def export_access(context: Context, web: LoadBalancers, secrets: Secrets, bucket
         f"aws secretsmanager get-secret-value --secret-id {secrets.names['admin-password']} --query SecretString"
         f" --output text --region {context.region}",
     )
-    # A folder follows. It is run here, in the program's directory.
-    pulumi.export(
-        "publishDagsCommand",
-        f"AWS_REGION={context.region} .venv/bin/python -m dags publish --bucket {buckets.dags.name}",
-    )
+    for bundle in bundles:
+        # A folder follows. It is run here, in the program's directory.
+        command = f"AWS_REGION={context.region} .venv/bin/python -m dags publish --bucket {buckets.dags.name}"
+        if bundle == DEFAULT_BUNDLE:
+            pulumi.export("publishDagsCommand", command)
+        else:
+            pulumi.export(f"publishDagsCommand-{bundle}", f"{command} --bundle {bundle}")
     # Ready to attach to the role with which a team's workflow publishes (docs/authoring.md).
-    pulumi.export("dagPublisherPolicies", {"dags": publisher_policy(buckets.dags.name, "dags")})
+    pulumi.export("dagPublisherPolicies", {bundle: publisher_policy(buckets.dags.name, bundle) for bundle in bundles})
     pulumi.export(
         "buckets",
         {

@@ -23,8 +23,9 @@ from dags.faults import DagsError, FaultsError
 from dags.folder import LEFT_OUT
 from dags.progress import say
 from dags.publication import publish, rollback
-from dags.stack import read_stack
+from dags.stack import Stack, read_stack
 from engine.stack_config import StackFileError, stack_name
+from node.dag_bundles import DEFAULT_BUNDLE
 from node.lock import PYPI, LockError
 from package_lock import stack_index
 from settings.errors import SettingsError
@@ -63,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--stack", type=stack_name, default="prod", help="the stack whose dags bucket is used (prod)")
     where.add_argument("--bucket", help="a bucket instead of the stack's; the region is then that of the AWS settings")
-    where.add_argument("--bundle", default="dags", help="the bundle: which prefix of the bucket (dags)")
+    where.add_argument(
+        "--bundle", help="the DAG bundle; may be left out if the stack has only one. With --bucket: dags if left out"
+    )
     where.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
 
     def add(
@@ -176,8 +179,26 @@ def _rollback(given: argparse.Namespace) -> None:
 def _bucket(given: argparse.Namespace) -> ReleaseBucket:
     # Standard retries: a conditional write that was repeated is recognized, see write_pointer.
     retries = Config(retries={"mode": "standard", "max_attempts": 5})
-    name = given.bucket or read_stack(given.root, given.stack).dags_bucket
-    return ReleaseBucket(_client(given, "s3", config=retries), name, given.bundle)
+    if given.bucket:
+        name, bundle = given.bucket, given.bundle or DEFAULT_BUNDLE
+    else:
+        stack = read_stack(given.root, given.stack)
+        name, bundle = stack.dags_bucket, _bundle(given, stack)
+    return ReleaseBucket(_client(given, "s3", config=retries), name, bundle)
+
+
+def _bundle(given: argparse.Namespace, stack: Stack) -> str:
+    """The bundle that is meant; never a guess, because a publication replaces all that is in it."""
+    there = ", ".join(stack.bundles)
+    if given.bundle is None and len(stack.bundles) > 1:
+        raise DagsError(f"The stack {given.stack} has several DAG bundles: name one with --bundle: {there}.")
+    bundle = given.bundle or stack.bundles[0]
+    if bundle not in stack.bundles:
+        raise DagsError(
+            f"The stack {given.stack} has no DAG bundle {bundle!r}, so no node would read it. Name one of these, or "
+            f"add it to airflow:dagBundles and run `pulumi up` first: {there}."
+        )
+    return bundle
 
 
 def _client(given: argparse.Namespace, service: str, **options: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,14 @@ class Stack:
 
     Attributes:
         dags_bucket: the bucket's name, which follows from cluster, account and region.
+        bundles: the names of its DAG bundles.
         queues: the Celery queues that its worker pools serve.
         options: the nodes' Airflow options that matter to DAGs, as environment variables.
     """
 
     region: str
     dags_bucket: str
+    bundles: Sequence[str]
     queues: Collection[str]
     options: Mapping[str, str]
 
@@ -38,6 +40,7 @@ def read_stack(root: Path, name: str) -> Stack:
     return Stack(
         region=region,
         dags_bucket=bucket_name(cluster.name, cluster.account_id, region, "dags"),
+        bundles=sorted(settings.dag_bundles),
         queues={queue for pool in settings.worker_pools.values() for queue in pool.queues},
         options={
             variable_name(section, option): value

@@ -72,7 +72,7 @@ def _section(path: Path, field: FieldInfo, *, level: int = 2) -> Iterator[str]:
     if model is None:
         yield f"{_sentence(field.description)}\n"
         return
-    need = "One at least." if "<name>" in path else "Required." if field.is_required() else "Optional."
+    need = "One at least." if path[-1] == "<name>" else "Required." if field.is_required() else "Optional."
     yield f"{_sentence(inspect.getdoc(model))} {need}\n"
     rows, nested = [], []
     for key, (_, inner) in schema.fields_by_key(model).items():
@@ -83,7 +83,8 @@ def _section(path: Path, field: FieldInfo, *, level: int = 2) -> Iterator[str]:
 
 
 def _table(rows: list[tuple[str, FieldInfo, Path]]) -> Iterator[str]:
-    yield "| key | accepts | default | meaning |\n| --- | --- | --- | --- |"
+    if rows:
+        yield "| key | accepts | default | meaning |\n| --- | --- | --- | --- |"
     for key, field, path in rows:
         cells = (f"`{key}`", _takes(path, field), _default(field), _sentence(field.description))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from node.airflow_options.rendering import COMMON_OPTIONS, values
 from node.artifacts import CA_BUNDLE, artifacts_for
+from node.dag_bundles import DEFAULT_BUNDLE, DagBundle
 from node.naming import LAUNCHING_HOOK
 from node.roles import DEFINITIONS, NodeGroup, Role
 from node.worker_pool_config import WorkerPoolConfig
@@ -67,6 +68,7 @@ class NodeEnvironment:
     vpc_cidrs: tuple[str, ...]
     task_logs_bucket: str
     dags_bucket: str
+    dag_bundles: tuple[DagBundle, ...] = (DagBundle(name=DEFAULT_BUNDLE),)
     artifacts_bucket: str
     package_index: PackageIndex | None = None
     config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)

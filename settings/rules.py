@@ -11,6 +11,7 @@ from settings.sections import (
     airflow_config,
     broker,
     cluster,
+    dag_bundles,
     database,
     masters,
     network,
@@ -41,6 +42,7 @@ SECTIONS = (
     retention,
     node_image,
     package_index,
+    dag_bundles,
     airflow_config,
 )
 RULES: tuple[Rule, ...] = (*(rule for section in SECTIONS for rule in getattr(section, "RULES", ())), user_data_fits)

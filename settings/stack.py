@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from node.dag_bundles import DEFAULT_BUNDLE
 from node.environment import NodeEnvironment
 from node.naming import bucket_name, web_url
 from node.roles import MASTERS, NodeGroup, Role, worker_group
@@ -14,6 +15,7 @@ from settings.section import Section
 from settings.sections.airflow_config.types import Config
 from settings.sections.broker import BrokerSettings
 from settings.sections.cluster import ClusterSettings
+from settings.sections.dag_bundles import BundleName, DagBundleSettings
 from settings.sections.database import DatabaseSettings
 from settings.sections.masters import MasterSettings
 from settings.sections.network import NetworkSettings
@@ -49,6 +51,9 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     node_image: NodeImageSettings = NodeImageSettings()
     package_index: PackageIndexSettings | None = None
+    dag_bundles: Mapping[BundleName, DagBundleSettings] = Field(
+        default_factory=lambda: {DEFAULT_BUNDLE: DagBundleSettings()}
+    )
 
     config: Config = Field(default_factory=dict)
     """Airflow options by section, as in airflow.cfg: `core: {max_active_tasks_per_dag: 64}`, but with single percent
@@ -83,6 +88,7 @@ class Settings(Section):
             vpc_cidrs=self.network.vpc_cidrs,
             task_logs_bucket=bucket_name(cluster, account_id, region, "task-logs"),
             dags_bucket=bucket_name(cluster, account_id, region, "dags"),
+            dag_bundles=tuple(bundle.for_nodes(name) for name, bundle in self.dag_bundles.items()),
             artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
             package_index=self.package_index.for_nodes() if self.package_index else None,
             config=self.config,

@@ -112,7 +112,7 @@ def _log_retention_remedy(days: int) -> str:
     return f"the next accepted value is {longer[0]}"
 
 
-def _name_remedy(text: str) -> str:
+def name_remedy(text: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789").strip("-")
     return f"rename it, for example {plain or 'airflow'}"
 
@@ -138,7 +138,7 @@ Name = Annotated[
     matching(
         r"[a-z](?:-?[a-z0-9])*",
         "lower-case letters, digits and single hyphens; starts with a letter, ends with a letter or digit",
-        _name_remedy,
+        name_remedy,
     ),
 ]
 LogRetentionDays = Annotated[

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from node.airflow_options import lookup
+from node.dag_bundles import config_list
 from node.environment import NodeEnvironment, config_text
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
 from settings.errors import Fault
@@ -13,8 +14,8 @@ from settings.stack import Settings
 
 
 def user_data_fits(settings: Settings) -> Iterator[Fault]:
-    """The user data of masters and workers, with all of `airflow:config` and a pool's queues in it, is no larger than
-    EC2 allows (16 KiB, compressed)."""
+    """The user data of masters and workers, with all of `airflow:config`, the DAG bundles and a pool's queues in it, is
+    no larger than EC2 allows (16 KiB, compressed)."""
     for group in settings.node_groups:
         node = settings.node_environment(group)
         # Options that do not exist are faults themselves, and are not passed to any node.
@@ -41,12 +42,13 @@ def _too_large(node: NodeEnvironment, size: int) -> Fault:
     }
     served = (node.pool,) if node.pool else node.pools
     queues = {f"airflow:workerPools.{pool.name}.queues": len(",".join(pool.queues)) for pool in served}
-    longest = sorted((lengths | queues).items(), key=lambda entry: entry[1], reverse=True)[:3]
-    of_config = sum(lengths.values()) >= sum(queues.values())
+    bundles = {"airflow:dagBundles": len(config_list(node.dag_bundles, node.dags_bucket))}
+    longest = sorted((lengths | queues | bundles).items(), key=lambda entry: entry[1], reverse=True)[:3]
+    parts = {"airflow:config": lengths, "airflow:dagBundles": bundles, max(queues, key=queues.__getitem__): queues}
     nodes = f"workers of {node.pool.name}" if node.pool else f"{node.role}s"
     return Fault(
-        key="airflow:config" if of_config else max(queues, key=queues.__getitem__),
+        key=max(parts, key=lambda key: sum(parts[key].values())),
         given=f"values with which the user data of the {nodes} is {size:,} bytes, compressed",
-        allowed=f"values that fit: EC2 allows {LIMIT_BYTES:,} bytes of user data, which holds all options and queues",
+        allowed=f"values that fit: EC2 allows {LIMIT_BYTES:,} bytes of user data for options, queues and bundles",
         remedy="shorten the longest: " + ", ".join(f"{key} ({length:,} characters)" for key, length in longest),
     )

@@ -59,6 +59,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             }
         }
     ),
+    "bundles": changed({"airflow:dagBundles": {"finance": {}, "finance-reports": {}}}),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
 }

@@ -40,6 +40,22 @@ def test_the_exported_policy_lets_a_workflow_publish_to_the_bucket_that_the_node
     }
 
 
+def test_each_bundle_has_its_own_command_and_its_own_policy():
+    exports = recorded("bundles").exports
+    bucket = exports["buckets"]["dags"]
+    assert "publishDagsCommand" not in exports, "there is no bundle dags, and no other is published by accident"
+    arguments = shlex.split(exports["publishDagsCommand-finance"])[2:]
+    assert arguments == ["-m", "dags", "publish", "--bucket", bucket, "--bundle", "finance"]
+    policies = exports["dagPublisherPolicies"]
+    assert set(policies) == {"finance", "finance-reports"}
+    publish, find = json.loads(policies["finance"])["Statement"]
+    assert publish["Resource"] == [
+        f"arn:aws:s3:::{bucket}/finance/releases/*",
+        f"arn:aws:s3:::{bucket}/finance/current.json",
+    ]
+    assert find["Condition"] == {"StringLike": {"s3:prefix": "finance/*"}}
+
+
 @pytest.mark.parametrize(
     ("variant", "url"),
     [

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The parts that each part may import besides itself. A new part has to be added.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"components", "exports", "node", "node_groups", "settings", "virtual_environment"},
-    "exports": {"components"},
+    "exports": {"components", "node"},
     "node_groups": {"components", "settings", "node", "aws_catalog"},
     "virtual_environment": set(),
     "components": {"settings", "node", "aws_catalog"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.dag_bundles import config_list
 from node.naming import API_SERVER_PORT, api_server_url
 
 if TYPE_CHECKING:
@@ -74,15 +75,6 @@ RESULT_BACKEND_ENGINE = {
         "tcp_user_timeout": 60_000,
     },
 }
-
-
-def _dag_bundles(environment: NodeEnvironment) -> str:
-    bundle = {
-        "name": "dags",
-        "classpath": "release_bundle.ReleaseDagBundle",
-        "kwargs": {"bucket_name": environment.dags_bucket},
-    }
-    return json.dumps([bundle])
 
 
 def _slots(environment: NodeEnvironment, least: int) -> str | None:
@@ -211,7 +203,10 @@ COMMON_OPTIONS = (
     _locked(
         "dag_processor",
         "dag_bundle_config_list",
-        Computed(of=_dag_bundles, source="one bundle named `dags`: the releases in the bucket for DAGs"),
+        Computed(
+            of=lambda node: config_list(node.dag_bundles, node.dags_bucket),
+            source="`airflow:dagBundles`; by default one bundle named `dags`: the releases in the bucket for DAGs",
+        ),
         "Masters and workers read the same releases, from a bucket that their IAM roles may read (release_bundle.py).",
     ),
     _default(

@@ -21,7 +21,7 @@ from dags.stack import Stack
 from node.lock import PYPI
 from tests.dags.conftest import DAG, MakeFolder
 
-STACK = Stack(region="eu-west-1", dags_bucket="b", queues={"default", "heavy"}, options={})
+STACK = Stack(region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default", "heavy"}, options={})
 BASH = """
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.bash import BashOperator
@@ -183,7 +183,7 @@ def test_the_stacks_options_apply_and_a_file_that_hangs_is_a_fault(make_folder: 
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "elsewhere",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "20",
     }
-    stack = Stack(region="eu-west-1", dags_bucket="b", queues={"default"}, options=options)
+    stack = Stack(region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default"}, options=options)
     files = {
         "a.py": BASH.format(dag="a", queue="default", more=""),
         "hangs.py": "import airflow, time  # dag\nwhile True:\n try: time.sleep(9)\n except BaseException: pass",

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 from botocore.exceptions import EndpointConnectionError
 
 from dags import __main__ as commands
@@ -14,7 +15,9 @@ from dags.__main__ import main
 from dags.check import Report
 from dags.environment import lock_hash
 from tests.dags.conftest import BUCKET, MakeFolder
-from tests.stack_file import ROOT
+from tests.stack_file import ROOT, changed
+
+STACK_BUCKET = "airflow-prod-111122223333-eu-west-1-dags"
 
 Run = Callable[..., str]
 
@@ -155,10 +158,54 @@ def test_faults_of_a_folder_are_told_without_a_traceback(run: Run, tmp_path: Pat
 def test_a_stacks_bucket_is_named_by_its_file(aws: boto3.Session, make_folder: MakeFolder, tmp_path: Path):
     for path in ROOT.glob("Pulumi*.yaml"):
         shutil.copy(path, tmp_path)
-    name = "airflow-prod-111122223333-eu-west-1-dags"
-    aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    aws.client("s3").create_bucket(Bucket=STACK_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     assert main(["publish", str(make_folder()), "--stack", "prod", "--root", str(tmp_path)]) == 0
-    assert aws.client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 3
+    assert aws.client("s3").list_objects_v2(Bucket=STACK_BUCKET)["KeyCount"] == 3
+
+
+@pytest.fixture
+def teams(aws: boto3.Session, tmp_path: Path) -> Callable[..., int]:
+    """Runs a command for a stack with two release bundles."""
+    config = changed({"airflow:dagBundles": {"finance": {}, "sales": {}}})
+    (tmp_path / "Pulumi.teams.yaml").write_text(yaml.safe_dump({"config": config}))
+    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
+    aws.client("s3").create_bucket(Bucket=STACK_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return lambda *arguments: main([*arguments, "--stack", "teams", "--root", str(tmp_path)])
+
+
+def test_two_teams_publish_and_roll_back_side_by_side(
+    teams: Callable[..., int], aws: boto3.Session, make_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+):
+    for bundle, words in (("finance", "one"), ("sales", "two"), ("finance", "three")):
+        assert teams("publish", str(make_folder(words, {f"{words}.sql": ""})), "--bundle", bundle) == 0
+    assert teams("rollback", "--bundle", "finance") == 0
+    capsys.readouterr()
+    for bundle, words in (("finance", "one"), ("sales", "two")):
+        assert teams("show", "--bundle", bundle) == 0
+        assert f"{words}.sql" in capsys.readouterr().out
+    keys = {found["Key"].split("/")[0] for found in aws.client("s3").list_objects_v2(Bucket=STACK_BUCKET)["Contents"]}
+    assert keys == {"finance", "sales"}
+
+
+def test_with_several_bundles_none_is_guessed(
+    teams: Callable[..., int], aws: boto3.Session, make_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+):
+    assert teams("publish", str(make_folder())) == 1
+    assert capsys.readouterr().err == (
+        "The stack teams has several DAG bundles: name one with --bundle: finance, sales.\n"
+    )
+    assert aws.client("s3").list_objects_v2(Bucket=STACK_BUCKET)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("command", ["publish", "list", "show", "rollback"])
+def test_a_bundle_that_no_node_would_read_is_refused(
+    teams: Callable[..., int], make_folder: MakeFolder, capsys: pytest.CaptureFixture[str], command: str
+):
+    folder = [str(make_folder())] if command == "publish" else []
+    assert teams(command, *folder, "--bundle", "dags") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("The stack teams has no DAG bundle 'dags', so no node would read it.")
+    assert said.endswith("finance, sales.\n")
 
 
 def test_a_stack_without_a_file_is_told(capsys: pytest.CaptureFixture[str]):
