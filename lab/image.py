@@ -22,8 +22,8 @@ RECIPE = 1
 """Increase it when the content of an image changes by other means than the values below."""
 
 NODE_PACKAGES = (
-    # The packages of Debian's own cloud image for EC2 that a container can use. No others may be added: user data
-    # installs no packages, and the lab would hide that one is missing.
+    # The packages of Debian's own cloud image for EC2 that a container can use. No others may be added: nodes install
+    # only those that the stack file lists, and the lab would hide that one is missing.
     *("systemd-sysv", "dbus", "libpam-systemd", "systemd-resolved", "systemd-timesyncd", "udev"),
     *("netplan.io", "iproute2", "iputils-ping", "dhcpcd-base", "netcat-openbsd"),
     *("cloud-init", "cloud-guest-utils", "sudo", "python3", "ca-certificates", "curl", "openssl", "gnupg"),

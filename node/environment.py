@@ -53,6 +53,7 @@ class NodeEnvironment:
         web_url: where browsers find the UI.
         secure_cookies: whether browsers use HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
+        system_packages: the Debian packages that the node installs.
         config: the user's Airflow options by section, which override the program's defaults but not LOCKED_OPTIONS.
     """
 
@@ -71,6 +72,7 @@ class NodeEnvironment:
     dag_bundles: tuple[DagBundle, ...] = (DagBundle(name=DEFAULT_BUNDLE),)
     artifacts_bucket: str
     package_index: PackageIndex | None = None
+    system_packages: tuple[str, ...] = ()
     config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)
 
     @property
@@ -123,6 +125,9 @@ class NodeEnvironment:
         }
         if self.package_index is not None:
             names |= self.package_index.variables()
+        if self.system_packages:
+            # Sorted: another order in the stack file replaces no node.
+            names["NODE_SYSTEM_PACKAGES"] = " ".join(sorted(set(self.system_packages)))
         if bootstrap := self.role.definition.bootstrap_secrets:
             names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(bootstrap)
         return names | self.role.definition.variables(self)

@@ -122,7 +122,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
         group="masters",
         iam_name="master",
         layers=("common", "master"),
-        boot_steps=("artifacts", "install", "secrets", "database"),
+        boot_steps=("artifacts", "setup", "install", "secrets", "database"),
         services=("api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"),
         supervisor="health",
         secrets={
@@ -154,7 +154,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
         group="pool-{pool}",
         iam_name="pool-{pool}",
         layers=("common", "worker"),
-        boot_steps=("artifacts", "install", "secrets", "admission"),
+        boot_steps=("artifacts", "setup", "install", "secrets", "admission"),
         services=("worker",),
         supervisor="lifecycle",
         # Workers run the code of DAG authors: no DSN, no Fernet key, no JWT secret, and not the key that signs the UI's

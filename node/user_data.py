@@ -88,11 +88,12 @@ def cloud_config(environment: NodeEnvironment) -> str:
     document = {
         "bootcmd": [FIRST_BOOT_DEADLINE, NOTE_INSTANCE, START_NODE],
         "write_files": [
-            {"path": path, "permissions": f"{mode:04o}", "content": content}
+            {"permissions": f"{mode:04o}", "path": path, "content": content}
             for path, mode, content in _written_files(environment)
         ],
     }
-    text = json.dumps(document, indent=1, ensure_ascii=False)
+    # Without indentation and spaces, because the size is limited; `decode` and the plan lay it out.
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
     return f"#cloud-config\n{_NOT_IN_YAML.sub(_escape, text)}\n"
 
 

@@ -91,8 +91,14 @@ class Settings(Section):
             dag_bundles=tuple(bundle.for_nodes(name) for name, bundle in self.dag_bundles.items()),
             artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
             package_index=self.package_index.for_nodes() if self.package_index else None,
+            system_packages=self._system_packages(group),
             config=self.config,
         )
+
+    def _system_packages(self, group: NodeGroup) -> tuple[str, ...]:
+        """The Debian packages of the group's nodes."""
+        nodes = self.masters if group.pool is None else self.worker_pools[group.pool]
+        return nodes.system_packages
 
     def _pool_config(self, name: str) -> WorkerPoolConfig:
         pool = self.worker_pools[name]

@@ -43,12 +43,20 @@ def _too_large(node: NodeEnvironment, size: int) -> Fault:
     served = (node.pool,) if node.pool else node.pools
     queues = {f"airflow:workerPools.{pool.name}.queues": len(",".join(pool.queues)) for pool in served}
     bundles = {"airflow:dagBundles": len(config_list(node.dag_bundles, node.dags_bucket))}
-    longest = sorted((lengths | queues | bundles).items(), key=lambda entry: entry[1], reverse=True)[:3]
-    parts = {"airflow:config": lengths, "airflow:dagBundles": bundles, max(queues, key=queues.__getitem__): queues}
+    packages_key = f"airflow:{f'workerPools.{node.pool.name}' if node.pool else 'masters'}.systemPackages"
+    packages = {packages_key: len(" ".join(node.system_packages))}
+    longest = sorted((lengths | queues | bundles | packages).items(), key=lambda entry: entry[1], reverse=True)[:3]
+    parts = {
+        "airflow:config": lengths,
+        "airflow:dagBundles": bundles,
+        max(queues, key=queues.__getitem__): queues,
+        packages_key: packages,
+    }
     nodes = f"workers of {node.pool.name}" if node.pool else f"{node.role}s"
     return Fault(
         key=max(parts, key=lambda key: sum(parts[key].values())),
         given=f"values with which the user data of the {nodes} is {size:,} bytes, compressed",
-        allowed=f"values that fit: EC2 allows {LIMIT_BYTES:,} bytes of user data for options, queues and bundles",
+        allowed=f"values that fit: EC2 allows {LIMIT_BYTES:,} bytes of user data for options, queues, "
+        "bundles and packages",
         remedy="shorten the longest: " + ", ".join(f"{key} ({length:,} characters)" for key, length in longest),
     )

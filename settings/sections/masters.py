@@ -10,6 +10,7 @@ from aws_catalog.instance_types import Architecture
 from settings.errors import Fault, shown
 from settings.instance_type import InstanceType, doubts_about
 from settings.section import Section
+from settings.system_packages import SystemPackages
 from settings.types import Number, whole_number
 
 
@@ -27,6 +28,10 @@ class MasterSettings(Section):
 
     root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 30
     """GiB of encrypted gp3: Debian, Airflow, the DAG bundles' copies, the journal. Changing it replaces the nodes."""
+
+    system_packages: SystemPackages = ()
+    """Debian packages for what masters run of your code: DAG files at their import, triggers, plugins. Installed as
+    those of a worker pool. Changing the list replaces the masters one after the other."""
 
     @property
     def architecture(self) -> Architecture:

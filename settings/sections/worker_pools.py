@@ -15,6 +15,7 @@ from settings.errors import Fault, FaultyValue, counted, shown
 from settings.instance_type import InstanceType, doubts_about
 from settings.section import Section
 from settings.sections.cluster import ClusterSettings
+from settings.system_packages import SystemPackages
 from settings.task_slots import GIB_PER_TASK, MOST_SLOTS
 from settings.types import Allowed, Amount, Number, at_least, number, whole_number
 
@@ -115,6 +116,11 @@ class WorkerPoolSettings(Section):
     root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 50
     """GiB of encrypted gp3 storage of each worker, for Debian, Airflow, and what tasks write to local disk. A worker
     with less than 5 % (at most 2 GiB) of it free takes no more tasks."""
+
+    system_packages: SystemPackages = ()
+    """Debian packages for its tasks, for example `[git, ffmpeg]`. A new worker installs them, without recommended ones,
+    from Debian 13's archive before it takes tasks: it needs a path to Debian's mirrors, and boots that much later. If
+    one cannot be installed, the boot fails. Changing the list replaces the pool's workers."""
 
     @property
     def architecture(self) -> Architecture:

@@ -12,18 +12,13 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from airflow_node import log, retry
+from airflow_node import apt, log, retry
 from airflow_node.boot_step import StepFailedError
 
 # Debian's Python, for which the lock is made.
 PYTHON = "/usr/bin/python3"
-# Debian's Python has no pip without this package. apt runs in a unit of its own, because this step's sandbox may not
-# write to the system, and after cloud-init, which writes apt's list of sources.
-GET_PIP = (
-    *("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--property=After=cloud-final.service"),
-    *("--setenv=DEBIAN_FRONTEND=noninteractive", "sh", "-c"),
-    "apt-get update -q && apt-get install -q -y --no-install-recommends python3-venv",
-)
+# Debian's Python has no pip without it.
+PIP_PACKAGE = "python3-venv"
 
 Run = Callable[[Sequence[str], Mapping[str, str]], None]
 
@@ -52,6 +47,7 @@ def build(
     *,
     run: Run = run_command,
     has_pip: Callable[[], bool] = has_pip,
+    install: Callable[[Sequence[str]], None] = apt.install,
 ) -> None:
     """Install `home`/artifacts/airflow.txt into the new directory `environment`.
 
@@ -64,7 +60,7 @@ def build(
         shutil.rmtree(environment, ignore_errors=True)
         shutil.rmtree(uv, ignore_errors=True)
         if not has_pip():
-            run(GET_PIP, {})
+            install([PIP_PACKAGE])
         for command in commands(uv, home / "artifacts/uv.txt", environment, home / "artifacts/airflow.txt"):
             run(command, index)
 
