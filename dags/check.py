@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from dags.environment import python_of_the_nodes
 from dags.faults import DagsError
 from dags.progress import say, step
 from dags.stack import Stack
+from node import rootfs
 from node.lock import UvIndex
 
 IMPORTER = Path(__file__).with_name("importer.py")
@@ -31,10 +33,15 @@ DEPRECATED_RULES = ("AIR311", "AIR312")
 SANDBOXES = (("unshare", "--net"), ("unshare", "--map-current-user", "--net"))
 PASSED_ON = ("AIRFLOW_VAR_", "AIRFLOW_CONN_", "LANG", "LC_", "TMPDIR")
 SLOWEST_SHOWN = 5
+NO_DAG = "There is no DAG in it."
 LOOKED_UP = ("VARIABLE_NOT_FOUND", "CONNECTION_NOT_FOUND", "AirflowNotFoundException")
 LOOKED_UP_HINT = (
     "The check knows no variables and connections. Look them up inside of tasks, where it does not slow down every "
     "parse; or give the check values as AIRFLOW_VAR_<NAME> and AIRFLOW_CONN_<ID>."
+)
+UNREGISTERED = "is not registered"
+UNREGISTERED_HINT = (
+    "It has to be in a plugin, in airflow-plugins/ of this repository, and on the nodes before the DAG is published."
 )
 
 
@@ -75,17 +82,21 @@ def check(archive: Archive, stack: Stack | None, index: UvIndex) -> Report:
         archive.packed.seek(0)
         unpack(archive.packed, folder, archive.version)
         spellings = list(_spellings(folder))
-        parsed = _import(python, folder, stack)
+        misplaced = list(_misplaced_plugins(folder))
+        found = _import(python, folder, stack)
+    parsed = found["files"]
     return Report(
         faults=(
+            *sorted(_plugin_fault(plugin, error) for plugin, error in found["plugins"].items()),
             *(fault for file in parsed if (fault := _import_fault(file, folder))),
             *(spelling for rule, spelling in spellings if rule in REMOVED_RULES),
             *_duplicates(parsed),
             *(_unserved(parsed, stack) if stack else ()),
-            *(() if any(file["dags"] or file["error"] for file in parsed) else ("There is no DAG in it.",)),
+            *(() if found["plugins"] or any(file["dags"] or file["error"] for file in parsed) else (NO_DAG,)),
         ),
         advice=(
             *(spelling for rule, spelling in spellings if rule in DEPRECATED_RULES),
+            *misplaced,
             *(f"{file['path']}: {warning}" for file in parsed for warning in file["warnings"]),
         ),
         dags=sum(len(file["dags"]) for file in parsed),
@@ -93,7 +104,7 @@ def check(archive: Archive, stack: Stack | None, index: UvIndex) -> Report:
     )
 
 
-def _import(python: Path, folder: Path, stack: Stack | None) -> list[dict[str, Any]]:
+def _import(python: Path, folder: Path, stack: Stack | None) -> dict[str, Any]:
     sandbox, result, home = _sandbox(), folder.parent / "result.json", folder.parent / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
@@ -104,6 +115,7 @@ def _import(python: Path, folder: Path, stack: Stack | None) -> list[dict[str, A
         "HOME": str(home),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(rootfs.USER_PLUGINS),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "100",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -131,11 +143,33 @@ def _sandbox() -> Sequence[str]:
     return ()
 
 
+def _plugin_fault(plugin: str, error: str) -> str:
+    name = plugin.replace(f"{rootfs.USER_PLUGINS}/", "").replace("$PLUGINS_FOLDER/", "")
+    where = f"{rootfs.USER_PLUGINS.name}/{name}" if name.endswith(".py") else name
+    return f"{where} cannot be loaded: {error.strip()}\n    Nodes would run without it."
+
+
+def _misplaced_plugins(folder: Path) -> Iterator[str]:
+    """Plugins in the release, which no process of Airflow looks for."""
+    for file in sorted(folder.rglob("*.py")):
+        try:
+            classes = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.ClassDef)]
+        except (SyntaxError, ValueError):
+            continue  # which is an import error, if Airflow parses the file
+        for plugin in classes:
+            if any(ast.unparse(base).endswith("AirflowPlugin") for base in plugin.bases):
+                yield (
+                    f"{file.relative_to(folder)}:{plugin.lineno}: {plugin.name} is not loaded: plugins are a part of "
+                    "the deployment, not of a release. Move it to airflow-plugins/ of this repository."
+                )
+
+
 def _import_fault(file: Mapping[str, Any], folder: Path) -> str | None:
     if file["error"] is None:
         return None
     frames, message = _frames_and_message(file["error"].rstrip().splitlines(), f'  File "{folder}/')
     hint = [LOOKED_UP_HINT] if any(word in file["error"] for word in LOOKED_UP) else []
+    hint += [UNREGISTERED_HINT] if UNREGISTERED in file["error"] else []
     details = (line.replace(f"{folder}/", "") for line in (*message[1:], *frames))
     first = message[0].replace(f"{folder}/", "")
     return "\n".join([f"{file['path']} cannot be imported: {first}", *(f"    {line}" for line in (*details, *hint))])

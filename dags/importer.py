@@ -2,8 +2,10 @@
 
     python -P importer.py FOLDER RESULT
 
-Each file is imported in a process of its own: it may end that process, hang, or change what others would import.
-RESULT becomes a JSON list with an object for each file, see `_parse`.
+Each file is imported in a process of its own: it may end that process, hang, or change what others would import. The
+plugins are loaded before, as the nodes' services do when they start.
+RESULT becomes a JSON object: `plugins`, an error for each plugin that cannot be loaded, and `files`, an object for each
+file, see `_parse`.
 """
 
 from __future__ import annotations
@@ -16,26 +18,57 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 PROGRESS_SECONDS = 5.0
+ALL_PLUGINS = "one of the plugins"
 
 
 def main() -> None:
     """Import all files, as many at a time as there are cores."""
     folder, result = Path(sys.argv[1]), Path(sys.argv[2])
     import airflow.dag_processing.processor  # noqa: F401 - once, before the forks # ty: ignore[import-not-found]
+    from airflow import plugins_manager  # ty: ignore[import-not-found]
     from airflow.configuration import conf  # ty: ignore[import-not-found]
     from airflow.utils.file import list_py_file_paths  # ty: ignore[import-not-found]
 
     limit = conf.getint("dag_processor", "dag_file_processor_timeout")
     files = sorted(list_py_file_paths(folder))
     with tempfile.TemporaryDirectory() as scratch:
-        found = _run(files, folder, Path(scratch), limit)
+        plugins = _try_plugins(Path(scratch, "plugins"), limit)
+        found = {"plugins": plugins.get("errors", {ALL_PLUGINS: plugins.get("error")}), "files": []}
+        if "errors" in plugins:  # otherwise they would end each file's process as well
+            plugins_manager.ensure_plugins_loaded()
+            found["files"] = _run(files, folder, Path(scratch), limit)
     result.write_text(json.dumps(found))
+
+
+def _try_plugins(result: Path, limit: float) -> dict[str, Any]:
+    """Load the plugins in a process of their own: the `errors` of each, or the `error` that ended the process."""
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(result, _load_plugins))
+    process.start()
+    process.join(limit)
+    return _outcome(process, result, limit)
+
+
+def _load_plugins() -> dict[str, Any]:
+    """Load them, and use what services use of them when they start."""
+    from airflow import plugins_manager  # ty: ignore[import-not-found]
+    from airflow.listeners.listener import get_listener_manager  # ty: ignore[import-not-found]
+
+    errors = dict(plugins_manager.get_import_errors())
+    try:
+        plugins_manager.get_plugin_info()
+        plugins_manager.get_timetables_plugins()
+        plugins_manager.get_priority_weight_strategy_plugins()
+        get_listener_manager()
+    except Exception as error:  # noqa: BLE001 - a service would end with whatever it is
+        errors[ALL_PLUGINS] = "".join(traceback.format_exception_only(error))
+    return {"errors": errors}
 
 
 def _run(files: list[str], folder: Path, scratch: Path, limit: float) -> list[dict[str, Any]]:
@@ -46,7 +79,7 @@ def _run(files: list[str], folder: Path, scratch: Path, limit: float) -> list[di
     while waiting or running:
         while waiting and len(running) < (os.cpu_count() or 1):
             number, file = waiting.pop(0)
-            process = fork.Process(target=_child, args=(file, folder, scratch / str(number)))
+            process = fork.Process(target=_child, args=(scratch / str(number), _parse, file, folder))
             process.start()
             running[process.sentinel] = (number, process, time.monotonic() + limit)
         wait(list(running), timeout=max(0.0, min(deadline for _, _, deadline in running.values()) - time.monotonic()))
@@ -77,15 +110,15 @@ def _outcome(process: BaseProcess, result: Path, limit: float) -> dict[str, Any]
     return {"error": f"It ended the process that imports it ({how}).", "seconds": 0.0}
 
 
-def _child(file: str, folder: Path, result: Path) -> None:
-    # What DAGs print is not what this program has to say.
+def _child(result: Path, work: Callable[..., dict[str, Any]], *arguments: Any) -> None:
+    # What DAGs and plugins print is not what this program has to say.
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
     started = time.monotonic()
     found: dict[str, Any]
     try:
-        found = _parse(file, folder)
+        found = work(*arguments)
     except BaseException as error:  # noqa: BLE001 - such as SystemExit, which ends a DAG processor's process too
         found = {"error": "".join(traceback.format_exception_only(error))}
     found["seconds"] = time.monotonic() - started

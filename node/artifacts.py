@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.roles import Role
-from node.rootfs import NodeFile, files_for
+from node.rootfs import NodeFile, files_for, plugin_files
 
 LOCKS = Path(__file__).parent / "locks"
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. `make ca-bundle` renews it.
@@ -59,14 +59,14 @@ def _lock(name: str) -> Artifact:
 
 
 def _programs(role: Role) -> Artifact:
-    files = [file for file in files_for(role) if not file.in_user_data]
-    return _artifact(f"{role}.tar", _tar(files))
+    programs = [file for file in files_for(role) if not file.in_user_data]
+    return _artifact(f"{role}.tar", _tar([*programs, *plugin_files()]))
 
 
 def _tar(files: list[NodeFile]) -> bytes:
     """A tar archive that depends only on names, modes and contents."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for file in files:
             member = tarfile.TarInfo(file.path.lstrip("/"))
             member.mode = file.mode

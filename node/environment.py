@@ -110,7 +110,7 @@ class NodeEnvironment:
     def render(self) -> str:
         """The file's text, in the syntax that systemd's EnvironmentFile= and a shell both read."""
         lines = [assignment(name, value) for name, value in sorted(self.variables().items())]
-        return "# Rendered from the stack file. Secrets are in /run/airflow.\n" + "".join(lines)
+        return "# Rendered from the stack file.\n" + "".join(lines)
 
     def _node_variables(self) -> dict[str, str]:
         """Variables for the node's own programs."""

@@ -1,4 +1,4 @@
-"""The files below rootfs/: their path in the repository is their path on the node."""
+"""The files below rootfs/, whose path in the repository is their path on the node, and the user's Airflow plugins."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from node.airflow_options.rendering import PLUGINS_FOLDER
 from node.roles import Role
 
 ROOTFS = Path(__file__).parent / "rootfs"
 PROGRAMS = "/usr/local/lib/airflow"
 SHARED = f"{PROGRAMS}/airflow_node"
+# Its README.md says what belongs there.
+USER_PLUGINS = Path(__file__).parent.parent / "airflow-plugins"
 
 # The programs that fetch the others, and those that report a failure to do so.
 FIRST_PROGRAMS = frozenset(
@@ -58,6 +61,13 @@ def files_for(role: Role) -> tuple[NodeFile, ...]:
 def _files_of(rootfs: Path, role: Role) -> tuple[NodeFile, ...]:
     found = [_read(source, rootfs / layer) for layer in role.definition.layers for source in _sources(rootfs / layer)]
     return tuple(sorted(found, key=lambda file: file.path))
+
+
+def plugin_files() -> tuple[NodeFile, ...]:
+    """The user's Airflow plugins, which every node gets, in the order of their paths."""
+    found = [path for path in _sources(USER_PLUGINS) if path != USER_PLUGINS / "README.md"]
+    plugins = {f"{PLUGINS_FOLDER}/{path.relative_to(USER_PLUGINS).as_posix()}": path for path in found}
+    return tuple(NodeFile(path=name, mode=0o644, content=plugins[name].read_bytes()) for name in sorted(plugins))
 
 
 def _sources(layer: Path) -> list[Path]:

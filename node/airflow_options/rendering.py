@@ -63,6 +63,9 @@ def values(options: Iterable[NodeOption], environment: NodeEnvironment) -> dict[
     return {name: value for name, value in found.items() if value is not None}
 
 
+PLUGINS_FOLDER = "/usr/local/lib/airflow/plugins"
+"""Where `airflow-plugins/` is on nodes."""
+
 # Names and units of the arguments are libpq's; node_database.py has those of the metadata engines.
 RESULT_BACKEND_ENGINE = {
     "pool_pre_ping": True,
@@ -173,6 +176,12 @@ COMMON_OPTIONS = (
             source="the private name of the internal load balancer",
         ),
         "Workers reach the execution API through the internal load balancer.",
+    ),
+    _locked(
+        "core",
+        "plugins_folder",
+        PLUGINS_FOLDER,
+        "Plugins come with the node's programs, from `airflow-plugins/` of this repository. No task can write there.",
     ),
     _locked(
         "core",

@@ -18,6 +18,7 @@ from dags.archive import packed_folder
 from dags.check import Report, check
 from dags.faults import DagsError
 from dags.stack import Stack
+from node import rootfs
 from node.lock import PYPI
 from tests.dags.conftest import DAG, MakeFolder
 
@@ -201,6 +202,78 @@ def test_dags_have_no_network(make_folder: MakeFolder):
         connects = f"import airflow, socket  # dag\nsocket.create_connection(('127.0.0.1', {port}), 5)"
         (fault,) = _check(make_folder(files={"a.py": connects})).faults
     assert fault.startswith("a.py cannot be imported: OSError: ")
+
+
+EXAMPLES = """
+from airflow.example_dags.plugins.decreasing_priority_weight_strategy import DecreasingPriorityWeightStrategyPlugin
+from airflow.example_dags.plugins.listener_plugin import MetadataCollectionPlugin
+from airflow.example_dags.plugins.workday import WorkdayTimetablePlugin
+"""
+OWN = """
+from airflow.plugins_manager import AirflowPlugin
+from airflow.timetables.simple import NullTimetable
+
+class Never(NullTimetable):
+    pass
+
+class Own(AirflowPlugin):
+    name = "own"
+    timetables = [Never]
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with the nodes' plugins."""
+    folder = tmp_path / "airflow-plugins"
+    folder.mkdir()
+    monkeypatch.setattr(rootfs, "USER_PLUGINS", folder)
+    return folder
+
+
+def test_dags_are_checked_with_the_nodes_plugins_and_airflows_own_examples_need_them(
+    make_folder: MakeFolder, plugins: Path, nodes_python: Path
+):
+    [examples] = nodes_python.parent.parent.glob("lib/python*/site-packages/airflow/example_dags")
+    names = ("example_workday_timetable.py", "example_custom_weight.py")
+    folder = make_folder(files={name: (examples / name).read_text() for name in names})
+    without = _check(folder, None).faults
+    assert [fault.split(" ")[0] for fault in without] == sorted(names)
+    assert "in airflow-plugins/ of this repository" in without[1]
+    (plugins / "examples.py").write_text(EXAMPLES)
+    (plugins / "own_timetable.py").write_text(OWN)
+    (folder / "own.py").write_text(
+        "from airflow.sdk import DAG\nfrom own_timetable import Never\nDAG('own', schedule=Never())"
+    )
+    assert _check(folder, None).faults == ()
+
+
+def test_every_plugin_that_cannot_be_loaded_is_a_fault(make_folder: MakeFolder, plugins: Path):
+    (plugins / "a.py").write_text("import no_such_package")
+    (plugins / "b.py").write_text(OWN)
+    (plugins / "sub").mkdir()
+    (plugins / "sub/b_again.py").write_text(OWN)
+    (plugins / "c.py").write_text(OWN.replace('"own"', '"c"').replace("[Never]", "None"))
+    missing, again, odd = _check(make_folder(), None).faults
+    assert missing.startswith("airflow-plugins/a.py cannot be loaded: No module named 'no_such_package'")
+    assert again.startswith("airflow-plugins/sub/b_again.py cannot be loaded: Plugin 'own' already registered")
+    assert odd.startswith("one of the plugins cannot be loaded: TypeError: 'NoneType' object is not iterable")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("import os; os._exit(3)", "(exit code 3)"), ("import sys; sys.exit('no')", "SystemExit: no")]
+)
+def test_a_plugin_that_ends_every_process_is_a_fault(make_folder: MakeFolder, plugins: Path, content: str, said: str):
+    (plugins / "a.py").write_text(content)
+    [fault] = _check(make_folder(), None).faults
+    assert fault.startswith("one of the plugins cannot be loaded: ")
+    assert said in fault
+
+
+def test_a_plugin_in_a_release_is_told_because_nothing_loads_it(make_folder: MakeFolder, plugins: Path):
+    assert plugins.is_dir()
+    report = _check(make_folder(files={"plugins/own.py": OWN}), None)
+    assert any(line.startswith("plugins/own.py:8: Own is not loaded") for line in report.advice)
 
 
 def test_without_a_stack_queues_are_not_judged_and_without_a_sandbox_that_is_said(

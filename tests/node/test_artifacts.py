@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node import rootfs
+from node.airflow_options.rendering import PLUGINS_FOLDER
 from node.artifacts import Artifact, artifacts, artifacts_for
 from node.roles import Role
 from node.rootfs import ROOTFS, files_for
@@ -41,7 +42,7 @@ def test_no_node_fetches_an_object_that_is_not_uploaded():
 @pytest.mark.parametrize("role", Role)
 def test_every_file_of_a_node_is_either_in_the_user_data_or_in_an_artifact(role: Role):
     in_user_data = {file.path for file in files_for(role) if file.in_user_data}
-    in_artifact = set(_members(_programs(role)))
+    in_artifact = set(_members(_programs(role))) - {plugin.path for plugin in rootfs.plugin_files()}
     assert in_user_data.isdisjoint(in_artifact)
     assert in_user_data | in_artifact == {file.path for file in files_for(role)}
 
@@ -90,6 +91,23 @@ def test_an_edit_of_a_roles_own_files_leaves_nodes_of_the_other_role_as_they_are
     programs, in_user_data = build(layer)
     assert programs != before[layer][0]
     assert in_user_data != before[layer][1]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_airflow_plugins_are_on_every_node_and_nothing_else_changes_with_them(
+    role: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rootfs, "USER_PLUGINS", tmp_path)
+    (tmp_path / "README.md").write_text("what belongs here")
+    without = _members(_programs(role))
+    deep = f"{'deep/' * 60}länge.py"
+    for path in ("a.py", deep, "__pycache__/a.pyc", ".airflowignore"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    added = _members(_programs(role)).keys() - without.keys()
+    assert added == {f"{PLUGINS_FOLDER}/{path}" for path in ("a.py", deep, ".airflowignore")}
+    monkeypatch.setattr(rootfs, "USER_PLUGINS", tmp_path / "none")
+    assert _members(_programs(role)).keys() == without.keys()
 
 
 def _list_of(role: Role) -> str:

@@ -20,6 +20,7 @@ INSTEAD = {
     ("core", "executor"): "leave it out: tasks run on the Celery workers of airflow:workerPools, and nowhere else",
     ("core", "auth_manager"): _NO_SINGLE_SIGN_ON,
     ("fab", "config_file"): _NO_SINGLE_SIGN_ON,
+    ("core", "plugins_folder"): "leave it out: put the plugins into airflow-plugins/ of this repository",
     ("celery", "worker_concurrency"): "set concurrency of the pool in airflow:workerPools",
     ("celery", "worker_autoscale"): "set concurrency of the pool in airflow:workerPools",
     ("api", "base_url"): "set airflow:web.domain",
