@@ -9,6 +9,7 @@ import base64
 import gzip
 import http.cookiejar
 import json
+import os
 import re
 import urllib.error
 import urllib.parse
@@ -18,6 +19,7 @@ from typing import Any
 from lab.cluster import Cluster
 from lab.node import Node
 from lab.stack import HOSTILE
+from lab.workload import Workload
 from node.roles import Role
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -83,6 +85,28 @@ def _first_execution_calls(master: Node) -> dict[str, float]:
             took = re.search(r"duration_us=(\d+)", entry["MESSAGE"])
             first.setdefault(entry["_PID"], int(took[1]) / 1e6 if took else float("inf"))
     return first
+
+
+def test_a_supervisor_has_loaded_what_its_first_task_needs(cluster: Cluster, work: Workload) -> None:
+    """Loading it takes a second of processor time in each; all others have forked from a process that has loaded it."""
+    [worker] = cluster.nodes(pool="default")
+    assert "Loaded for all supervisors" in worker.journal("airflow-worker.service")
+    before = _processor_seconds_of_supervisors(worker)
+    work.wait_ended(work.start("default", 0))
+    used = {pid: now - before[pid] for pid, now in _processor_seconds_of_supervisors(worker).items()}
+    assert 0 < max(used.values()) < 0.5, used
+
+
+def _processor_seconds_of_supervisors(worker: Node) -> dict[str, float]:
+    """Without those of their tasks, by the supervisor's id."""
+    main = worker.unit("airflow-worker.service", "MainPID")["MainPID"]
+    found: dict[str, float] = {}
+    for line in worker.exec("cat /proc/[0-9]*/stat").stdout.splitlines():
+        pid, _, rest = line.partition(" ")
+        _, parent, *fields = rest.rpartition(")")[2].split()
+        if parent == main:
+            found[pid] = (int(fields[9]) + int(fields[10])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 ASK_UVICORN = """

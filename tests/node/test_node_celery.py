@@ -84,7 +84,7 @@ def test_the_users_settings_of_the_connection_win():
 
 
 def test_a_worker_imports_what_watches_over_it_and_what_the_user_wants():
-    own = (*celery_worker.IMPORTS, "task_cgroups")
+    own = (*celery_worker.IMPORTS, "task_cgroups", "preload")
     assert _workers()["imports"] == own
     assert _workers({"imports": ["mine"]})["imports"] == ("mine", *own)
 

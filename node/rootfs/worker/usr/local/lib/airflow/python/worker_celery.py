@@ -10,7 +10,7 @@ from airflow.sdk.execution_time.supervisor import ActivitySubprocess  # ty: igno
 
 ActivitySubprocess.wait = task_outcomes.noting_state(ActivitySubprocess.wait)
 
-WORKER_MODULES = ("worker_report", "worker_messages", "remote_control", "task_cgroups")
+WORKER_MODULES = ("worker_report", "worker_messages", "remote_control", "task_cgroups", "preload")
 
 CONFIG = {
     **node_celery.CONFIG,

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from tests.node.programs import load
+
+MODULES = (
+    "airflow.configuration",
+    "airflow.dag_processing.dagbag",
+    "airflow.providers.amazon.aws.hooks.s3",
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.execution_time.task_runner",
+    "release_bundle",
+    "sqlalchemy.orm",
+)
+
+preload = load("python/preload.py")
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has been loaded. The modules are substitutes for Airflow's, which is installed on nodes only."""
+    done: list[str] = []
+    names = {name.rsplit(".", count)[0] for name in MODULES for count in range(name.count(".") + 1)}
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    conf = SimpleNamespace(get=lambda section, option: f"{section}.{option}")
+    monkeypatch.setattr(sys.modules["airflow.configuration"], "conf", conf, raising=False)
+    hook = lambda connection: SimpleNamespace(get_conn=lambda: done.append(f"client of {connection}"))  # noqa: E731
+    monkeypatch.setattr(sys.modules["airflow.providers.amazon.aws.hooks.s3"], "S3Hook", hook, raising=False)
+    mappers = lambda: done.append("mappers")  # noqa: E731
+    monkeypatch.setattr(sys.modules["sqlalchemy.orm"], "configure_mappers", mappers, raising=False)
+    return done
+
+
+def test_celerys_main_process_configures_airflows_models_and_a_client_for_logs(
+    done: list[str], caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level("INFO"):
+        preload.worker_init.send(sender=None)
+    assert done == ["mappers", "client of logging.remote_log_conn_id"]
+    assert "Loaded for all supervisors" in caplog.text
+
+
+def test_a_worker_starts_although_nothing_can_be_loaded(
+    done: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "airflow.sdk.execution_time.task_runner", None)
+    preload.worker_init.send(sender=None)
+    assert done == []
+    assert "each supervisor will load it at its first task" in caplog.text
