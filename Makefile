@@ -18,10 +18,11 @@ A ?= previous
 B ?= current
 UPGRADE ?=
 PYTHON := .venv/bin/python
+URL ?=
 DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback lab lab-nodes lab-shell lab-logs lab-dag lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -53,6 +54,9 @@ dags-diff: $(STAMP) ## Show what differs between two releases: A=previous B=curr
 dags-rollback: $(STAMP) ## Make an older release the current one again: RELEASE=previous
 	@$(DAGS) rollback $(RELEASE) --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
+dags-status: $(STAMP) ## Which release Airflow has parsed, and who runs which: STACK=prod BUNDLE=<name> URL=https://...
+	@$(DAGS) status --stack "$(STACK)" $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(URL),--url "$(URL)")
+
 lab: $(STAMP) ## The prod stack's cluster on this machine, until Ctrl-C (Debian 12 or 13, as root)
 	@$(PYTHON) -m lab up
 
@@ -67,6 +71,9 @@ lab-logs: $(STAMP) ## The journal of a node of the running lab: NODE=<name> [UNI
 
 lab-dag: $(STAMP) ## Publish a DAG file into the running lab: FILE=<path>
 	@$(PYTHON) -m lab dag "$(FILE)"
+
+lab-dags-status: $(STAMP) ## The same of the running lab, and the releases on each node
+	@$(PYTHON) -m lab dags-status
 
 lab-image: $(STAMP) ## Build the lab's Debian 13 node image (cached)
 	@$(PYTHON) -m lab image

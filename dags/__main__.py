@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from dags.folder import LEFT_OUT
 from dags.progress import say
 from dags.publication import publish, rollback
 from dags.stack import Stack, read_stack
+from dags.status import CREDENTIALS, airflow_api, status
 from engine.stack_config import StackFileError, stack_name
 from node.dag_bundles import DEFAULT_BUNDLE
 from node.lock import PYPI, LockError
@@ -91,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     diff = add("diff", _diff, "Show what differs from release A to release B, as a unified diff")
     diff.add_argument("before", metavar="A", help=RELEASE)
     diff.add_argument("after", metavar="B", nargs="?", default="current", help=f"{RELEASE} (current)")
+    add("status", _status, "Show which release Airflow has parsed, and who runs which", more=CREDENTIALS).add_argument(
+        "--url", help="where Airflow is, if it is not where the stack file says"
+    )
     add("rollback", _rollback, "Make an older release the current one again").add_argument(
         "release", metavar="RELEASE", nargs="?", default="previous", help=f"{RELEASE} (previous)"
     )
@@ -174,6 +179,14 @@ def _diff(given: argparse.Namespace) -> None:
 
 def _rollback(given: argparse.Namespace) -> None:
     rollback(_bucket(given), given.release, by=_caller(given))
+
+
+def _status(given: argparse.Namespace) -> None:
+    if given.bucket and not given.url:
+        raise DagsError("With --bucket, give --url as well: which Airflow is meant is in no stack file then.")
+    airflow = airflow_api(given.url or read_stack(given.root, given.stack).web_url, os.environ)
+    for line in status(_bucket(given), airflow):
+        print(line)
 
 
 def _bucket(given: argparse.Namespace) -> ReleaseBucket:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.stack_config import stack_settings
 from node.environment import variable_name
-from node.naming import bucket_name
+from node.naming import bucket_name, web_url
 from node.roles import MASTERS
 
 PARSED_WITH = ("core", "dag_processor", "operators")
@@ -24,6 +24,7 @@ class Stack:
         bundles: the names of its DAG bundles.
         queues: the Celery queues that its worker pools serve.
         options: the nodes' Airflow options that matter to DAGs, as environment variables.
+        web_url: where people find Airflow.
     """
 
     region: str
@@ -31,6 +32,7 @@ class Stack:
     bundles: Sequence[str]
     queues: Collection[str]
     options: Mapping[str, str]
+    web_url: str
 
 
 def read_stack(root: Path, name: str) -> Stack:
@@ -41,6 +43,7 @@ def read_stack(root: Path, name: str) -> Stack:
         region=region,
         dags_bucket=bucket_name(cluster.name, cluster.account_id, region, "dags"),
         bundles=sorted(settings.dag_bundles),
+        web_url=web_url(cluster.name, settings.web.domain),
         queues={queue for pool in settings.worker_pools.values() for queue in pool.queues},
         options={
             variable_name(section, option): value

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import boto3
 import pulumi
@@ -39,6 +39,9 @@ def main() -> int:
     dag_parser = add("dag", help="publish a DAG file into the lab")
     dag_parser.set_defaults(run=dag)
     dag_parser.add_argument("file", type=Path)
+    add("dags-status", help="which release Airflow has parsed, who runs which, and what is on each node").set_defaults(
+        run=dags_status
+    )
     add("image", help="build the images").set_defaults(run=images)
     add("sweep", help="remove what a killed lab left behind").set_defaults(run=sweep)
     arguments = parser.parse_args()
@@ -116,8 +119,25 @@ def dag(arguments: argparse.Namespace) -> None:
     if not file.is_file():
         raise LabError(f"FILE={file} is not a file. Name one: make lab-dag FILE=path/to/my_dag.py")
     lab = description.read()
-    s3 = boto3.client(
-        "s3",
+    version = releases.change(_client(lab, "s3"), lab.dags_bucket, {file.name: file.read_bytes()})
+    print(f"{file.name} is in release {version[:12]}. It shows up at {lab.url}/dags within seconds.")
+
+
+def dags_status(_: argparse.Namespace) -> None:
+    """What `make dags-status` prints, and the releases on each node."""
+    lab = description.read()
+    password = _client(lab, "secretsmanager").get_secret_value(SecretId=lab.admin_secret)["SecretString"]
+    login = {"AIRFLOW_USERNAME": lab.admin, "AIRFLOW_PASSWORD": password}
+    for line in releases.read_status(_client(lab, "s3"), lab.dags_bucket, lab.url, login):
+        print(line)
+    for node in lab.nodes:
+        print(f"{node.name:12} {releases.on_disk(Path(f'/proc/{node.leader}/root'))}")
+
+
+def _client(lab: description.Description, service: str) -> Any:
+    """A client of the lab's AWS, as its operator."""
+    return boto3.client(
+        service,
         endpoint_url=f"https://{lab.aws_address}",
         region_name=lab.region,
         aws_access_key_id=lab.access_key_id,
@@ -125,8 +145,6 @@ def dag(arguments: argparse.Namespace) -> None:
         verify=lab.ca_file,
         config=Config(s3={"addressing_style": "path"}),
     )
-    version = releases.change(s3, lab.dags_bucket, {file.name: file.read_bytes()})
-    print(f"{file.name} is in release {version[:12]}. It shows up at {lab.url}/dags within seconds.")
 
 
 def images(_: argparse.Namespace) -> None:

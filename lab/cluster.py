@@ -330,6 +330,8 @@ class Cluster:
                 access_key_id=parts.operator.id,
                 secret_access_key=parts.operator.secret,
                 dags_bucket=self.dags_bucket,
+                admin=self.recording.exports["adminUser"],
+                admin_secret=self.recording.exports["secrets"]["admin-password"],
                 nodes=description.describe_nodes(nodes, states),
             )
         )

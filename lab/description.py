@@ -41,6 +41,8 @@ class Description:
     access_key_id: str
     secret_access_key: str
     dags_bucket: str
+    admin: str
+    admin_secret: str
     nodes: tuple[NodeDescription, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Publishes DAGs into the lab: each release has the files of the one before it, and what has changed."""
+"""Releases of DAGs in the lab. Each that is published has the files of the one before it, and what has changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dags.archive import packed_folder
 from dags.bucket import ReleaseBucket, dag_release
 from dags.faults import DagsError
 from dags.publication import publish, rollback
+from dags.status import airflow_api, status
 from lab.progress import LabError
 
 BUNDLE = "dags"
@@ -45,3 +46,24 @@ def change(s3: Any, bucket: str, files: Mapping[str, bytes], deleted: Iterable[s
 def make_current(s3: Any, bucket: str, version: str) -> None:
     """Return to an older release."""
     rollback(ReleaseBucket(s3, bucket, BUNDLE), version, by="the lab")
+
+
+def read_status(s3: Any, bucket: str, url: str, login: Mapping[str, str]) -> list[str]:
+    """What `make dags-status` prints, with the login in the variables that it reads; LabError if it cannot."""
+    try:
+        return list(status(ReleaseBucket(s3, bucket, BUNDLE), airflow_api(url, login)))
+    except DagsError as error:
+        raise LabError(str(error)) from None
+
+
+def on_disk(root: Path) -> str:
+    """The releases on the disk of a node, whose root directory this is, in a line. The one that it last made current
+    has a `*`; only masters make releases current."""
+    folder = root / "var/lib/airflow/bundles" / BUNDLE
+    try:
+        pointer = dag_release.Pointer.from_json((folder / "current.json").read_bytes())
+    except (OSError, dag_release.ReleaseError):
+        pointer = None
+    current = pointer.current.version if pointer else None
+    names = sorted(path.name for path in (folder / "versions").glob("*"))
+    return ", ".join(f"{name[:12]}{'*' if name == current else ''}" for name in names) or "none"

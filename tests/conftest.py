@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.server import ThreadedMotoServer
+
+from dags import environment
 
 # Each run of the program makes some 300,000 objects, nearly all of which live until its end. At Python's default of 700
 # new objects (2,000 since 3.13) for a collection, garbage collection takes half of a run's processor time.
@@ -69,3 +74,28 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with mock_aws():
         yield boto3.Session()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[str]:
+    """The endpoint of `aws` over HTTP."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def nodes_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The Python of an environment with the nodes' packages, which the processes of a parallel run share."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "nodes-environment"
+    cache.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, (cache / "lock").open("w") as lock:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        patch.setenv("PYENV_VERSION", environment.PYTHON_VERSION)  # else pyenv's commands refuse to run
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        python = environment.python_of_the_nodes()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        yield python

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -11,13 +12,19 @@ from typing import Any
 from lab.airflow_api import AirflowApi
 from lab.cluster import Cluster
 from lab.progress import say
+from lab.releases import read_status
+from lab.workload import Workload
 from tests.cluster.releases_on_nodes import all_have, current, versions
+from tests.cluster.worker_pools import set_workers
 
 SECONDS_TO_FETCH = 60
 """Each master looks every 5 s. The rest is for its loop, the download, and a loaded machine."""
 SECONDS_TO_PARSE = 180
 """Airflow imports itself for each file, which takes many seconds on a loaded machine."""
 PUBLICATIONS, PERIOD_SECONDS = 20, 3
+OUTAGE_SECONDS = 60
+WORK_SECONDS = 3600
+"""Longer than the outage, on any machine. The task is released after that."""
 
 PINNED = """
 from airflow.sdk import Variable, dag, task
@@ -90,6 +97,7 @@ def test_a_run_ends_on_the_release_it_began_with(cluster: Cluster, api: AirflowA
     second = _publish_words(cluster, "two")
     cluster.wait(lambda: all_have(cluster, second), "both masters to have the second release", timeout=SECONDS_TO_FETCH)
     cluster.wait(lambda: _holds(cluster, "pinned", second), "it to be parsed", timeout=SECONDS_TO_PARSE)
+    _status_tells(cluster, second, old)
     api.request("PATCH", "/api/v2/variables/pinned_may_go_on", {"key": "pinned_may_go_on", "value": "yes"})
     assert api.wait_for_run("pinned", old) == "success"
     assert _result(api, "pinned", old, "second") == "one one"
@@ -156,6 +164,69 @@ def test_a_trigger_in_a_release_runs_as_its_runs_release_has_it(cluster: Cluster
         run = api.trigger("deferred")
         assert api.wait_for_run("deferred", run) == "success"
         assert _result(api, "deferred", run, "deferring") == f"{word} {word}"
+
+
+def test_s3_that_refuses_every_node_for_a_minute_costs_no_task(cluster: Cluster, work: Workload) -> None:
+    set_workers(cluster, default=1)  # it has the release when the first task runs
+    witness = work.start("default", WORK_SECONDS)
+    work.wait_running(witness)
+    [master, other] = cluster.nodes(role="master")
+    release, complaints = current(master), _complaints(master)
+    with _refused(cluster):
+        began = time.monotonic()
+        new = work.start("default", 1)
+        work.wait_ended(new)
+        cluster.wait(
+            lambda: time.monotonic() - began > OUTAGE_SECONDS and _complaints(master) > complaints,
+            "the outage to last, and to be noticed",
+            timeout=120,
+        )
+        assert {current(master), current(other)} == {release}
+        work.wait_running(witness, timeout=60)
+    version = cluster.put_dag("counted.py", COUNTED.format(number="after"))
+    cluster.wait(lambda: all_have(cluster, version), "both masters to have a release again", timeout=SECONDS_TO_FETCH)
+    work.release(witness)
+    assert {(task.state, task.tries) for task in work.wait_ended([*witness, *new])} == {("success", 1)}
+
+
+@contextmanager
+def _refused(cluster: Cluster) -> Generator[None]:
+    """S3 denies everybody what is in the bucket for DAGs."""
+    s3, bucket = cluster.boto3("s3"), cluster.dags_bucket
+    before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    policy = json.loads(before)
+    arn = f"arn:aws:s3:::{bucket}"
+    policy["Statement"].append(
+        {
+            "Sid": "Outage",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [arn, f"{arn}/*"],
+        }
+    )
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    try:
+        yield
+    finally:
+        s3.put_bucket_policy(Bucket=bucket, Policy=before)
+
+
+def _complaints(master: Any) -> int:
+    return master.journal("airflow-dag-processor.service").count("stays the current one")
+
+
+def _status_tells(cluster: Cluster, current_release: str, run: str) -> None:
+    """`make dags-status` names the run, its release, and the worker of its task."""
+    user, password = cluster.admin()
+    login = {"AIRFLOW_USERNAME": user, "AIRFLOW_PASSWORD": password}
+    lines = read_status(cluster.boto3("s3"), cluster.dags_bucket, cluster.url, login)
+    say("\n".join(["", *lines]))
+    [[old]] = cluster.psql(f"SELECT bundle_version FROM dag_run WHERE run_id = '{run}'")  # noqa: S608
+    assert lines[0].startswith(f"current  {current_release[:12]}")
+    assert f"runs     {old[:12]}  1 running" in lines
+    assert any(line.strip().startswith(f"pinned {run}, since ") for line in lines)
+    assert any(line.startswith("worker ") and f"{old[:12]} (1 task)" in line for line in lines)
 
 
 def test_nodes_keep_few_releases(cluster: Cluster) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,10 @@ from node import rootfs
 from node.lock import PYPI
 from tests.dags.conftest import DAG, MakeFolder
 
-STACK = Stack(region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default", "heavy"}, options={})
+STACK = Stack(
+    region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default", "heavy"}, options={}, web_url=""
+)
+pytestmark = pytest.mark.usefixtures("nodes_python")
 BASH = """
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.bash import BashOperator
@@ -31,21 +32,6 @@ with DAG("{dag}", schedule=None):
     two = BashOperator(task_id="two", bash_command="true")
     {more}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nodes_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The environment, which the processes of a parallel run share."""
-    base = tmp_path_factory.getbasetemp()
-    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "nodes-environment"
-    cache.mkdir(exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch, (cache / "lock").open("w") as lock:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        patch.setenv("PYENV_VERSION", environment.PYTHON_VERSION)  # else pyenv's commands refuse to run
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        python = environment.python_of_the_nodes()
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        yield python
 
 
 def _check(folder: Path, stack: Stack | None = STACK) -> Report:
@@ -184,7 +170,9 @@ def test_the_stacks_options_apply_and_a_file_that_hangs_is_a_fault(make_folder: 
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "elsewhere",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "20",
     }
-    stack = Stack(region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default"}, options=options)
+    stack = Stack(
+        region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default"}, options=options, web_url=""
+    )
     files = {
         "a.py": BASH.format(dag="a", queue="default", more=""),
         "hangs.py": "import airflow, time  # dag\nwhile True:\n try: time.sleep(9)\n except BaseException: pass",

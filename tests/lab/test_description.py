@@ -22,6 +22,8 @@ LAB = Description(
     access_key_id="AKIA1",
     secret_access_key="secret",
     dags_bucket="dags",
+    admin="admin",
+    admin_secret="airflow-prod/admin-password",
     nodes=(MASTER,),
 )
 

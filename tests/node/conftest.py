@@ -6,7 +6,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from node.roles import Role
 from tests.node import node_root, postgresql, redis_server
@@ -22,16 +21,6 @@ metadata_service = module("airflow_node.metadata_service")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[Role, Path]:
     """A root file system for each role, as systemd finds it on a node. No test changes one."""
     return {role: node_root.build(tmp_path_factory.mktemp(role), role) for role in Role}
-
-
-@pytest.fixture(scope="session")
-def aws_server() -> Iterator[str]:
-    """The endpoint of `aws` over HTTP."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture
