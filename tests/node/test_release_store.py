@@ -252,11 +252,17 @@ from pathlib import Path
 import release_store
 folder, version, stop_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 if stop_at:
-    where, name = {"unpacked": (release_store.os, "sync"), "renamed": (release_store.shutil, "rmtree")}[stop_at]
+    where, name = {
+        "unpacking": (release_store.shutil, "copyfileobj"),
+        "unpacked": (release_store.os, "sync"),
+        "renamed": (release_store.shutil, "rmtree"),
+    }[stop_at]
     go_on = getattr(where, name)
 
     def stop(*arguments, **named):
-        if stop_at == "renamed" and not (folder / "dags/versions" / version).exists():
+        begun = list((folder / "dags/temporary").glob("*/*/a.py"))
+        renamed = (folder / "dags/versions" / version).exists()
+        if (stop_at == "renamed" and not renamed) or (stop_at == "unpacking" and not begun):
             return go_on(*arguments, **named)
         print("stopped", flush=True)
         sys.stdin.read()
@@ -297,7 +303,7 @@ def test_several_tasks_that_start_at_once_fetch_a_release_once(elsewhere: Any, t
         _end(*processes)
 
 
-@pytest.mark.parametrize("stop_at", ["unpacked", "renamed"])
+@pytest.mark.parametrize("stop_at", ["unpacking", "unpacked", "renamed"])
 def test_a_task_that_is_killed_while_it_fetches_leaves_nothing_that_another_uses(
     elsewhere: Any, tmp_path: Path, stop_at: str
 ):
