@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -30,12 +31,19 @@ from lab.node import Node
 from lab.preconditions import UnfitError
 from lab.progress import say
 from lab.workload import Workload
+from node import rootfs
 from tests.cluster.worker_pools import group_of, rest, set_minimum, set_workers
 from tests.stack_file import changed
 
 WORKERS = {"default": 2, "heavy": 3}
 """How many of each pool the tests let work at a time."""
 DAGS = Path(__file__).with_name("dags")
+PLUGINS = """
+# As Airflow's own example DAGs import them.
+from airflow.example_dags.plugins.decreasing_priority_weight_strategy import DecreasingPriorityWeightStrategyPlugin
+from airflow.example_dags.plugins.listener_plugin import MetadataCollectionPlugin
+from airflow.example_dags.plugins.workday import WorkdayTimetablePlugin
+"""
 BEGUN_FIRST = (
     "boot",  # needs a cluster that no test has used
     *("scaling", "leaving", "schedule", "losses", "unavailable_workers", "outages", "dag_releases", "rebalancing"),
@@ -71,9 +79,12 @@ def new_cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """Both masters and each pool's minimum of workers, ready, with the tests' DAGs in their bucket."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Both masters and each pool's minimum of workers, ready, with plugins, and the tests' DAGs in their bucket."""
+    plugins = tmp_path_factory.mktemp("airflow-plugins")
+    (plugins / "examples.py").write_text(PLUGINS)
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(rootfs, "USER_PLUGINS", plugins))
         try:
             lab = stack.enter_context(new_cluster())
         except UnfitError as unfit:
