@@ -90,10 +90,14 @@ class ReleaseProcessor(DagFileProcessorManager):
                 super().deactivate_deleted_dags(bundle_name, present)
 
     def _is_stored(self, bundle_name: str, session: Any) -> bool:
-        """Whether the database holds this master's release, which stays so until the session ends."""
+        """Whether the database holds this master's release, which stays so until the session ends.
+
+        Until then, the other master does not write what it has found. Both parse the same new files at the same time,
+        and Airflow's dag-processor exits when another has just inserted the row that it inserts (apache/airflow#68263).
+        """
         bundle = self._releases().get(bundle_name)
         row = select(DagBundleModel.version).where(DagBundleModel.name == bundle_name)
-        return bundle is None or session.scalar(row.with_for_update(read=True)) == bundle.version_here
+        return bundle is None or session.scalar(row.with_for_update(key_share=True)) == bundle.version_here
 
     def _releases(self) -> dict[str, ReleaseDagBundle]:
         return {bundle.name: bundle for bundle in self._dag_bundles if isinstance(bundle, ReleaseDagBundle)}
