@@ -82,7 +82,7 @@ secrets = Secrets(
         broker_auth_token=broker.auth_token,
     ),
 )
-buckets = Buckets("buckets", BucketsArgs(context=context, artifacts=artifacts()))
+buckets = Buckets("buckets", BucketsArgs(context=context, artifacts=[*artifacts(), *settings.group_artifacts]))
 web = LoadBalancers(
     "web",
     LoadBalancersArgs(

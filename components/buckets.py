@@ -174,7 +174,7 @@ class Buckets(Component):
 
     def _artifact(self, name: str, artifact: Artifact) -> None:
         aws.s3.BucketObjectv2(
-            f"{name}-artifact-{artifact.name}",
+            "-".join(filter(None, (name, "artifact", artifact.name, artifact.group))),
             bucket=self.artifacts.name_with_policy,
             key=artifact.key,
             content_base64=base64.b64encode(artifact.content).decode(),

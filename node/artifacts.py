@@ -12,7 +12,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.roles import Role
+from node.roles import NodeGroup, Role
 from node.rootfs import NodeFile, files_for, plugin_files
 
 LOCKS = Path(__file__).parent / "locks"
@@ -20,15 +20,22 @@ LOCKS = Path(__file__).parent / "locks"
 CA_BUNDLE = Path(__file__).parent / "certificates/rds-global-bundle.pem"
 AIRFLOW_LOCK = "airflow.txt"
 UV_LOCK = "uv.txt"
+START_SCRIPT = "start-script"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One object of the artifacts bucket."""
+    """One object of the artifacts bucket.
+
+    Attributes:
+        name: the file's name on the node.
+        group: the key of the group whose nodes alone fetch it; empty if all nodes, or all of a role, do.
+    """
 
     name: str
     sha256: str
     content: bytes
+    group: str = ""
 
     @property
     def key(self) -> str:
@@ -37,17 +44,22 @@ class Artifact:
 
 
 def artifacts() -> tuple[Artifact, ...]:
-    """Every artifact, those of all roles."""
+    """Every artifact of the repository, those of all roles."""
     return (*_common(), *(_programs(role) for role in Role))
 
 
 def artifacts_for(role: Role) -> tuple[Artifact, ...]:
-    """What a node of the role fetches."""
+    """What every node of the role fetches."""
     return (*_common(), _programs(role))
 
 
-def _artifact(name: str, content: bytes) -> Artifact:
-    return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content)
+def start_script(content: bytes, group: NodeGroup) -> Artifact:
+    """The script that the nodes of a group run once, while they boot."""
+    return _artifact(START_SCRIPT, content, group.key)
+
+
+def _artifact(name: str, content: bytes, group: str = "") -> Artifact:
+    return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content, group=group)
 
 
 def _common() -> tuple[Artifact, ...]:

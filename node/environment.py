@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.airflow_options.rendering import COMMON_OPTIONS, values
-from node.artifacts import CA_BUNDLE, artifacts_for
+from node.artifacts import CA_BUNDLE, Artifact, artifacts_for
 from node.dag_bundles import DEFAULT_BUNDLE, DagBundle
 from node.naming import LAUNCHING_HOOK
 from node.roles import DEFINITIONS, NodeGroup, Role
@@ -54,6 +54,7 @@ class NodeEnvironment:
         secure_cookies: whether browsers use HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
         system_packages: the Debian packages that the node installs.
+        artifacts: what only nodes of this group fetch.
         config: the user's Airflow options by section, which override the program's defaults but not LOCKED_OPTIONS.
     """
 
@@ -73,6 +74,7 @@ class NodeEnvironment:
     artifacts_bucket: str
     package_index: PackageIndex | None = None
     system_packages: tuple[str, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)
 
     @property
@@ -110,7 +112,7 @@ class NodeEnvironment:
     def render(self) -> str:
         """The file's text, in the syntax that systemd's EnvironmentFile= and a shell both read."""
         lines = [assignment(name, value) for name, value in sorted(self.variables().items())]
-        return "# Rendered from the stack file.\n" + "".join(lines)
+        return "# From the stack file.\n" + "".join(lines)
 
     def _node_variables(self) -> dict[str, str]:
         """Variables for the node's own programs."""
@@ -120,7 +122,7 @@ class NodeEnvironment:
             "NODE_GROUP": self.group.name(self.cluster),
             "NODE_LAUNCHING_HOOK": LAUNCHING_HOOK,
             "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
-            "NODE_ARTIFACTS": " ".join(artifact.key for artifact in artifacts_for(self.role)),
+            "NODE_ARTIFACTS": " ".join(artifact.key for artifact in (*artifacts_for(self.role), *self.artifacts)),
             "NODE_SECRETS": self._secret_list(self.role.definition.secrets),
         }
         if self.package_index is not None:

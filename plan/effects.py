@@ -16,6 +16,8 @@ GROUP = "aws:autoscaling/group:Group"
 
 _MOST_CAUSES = 4
 _ENVIRONMENT = "/etc/airflow/airflow.env"
+_ARTIFACTS = "NODE_ARTIFACTS"
+_KEY = re.compile(r"[0-9a-f]{64}/[^ \"]+")
 # The tag of an instance with the version of a secret.
 _VERSION_TAG = ".airflow:secret:"
 
@@ -150,12 +152,23 @@ def _causes(difference: Difference) -> Iterator[str]:
         if name != _ENVIRONMENT:
             yield name or difference.path
             continue
-        changed = (line for line in lines if line[:1] in ("-", "+") and not line.startswith(("---", "+++")))
-        yield from (re.split(r"[=.\[]", line[1:])[0] for line in changed)
+        changed = [line for line in lines if line[:1] in ("-", "+") and not line.startswith(("---", "+++"))]
+        for line in changed:
+            variable = re.split(r"[=.\[]", line[1:])[0]
+            yield from _changed_artifacts(changed) if variable == _ARTIFACTS else [variable]
     if _VERSION_TAG in difference.path:
         yield f"the secret {difference.path.partition(_VERSION_TAG)[2]}"
     elif not difference.files and difference.key != "tagsAll":
         yield difference.key
+
+
+def _changed_artifacts(lines: Sequence[str]) -> Iterator[str]:
+    """The names of the objects that nodes fetch under another hash than before: of a lock, programs, a script."""
+    removed, added = (
+        {key for line in lines if line.startswith(f"{sign}{_ARTIFACTS}=") for key in _KEY.findall(line)}
+        for sign in "-+"
+    )
+    yield from sorted({key.partition("/")[2] for key in removed ^ added})
 
 
 def _nodes(group: Resource, head: Recording) -> str:

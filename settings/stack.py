@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from node import artifacts
+from node.artifacts import Artifact
 from node.dag_bundles import DEFAULT_BUNDLE
 from node.environment import NodeEnvironment
 from node.naming import bucket_name, web_url
 from node.roles import MASTERS, NodeGroup, Role, worker_group
 from node.worker_pool_config import WorkerPoolConfig
+from settings import repository_file
 from settings.section import Section
 from settings.sections.airflow_config.types import Config
 from settings.sections.broker import BrokerSettings
@@ -91,14 +94,22 @@ class Settings(Section):
             dag_bundles=tuple(bundle.for_nodes(name) for name, bundle in self.dag_bundles.items()),
             artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
             package_index=self.package_index.for_nodes() if self.package_index else None,
-            system_packages=self._system_packages(group),
+            system_packages=self._nodes(group).system_packages,
+            artifacts=self._artifacts(group),
             config=self.config,
         )
 
-    def _system_packages(self, group: NodeGroup) -> tuple[str, ...]:
-        """The Debian packages of the group's nodes."""
-        nodes = self.masters if group.pool is None else self.worker_pools[group.pool]
-        return nodes.system_packages
+    @property
+    def group_artifacts(self) -> tuple[Artifact, ...]:
+        """What only the nodes of one group fetch, of all groups."""
+        return tuple(artifact for group in self.node_groups for artifact in self._artifacts(group))
+
+    def _artifacts(self, group: NodeGroup) -> tuple[Artifact, ...]:
+        script = self._nodes(group).start_script
+        return (artifacts.start_script(repository_file.read(script), group),) if script else ()
+
+    def _nodes(self, group: NodeGroup) -> MasterSettings | WorkerPoolSettings:
+        return self.masters if group.pool is None else self.worker_pools[group.pool]
 
     def _pool_config(self, name: str) -> WorkerPoolConfig:
         pool = self.worker_pools[name]

@@ -9,6 +9,7 @@ from aws_catalog import instance_types, limits
 from aws_catalog.instance_types import Architecture
 from settings.errors import Fault, shown
 from settings.instance_type import InstanceType, doubts_about
+from settings.repository_file import StartScript
 from settings.section import Section
 from settings.system_packages import SystemPackages
 from settings.types import Number, whole_number
@@ -32,6 +33,10 @@ class MasterSettings(Section):
     system_packages: SystemPackages = ()
     """Debian packages for what masters run of your code: DAG files at their import, triggers, plugins. Installed as
     those of a worker pool. Changing the list replaces the masters one after the other."""
+
+    start_script: StartScript | None = None
+    """Path of a script in this repository that each new master runs, as `startScript` of a worker pool. Changing its
+    content replaces the masters one after the other."""
 
     @property
     def architecture(self) -> Architecture:

@@ -13,6 +13,7 @@ from aws_catalog.instance_types import Architecture
 from settings import draining, task_slots
 from settings.errors import Fault, FaultyValue, counted, shown
 from settings.instance_type import InstanceType, doubts_about
+from settings.repository_file import StartScript
 from settings.section import Section
 from settings.sections.cluster import ClusterSettings
 from settings.system_packages import SystemPackages
@@ -121,6 +122,12 @@ class WorkerPoolSettings(Section):
     """Debian packages for its tasks, for example `[git, ffmpeg]`. A new worker installs them, without recommended ones,
     from Debian 13's archive before it takes tasks: it needs a path to Debian's mirrors, and boots that much later. If
     one cannot be installed, the boot fails. Changing the list replaces the pool's workers."""
+
+    start_script: StartScript | None = None
+    """Path of a script in this repository, for example `scripts/heavy.sh`, for what packages cannot do. A new worker
+    runs it once, as root, after `systemPackages` and before the secrets are fetched and tasks are taken. If it ends
+    with an error, or runs for more than 10 minutes, the boot fails with its last lines. It is stored in the artifacts
+    bucket and in Pulumi's state, so it must not contain secrets. Changing its content replaces the pool's workers."""
 
     @property
     def architecture(self) -> Architecture:

@@ -37,6 +37,9 @@ from tests.stack_file import changed
 
 WORKERS = {"default": 2, "heavy": 3}
 """How many of each pool the tests let work at a time."""
+PACKAGE = "tree"
+"""A small Debian package that the image lacks: workers of `heavy` install it."""
+START_SCRIPT = "tests/cluster/start-script"
 DAGS = Path(__file__).with_name("dags")
 PLUGINS = """
 # As Airflow's own example DAGs import them.
@@ -73,6 +76,7 @@ def new_cluster() -> Cluster:
     """The prod stack's cluster, with a network and a name for this process's lab alone."""
     cidr = f"10.{80 + host.NUMBER}.0.0/16"
     own = {"cluster.name": f"airflow-prod-{host.NUMBER}", "network.cidr": cidr, "web.allowedCidrs": [cidr]}
+    own |= {"workerPools.heavy.systemPackages": [PACKAGE], "workerPools.heavy.startScript": START_SCRIPT}
     several = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     changes = changed({f"airflow:{key}": value for key, value in own.items()})
     return Cluster(changes=changes, memory_mib=MEMORY_MIB if several else None)

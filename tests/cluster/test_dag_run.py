@@ -42,6 +42,15 @@ def test_a_queue_is_served_by_its_pool_alone(everything: FinishedRun) -> None:
         assert {everything.workers[address] for address in addresses} == {pool}
 
 
+def test_a_task_finds_what_the_packages_and_the_start_script_of_its_pool_have_left(
+    api: AirflowApi, everything: FinishedRun
+) -> None:
+    [total] = [task for task in everything.tasks if task["task_id"] == "total"]
+    log = api.log(everything.dag_id, everything.run_id, total)
+    assert "tree v" in log, log
+    assert "the start script of heavy ran as root" in log, log
+
+
 def test_the_log_of_a_running_task_is_readable_while_it_runs(api: AirflowApi, work: Workload) -> None:
     [run] = work.start("default", 1200)
     work.wait_running([run])

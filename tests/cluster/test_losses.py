@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 
@@ -129,6 +130,21 @@ def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(
         secrets.create_secret(Name=name, SecretString=value)
     [termination] = [one for one in cluster.terminations if one.instance == failing.instance.id]
     assert termination.how == "continue", "a node that never worked has nothing to finish and must not be retained"
+    cluster.wait_ready()
+
+
+def test_a_start_script_that_fails_stops_the_boot_with_its_last_lines_and_the_node_is_replaced(
+    cluster: Cluster,
+) -> None:
+    set_workers(cluster, heavy=1)
+    failing = _next_node(cluster, "heavy")
+    mark = "touch /etc/start-script-fails"
+    cluster.wait(lambda: failing.exec(mark).returncode == 0, "the node to take a command", timeout=60)
+    said = "The start script failed"
+    cluster.wait(lambda: said in failing.console, "the console to say so", timeout=300)
+    assert re.search(r"exit code 3; its last lines: tree v.* \| the licence server does not answer", failing.console)
+    assert failing.unit("airflow-secrets.service")["ActiveState"] == "inactive", "its secrets were not fetched"
+    cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go", timeout=600)
     cluster.wait_ready()
 
 

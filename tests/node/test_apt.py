@@ -151,5 +151,5 @@ def test_a_lock_that_another_apt_holds_is_waited_for(
 
 
 def test_apt_runs_outside_of_the_steps_sandbox_with_a_time_limit():
-    assert "--property=RuntimeMaxSec=600" in apt.IN_ITS_OWN_UNIT
+    assert "--property=RuntimeMaxSec=480" in apt.IN_ITS_OWN_UNIT
     assert "--property=After=cloud-config.service" in apt.IN_ITS_OWN_UNIT, "cloud-init writes apt's sources"

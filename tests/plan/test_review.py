@@ -93,6 +93,16 @@ def test_the_plan_lists_the_risks(edits: dict[str, Any], expected: str):
             "(AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG) changes.",
         ),
         (
+            {"airflow:workerPools.heavy.startScript": "tests/cluster/start-script"},
+            "pool-heavy: its workers (0 to 4) are replaced one after the other, because the launch template "
+            "(start-script) changes.",
+        ),
+        (
+            {"airflow:masters.systemPackages": ["git"]},
+            "masters: the 2 nodes are replaced one after the other, because the launch template "
+            "(NODE_SYSTEM_PACKAGES) changes.",
+        ),
+        (
             {"airflow:workerPools.default.concurrency": 12},
             "pool-default: its workers (1 to 8) are replaced one after the other, because the launch template (",
         ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk import Connection, Variable, dag, task
@@ -26,6 +28,8 @@ def everything():
     def total(squares: list[int], found: dict[str, str]) -> int:
         if found != {"password": "c%onn@:/#?", "word": "lab"}:
             raise ValueError("the Connection or the Variable came out changed")
+        subprocess.run(["tree", "--version"], check=True)
+        print(Path("/etc/start-script-ran").read_text())
         print(f"the total is {sum(squares)}")
         return sum(squares)
 

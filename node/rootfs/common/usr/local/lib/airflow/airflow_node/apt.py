@@ -12,7 +12,7 @@ from airflow_node.boot_step import StepFailedError
 # For unattended upgrades, which may hold dpkg's lock for minutes.
 LOCK_SECONDS = 300
 # Of one attempt: apt itself ends only a download that stands still.
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 480
 # apt runs in a unit of its own, because a boot step's sandbox may not write to the system, and after cloud-init's
 # stage that writes apt's list of sources.
 IN_ITS_OWN_UNIT = (
