@@ -112,6 +112,6 @@ masters = groups.masters()
 pools = groups.worker_pools(masters, groups.domain(masters))
 DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=[masters, *pools.values()]))
 
-export_access(context, web, secrets, buckets, tuple(settings.dag_bundles))
+export_access(context, web, secrets, buckets, settings.release_bundles)
 export_nodes(context, masters, pools)
 export_network_and_logs(network, database, broker)

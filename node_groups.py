@@ -113,7 +113,6 @@ class NodeGroups:
         )
 
     def _instance_role(self, group: NodeGroup, name: str) -> InstanceRole:
-        index = self.settings.package_index
         return InstanceRole(
             name,
             InstanceRoleArgs(
@@ -121,7 +120,7 @@ class NodeGroups:
                 group=group,
                 secret_arns=self.secrets.arns,
                 database_admin_secret_arn=self.database.admin_secret_arn,
-                package_index_secret=index.credentials_secret if index else None,
+                operator_secrets=self.settings.operator_secrets,
                 bucket_arns=self.buckets.arns,
             ),
         )

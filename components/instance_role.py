@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ class InstanceRoleArgs:
     Attributes:
         secret_arns: every secret of the cluster, by key; the policy allows those that the nodes' services read.
         database_admin_secret_arn: the admin's secret, which RDS manages.
-        package_index_secret: name of the operator's secret with the credentials of the stack's package index.
+        operator_secrets: names of the secrets that the operator creates and that every node reads.
         bucket_arns: the buckets that nodes use, by purpose.
     """
 
@@ -34,7 +34,7 @@ class InstanceRoleArgs:
     context: Context
     secret_arns: Mapping[str, Arn]
     database_admin_secret_arn: Arn
-    package_index_secret: str | None = None
+    operator_secrets: Sequence[str] = ()
     bucket_arns: Mapping[str, Arn]
 
 
@@ -97,10 +97,8 @@ def _secrets(args: InstanceRoleArgs) -> list[Arn]:
     if "database-admin" in keys:
         # That secret holds the ARN of this one, which has the password.
         arns.append(args.database_admin_secret_arn)
-    if args.package_index_secret is not None:
-        # A node of any role installs packages itself if no environment has been published yet. The ARN of a secret ends
-        # in six random characters.
-        arns.append(args.context.arn("secretsmanager", f"secret:{args.package_index_secret}-??????"))
+    # The ARN of a secret ends in six random characters.
+    arns.extend(args.context.arn("secretsmanager", f"secret:{name}-??????") for name in args.operator_secrets)
     return arns
 
 

@@ -202,6 +202,15 @@ def _bucket(given: argparse.Namespace) -> ReleaseBucket:
 
 def _bundle(given: argparse.Namespace, stack: Stack) -> str:
     """The bundle that is meant; never a guess, because a publication replaces all that is in it."""
+    if given.bundle in stack.git_bundles:
+        raise DagsError(
+            f"The bundle {given.bundle} has no releases: its DAGs come from {stack.git_bundles[given.bundle]}. Push to "
+            "that repository, or revert a commit there."
+        )
+    if not stack.bundles:
+        raise DagsError(
+            f"All DAG bundles of the stack {given.stack} are Git repositories: there is nothing to publish."
+        )
     there = ", ".join(stack.bundles)
     if given.bundle is None and len(stack.bundles) > 1:
         raise DagsError(f"The stack {given.stack} has several DAG bundles: name one with --bundle: {there}.")

@@ -21,7 +21,8 @@ class Stack:
 
     Attributes:
         dags_bucket: the bucket's name, which follows from cluster, account and region.
-        bundles: the names of its DAG bundles.
+        bundles: the DAG bundles to which releases can be published.
+        git_bundles: the repositories of the others, by the names of the bundles.
         queues: the Celery queues that its worker pools serve.
         options: the nodes' Airflow options that matter to DAGs, as environment variables.
         web_url: where people find Airflow.
@@ -30,6 +31,7 @@ class Stack:
     region: str
     dags_bucket: str
     bundles: Sequence[str]
+    git_bundles: Mapping[str, str]
     queues: Collection[str]
     options: Mapping[str, str]
     web_url: str
@@ -42,7 +44,8 @@ def read_stack(root: Path, name: str) -> Stack:
     return Stack(
         region=region,
         dags_bucket=bucket_name(cluster.name, cluster.account_id, region, "dags"),
-        bundles=sorted(settings.dag_bundles),
+        bundles=sorted(settings.release_bundles),
+        git_bundles={name: each.git.repository for name, each in settings.dag_bundles.items() if each.git},
         web_url=web_url(cluster.name, settings.web.domain),
         queues={queue for pool in settings.worker_pools.values() for queue in pool.queues},
         options={

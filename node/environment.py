@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from node.airflow_options.rendering import COMMON_OPTIONS, values
 from node.artifacts import CA_BUNDLE, Artifact, artifacts_for
-from node.dag_bundles import DEFAULT_BUNDLE, DagBundle
+from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_secrets
 from node.naming import LAUNCHING_HOOK
 from node.roles import DEFINITIONS, NodeGroup, Role
 from node.worker_pool_config import WorkerPoolConfig
@@ -123,7 +123,7 @@ class NodeEnvironment:
             "NODE_LAUNCHING_HOOK": LAUNCHING_HOOK,
             "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
             "NODE_ARTIFACTS": " ".join(artifact.key for artifact in (*artifacts_for(self.role), *self.artifacts)),
-            "NODE_SECRETS": self._secret_list(self.role.definition.secrets),
+            "NODE_SECRETS": self._secret_list(self.role.definition.secrets) + self._git_secrets(),
         }
         if self.package_index is not None:
             names |= self.package_index.variables()
@@ -137,6 +137,14 @@ class NodeEnvironment:
     def _secret_list(self, secrets: Mapping[str, str]) -> str:
         return " ".join(f"{variable}={self.cluster}/{key}" for key, variable in secrets.items())
 
+    def _public_repositories(self) -> dict[str, str]:
+        """Connections without credentials, because Airflow would ask the API for one that it does not find here."""
+        public = [bundle for bundle in self.dag_bundles if bundle.git and not bundle.git.credentials_secret]
+        return {bundle.connection_variable: "git://" for bundle in public}
+
+    def _git_secrets(self) -> str:
+        return "".join(f" {variable}={secret}" for variable, secret in sorted(git_secrets(self.dag_bundles).items()))
+
     def _process_variables(self) -> dict[str, str]:
         """Variables for Airflow, its libraries and the tasks, besides Airflow's options."""
         return {
@@ -144,6 +152,7 @@ class NodeEnvironment:
             # If this file did not exist, Airflow would write one with the values of its environment, including secrets.
             "AIRFLOW_CONFIG": "/etc/airflow/airflow.cfg",
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            **self._public_repositories(),
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "PATH": f"{VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

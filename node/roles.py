@@ -84,7 +84,9 @@ class Definition:
 
 
 def _master_variables(node: NodeEnvironment) -> dict[str, str]:
-    return {
+    # Read by GitPython, of which Airflow's Git bundle is made.
+    git = {"GIT_PYTHON_GIT_EXECUTABLE": "/usr/local/lib/airflow/git-within-limit"}
+    return (git if any(bundle.git for bundle in node.dag_bundles) else {}) | {
         "NODE_POOLS": for_masters(node.pools),
         "NODE_METADATA_DAYS": str(node.metadata_days),
         "FORWARDED_ALLOW_IPS": ",".join(node.vpc_cidrs),

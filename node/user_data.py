@@ -8,6 +8,7 @@ import json
 import re
 
 from node import systemd_dropins
+from node.dag_bundles import KNOWN_HOSTS_FILE, known_hosts
 from node.environment import ENVIRONMENT_FILE, NodeEnvironment
 from node.roles import Role
 from node.rootfs import files_for
@@ -113,4 +114,6 @@ def _written_files(environment: NodeEnvironment) -> list[tuple[str, int, str]]:
     rendered = {ENVIRONMENT_FILE: environment.render()}
     if environment.pool is not None:
         rendered[systemd_dropins.DROP_IN] = systemd_dropins.render(environment.pool.drain_limit_seconds)
+    if hosts := known_hosts(environment.dag_bundles):
+        rendered[KNOWN_HOSTS_FILE] = hosts
     return sorted([*fixed, *((path, 0o644, content) for path, content in rendered.items())])

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from node import artifacts
 from node.artifacts import Artifact
-from node.dag_bundles import DEFAULT_BUNDLE
+from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_packages
 from node.environment import NodeEnvironment
 from node.naming import bucket_name, web_url
 from node.roles import MASTERS, NodeGroup, Role, worker_group
@@ -65,6 +65,19 @@ class Settings(Section):
     prefixes and the like; you then have to allow the nodes' IAM roles to read what is there."""
 
     @property
+    def release_bundles(self) -> tuple[str, ...]:
+        """The names of the DAG bundles to which releases are published, in the order of the stack file."""
+        return tuple(name for name, bundle in self.dag_bundles.items() if bundle.git is None)
+
+    @property
+    def operator_secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that the operator creates. A node of any role may have to install packages, and to
+        check out the DAGs of any bundle."""
+        index = {self.package_index.credentials_secret} if self.package_index else set[str | None]()
+        secrets = index | {bundle.git.credentials_secret for bundle in self.dag_bundles.values() if bundle.git}
+        return tuple(sorted(name for name in secrets if name))
+
+    @property
     def node_groups(self) -> tuple[NodeGroup, ...]:
         """The groups of nodes: the masters, and the workers of each pool."""
         return (MASTERS, *map(worker_group, self.worker_pools))
@@ -91,10 +104,10 @@ class Settings(Section):
             vpc_cidrs=self.network.vpc_cidrs,
             task_logs_bucket=bucket_name(cluster, account_id, region, "task-logs"),
             dags_bucket=bucket_name(cluster, account_id, region, "dags"),
-            dag_bundles=tuple(bundle.for_nodes(name) for name, bundle in self.dag_bundles.items()),
+            dag_bundles=self._bundles(),
             artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
             package_index=self.package_index.for_nodes() if self.package_index else None,
-            system_packages=self._nodes(group).system_packages,
+            system_packages=(*self._nodes(group).system_packages, *git_packages(self._bundles())),
             artifacts=self._artifacts(group),
             config=self.config,
         )
@@ -110,6 +123,9 @@ class Settings(Section):
 
     def _nodes(self, group: NodeGroup) -> MasterSettings | WorkerPoolSettings:
         return self.masters if group.pool is None else self.worker_pools[group.pool]
+
+    def _bundles(self) -> tuple[DagBundle, ...]:
+        return tuple(bundle.for_nodes(name) for name, bundle in self.dag_bundles.items())
 
     def _pool_config(self, name: str) -> WorkerPoolConfig:
         pool = self.worker_pools[name]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from node.airflow_options import lookup
-from node.dag_bundles import config_list
+from node.dag_bundles import config_list, known_hosts
 from node.environment import NodeEnvironment, config_text
 from node.user_data import LIMIT_BYTES, UserDataTooLarge, user_data
 from settings.errors import Fault
@@ -42,7 +42,8 @@ def _too_large(node: NodeEnvironment, size: int) -> Fault:
     }
     served = (node.pool,) if node.pool else node.pools
     queues = {f"airflow:workerPools.{pool.name}.queues": len(",".join(pool.queues)) for pool in served}
-    bundles = {"airflow:dagBundles": len(config_list(node.dag_bundles, node.dags_bucket))}
+    described = config_list(node.dag_bundles, node.dags_bucket) + known_hosts(node.dag_bundles)
+    bundles = {"airflow:dagBundles": len(described)}
     packages_key = f"airflow:{f'workerPools.{node.pool.name}' if node.pool else 'masters'}.systemPackages"
     packages = {packages_key: len(" ".join(node.system_packages))}
     longest = sorted((lengths | queues | bundles | packages).items(), key=lambda entry: entry[1], reverse=True)[:3]

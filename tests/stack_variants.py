@@ -14,6 +14,12 @@ from tests.stack_file import REMOVED, ROOT, changed, content, load
 
 DOMAIN = {"airflow:web.domain": "airflow.example.com", "airflow:web.hostedZoneId": "Z0123456789ABCDEFGHIJ"}
 
+GIT = {
+    "repository": "ssh://git@git.example.com/legal/dags.git",
+    "trackingRef": "main",
+    "credentialsSecret": "legal/git",
+    "knownHosts": ["git.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1zqwN6gEo1cZ2vCzSKdvqhMrzTFmQkE4s8mBu3s0xT"],
+}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     **{path.name.split(".")[1]: content(path.name.split(".")[1]) for path in sorted(ROOT.glob("Pulumi.*.yaml"))},
     "domain": changed(DOMAIN),
@@ -59,7 +65,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             }
         }
     ),
-    "bundles": changed({"airflow:dagBundles": {"finance": {}, "finance-reports": {}}}),
+    "bundles": changed({"airflow:dagBundles": {"finance": {}, "finance-reports": {}, "legal": {"git": GIT}}}),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
 }

@@ -205,7 +205,10 @@ def test_the_instance_profile_has_the_role_with_the_policy(role: Role):
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_node_may_read_the_credentials_of_the_package_index_but_no_other_additional_secret(role: Role):
-    added = allowed(role, package_index_secret="airflow/package-index") - allowed(role)
-    secret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow/package-index-??????"
-    assert added == {("secretsmanager:GetSecretValue", secret)}
+def test_a_node_may_read_the_secrets_that_the_stack_file_names_but_no_other_additional_one(role: Role):
+    added = allowed(role, operator_secrets=["airflow/package-index", "finance/git"]) - allowed(role)
+    secrets = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:"
+    assert added == {
+        ("secretsmanager:GetSecretValue", f"{secrets}airflow/package-index-??????"),
+        ("secretsmanager:GetSecretValue", f"{secrets}finance/git-??????"),
+    }

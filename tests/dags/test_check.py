@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import socket
@@ -21,7 +22,13 @@ from node.lock import PYPI
 from tests.dags.conftest import DAG, MakeFolder
 
 STACK = Stack(
-    region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default", "heavy"}, options={}, web_url=""
+    region="eu-west-1",
+    dags_bucket="b",
+    bundles=["dags"],
+    git_bundles={},
+    queues={"default", "heavy"},
+    options={},
+    web_url="",
 )
 pytestmark = pytest.mark.usefixtures("nodes_python")
 BASH = """
@@ -170,9 +177,7 @@ def test_the_stacks_options_apply_and_a_file_that_hangs_is_a_fault(make_folder: 
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "elsewhere",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "20",
     }
-    stack = Stack(
-        region="eu-west-1", dags_bucket="b", bundles=["dags"], queues={"default"}, options=options, web_url=""
-    )
+    stack = dataclasses.replace(STACK, queues={"default"}, options=options)
     files = {
         "a.py": BASH.format(dag="a", queue="default", more=""),
         "hangs.py": "import airflow, time  # dag\nwhile True:\n try: time.sleep(9)\n except BaseException: pass",

@@ -165,8 +165,9 @@ def test_a_stacks_bucket_is_named_by_its_file(aws: boto3.Session, make_folder: M
 
 @pytest.fixture
 def teams(aws: boto3.Session, tmp_path: Path) -> Callable[..., int]:
-    """Runs a command for a stack with two release bundles."""
-    config = changed({"airflow:dagBundles": {"finance": {}, "sales": {}}})
+    """Runs a command for a stack with two release bundles and one from Git."""
+    git = {"repository": "https://git.example.com/legal/dags.git", "trackingRef": "main"}
+    config = changed({"airflow:dagBundles": {"finance": {}, "sales": {}, "legal": {"git": git}}})
     (tmp_path / "Pulumi.teams.yaml").write_text(yaml.safe_dump({"config": config}))
     shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
     aws.client("s3").create_bucket(Bucket=STACK_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -206,6 +207,18 @@ def test_a_bundle_that_no_node_would_read_is_refused(
     said = capsys.readouterr().err
     assert said.startswith("The stack teams has no DAG bundle 'dags', so no node would read it.")
     assert said.endswith("finance, sales.\n")
+
+
+@pytest.mark.parametrize("command", ["publish", "list", "show", "rollback"])
+def test_a_bundle_from_git_is_refused(
+    teams: Callable[..., int], make_folder: MakeFolder, capsys: pytest.CaptureFixture[str], command: str
+):
+    folder = [str(make_folder())] if command == "publish" else []
+    assert teams(command, *folder, "--bundle", "legal") == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "The bundle legal has no releases: its DAGs come from https://git.example.com/legal/dags.git."
+    )
 
 
 def test_a_stack_without_a_file_is_told(capsys: pytest.CaptureFixture[str]):

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from node.dag_bundles import KNOWN_HOSTS_FILE
 from node.environment import NodeEnvironment, assignment
 from tests.node.environment_file import parse
 from tests.node.environments import BOTH, MASTER, WORKER
@@ -59,6 +60,53 @@ def test_a_missing_secret_is_named_and_nothing_is_written(client: Any, tmp_path:
     with pytest.raises(fetch_secrets.StepFailedError, match="the secret airflow-prod/api-secret-key does not exist"):
         fetch_secrets.fetch(listed, tmp_path / "secrets.env")
     assert not (tmp_path / "secrets.env").exists()
+
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n"
+GIT = "AIRFLOW_CONN_GIT_FINANCE"
+
+
+def _connection(client: Any, tmp_path: Path, secret: str) -> Any:
+    """Airflow's connection to a repository as it reaches the services; None without one."""
+    client.create_secret(Name="finance/git", SecretString=secret)
+    fetch_secrets.fetch(f"{GIT}=finance/git", tmp_path / "secrets.env")
+    value = parse((tmp_path / "secrets.env").read_text()).get(GIT)
+    return None if value is None else json.loads(value)
+
+
+def test_a_deploy_key_becomes_a_connection_that_checks_the_host(client: Any, tmp_path: Path):
+    assert _connection(client, tmp_path, KEY) == {
+        "conn_type": "git",
+        "extra": {
+            "private_key": KEY,
+            "strict_host_key_checking": "yes",
+            "known_hosts_file": KNOWN_HOSTS_FILE,
+        },
+    }
+
+
+def test_a_token_becomes_a_connection(client: Any, tmp_path: Path):
+    secret = json.dumps({"username": "ann", "password": HOSTILE})
+    assert _connection(client, tmp_path, secret) == {"conn_type": "git", "login": "ann", "password": HOSTILE}
+
+
+@pytest.mark.parametrize("secret", ["ghp_hunter2", '{"token": "hunter2"}', "{}"])
+def test_unusable_credentials_of_one_team_are_told_and_stop_no_node(
+    client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], secret: str
+):
+    assert _connection(client, tmp_path, secret) is None
+    said = capsys.readouterr().out
+    assert f"The DAG bundle of {GIT} has no credentials: the secret finance/git cannot be used" in said
+    assert "hunter2" not in said
+
+
+def test_missing_credentials_of_one_team_are_told_and_stop_no_node(
+    client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    client.create_secret(Name="other", SecretString="there")
+    fetch_secrets.fetch(f"OTHER=other {GIT}=finance/git", tmp_path / "secrets.env")
+    assert parse((tmp_path / "secrets.env").read_text()) == {"OTHER": "there"}
+    assert "the secret finance/git does not exist or has no value: create it" in capsys.readouterr().out
 
 
 def _point_to_admin(client: Any, admin: str) -> str:

@@ -52,7 +52,7 @@ class _Manager:
 
 
 class _Bundle:
-    """A release bundle."""
+    """A bundle of releases or of commits."""
 
     name = "dags"
 
@@ -119,7 +119,6 @@ def processor(database: _Database, monkeypatch: pytest.MonkeyPatch) -> Any:
         "airflow.utils": {},
         "airflow.utils.session": {"create_session": session},
         "sqlalchemy": {"select": _Statement, "update": _Statement},
-        "release_bundle": {"ReleaseDagBundle": _Bundle},
     }
     for name, content in contents.items():
         stand_in = ModuleType(name)

@@ -14,10 +14,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tests.node.programs import load, program_path
+from tests.node.programs import load, module, program_path
 from tests.node.published_releases import BUCKET, BUNDLE, archive_of, dag_release, point_to, publish, upload
 
 release_store = load("python/release_store.py")
+version_store = module("version_store")
 
 
 @pytest.fixture
@@ -193,17 +194,17 @@ def test_a_release_stays_for_as_long_as_it_was_used_recently(s3: Any, tmp_path: 
 def test_a_release_that_is_removed_while_a_task_waits_for_it_is_fetched_again(s3: Any, store: Any):
     version = upload(s3, a="1")
     store.hold(version).close()
-    flock = release_store.fcntl.flock
+    flock = version_store.fcntl.flock
     removed: list[bool] = []
 
     def late(file: Any, how: int) -> None:
-        if how == release_store.fcntl.LOCK_SH and not removed:
+        if how == version_store.fcntl.LOCK_SH and not removed:
             removed.append(True)
             assert store._remove(version)
         flock(file, how)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(release_store.fcntl, "flock", late)
+        patch.setattr(version_store.fcntl, "flock", late)
         held = store.hold(version)
     with held:
         assert _content(store, version) == {"a.py": "1"}
@@ -249,13 +250,13 @@ def elsewhere(aws: boto3.Session, aws_server: str, monkeypatch: pytest.MonkeyPat
 PROCESS = """
 import sys
 from pathlib import Path
-import release_store
+import release_store, version_store
 folder, version, stop_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 if stop_at:
     where, name = {
-        "unpacking": (release_store.shutil, "copyfileobj"),
-        "unpacked": (release_store.os, "sync"),
-        "renamed": (release_store.shutil, "rmtree"),
+        "unpacking": (version_store.shutil, "copyfileobj"),
+        "unpacked": (version_store.os, "sync"),
+        "renamed": (version_store.shutil, "rmtree"),
     }[stop_at]
     go_on = getattr(where, name)
 
@@ -340,7 +341,7 @@ def test_a_release_whose_removal_was_killed_halfway_is_whole_or_gone(s3: Any, tm
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(release_store.shutil, "rmtree", killed)
+        patch.setattr(version_store.shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             store._remove(version)
     assert not store.path(version).exists()

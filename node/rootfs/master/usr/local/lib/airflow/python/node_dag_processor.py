@@ -1,7 +1,8 @@
-"""Airflow's dag-processor, for releases: `python -m node_dag_processor` is `airflow dag-processor`.
+"""Airflow's dag-processor, for versions: `python -m node_dag_processor` is `airflow dag-processor`.
 
 Airflow already refreshes a bundle on each master whose version is not the one in the database. That leaves the seconds
-in which one master has the new release and the other does not. In them, this keeps the database from going back.
+in which one master has the new release and the other does not. In them, this keeps the database from going back. What
+is said here of releases and of S3 is true of the commits of a Git bundle and of its host, too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from airflow.cli.commands import dag_processor_command  # ty: ignore[import-not-
 from airflow.dag_processing.manager import DagFileProcessorManager  # ty: ignore[import-not-found]
 from airflow.models.dagbundle import DagBundleModel  # ty: ignore[import-not-found]
 from airflow.utils.session import create_session  # ty: ignore[import-not-found]
-from release_bundle import ReleaseDagBundle
 from sqlalchemy import select, update  # ty: ignore[import-not-found]
 
 
@@ -99,8 +99,9 @@ class ReleaseProcessor(DagFileProcessorManager):
         row = select(DagBundleModel.version).where(DagBundleModel.name == bundle_name)
         return bundle is None or session.scalar(row.with_for_update(key_share=True)) == bundle.version_here
 
-    def _releases(self) -> dict[str, ReleaseDagBundle]:
-        return {bundle.name: bundle for bundle in self._dag_bundles if isinstance(bundle, ReleaseDagBundle)}
+    def _releases(self) -> dict[str, Any]:
+        """The bundles that can tell their newest version: those of release_bundle.py and of git_bundle.py."""
+        return {bundle.name: bundle for bundle in self._dag_bundles if hasattr(bundle, "is_newest")}
 
 
 def main() -> None:
