@@ -86,12 +86,18 @@ class _Database:
 
     def __init__(self) -> None:
         self.row: dict[str, Any] = {"version": OLD}
+        self.locked = False
+        self.commits: list[bool] = []
 
     def scalar(self, _: _Statement) -> str | None:
         return self.row["version"]
 
     def execute(self, statement: _Statement) -> None:
         self.row |= statement.written
+
+    def commit(self) -> None:
+        """Note whether the row was locked at this moment."""
+        self.commits.append(self.locked)
 
 
 @pytest.fixture
@@ -104,8 +110,10 @@ def processor(database: _Database, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A dag-processor that has parsed the old release, with stand-ins for Airflow, which only nodes have."""
 
     @contextlib.contextmanager
-    def session() -> Generator[_Database]:
+    def session(*, scoped: bool = True) -> Generator[_Database]:
+        database.locked = not scoped
         yield database
+        database.locked = False
 
     contents: dict[str, dict[str, Any]] = {
         "airflow": {},
@@ -227,6 +235,7 @@ def test_results_of_the_stored_release_are_written(processor: Any, database: _Da
     processor.persist_parsing_result(bundle_name="dags", session=database, dags=["a"])
     processor.deactivate_deleted_dags("dags", {_File("a.py")})
     assert processor.written == [("dags", {"dags": ["a"]}), ("dags", {_File("a.py")})]
+    assert database.commits == [True], "the other master would insert the same rows before it sees these"
 
 
 def test_other_bundles_are_airflows_own_business(processor: Any, database: _Database):

@@ -7,9 +7,11 @@ is said here of releases and of S3 is true of the commits of a Git bundle and of
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections import OrderedDict
+from collections.abc import Generator
 from typing import Any
 
 # Airflow is installed only on nodes.
@@ -80,24 +82,32 @@ class ReleaseProcessor(DagFileProcessorManager):
 
     def persist_parsing_result(self, *, bundle_name: str, session: Any, **result: Any) -> None:
         """Write what was found in a file of the newest release."""
-        if self._is_stored(bundle_name, session):
-            super().persist_parsing_result(bundle_name=bundle_name, session=session, **result)
+        with self._stored_release(bundle_name) as is_this:
+            if is_this:
+                super().persist_parsing_result(bundle_name=bundle_name, session=session, **result)
+                session.commit()
 
     def deactivate_deleted_dags(self, bundle_name: str, present: set[Any]) -> None:
         """Mark what the newest release has no more."""
-        with create_session() as session:
-            if self._is_stored(bundle_name, session):
+        with self._stored_release(bundle_name) as is_this:
+            if is_this:
                 super().deactivate_deleted_dags(bundle_name, present)
 
-    def _is_stored(self, bundle_name: str, session: Any) -> bool:
-        """Whether the database holds this master's release, which stays so until the session ends.
+    @contextlib.contextmanager
+    def _stored_release(self, bundle_name: str) -> Generator[bool]:
+        """Whether the database holds this master's release, which stays so within the context.
 
-        Until then, the other master does not write what it has found. Both parse the same new files at the same time,
-        and Airflow's dag-processor exits when another has just inserted the row that it inserts (apache/airflow#68263).
+        Nor does another master write what it has found. Both parse the same new files at the same time, and Airflow's
+        dag-processor exits when another has just inserted the row that it inserts (apache/airflow#68263). The lock has
+        a session of its own, because the one in which results are written is committed in between, for permissions.
         """
         bundle = self._releases().get(bundle_name)
+        if bundle is None:
+            yield True
+            return
         row = select(DagBundleModel.version).where(DagBundleModel.name == bundle_name)
-        return bundle is None or session.scalar(row.with_for_update(key_share=True)) == bundle.version_here
+        with create_session(scoped=False) as session:
+            yield session.scalar(row.with_for_update(key_share=True)) == bundle.version_here
 
     def _releases(self) -> dict[str, Any]:
         """The bundles that can tell their newest version: those of release_bundle.py and of git_bundle.py."""
