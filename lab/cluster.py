@@ -14,11 +14,13 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lab import (
     boot_times,
     cgroups,
     description,
+    environments,
     forwarding,
     host,
     hosts_file,
@@ -59,14 +61,18 @@ class Cluster:
         changes: Mapping[str, Any] | None = None,
         *,
         memory_mib: int | None = None,
+        from_lock: bool = False,
     ) -> None:
         """`changes` replaces keys of the stack file.
 
         `memory_mib` is the memory that the lab may use, by default all that is available. The pools' MaxSize is lowered
         to what fits into it at the same time.
+
+        With `from_lock`, the first nodes install Airflow as in a new account, even if an earlier lab has kept its
+        environment.
         """
         self._stack, self._changes = stack, changes or {}
-        self._memory_mib = memory_mib
+        self._memory_mib, self._from_lock = memory_mib, from_lock
         self._started = time.monotonic()
 
     def __enter__(self) -> Cluster:
@@ -95,6 +101,7 @@ class Cluster:
         preconditions.check()  # again, with the programs that have just been installed
 
     def __exit__(self, *_: object) -> None:
+        self._keep_environments()
         if (groups := getattr(self, "groups", None)) is not None:
             groups.close()
         if (infrastructure := getattr(self, "infrastructure", None)) is not None:
@@ -106,6 +113,13 @@ class Cluster:
                 os.close(held)
             self._lock.close()
 
+    def _keep_environments(self) -> None:
+        if hasattr(self, "groups"):
+            try:
+                environments.keep(self.boto3("s3"), self.recording.exports["buckets"]["artifacts"])
+            except (BotoCoreError, ClientError, OSError) as failure:
+                say(f"the published environment is not kept for the next lab: {failure}")
+
     def _up(self) -> None:
         sweep()
         say(self.budget.summary())
@@ -113,6 +127,8 @@ class Cluster:
         cgroups.limit_nodes(self.budget.nodes)
         with step("starting the network, PostgreSQL, Valkey, the load balancer and AWS"):
             self.infrastructure = Infrastructure(self.recording, self._authority, self.budget.maximums)
+        if not self._from_lock:
+            environments.restore(self.boto3("s3"), self.recording.exports["buckets"]["artifacts"])
         self.url: str = self.recording.exports["url"]
         balancer = self.infrastructure.plan.load_balancers
         hosts_file.add(urlsplit(self.url).hostname or "", next(iter(balancer.values())))

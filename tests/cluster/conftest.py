@@ -77,9 +77,11 @@ def new_cluster() -> Cluster:
     cidr = f"10.{80 + host.NUMBER}.0.0/16"
     own = {"cluster.name": f"airflow-prod-{host.NUMBER}", "network.cidr": cidr, "web.allowedCidrs": [cidr]}
     own |= {"workerPools.heavy.systemPackages": [PACKAGE], "workerPools.heavy.startScript": START_SCRIPT}
+    # Set by pytest: the test for which the cluster is made.
+    boots = "test_boot.py" in os.environ.get("PYTEST_CURRENT_TEST", "")
     several = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     changes = changed({f"airflow:{key}": value for key, value in own.items()})
-    return Cluster(changes=changes, memory_mib=MEMORY_MIB if several else None)
+    return Cluster(changes=changes, memory_mib=MEMORY_MIB if several else None, from_lock=boots)
 
 
 @pytest.fixture(scope="session")
