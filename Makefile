@@ -102,7 +102,7 @@ unit: $(STAMP) ## Unit and node tests
 lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
 	@.venv/bin/pytest -v -n auto --dist loadfile --no-loadscope-reorder -p no:randomly -m lab --durations=15 tests/cluster
 
-lock: $(STAMP) ## Lock Airflow and airflow-requirements.txt for the nodes: STACK=prod UPGRADE=1
+lock: $(STAMP) ## Lock Airflow, airflow-requirements.txt and the pools' requirements for the nodes: STACK=prod UPGRADE=1
 	@$(PYTHON) -m package_lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)
 
 requirements: $(STAMP) ## Lock the program's own requirements

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aws_catalog import instance_types
 from engine.stack_config import StackFileError, read_stack_config, stack_name
 from node.environment import PackageIndex
-from node.lock import PYPI, LockError, UvIndex, make_lock
+from node.lock import PLATFORMS, PYPI, LockError, PoolRequirements, UvIndex, make_lock
+from node.lock_inputs import POOL_LOCK_SUFFIX
 from node.rootfs import PROGRAMS, ROOTFS
-from settings import PackageIndexSettings
+from settings import PackageIndexSettings, repository_file
 
 # The nodes' own module, so that the lock uses the same indexes in the same order.
 sys.path.append(str(ROOTFS / "common" / PROGRAMS.lstrip("/")))
@@ -32,11 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
-        make_lock(upgrade=given.upgrade, index=stack_index(given.root, given.stack))
+        index, pools = stack_index(given.root, given.stack), pool_requirements(given.root)
+        make_lock(upgrade=given.upgrade, index=index, pools=pools)
     except (LockError, StackFileError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("Done. Review the changes in node/locks and node/airflow_options/registry.json, then commit them.")
+    own = "".join(f", {pool.path}{POOL_LOCK_SUFFIX}" for pool in pools)
+    print(f"Done. Review the changes in node/locks{own} and node/airflow_options/registry.json, then commit them.")
     return 0
 
 
@@ -56,6 +61,26 @@ def stack_index(root: Path, stack: str) -> UvIndex:
     return UvIndex(
         index, package_index.variables(index.url, pypi=index.pypi, credentials=_credentials(index, config.region))
     )
+
+
+def pool_requirements(root: Path) -> list[PoolRequirements]:
+    """The requirements of the worker pools of all stack files, with the platforms of the pools that have them.
+
+    As above, checks nothing else: a key that cannot be read is a fault of the plan.
+    """
+    platforms: dict[str, set[str]] = {}
+    for file in sorted(root.glob("Pulumi.*.yaml")):
+        config = read_stack_config(root, file.name.split(".")[1])
+        pools = json.loads(config.values.get(f"{config.project}:workerPools", "{}"))
+        for pool in pools.values() if isinstance(pools, dict) else ():
+            path = pool.get("requirements") if isinstance(pool, dict) else None
+            if isinstance(path, str) and not repository_file.requirements_remedy(path):
+                platforms.setdefault(path, set()).update(map(_platform, pool.get("instanceTypes") or ()))
+    return [PoolRequirements(path, tuple(sorted(found))) for path, found in sorted(platforms.items())]
+
+
+def _platform(instance_type: str) -> str:
+    return dict(zip(("amd64", "arm64"), PLATFORMS, strict=True))[instance_types.architecture(instance_type)]
 
 
 def _credentials(index: PackageIndex, region: str) -> Any:

@@ -58,6 +58,11 @@ def start_script(content: bytes, group: NodeGroup) -> Artifact:
     return _artifact(START_SCRIPT, content, group.key)
 
 
+def pool_lock(content: bytes, group: NodeGroup) -> Artifact:
+    """The lock of a worker pool with requirements of its own. It takes the place of Airflow's lock on its workers."""
+    return _artifact(AIRFLOW_LOCK, content, group.key)
+
+
 def _artifact(name: str, content: bytes, group: str = "") -> Artifact:
     return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content, group=group)
 

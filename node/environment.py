@@ -54,7 +54,7 @@ class NodeEnvironment:
         secure_cookies: whether browsers use HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
         system_packages: the Debian packages that the node installs.
-        artifacts: what only nodes of this group fetch.
+        artifacts: what only nodes of this group fetch, also in place of what all nodes of its role would fetch.
         config: the user's Airflow options by section, which override the program's defaults but not LOCKED_OPTIONS.
     """
 
@@ -122,7 +122,7 @@ class NodeEnvironment:
             "NODE_GROUP": self.group.name(self.cluster),
             "NODE_LAUNCHING_HOOK": LAUNCHING_HOOK,
             "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
-            "NODE_ARTIFACTS": " ".join(artifact.key for artifact in (*artifacts_for(self.role), *self.artifacts)),
+            "NODE_ARTIFACTS": " ".join(artifact.key for artifact in self._fetched().values()),
             "NODE_SECRETS": self._secret_list(self.role.definition.secrets) + self._git_secrets(),
         }
         if self.package_index is not None:
@@ -133,6 +133,10 @@ class NodeEnvironment:
         if bootstrap := self.role.definition.bootstrap_secrets:
             names["NODE_BOOTSTRAP_SECRETS"] = self._secret_list(bootstrap)
         return names | self.role.definition.variables(self)
+
+    def _fetched(self) -> dict[str, Artifact]:
+        """What the node fetches, by the name of the file on the node."""
+        return {artifact.name: artifact for artifact in (*artifacts_for(self.role), *self.artifacts)}
 
     def _secret_list(self, secrets: Mapping[str, str]) -> str:
         return " ".join(f"{variable}={self.cluster}/{key}" for key, variable in secrets.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from node.environment import PackageIndex
 USER_REQUIREMENTS = Path(__file__).parent.parent / "airflow-requirements.txt"
 AIRFLOW_SOURCES = (LOCKS / "airflow.in", USER_REQUIREMENTS)
 UV_SOURCES = (LOCKS / "uv.in",)
+ROOT = Path(__file__).parent.parent
+POOL_LOCK_SUFFIX = ".lock"
 _INDEX = "# Package index: "
+_PIN = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 
 def inputs_line(sources: Sequence[Path]) -> str:
@@ -56,3 +60,34 @@ def stale_locks(locks: Mapping[Path, Sequence[Path]] | None = None) -> str | Non
         f"The lock does not match {', '.join(stale)}: nodes would install what was locked before. "
         "Run `make lock` and commit the changes."
     )
+
+
+def pool_lock(requirements: str) -> Path:
+    """The lock of a worker pool's requirements, which are given by their path from the repository's root."""
+    return ROOT / f"{requirements}{POOL_LOCK_SUFFIX}"
+
+
+def pool_sources(requirements: str) -> tuple[Path, ...]:
+    """What the lock of a pool's requirements is made from."""
+    return (*AIRFLOW_SOURCES, ROOT / requirements)
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """The versions in a lock's text by package. On different platforms a package may have different ones."""
+    found: dict[str, set[str]] = {}
+    for name, version in _PIN.findall(lock):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def pool_lock_fault(requirements: str) -> str | None:
+    """What is wrong with the lock of a pool's requirements; None if its workers can be installed from it."""
+    lock = pool_lock(requirements)
+    if not lock.is_file():
+        return "which is not locked"
+    text = lock.read_text(encoding="utf-8")
+    if not text.startswith(inputs_line(pool_sources(requirements))):
+        return "which has changed since it was locked, or airflow-requirements.txt has"
+    base, own = pins((LOCKS / AIRFLOW_LOCK).read_text(encoding="utf-8")), pins(text)
+    other = sorted(name for name in base if own.get(name) != base[name])
+    return f"whose lock has other versions of {', '.join(other[:3])} than all nodes" if other else None

@@ -37,6 +37,26 @@ def _script_remedy(path: str) -> str:
     return ""
 
 
+def requirements_remedy(path: str) -> str:
+    """What to correct about the file; empty if it can be used."""
+    file = ROOT / path
+    if not file.resolve().is_relative_to(ROOT.resolve()):
+        return "copy the file into this repository, and give its path from the root"
+    if not file.is_file():
+        return "there is no such file; give the path from the repository's root"
+    if path == "airflow-requirements.txt":
+        return "remove the key: all nodes have the packages of this file"
+    return ""
+
+
+RequirementsFile = Annotated[
+    str,
+    Allowed(
+        "the path of a file with requirements below the repository's root, besides airflow-requirements.txt",
+        lambda path: not requirements_remedy(path),
+        requirements_remedy,
+    ),
+]
 StartScript = Annotated[
     str,
     Allowed(

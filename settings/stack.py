@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from node import artifacts
+from node import artifacts, lock_inputs
 from node.artifacts import Artifact
 from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_packages
 from node.environment import NodeEnvironment
@@ -119,7 +119,12 @@ class Settings(Section):
 
     def _artifacts(self, group: NodeGroup) -> tuple[Artifact, ...]:
         script = self._nodes(group).start_script
-        return (artifacts.start_script(repository_file.read(script), group),) if script else ()
+        own = [artifacts.start_script(repository_file.read(script), group)] if script else []
+        requirements = self.worker_pools[group.pool].requirements if group.pool else None
+        # A lock that is missing is a fault of another rule.
+        if requirements and (lock := lock_inputs.pool_lock(requirements)).is_file():
+            own.append(artifacts.pool_lock(lock.read_bytes(), group))
+        return tuple(own)
 
     def _nodes(self, group: NodeGroup) -> MasterSettings | WorkerPoolSettings:
         return self.masters if group.pool is None else self.worker_pools[group.pool]

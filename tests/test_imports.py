@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "aws_catalog": set(),
     "node": set(),
     "dags": {"engine", "node", "package_lock", "settings"},
-    "package_lock": {"engine", "settings", "node"},
+    "package_lock": {"engine", "settings", "node", "aws_catalog"},
     "ca_bundle": {"node", "aws_catalog"},
     "node_image": {"engine", "settings", "aws_catalog"},
     # settings: to read unquoted numbers as the settings do.

@@ -10,10 +10,11 @@ from typing import Annotated
 
 from aws_catalog import instance_types, limits
 from aws_catalog.instance_types import Architecture
+from node import lock_inputs
 from settings import draining, task_slots
 from settings.errors import Fault, FaultyValue, counted, shown
 from settings.instance_type import InstanceType, doubts_about
-from settings.repository_file import StartScript
+from settings.repository_file import RequirementsFile, StartScript
 from settings.section import Section
 from settings.sections.cluster import ClusterSettings
 from settings.system_packages import SystemPackages
@@ -117,6 +118,13 @@ class WorkerPoolSettings(Section):
     root_volume_gib: Annotated[Number, whole_number(16, limits.LARGEST_ROOT_VOLUME_GIB, "GiB")] = 50
     """GiB of encrypted gp3 storage of each worker, for Debian, Airflow, and what tasks write to local disk. A worker
     with less than 5 % (at most 2 GiB) of it free takes no more tasks."""
+
+    requirements: RequirementsFile | None = None
+    """Path of a file in this repository with Python packages for the tasks of this pool alone, one requirement per
+    line, for example `requirements/heavy.txt`. `make lock` resolves them on top of the packages of all nodes, which
+    keep their versions, and writes `<path>.lock`. Each worker of the pool installs from it when it boots, instead of
+    unpacking the published environment, and needs a package index for that. A changed lock replaces the pool's
+    workers."""
 
     system_packages: SystemPackages = ()
     """Debian packages for its tasks, for example `[git, ffmpeg]`. A new worker installs them, without recommended ones,
@@ -365,7 +373,21 @@ def _shares_within_max_size(key: str, pool: WorkerPoolSettings) -> Iterator[Faul
             )
 
 
-RULES = (pool_name_length, there_is_a_pool, pools_are_sound, queues_have_one_pool)
+def requirements_are_locked(worker_pools: WorkerPools) -> Iterator[Fault]:
+    """The lock of a pool's `requirements` was made from them, and with the packages that all nodes have."""
+    for name, pool in worker_pools.items():
+        with suppress(FaultyValue):
+            if pool.requirements is not None and (fault := lock_inputs.pool_lock_fault(pool.requirements)):
+                yield Fault(
+                    key=f"airflow:workerPools.{name}.requirements",
+                    given=f"{shown(pool.requirements)}, {fault}",
+                    allowed=f"a lock in {pool.requirements}{lock_inputs.POOL_LOCK_SUFFIX} that was made from it on "
+                    "top of node/locks/airflow.txt",
+                    remedy="run `make lock` and commit the changes",
+                )
+
+
+RULES = (pool_name_length, there_is_a_pool, pools_are_sound, queues_have_one_pool, requirements_are_locked)
 
 
 def instance_types_can_run(worker_pools: WorkerPools, region: str) -> Iterator[str]:

@@ -14,9 +14,18 @@ USERNAME, PASSWORD = "reader", "p%41@:/#?w& d"
 AUTHORIZATION = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 
 
-def serving_packages(versions: Mapping[str, str], *, private: bool = False) -> Callable[[Request], Answer]:
-    """The responses of an index (PEP 503) that has these packages; a private one requires credentials."""
-    wheels = {f"{name}-{version}-py3-none-any.whl": _wheel(name, version) for name, version in versions.items()}
+def serving_packages(
+    versions: Mapping[str, str | tuple[str, ...]], *, private: bool = False, requires: Mapping[str, str] | None = None
+) -> Callable[[Request], Answer]:
+    """The responses of an index (PEP 503) that has these packages; a private one requires credentials.
+
+    `requires`: the requirement of a package.
+    """
+    wheels = {
+        f"{name}-{version}-py3-none-any.whl": _wheel(name, version, (requires or {}).get(name))
+        for name, given in versions.items()
+        for version in ((given,) if isinstance(given, str) else given)
+    }
 
     def answer(request: Request) -> Answer:
         if private and request.headers.get("Authorization") != AUTHORIZATION:
@@ -34,12 +43,14 @@ def serving_packages(versions: Mapping[str, str], *, private: bool = False) -> C
     return answer
 
 
-def _wheel(name: str, version: str) -> bytes:
+def _wheel(name: str, version: str, requirement: str | None) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         information = f"{name}-{version}.dist-info"
         archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        metadata += f"Requires-Dist: {requirement}\n" if requirement else ""
+        archive.writestr(f"{information}/METADATA", metadata)
         archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{information}/RECORD", f"{name}.py,,\n")
     return content.getvalue()
