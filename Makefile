@@ -9,6 +9,7 @@ FORMAT ?= text
 NODE ?=
 UNIT ?=
 FILE ?=
+NAME ?=
 FOLDER ?=
 BUNDLE ?=
 RELEASE ?=
@@ -22,7 +23,7 @@ URL ?=
 DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-secret lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -74,6 +75,9 @@ lab-dag: $(STAMP) ## Publish a DAG file into the running lab: FILE=<path>
 
 lab-dags-status: $(STAMP) ## The same of the running lab, and the releases on each node
 	@$(PYTHON) -m lab dags-status
+
+lab-secret: $(STAMP) ## Store a connection or a variable in the running lab: NAME=connections/<id> FILE=<path>
+	@$(PYTHON) -m lab secret "$(NAME)" "$(FILE)"
 
 lab-image: $(STAMP) ## Build the lab's Debian 13 node image (cached)
 	@$(PYTHON) -m lab image

@@ -10,6 +10,7 @@ from components.autoscaling_group import MAX_HEALTHY_PERCENT, MIN_HEALTHY_PERCEN
 from components.buckets import Buckets, publisher_policy
 from components.celery_broker import CeleryBroker
 from components.context import Context
+from components.instance_role import role_name
 from components.launch_template import NodeLaunch
 from components.load_balancers import LoadBalancers
 from components.masters import Masters
@@ -60,6 +61,17 @@ def export_nodes(context: Context, masters: Masters, pools: Mapping[str, WorkerP
         group_name, launch = component.autoscaling_group_name, component.launch
         pulumi.export(f"watchRefreshCommand-{launch.group.key}", watch_refresh_command(group_name, context.region))
         pulumi.export(f"refreshCommand-{launch.group.key}", refresh_command(group_name, context.region, launch))
+    # The names of the IAM roles, to which an operator attaches what DAGs need (docs/connections-and-variables.md).
+    pulumi.export(
+        "instanceRoles",
+        {
+            "masters": role_name(context.cluster, context.region, masters.launch.group),
+            "workerPools": {
+                pool: role_name(context.cluster, context.region, component.launch.group)
+                for pool, component in pools.items()
+            },
+        },
+    )
     pulumi.export(
         "autoscalingGroups",
         {

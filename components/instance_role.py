@@ -42,8 +42,8 @@ class InstanceRole(Component):
     """The IAM role and instance profile of one group of nodes.
 
     Anything that runs on a node can use its role, and a worker runs the code of DAG authors. A worker's role therefore
-    cannot read the masters' secrets, change DAGs or artifacts, make a group larger, or terminate nodes outside of its
-    own pool.
+    cannot read the masters' secrets or the connections of DAGs, change DAGs or artifacts, make a group larger, or
+    terminate nodes outside of its own pool. What DAGs need on AWS is in policies that an operator attaches to the role.
     """
 
     instance_profile_arn: pulumi.Output[str]
@@ -56,6 +56,8 @@ class InstanceRole(Component):
             name=role_name(args.context.cluster, args.context.region, args.group),
             description=f"The nodes of {args.group.name(args.context.cluster)}",
             assume_role_policy=trust_policy("ec2"),
+            # Operators attach policies for what DAGs need. IAM deletes no role that still has one.
+            force_detach_policies=True,
             opts=self.child(),
         )
         aws.iam.RolePolicy(
@@ -118,6 +120,10 @@ def _resource(args: InstanceRoleArgs, resource: str) -> tuple[Arn, Mapping[str, 
         tags = {"airflow:cluster": args.context.cluster, "airflow:role": EVERY_WORKER_POOL.role}
         condition = {f"autoscaling:ResourceTag/{key}": value for key, value in tags.items()}
         return _group_arn(args, EVERY_WORKER_POOL), {"StringEquals": condition}
+    if resource.startswith("secret:"):
+        # Without the six characters that end each ARN: for a secret that does not exist, IAM compares its name alone.
+        names = f"{args.context.cluster}/{resource.removeprefix('secret:')}"
+        return args.context.arn("secretsmanager", f"secret:{names}"), None
     bucket, slash, objects = resource.partition("/")
     arn = args.bucket_arns[bucket]
     # The name of a bucket can be guessed, and after its deletion any account can take the name: nodes must not write

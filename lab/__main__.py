@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -17,9 +18,11 @@ from botocore.config import Config
 
 from engine.stack_config import StackFileError
 from lab import cluster, description, host, image, preconditions, releases
-from lab.cluster import Cluster
+from lab.cluster import Cluster, store_secret
 from lab.node import enter
 from lab.progress import LabError, say
+
+SECRET_NAME = re.compile(r"(connections|variables)/[A-Za-z0-9/_+=.@!-]+")
 
 
 def main() -> int:
@@ -42,6 +45,10 @@ def main() -> int:
     add("dags-status", help="which release Airflow has parsed, who runs which, and what is on each node").set_defaults(
         run=dags_status
     )
+    secret_parser = add("secret", help="store a connection or a variable in the lab's Secrets Manager")
+    secret_parser.set_defaults(run=secret)
+    secret_parser.add_argument("name", help="connections/<id> or variables/<key>")
+    secret_parser.add_argument("file", type=Path, help="holds the value")
     add("image", help="build the images").set_defaults(run=images)
     add("sweep", help="remove what a killed lab left behind").set_defaults(run=sweep)
     arguments = parser.parse_args()
@@ -134,8 +141,22 @@ def dags_status(_: argparse.Namespace) -> None:
         print(f"{node.name:12} {releases.on_disk(Path(f'/proc/{node.leader}/root'))}")
 
 
+def secret(arguments: argparse.Namespace) -> None:
+    """Store a connection or a variable, or give it another value."""
+    if not SECRET_NAME.fullmatch(arguments.name):
+        raise LabError(
+            f"NAME={arguments.name} is no name of a connection or a variable. Write connections/<id> or "
+            "variables/<key>, with letters, digits and /_+=.@!-"
+        )
+    if not arguments.file.is_file():
+        raise LabError(f"FILE={arguments.file} is not a file. Name one that holds the value.")
+    lab = description.read()
+    store_secret(_client(lab, "secretsmanager"), f"{lab.cluster}/{arguments.name}", arguments.file.read_text())
+    print(f"{lab.cluster}/{arguments.name} is stored. Masters that have looked it up already do so again in 5 minutes.")
+
+
 def _client(lab: description.Description, service: str) -> Any:
-    """A client of the lab's AWS, as its operator."""
+    """A client of the lab's AWS, with the operator's key."""
     return boto3.client(
         service,
         endpoint_url=f"https://{lab.aws_address}",

@@ -188,6 +188,19 @@ class Cluster:
         """What each node's boot took, step by step."""
         return boot_times.table(boot_times.slowest_first(self.groups.boots()))
 
+    @property
+    def name(self) -> str:
+        """The cluster's name, with which those of its secrets begin."""
+        return self.recording.exports["secrets"]["admin-password"].partition("/")[0]
+
+    def put_secret(self, name: str, value: str) -> None:
+        """Store a secret of DAGs: `connections/<id>` or `variables/<key>`."""
+        store_secret(self.boto3("secretsmanager"), f"{self.name}/{name}", value)
+
+    def reads_of_secret(self, name: str) -> int:
+        """How often anybody has asked AWS for the value of a secret of DAGs."""
+        return (host.LOGS / "moto.log").read_text().count(f"GetSecretValue {self.name}/{name}\n")
+
     def admin(self) -> tuple[str, str]:
         """Name and password of the first admin."""
         name = self.recording.exports["secrets"]["admin-password"]
@@ -339,6 +352,7 @@ class Cluster:
         parts = self.infrastructure
         description.write(
             Description(
+                cluster=self.name,
                 url=self.url,
                 aws_address=str(parts.plan.aws),
                 ca_file=str(parts.ca_file),
@@ -351,6 +365,14 @@ class Cluster:
                 nodes=description.describe_nodes(nodes, states),
             )
         )
+
+
+def store_secret(secretsmanager: Any, name: str, value: str) -> None:
+    """Make the secret, or give it another value."""
+    try:
+        secretsmanager.put_secret_value(SecretId=name, SecretString=value)
+    except secretsmanager.exceptions.ResourceNotFoundException:
+        secretsmanager.create_secret(Name=name, SecretString=value)
 
 
 def take_lock() -> IO[str]:

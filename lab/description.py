@@ -34,6 +34,7 @@ class NodeDescription:
 class Description:
     """The running lab."""
 
+    cluster: str
     url: str
     aws_address: str
     ca_file: str

@@ -155,7 +155,6 @@ class NodeEnvironment:
             "AIRFLOW_HOME": "/var/lib/airflow",
             # If this file did not exist, Airflow would write one with the values of its environment, including secrets.
             "AIRFLOW_CONFIG": "/etc/airflow/airflow.cfg",
-            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             **self._public_repositories(),
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,

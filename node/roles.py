@@ -33,7 +33,8 @@ class Permission:
 
     Attributes:
         resource: what the actions are allowed on. `<bucket>` or `<bucket>/<objects>`, with a bucket's purpose as its
-            name; `own-group` or `worker-groups`, the autoscaling groups; or `*` where AWS grants all or nothing.
+            name; `own-group` or `worker-groups`, the autoscaling groups; `secret:<names>`, secrets below the cluster's
+            name; or `*` where AWS grants all or nothing.
     """
 
     sid: str
@@ -55,7 +56,7 @@ class Definition:
         secrets: secret key -> the variable in which the services get the secret's value.
         bootstrap_secrets: the same for the boot step that prepares the database. They are in a file of their own, which
             is deleted before the services start.
-        permissions: what the node may do on AWS, besides reading its secrets and what all nodes may do.
+        permissions: what the node may do on AWS, besides reading the secrets of its services and what all nodes may do.
         airflow_options: the Airflow options that only this role sets.
         variables: the environment variables that only this role has.
     """
@@ -148,6 +149,9 @@ DEFINITIONS: Mapping[Role, Definition] = {
             ),
             # Other nodes unpack the environment that a master built. The keys of other artifacts start with a hash.
             Permission("PublishEnvironments", ("s3:PutObject",), "artifacts/environments/*"),
+            # Of DAGs. The cluster's own secrets have names without a second slash (components/secrets.py).
+            Permission("ReadConnections", ("secretsmanager:GetSecretValue",), "secret:connections/*"),
+            Permission("ReadVariables", ("secretsmanager:GetSecretValue",), "secret:variables/*"),
         ),
         airflow_options=MASTER_OPTIONS,
         variables=_master_variables,

@@ -61,8 +61,9 @@ class Settings(Section):
     config: Config = Field(default_factory=dict)
     """Airflow options by section, as in airflow.cfg: `core: {max_active_tasks_per_dag: 64}`, but with single percent
     signs. Names, types and fixed choices are checked against the pinned version. Options are refused if they hold
-    secrets, if the program sets them itself, or if they cannot work on the nodes. `secrets.backend_kwargs` may set
-    prefixes and the like; you then have to allow the nodes' IAM roles to read what is there."""
+    secrets, if the program sets them itself, or if they cannot work on the nodes. `secrets.backend_kwargs` narrows
+    which connections and variables are looked up in Secrets Manager (docs/connections-and-variables.md); for another
+    backend, set `secrets.backend` too, and allow the masters' IAM role to read what is there."""
 
     @property
     def release_bundles(self) -> tuple[str, ...]:

@@ -56,6 +56,13 @@ def test_each_bundle_has_its_own_command_and_its_own_policy():
     assert find["Condition"] == {"StringLike": {"s3:prefix": "finance/*"}}
 
 
+def test_the_exported_roles_are_those_of_the_nodes():
+    roles = recorded("prod").exports["instanceRoles"]
+    found = {role.outputs["name"] for role in recorded("prod").of_type("aws:iam/role:Role")}
+    assert {roles["masters"], *roles["workerPools"].values()} <= found
+    assert roles["workerPools"] == {pool: f"airflow-prod-eu-west-1-pool-{pool}" for pool in ("default", "heavy")}
+
+
 @pytest.mark.parametrize(
     ("variant", "url"),
     [

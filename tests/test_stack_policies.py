@@ -20,10 +20,11 @@ every_stack = pytest.mark.parametrize("variant", VARIANTS)
 # AWS's own policies, which the program cannot narrow.
 MANAGED_POLICIES = {"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"}
 
-# A fully named resource. A `*` may only stand for the objects of a bucket, for the streams of a log group, or, for load
-# balancers' logs, for the load balancer's prefix and for dates.
+# A fully named resource. A `*` may only stand for the objects of a bucket, for the streams of a log group, for the
+# connections or the variables of a cluster, or, for load balancers' logs, for the load balancer's prefix and for dates.
 NAMED = re.compile(
-    r"arn:aws:s3:::[^*]+(/\*)?|arn:aws:s3:::[^*]+/\*/AWSLogs/\d+/\*|arn:aws:logs:[^*]+:log-group:[^*]+:\*|arn:[^*]+"
+    r"arn:aws:s3:::[^*]+(/\*)?|arn:aws:s3:::[^*]+/\*/AWSLogs/\d+/\*|arn:aws:logs:[^*]+:log-group:[^*]+:\*"
+    r"|arn:aws:secretsmanager:[^*]+:secret:[^*/]+/(connections|variables)/\*|arn:[^*]+"
 )
 
 # Actions whose resource has a `*` in its name, and why AWS allows nothing narrower.

@@ -76,18 +76,37 @@ def secret_arn(self: SecretsManagerResponse) -> str:
     )
 
 
-def create_secret(self: SecretsManagerResponse) -> str:
-    """Refuse a name that AWS accepts but may misread: in a partial ARN its end looks like the suffix of a full ARN.
+def check_name(name: str) -> None:
+    """Refuse a name or an ARN that AWS refuses.
 
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
     """
+    if not re.fullmatch(r"[A-Za-z0-9/_+=.@!-]{1,512}|arn:aws:secretsmanager:[^ ]+", name):
+        raise JsonRESTError(
+            "ValidationException",
+            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
+        )
+
+
+def get_secret_value(self: SecretsManagerResponse) -> str:
+    """Log whose value is asked for, as CloudTrail does."""
+    name = self._get_param("SecretId")
+    check_name(name)
+    print(f"GetSecretValue {name}", flush=True)
+    return _GET_SECRET_VALUE(self)
+
+
+def create_secret(self: SecretsManagerResponse) -> str:
+    """Refuse a name that AWS accepts but may misread: in a partial ARN its end looks like the suffix of a full ARN."""
     name = self._get_param("Name")
+    check_name(name)
     if re.search("-.{6}$", name):
         raise InvalidParameterException(f"{name!r} ends in a hyphen and six characters, like an ARN's own suffix.")
     return _CREATE_SECRET(self)
 
 
 _CREATE_SECRET = SecretsManagerResponse.create_secret
+_GET_SECRET_VALUE = SecretsManagerResponse.get_secret_value
 
 
 def group_arn(self: AutoScalingResponse) -> str:
@@ -113,6 +132,7 @@ REPLACED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (IAMRequestBase, "check_action_permitted", check_permission),
     (SecretsManagerResponse, "_determine_resource", secret_arn),
     (SecretsManagerResponse, "create_secret", create_secret),
+    (SecretsManagerResponse, "get_secret_value", get_secret_value),
     (AutoScalingResponse, "_determine_resource", group_arn),
     # Bucket policies are part of the decision above; moto's own evaluation ignores conditions.
     (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),

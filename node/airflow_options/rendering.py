@@ -97,6 +97,8 @@ _GUNICORN = (
     "it stops the old one. It forks them from a process that has already built the execution API (node_api_server.py); "
     "processes that uvicorn starts are slow at their first call."
 )
+SECRETS_BACKEND = "node_secrets.CachedSecretsBackend"
+TASKS_SECRETS_BACKEND = "airflow.secrets.environment_variables.EnvironmentVariablesBackend"
 _BROKER_TLS = "The broker accepts only TLS, and a `rediss://` URL alone verifies nothing."
 _LIVE_LOG_PORT = "The security groups open this port for the logs of running tasks and triggers."
 
@@ -205,7 +207,12 @@ COMMON_OPTIONS = (
         Computed(of=lambda node: f"s3://{node.task_logs_bucket}/airflow", source="the bucket for task logs"),
         "Nodes may write task logs to the stack's own bucket only.",
     ),
-    _locked("logging", "remote_log_conn_id", "aws_default", "This connection uses the node's IAM role."),
+    _locked(
+        "logging",
+        "remote_log_conn_id",
+        Computed(of=lambda _: None, source="no connection"),
+        "Logs are read and written with the node's IAM role, whatever people enter as `aws_default` for their DAGs.",
+    ),
     _locked("logging", "delete_local_logs", "True", "Logs are in S3; copies would fill the disk of the node."),
     _locked("logging", "worker_log_server_port", "8793", _LIVE_LOG_PORT),
     _locked("logging", "trigger_log_server_port", "8794", _LIVE_LOG_PORT),
@@ -258,6 +265,13 @@ MASTER_OPTIONS = (
         ),
         "The default pool does not limit the worker pools. It applies when the database is created.",
     ),
+    _default(
+        "secrets",
+        "backend",
+        SECRETS_BACKEND,
+        "Connections and variables are looked up in Secrets Manager first, under `<cluster>/connections/` and "
+        "`<cluster>/variables/`, with a cache (node_secrets.py). An empty value leaves Secrets Manager out.",
+    ),
     _locked(
         "database",
         "sql_alchemy_connect_args",
@@ -308,6 +322,13 @@ MASTER_OPTIONS = (
 """The options that only masters have."""
 
 WORKER_OPTIONS = (
+    _default(
+        "workers",
+        "secrets_backend",
+        TASKS_SECRETS_BACKEND,
+        "Tasks ask the execution API for connections and variables. Without this option, each of them would also ask "
+        "the backend in `secrets.backend` itself. This one adds nothing.",
+    ),
     _locked(
         "celery",
         "celery_config_options",

@@ -5,6 +5,7 @@ Each file leaves the cluster at rest, so their order is free. Only `test_boot.py
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -159,6 +160,8 @@ def everything(cluster: Cluster, api: AirflowApi) -> FinishedRun:
     """
     set_workers(cluster, default=1, heavy=0)
     connection = {"connection_id": "lab_connection", "conn_type": "http", "host": "lab", "password": "c%onn@:/#?"}
+    cluster.put_secret("connections/secret_connection", json.dumps({"conn_type": "http", "password": "c%onn@:/#?"}))
+    cluster.put_secret("variables/secret/word", "hidden")
     api.request("POST", "/api/v2/connections", connection)
     api.request("POST", "/api/v2/variables", {"key": "lab_word", "value": "lab"})
     api.wait_for_dag("everything")

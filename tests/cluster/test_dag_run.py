@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from lab.airflow_api import AirflowApi, wait_until
+from lab.cluster import Cluster
 from lab.workload import Workload
 from tests.cluster.conftest import FinishedRun
 
@@ -18,6 +19,15 @@ def test_a_run_with_mapped_and_deferred_tasks_a_connection_a_variable_and_xcom_s
     assert everything.state == "success"
     assert {task["state"] for task in everything.tasks} == {"success"}
     assert sum(task["task_id"] == "square" for task in everything.tasks) == 12
+
+
+def test_a_master_asks_secrets_manager_once_for_what_many_tasks_look_up(
+    cluster: Cluster, everything: FinishedRun
+) -> None:
+    lookups = sum(task["task_id"] == "square" for task in everything.tasks)
+    api_servers = sum(int(master.exec("nproc").stdout) for master in cluster.nodes(role="master"))
+    assert 1 <= cluster.reads_of_secret("connections/secret_connection") <= min(api_servers, lookups - 1)
+    assert 1 <= cluster.reads_of_secret("variables/secret/word") <= api_servers
 
 
 def test_a_pool_without_a_worker_gets_one_as_soon_as_a_task_is_queued_for_it(everything: FinishedRun) -> None:

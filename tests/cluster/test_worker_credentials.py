@@ -20,6 +20,7 @@ MASTERS_SECRETS = (
     "admin-password",
     "database-admin",
 )
+CONNECTION = "connections/burglar"
 MASTERS_VARIABLES = (
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
     "AIRFLOW__CORE__FERNET_KEY",
@@ -60,10 +61,11 @@ def doors(cluster: Cluster, api: AirflowApi) -> dict[str, str]:
     names = cluster.recording.exports["secrets"]
     buckets = cluster.recording.exports["buckets"]
     conf = {
-        "secrets": [names[key] for key in names],
+        "secrets": [*(names[key] for key in names), f"{cluster.name}/{CONNECTION}"],
         "other group": cluster.recording.exports["autoscalingGroups"]["workerPools"]["heavy"],
         "buckets": {"task-logs": buckets["taskLogs"], "dags": buckets["dags"], "artifacts": buckets["artifacts"]},
     }
+    cluster.put_secret(CONNECTION, "http://burglar")
     api.wait_for_dag("burglar")
     run_id = api.trigger("burglar", conf)
     assert api.wait_for_run("burglar", run_id) == "success"
@@ -86,6 +88,11 @@ def test_the_masters_secrets_are_closed_to_a_worker(cluster: Cluster, doors: dic
     for key in MASTERS_SECRETS:
         answer = doors[cluster.recording.exports["secrets"][key]]
         assert answer in {"AccessDenied", "AccessDeniedException", "403"}, f"{key}: {answer}"
+
+
+def test_the_connections_in_secrets_manager_are_closed_to_a_worker(cluster: Cluster, doors: dict[str, str]) -> None:
+    answer = doors[f"{cluster.name}/{CONNECTION}"]
+    assert answer in {"AccessDenied", "AccessDeniedException", "403"}, answer
 
 
 def test_the_buckets_of_dags_and_artifacts_are_closed_to_a_worker(doors: dict[str, str]) -> None:

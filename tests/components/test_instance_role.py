@@ -7,6 +7,7 @@ import pulumi
 import pytest
 
 from components.instance_role import InstanceRole, InstanceRoleArgs, role_name
+from components.secrets import DESCRIPTIONS
 from engine.program import deploy
 from engine.recording import Recording
 from lab.aws.policy import Request, is_allowed
@@ -65,8 +66,49 @@ def test_a_worker_may_read_only_the_three_secrets_that_its_services_need():
     )
 
 
-def test_a_master_may_also_read_the_databases_admin_secret():
-    assert secrets_of(Role.MASTER) == {arn(key) for key in Role.MASTER.definition.secret_keys} | {RDS_SECRET}
+OF_DAGS = {
+    "arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow-prod/connections/*",
+    "arn:aws:secretsmanager:eu-west-1:111122223333:secret:airflow-prod/variables/*",
+}
+
+
+def test_a_master_may_also_read_the_databases_admin_secret_and_connections_and_variables():
+    own = {arn(key) for key in Role.MASTER.definition.secret_keys}
+    assert secrets_of(Role.MASTER) == own | {RDS_SECRET} | OF_DAGS
+
+
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [
+        ("airflow-prod/connections/sales-AbCdEf", True),
+        ("airflow-prod/variables/team/word-AbCdEf", True),
+        # One that does not exist has no suffix. If it were refused, a master could not tell that it does not exist.
+        ("airflow-prod/connections/missing", True),
+        ("airflow-prod/connections-AbCdEf", False),
+        ("airflow-prod/config/sales-AbCdEf", False),
+        ("airflow-prod-2/connections/sales-AbCdEf", False),
+        ("airflow/connections/sales-AbCdEf", False),
+    ],
+)
+def test_connections_and_variables_are_the_secrets_below_two_prefixes(name: str, readable: bool):
+    request = Request(
+        action="secretsmanager:GetSecretValue",
+        resource=f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}",
+        principal="arn:aws:sts::111122223333:assumed-role/airflow-prod-eu-west-1-master/i-1",
+    )
+    assert is_allowed(request, [{"Statement": statements(Role.MASTER)}]) is readable
+    assert not is_allowed(request, [{"Statement": statements(Role.WORKER)}]), "tasks ask the execution API"
+
+
+def test_no_secret_of_the_cluster_is_below_the_prefixes_of_connections_and_variables():
+    """A task may read whatever is there."""
+    for key in DESCRIPTIONS:
+        assert "/" not in key
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_to_which_an_operator_has_attached_a_policy_can_be_deleted(role: Role):
+    assert identity(role).only("aws:iam/role:Role").inputs["forceDetachPolicies"]
 
 
 READ_BUCKETS = {

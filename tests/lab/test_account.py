@@ -59,6 +59,26 @@ def test_a_secret_whose_name_ends_like_the_suffix_of_an_arn_is_refused(aws: Aws)
     secrets.create_secret(Name="x/jwt-secret-key", SecretString="x")
 
 
+@pytest.mark.parametrize("name", ["a b", "größe", "a(b)", "a:b", "x" * 513])
+def test_a_name_that_no_secret_can_have_is_refused(aws: Aws, name: str):
+    secrets = aws.client("secretsmanager")
+    for call in (
+        lambda: secrets.get_secret_value(SecretId=name),
+        lambda: secrets.create_secret(Name=name, SecretString="x"),
+    ):
+        assert "(ValidationException)" in refusal(call)
+
+
+def test_a_master_reads_connections_and_is_told_which_do_not_exist_and_a_worker_is_refused(aws: Aws):
+    aws.client("secretsmanager").create_secret(Name="airflow-prod/connections/sales", SecretString="http://sales")
+    master, worker = (aws.of_node(role, "secretsmanager") for role in ("master", "worker"))
+    assert master.get_secret_value(SecretId="airflow-prod/connections/sales")["SecretString"] == "http://sales"
+    missing = refusal(lambda: master.get_secret_value(SecretId="airflow-prod/variables/none"))
+    assert "(ResourceNotFoundException)" in missing
+    for name in ("connections/sales", "variables/none"):
+        assert "AccessDenied" in refusal(lambda name=name: worker.get_secret_value(SecretId=f"airflow-prod/{name}"))
+
+
 def test_a_worker_reads_its_own_secrets(aws: Aws):
     secrets = aws.of_node("worker", "secretsmanager")
     assert secrets.get_secret_value(SecretId="airflow-prod/broker-url")["SecretString"].startswith("rediss://")

@@ -15,6 +15,7 @@ MASTER = NodeDescription(
     name="master-1", instance_id="i-1", address="10.80.0.4", zone="eu-west-1a", leader=4711, state="InService"
 )
 LAB = Description(
+    cluster="airflow-prod",
     url="http://airflow-prod.internal:8080",
     aws_address="10.80.255.246",
     ca_file="/run/airflow-lab/ca.pem",

@@ -33,6 +33,9 @@ def execution_api(monkeypatch: pytest.MonkeyPatch) -> _ExecutionApi:
     modules["airflow.api_fastapi.gunicorn_app"] = ModuleType("airflow.api_fastapi.gunicorn_app")
     modules["airflow.api_fastapi.main"] = ModuleType("airflow.api_fastapi.main")
     monkeypatch.setattr(modules["airflow.api_fastapi.gunicorn_app"], "AirflowUvicornWorker", object, raising=False)
+    modules["node_secrets"] = ModuleType("node_secrets")
+    backend = SimpleNamespace(retried=False)
+    monkeypatch.setattr(modules["node_secrets"], "CachedSecretsBackend", backend, raising=False)
     routes = [SimpleNamespace(path="/auth", app=None), SimpleNamespace(path="/execution", app=api)]
     monkeypatch.setattr(modules["airflow.api_fastapi.main"], "app", SimpleNamespace(routes=routes), raising=False)
     for name, module in modules.items():
@@ -44,6 +47,12 @@ def test_the_execution_api_is_built_before_gunicorn_forks_its_workers(execution_
     """gunicorn calls `setup` when it looks the class up."""
     load("python/node_api_server.py").Worker.setup()
     assert execution_api.built
+
+
+@pytest.mark.usefixtures("execution_api")
+def test_a_task_repeats_a_lookup_while_secrets_manager_does_not_answer():
+    load("python/node_api_server.py").Worker.setup()
+    assert sys.modules["node_secrets"].CachedSecretsBackend.retried
 
 
 def test_the_api_servers_unit_has_gunicorn_fork_workers_of_that_class(tmp_path_factory: pytest.TempPathFactory):

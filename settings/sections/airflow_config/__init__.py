@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from settings.sections.airflow_config import existence, refusals, secrets, values
+from settings.sections.airflow_config import existence, refusals, secrets, secrets_backend, values
 
 RULES = (
     existence.options_exist,
     refusals.options_are_not_locked,
     refusals.options_can_work_here,
     secrets.options_hold_no_secrets,
+    secrets_backend.backend_has_these_arguments,
+    secrets_backend.tasks_backend_has_arguments_of_its_own,
     values.options_can_be_read,
     values.options_are_among_choices,
     values.time_zone_exists,

@@ -72,7 +72,7 @@ def _faults_of_arguments(key: str, text: str) -> Iterator[Fault]:
             key=key,
             given="a value, not shown: it is not a JSON object",
             allowed="arguments as a JSON object",
-            remedy='write it in single quotes, as JSON: \'{"connections_prefix": "airflow/connections"}\'',
+            remedy='write it in single quotes, as JSON: \'{"connections_lookup_pattern": "smtp_"}\'',
         )
         return
     for name in _secret_arguments(arguments):

@@ -1,4 +1,4 @@
-"""One run that uses what a cluster is for: both pools, mapping, XCom, a Connection, a Variable and a deferred task."""
+"""One run that uses what a cluster is for: both pools, mapping, XCom, Connections, Variables and a deferred task."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ def everything():
     def settings() -> dict[str, str]:
         connection = Connection.get("lab_connection")
         found = {"password": connection.password, "word": Variable.get("lab_word")}
-        print("the Connection and the Variable are there")
+        found["secret word"] = Variable.get("secret/word")
+        print("the Connection and the Variables are there")
         return found
 
     @task
     def square(number: int) -> int:
+        if Connection.get("secret_connection").password != "c%onn@:/#?":
+            raise ValueError("the Connection in Secrets Manager came out changed")
         print(f"the square of {number} is {number * number}")
         return number * number
 
     @task(queue="heavy")
     def total(squares: list[int], found: dict[str, str]) -> int:
-        if found != {"password": "c%onn@:/#?", "word": "lab"}:
-            raise ValueError("the Connection or the Variable came out changed")
+        if found != {"password": "c%onn@:/#?", "word": "lab", "secret word": "hidden"}:
+            raise ValueError("the Connection or a Variable came out changed")
         subprocess.run(["tree", "--version"], check=True)
         print(Path("/etc/start-script-ran").read_text())
         print(f"the total is {sum(squares)}")

@@ -96,8 +96,9 @@ def test_a_value_of_the_type_in_the_remedy_is_accepted():
         ("logging.log_format", "[%%(asctime)s] %%(message)s", "[%(asctime)s] %(message)s"),
         ("celery_broker_transport_options.visibility_timeout", 3600, 24 * 3600),
         ("database.sql_alchemy_pool_size", -1, 1),
-        ("secrets.backend_kwargs", "prefix=airflow", '{"connections_prefix": "airflow/connections"}'),
-        ("secrets.backend_kwargs", '{"region_name": "eu-west-1", "token": "x"}', '{"region_name": "eu-west-1"}'),
+        ("secrets.backend_kwargs", "prefix=airflow", '{"connections_lookup_pattern": "aws_"}'),
+        ("secrets.backend_kwargs", '{"cache_seconds": "60"}', '{"cache_seconds": 60}'),
+        ("secrets.backend_kwargs", '{"connections_prefix": "airflow/connections"}', ""),
     ],
 )
 def test_a_value_that_follows_the_remedy_is_accepted(option: str, given: object, followed: object):

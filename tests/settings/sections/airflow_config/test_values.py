@@ -159,10 +159,10 @@ def test_each_value_has_one_fault_and_does_not_hide_others():
 @pytest.mark.parametrize(
     ("given", "read"),
     [
-        ('{"connections_prefix": "a/b"}\n', '{"connections_prefix": "a/b"}'),
+        ('{"connections_lookup_pattern": "a/b"}\n', '{"connections_lookup_pattern": "a/b"}'),
         (
-            '{\n  "connections_prefix": "a/b",\n\t"region_name": "x"\n}\n',
-            '{ "connections_prefix": "a/b", "region_name": "x" }',
+            '{\n  "connections_lookup_pattern": "a/b",\n\t"cache_seconds": 60\n}\n',
+            '{ "connections_lookup_pattern": "a/b", "cache_seconds": 60 }',
         ),
         ("\n", ""),
     ],

@@ -33,7 +33,10 @@ class Worker(AirflowUvicornWorker):
     def setup(cls) -> None:
         """Build it before the port opens, in the process from which gunicorn forks all others."""
         from airflow.api_fastapi.main import app  # ty: ignore[import-not-found]
+        from node_secrets import CachedSecretsBackend
 
+        # Tasks do. Triggers and DAG files look up without this server, and their processes would stand still meanwhile.
+        CachedSecretsBackend.retried = True
         (execution_api,) = [route.app for route in app.routes if route.path == "/execution"]
         asyncio.run(_call(execution_api))
 
