@@ -33,6 +33,8 @@ DEPRECATED_RULES = ("AIR311", "AIR312")
 SANDBOXES = (("unshare", "--net"), ("unshare", "--map-current-user", "--net"))
 PASSED_ON = ("AIRFLOW_VAR_", "AIRFLOW_CONN_", "LANG", "LC_", "TMPDIR")
 SLOWEST_SHOWN = 5
+LONGEST_IDS = 650
+"""Bytes. The key of an object in S3 has at most 1,024; up to 370 of a log's key are the run's id and other parts."""
 NO_DAG = "There is no DAG in it."
 LOOKED_UP = ("VARIABLE_NOT_FOUND", "CONNECTION_NOT_FOUND", "AirflowNotFoundException")
 LOOKED_UP_HINT = (
@@ -91,6 +93,7 @@ def check(archive: Archive, stack: Stack | None, index: UvIndex) -> Report:
             *(fault for file in parsed if (fault := _import_fault(file, folder))),
             *(spelling for rule, spelling in spellings if rule in REMOVED_RULES),
             *_duplicates(parsed),
+            *_too_long(parsed),
             *(_unserved(parsed, stack) if stack else ()),
             *(() if found["plugins"] or any(file["dags"] or file["error"] for file in parsed) else (NO_DAG,)),
         ),
@@ -198,6 +201,18 @@ def _duplicates(parsed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for dag_id, paths in sorted(files.items()):
         if len(paths) > 1:
             yield f"The DAG id {dag_id} is in {' and in '.join(paths)}: one would replace the other. Rename one."
+
+
+def _too_long(parsed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for file in parsed:
+        for dag in file["dags"]:
+            for task in dag["queues"]:
+                size = len(f"{dag['id']}{task}".encode())
+                if size > LONGEST_IDS:
+                    yield (
+                        f"{file['path']}: the ids of the DAG {dag['id']} and its task {task} have {size} bytes "
+                        f"together. With more than {LONGEST_IDS}, S3 has no place for the log. Shorten one of them."
+                    )
 
 
 def _unserved(parsed: Sequence[Mapping[str, Any]], stack: Stack) -> Iterator[str]:

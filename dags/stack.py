@@ -14,6 +14,9 @@ from node.roles import MASTERS
 PARSED_WITH = ("core", "dag_processor", "operators")
 """The sections of airflow.cfg on which the result of a parse depends."""
 
+ONLY_ON_NODES = ("core", "xcom_backend")
+"""An option with a module of the nodes, or of the DAGs' own, that every parse imports and none uses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
@@ -51,6 +54,6 @@ def read_stack(root: Path, name: str) -> Stack:
         options={
             variable_name(section, option): value
             for (section, option), value in settings.node_environment(MASTERS).options().items()
-            if section in PARSED_WITH
+            if section in PARSED_WITH and (section, option) != ONLY_ON_NODES
         },
     )

@@ -80,6 +80,10 @@ RESULT_BACKEND_ENGINE = {
 }
 
 
+LARGEST_XCOM = 10 << 20
+"""Bytes of JSON."""
+
+
 def _slots(environment: NodeEnvironment, least: int) -> str | None:
     return None if environment.task_slots is None else str(max(least, environment.task_slots))
 
@@ -100,11 +104,34 @@ _GUNICORN = (
 SECRETS_BACKEND = "node_secrets.CachedSecretsBackend"
 TASKS_SECRETS_BACKEND = "airflow.secrets.environment_variables.EnvironmentVariablesBackend"
 _BROKER_TLS = "The broker accepts only TLS, and a `rediss://` URL alone verifies nothing."
+_LOG_FILENAME = (
+    # Airflow's own, unless a name does not fit into one folder: the name of a file has at most 255 bytes.
+    "{% macro folders(name) %}"
+    "{{ name if name.encode()|length <= 247 else name|batch(60)|map('join')|join('/+') }}"
+    "{% endmacro %}"
+    "dag_id={{ folders(ti.dag_id) }}/run_id={{ folders(ti.run_id) }}/task_id={{ folders(ti.task_id) }}/"
+    "{% if ti.map_index >= 0 %}map_index={{ ti.map_index }}/{% endif %}"
+    "attempt={{ try_number|default(ti.try_number) }}.log"
+)
 _LIVE_LOG_PORT = "The security groups open this port for the logs of running tasks and triggers."
 
 COMMON_OPTIONS = (
     _default("core", "default_task_retries", "1", "A lost message or a dead worker costs a task one try."),
     _default("core", "load_examples", "False", "The examples are no part of a production cluster."),
+    _default(
+        "core",
+        "xcom_backend",
+        "node_xcom.NodeXCom",
+        "An XCom that is too large fails its task at once, with the reason. Airflow accepts any size, and then tries "
+        "for minutes to send it, without a heartbeat (node_xcom.py).",
+    ),
+    _default(
+        "common.io",
+        "xcom_objectstorage_threshold",
+        str(LARGEST_XCOM),
+        "In bytes as JSON: larger XComs are refused; with `xcom_objectstorage_path` they are stored in S3. -1 is no "
+        "limit. A call is repeated after 5 s; an XCom of this size takes the api-server about one.",
+    ),
     _default(
         "scheduler",
         "task_instance_heartbeat_timeout",
@@ -214,6 +241,13 @@ COMMON_OPTIONS = (
         "Logs are read and written with the node's IAM role, whatever people enter as `aws_default` for their DAGs.",
     ),
     _locked("logging", "delete_local_logs", "True", "Logs are in S3; copies would fill the disk of the node."),
+    _default(
+        "logging",
+        "logging_config_class",
+        "node_logging.LOGGING_CONFIG",
+        "Logs of any size are uploaded and shown: in parts, and the last 4 MiB. Airflow's own upload and display have "
+        "the whole log in memory (node_logging.py, task_logs.py).",
+    ),
     _locked("logging", "worker_log_server_port", "8793", _LIVE_LOG_PORT),
     _locked("logging", "trigger_log_server_port", "8794", _LIVE_LOG_PORT),
     _locked(
@@ -271,6 +305,13 @@ MASTER_OPTIONS = (
         SECRETS_BACKEND,
         "Connections and variables are looked up in Secrets Manager first, under `<cluster>/connections/` and "
         "`<cluster>/variables/`, with a cache (node_secrets.py). An empty value leaves Secrets Manager out.",
+    ),
+    _default(
+        "logging",
+        "log_filename_template",
+        _LOG_FILENAME,
+        "Airflow's own paths, but a name that is too long for one folder becomes several: with Airflow's, a task "
+        "cannot run if the id of its DAG or run has more than 248 bytes, or its own more than 247.",
     ),
     _locked(
         "database",

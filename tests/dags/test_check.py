@@ -315,3 +315,11 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(DagsError):
         environment.python_of_the_nodes()
+
+
+def test_ids_that_are_too_long_for_the_key_of_a_log_are_named(make_folder: MakeFolder):
+    names = {"long": "x" * 250, "longer": "文" * 210}
+    files = {f"{file}.py": BASH.format(dag=name, queue="default", more="") for file, name in names.items()}
+    files["longest.py"] = BASH.format(dag="文" * 217, queue="default", more="")
+    [fault] = _check(make_folder(files=files)).faults
+    assert fault.startswith(f"longest.py: the ids of the DAG {'文' * 217} and its task one have 654 bytes together.")

@@ -1,20 +1,19 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 
 from tests.node.programs import load
 
 MODULES = (
-    "airflow.configuration",
     "airflow.dag_processing.dagbag",
-    "airflow.providers.amazon.aws.hooks.s3",
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.task_runner",
     "release_bundle",
     "sqlalchemy.orm",
+    "task_logs",
 )
 
 preload = load("python/preload.py")
@@ -27,10 +26,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names = {name.rsplit(".", count)[0] for name in MODULES for count in range(name.count(".") + 1)}
     for name in names:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    conf = SimpleNamespace(get=lambda section, option: f"{section}.{option}")
-    monkeypatch.setattr(sys.modules["airflow.configuration"], "conf", conf, raising=False)
-    hook = lambda connection: SimpleNamespace(get_conn=lambda: done.append(f"client of {connection}"))  # noqa: E731
-    monkeypatch.setattr(sys.modules["airflow.providers.amazon.aws.hooks.s3"], "S3Hook", hook, raising=False)
+    client = lambda: done.append("client of S3")  # noqa: E731
+    monkeypatch.setattr(sys.modules["task_logs"], "s3", client, raising=False)
     mappers = lambda: done.append("mappers")  # noqa: E731
     monkeypatch.setattr(sys.modules["sqlalchemy.orm"], "configure_mappers", mappers, raising=False)
     return done
@@ -41,7 +38,7 @@ def test_celerys_main_process_configures_airflows_models_and_a_client_for_logs(
 ):
     with caplog.at_level("INFO"):
         preload.worker_init.send(sender=None)
-    assert done == ["mappers", "client of logging.remote_log_conn_id"]
+    assert done == ["mappers", "client of S3"]
     assert "Loaded for all supervisors" in caplog.text
 
 

@@ -44,7 +44,7 @@ def test_equal_settings_give_equal_bytes(environment: NodeEnvironment):
 
 @both
 def test_it_fits_with_room_for_the_users_options(environment: NodeEnvironment):
-    assert len(base64.b64decode(user_data(environment))) < LIMIT_BYTES * 7 / 8
+    assert len(base64.b64decode(user_data(environment))) < LIMIT_BYTES * 9 / 10
 
 
 def test_too_much_is_refused_with_its_size():

@@ -18,6 +18,7 @@ RULES = (
     values.visibility_timeout_covers_draining,
     values.parallelism_is_above_zero,
     values.pool_options_are_limits,
+    values.large_xcoms_have_a_place,
     values.default_queue_is_served,
 )
 WARNINGS = (values.every_slot_can_be_used, refusals.options_are_read, existence.names_are_not_near_misses)

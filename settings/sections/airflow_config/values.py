@@ -22,6 +22,9 @@ Option = tuple[str, str]
 _TIME_ZONE: Option = ("core", "default_timezone")
 _PARALLELISM: Option = ("core", "parallelism")
 _VISIBILITY_TIMEOUT: Option = ("celery_broker_transport_options", "visibility_timeout")
+_XCOM_PATH: Option = ("common.io", "xcom_objectstorage_path")
+_XCOM_THRESHOLD: Option = ("common.io", "xcom_objectstorage_threshold")
+_S3_FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]+/[^/].*")
 _DEFAULT_QUEUE = "default"
 
 # Options that count towards the connection budget, and the smallest value that makes sense for each.
@@ -149,6 +152,27 @@ def pool_options_are_limits(config: Config) -> Iterator[Fault]:
                 allowed=f"a whole number, at least {least}: it counts towards the database's connections",
                 remedy=f"set it to {least} or more; a lower value means no limit, or none at all",
             )
+
+
+def large_xcoms_have_a_place(config: Config) -> Iterator[Fault]:
+    """XComs above the limit are refused, or stored in S3 if there is a place for them; no limit refuses all."""
+    path = config.get("common.io", {}).get("xcom_objectstorage_path", "")
+    limit = as_whole_number(config.get("common.io", {}).get("xcom_objectstorage_threshold", -1))
+    if path and not _S3_FOLDER.fullmatch(config_text(path)):
+        yield Fault(
+            key=schema.key_of(("config", *_XCOM_PATH)),
+            given=shown(path),
+            allowed="the URL of a folder in S3, where the nodes' IAM roles may read and write",
+            remedy="write s3://<the bucket of task logs>/xcom; `pulumi stack output` prints the bucket's name",
+        )
+    if limit is not None and (limit < -1 or (limit == 0 and not path)):
+        yield Fault(
+            key=schema.key_of(("config", *_XCOM_THRESHOLD)),
+            given=shown(limit),
+            allowed="a whole number of bytes, at least 1; -1 for no limit; with xcom_objectstorage_path also 0, for "
+            "none in the database",
+            remedy="leave it out for 10 MiB, or write the size of the largest XCom that the database should store",
+        )
 
 
 def as_whole_number(value: OptionValue) -> int | None:

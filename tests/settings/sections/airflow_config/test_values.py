@@ -192,3 +192,23 @@ def test_a_connection_pool_has_a_limit(section: str, option: str, value: object,
 
 def test_the_largest_overflow_may_be_zero():
     assert faults_of({"airflow:config": {"database": {"sql_alchemy_max_overflow": 0}}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("xcom_objectstorage_path", "/var/xcom"),
+        ("xcom_objectstorage_path", "s3://"),
+        ("xcom_objectstorage_path", "s3://bucket/"),
+        ("xcom_objectstorage_threshold", 0),
+        ("xcom_objectstorage_threshold", -2),
+    ],
+)
+def test_a_limit_of_xcoms_that_fails_every_task_is_refused(option: str, value: object):
+    assert fault_of("common.io", option, value).key == f"airflow:config.common.io.{option}"
+
+
+@pytest.mark.parametrize("threshold", [-1, 0, 1, "1048576"])
+def test_large_xcoms_may_be_stored_in_s3(threshold: object):
+    place = {"xcom_objectstorage_path": "s3://prod-task-logs/xcom", "xcom_objectstorage_threshold": threshold}
+    assert faults_of({"airflow:config": {"common.io": place}}) == ()

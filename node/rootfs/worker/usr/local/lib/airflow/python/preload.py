@@ -33,11 +33,10 @@ def load() -> None:
     import airflow.sdk.definitions.decorators  # ty: ignore[import-not-found]
     import airflow.sdk.execution_time.task_runner  # noqa: F401  # ty: ignore[import-not-found]
     import release_bundle  # noqa: F401
-    from airflow.configuration import conf  # ty: ignore[import-not-found]
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # ty: ignore[import-not-found]
+    import task_logs
     from sqlalchemy.orm import configure_mappers  # ty: ignore[import-not-found]
 
     # Celery's first write of a task's state would do it, and load Airflow's models.
     configure_mappers()
-    # The upload of logs uses such a client. This one is discarded, but what boto3 has read for it stays loaded.
-    S3Hook(conf.get("logging", "remote_log_conn_id")).get_conn()
+    # The upload of logs uses it.
+    task_logs.s3()
