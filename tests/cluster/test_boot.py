@@ -21,6 +21,7 @@ from lab.node import Node
 from lab.stack import HOSTILE
 from lab.workload import Workload
 from node.roles import Role
+from tests.cluster.conftest import PACKAGE
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 SERVICES = {"api-server": 0, "scheduler": 0, "dag-processor": 3, "triggerer": 0}
@@ -44,6 +45,12 @@ def test_the_first_nodes_install_airflow_from_the_lock(cluster: Cluster) -> None
     """Nothing was published then, which a later node could unpack."""
     installed = [node for node in cluster.nodes() if "is installed from the lock" in node.journal("airflow-install")]
     assert installed
+
+
+def test_nodes_install_the_debian_packages_of_the_stack_file_before_their_services_start(cluster: Cluster) -> None:
+    for node in cluster.nodes(role="master"):
+        assert f"Debian packages are installed: {PACKAGE}" in node.journal("airflow-setup.service")
+        assert node.exec(PACKAGE, "--version").returncode == 0
 
 
 def test_two_masters_come_up_on_an_empty_database_without_a_failed_unit(cluster: Cluster) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +30,6 @@ def everything():
     def total(squares: list[int], found: dict[str, str]) -> int:
         if found != {"password": "c%onn@:/#?", "word": "lab", "secret word": "hidden"}:
             raise ValueError("the Connection or a Variable came out changed")
-        subprocess.run(["tree", "--version"], check=True)
         print(Path("/etc/start-script-ran").read_text())
         print(f"the total is {sum(squares)}")
         return sum(squares)
