@@ -44,6 +44,7 @@ from lab.node import Node
 from lab.progress import LabError, say, step
 from lab.stack import record
 from lab.terminations import Termination
+from node.dag_bundles import DEFAULT_BUNDLE
 
 Found = TypeVar("Found")
 LOCK = "lock"
@@ -280,10 +281,12 @@ class Cluster:
         """Publish a release with this file, and with all others of the current one. Its version."""
         return self.publish_dags({name: content})
 
-    def publish_dags(self, files: Mapping[str, str], deleted: Iterable[str] = ()) -> str:
+    def publish_dags(
+        self, files: Mapping[str, str], deleted: Iterable[str] = (), *, bundle: str = DEFAULT_BUNDLE
+    ) -> str:
         """Publish a release with these files, without the deleted ones, and with all others of the current one."""
         contents = {name: content.encode() for name, content in files.items()}
-        return releases.change(self.boto3("s3"), self.dags_bucket, contents, deleted)
+        return releases.change(self.boto3("s3"), self.dags_bucket, contents, deleted, bundle=bundle)
 
     def roll_dags_back(self, version: str) -> None:
         """Make an older release of the DAGs the current one again."""

@@ -13,20 +13,21 @@ from dags.faults import DagsError
 from dags.publication import publish, rollback
 from dags.status import airflow_api, status
 from lab.progress import LabError
+from node.dag_bundles import DEFAULT_BUNDLE
 
-BUNDLE = "dags"
 
-
-def change(s3: Any, bucket: str, files: Mapping[str, bytes], deleted: Iterable[str] = ()) -> str:
+def change(
+    s3: Any, bucket: str, files: Mapping[str, bytes], deleted: Iterable[str] = (), *, bundle: str = DEFAULT_BUNDLE
+) -> str:
     """Publish a release with these files, by their paths in it, and without the deleted ones. Its version.
 
     LabError if it cannot be published.
     """
-    releases = ReleaseBucket(s3, bucket, BUNDLE)
+    releases = ReleaseBucket(s3, bucket, bundle)
     try:
         base = releases.read_pointer()
         with tempfile.TemporaryDirectory() as directory:
-            folder = Path(directory, BUNDLE)
+            folder = Path(directory, bundle)
             if base.pointer is None:
                 folder.mkdir()
             else:
@@ -45,13 +46,13 @@ def change(s3: Any, bucket: str, files: Mapping[str, bytes], deleted: Iterable[s
 
 def make_current(s3: Any, bucket: str, version: str) -> None:
     """Return to an older release."""
-    rollback(ReleaseBucket(s3, bucket, BUNDLE), version, by="the lab")
+    rollback(ReleaseBucket(s3, bucket, DEFAULT_BUNDLE), version, by="the lab")
 
 
 def read_status(s3: Any, bucket: str, url: str, login: Mapping[str, str]) -> list[str]:
     """What `make dags-status` prints, with the login in the variables that it reads; LabError if it cannot."""
     try:
-        return list(status(ReleaseBucket(s3, bucket, BUNDLE), airflow_api(url, login)))
+        return list(status(ReleaseBucket(s3, bucket, DEFAULT_BUNDLE), airflow_api(url, login)))
     except DagsError as error:
         raise LabError(str(error)) from None
 
@@ -59,7 +60,7 @@ def read_status(s3: Any, bucket: str, url: str, login: Mapping[str, str]) -> lis
 def on_disk(root: Path) -> str:
     """The releases on the disk of a node, whose root directory this is, in a line. The one that it last made current
     has a `*`; only masters make releases current."""
-    folder = root / "var/lib/airflow/bundles" / BUNDLE
+    folder = root / "var/lib/airflow/bundles" / DEFAULT_BUNDLE
     try:
         pointer = dag_release.Pointer.from_json((folder / "current.json").read_bytes())
     except (OSError, dag_release.ReleaseError):

@@ -77,8 +77,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def new_cluster() -> Cluster:
     """The prod stack's cluster, with a network and a name for this process's lab alone."""
     cidr = f"10.{80 + host.NUMBER}.0.0/16"
-    own = {"cluster.name": f"airflow-prod-{host.NUMBER}", "network.cidr": cidr, "web.allowedCidrs": [cidr]}
-    own |= {"masters.systemPackages": [PACKAGE], "workerPools.heavy.startScript": START_SCRIPT}
+    own: dict[str, Any] = {
+        "cluster.name": f"airflow-prod-{host.NUMBER}",
+        "network.cidr": cidr,
+        "web.allowedCidrs": [cidr],
+        "dagBundles": {"dags": {}, "reports": {}},
+        "masters.systemPackages": [PACKAGE],
+        "workerPools.heavy.startScript": START_SCRIPT,
+    }
     # Set by pytest: the test for which the cluster is made.
     boots = "test_boot.py" in os.environ.get("PYTEST_CURRENT_TEST", "")
     several = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1

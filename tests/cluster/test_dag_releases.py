@@ -74,6 +74,18 @@ def deferred():
 
 deferred()
 """
+OF_REPORTS = """
+from airflow.sdk import dag, task
+
+@dag(schedule=None)
+def of_reports():
+    @task
+    def only():
+        assert __file__.split("/")[-4:-2] == ["reports", "versions"], __file__
+    only()
+
+of_reports()
+"""
 COUNTED = """
 from airflow.sdk import dag, task
 
@@ -106,6 +118,19 @@ def test_a_run_ends_on_the_release_it_began_with(cluster: Cluster, api: AirflowA
     assert api.wait_for_run("pinned", new) == "success"
     assert _result(api, "pinned", new, "second") == "two two"
     assert any(len(versions(worker)) > 1 for worker in cluster.nodes(role="worker")), "no worker had both"
+
+
+def test_a_release_of_another_team_leaves_ours_as_it_is(cluster: Cluster, api: AirflowApi) -> None:
+    ours = cluster.put_dag("counted.py", COUNTED.format(number="ours"))
+    theirs = cluster.publish_dags({"of_reports.py": OF_REPORTS}, bundle="reports")
+    api.wait_for_dag("of_reports")
+    assert api.wait_for_run("of_reports", api.trigger("of_reports")) == "success"
+    cluster.wait(
+        lambda: all_have(cluster, theirs, bundle="reports"), "both masters to have it", timeout=SECONDS_TO_FETCH
+    )
+    assert all_have(cluster, ours)
+    assert any(theirs in versions(worker, bundle="reports") for worker in cluster.nodes(role="worker"))
+    assert not any(theirs in versions(node) for node in cluster.nodes())
 
 
 def test_a_release_is_parsed_by_both_masters_within_seconds_and_so_is_the_return_to_an_older_one(
