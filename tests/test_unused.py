@@ -38,8 +38,13 @@ def test_every_name_of_the_node_programs_is_used():
     assert len(programs) > 80
     unused = _unused(programs, {path: path.read_text(encoding="utf-8") for path in others if path not in programs})
     # Flask AppBuilder reads every constant of webserver_config; kombu gets its transport by a name that is composed.
-    # The limit of a pointer is for the bundle class that will read it on nodes.
-    exempt = {("worker_messages", "Transport")}
+    # Airflow calls these for the logs of tasks.
+    exempt = {
+        ("worker_messages", "Transport"),
+        ("node_logging", "REMOTE_TASK_LOG"),
+        ("task_logs", "upload"),
+        ("task_logs", "stream"),
+    }
     unused = [each for each in unused if each[0] != "webserver_config" and each not in exempt]
     assert not unused, "delete them, and the tests that alone use them"
 

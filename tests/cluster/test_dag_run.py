@@ -71,3 +71,20 @@ def test_the_log_of_a_running_task_is_readable_while_it_runs(api: AirflowApi, wo
     wait_until(it_speaks, 60, "the log of a running task", lambda: api.summary(dag, run))
     work.release([run])
     work.wait_ended([run])
+
+
+def test_a_long_log_shows_its_end_and_an_xcom_that_is_too_large_fails_its_task_at_once(api: AirflowApi) -> None:
+    """In a run with the longest name that Airflow takes."""
+    api.wait_for_dag("limits")
+    run = api.trigger("limits", run_id="r" * 250)
+    api.wait_for_run("limits", run)
+    tasks = {task["task_id"]: task for task in api.task_instances("limits", run)}
+    assert {name: (task["state"], task["try_number"]) for name, task in tasks.items()} == {
+        "talkative": ("success", 1),
+        "too_large": ("failed", 1),
+    }
+    assert "XComs larger than 10.0 MiB are refused" in api.log("limits", run, tasks["too_large"])
+    log = api.log("limits", run, tasks["talkative"])
+    assert "MiB of this log are not shown. The whole log: aws s3 cp" in log
+    assert "line 19999 " in log
+    assert "line 0 " not in log

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import jinja2
 import pytest
-import requests
 
 from node.airflow_options.rendering import COMMON_OPTIONS, MASTER_OPTIONS
-from tests.node.programs import load, module
-
-task_logs = module("task_logs")
+from tests.node.programs import load
 
 OPTIONS = {"remote_base_log_folder": "s3://task-logs/airflow", "base_log_folder": "/var/lib/airflow/logs"}
-AIRFLOWS_HANDLER = {"class": "airflow's", "base_log_folder": "/var"}
-AIRFLOWS_CONFIG = {"version": 1, "handlers": {"task": AIRFLOWS_HANDLER, "console": {}}}
+AIRFLOWS_CONFIG = {"version": 1, "handlers": {"task": {"class": "airflow's"}}}
 AIRFLOWS_PATHS = (
     "dag_id={{ ti.dag_id }}/run_id={{ ti.run_id }}/task_id={{ ti.task_id }}/"
     "{% if ti.map_index >= 0 %}map_index={{ ti.map_index }}/{% endif %}"
@@ -31,97 +22,26 @@ AIRFLOWS_PATHS = (
 NAME_MAX = 255
 
 
-class _Handler:
-    """Airflow's FileTaskHandler: it fetches the log, and skips what the client has."""
-
-    def _read(self, ti: Any, _try_number: int, metadata: dict[str, Any]) -> Any:
-        fetch = vars(sys.modules["airflow.utils.log.file_task_handler"])["_fetch_logs_from_service"]
-        response = fetch(ti.url, "path")
-        return response.raw.read().decode().split("\n")[metadata.get("log_pos", 0) :]
-
-
-def _fetch(url: str, _path: str) -> requests.Response:
-    return requests.get(url, headers={"Authorization": "x"}, timeout=5, stream=True)
-
-
 @pytest.fixture
 def node_logging(monkeypatch: pytest.MonkeyPatch) -> Any:
     names = ("airflow", "airflow.config_templates", "airflow.config_templates.airflow_local_settings")
-    names += ("airflow.configuration", "airflow.utils", "airflow.utils.log", "airflow.utils.log.file_task_handler")
+    names += ("airflow.configuration",)
     modules = {name: ModuleType(name) for name in names}
     vars(modules["airflow.config_templates.airflow_local_settings"])["DEFAULT_LOGGING_CONFIG"] = AIRFLOWS_CONFIG
-    conf = SimpleNamespace(get=lambda _section, option: OPTIONS[option], getint=lambda *_: 5)
+    conf = SimpleNamespace(get=lambda _section, option: OPTIONS[option])
     vars(modules["airflow.configuration"])["conf"] = conf
-    vars(modules["airflow.utils.log.file_task_handler"]).update(
-        FileTaskHandler=_Handler,
-        _fetch_logs_from_service=_fetch,
-    )
-    vars(modules["airflow.utils.log"])["file_task_handler"] = modules["airflow.utils.log.file_task_handler"]
     for name, found in modules.items():
         monkeypatch.setitem(sys.modules, name, found)
     return load("python/node_logging.py")
 
 
-class _LogServer(BaseHTTPRequestHandler):
-    """A worker's server of logs: it knows ranges, as Starlette does."""
-
-    log = b""
-
-    def do_GET(self) -> None:
-        if self.headers["Authorization"] != "x":
-            self.send_error(403)
-            return
-        first = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").split("-")[0])
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(self.log) - first))
-        self.end_headers()
-        with suppress(OSError):  # the client had seen enough
-            self.wfile.write(self.log[first:])
-
-    def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002 - the name in the base class
-
-
-@pytest.fixture
-def log_server() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _LogServer)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/log"
-    server.shutdown()
-    server.server_close()
-
-
-def test_everything_but_the_reading_of_task_logs_is_as_airflow_has_it(node_logging: Any):
-    handler = {"class": "node_logging.TaskLogHandler", "base_log_folder": "/var"}
-    assert {"version": 1, "handlers": {"task": handler, "console": {}}} == node_logging.LOGGING_CONFIG
-    assert AIRFLOWS_HANDLER["class"] == "airflow's"
-    assert hasattr(node_logging, handler["class"].split(".")[1])
+def test_everything_but_the_place_of_task_logs_is_as_airflow_has_it(node_logging: Any):
+    assert node_logging.LOGGING_CONFIG == AIRFLOWS_CONFIG
 
 
 def test_airflow_finds_the_logs_in_the_stacks_bucket(node_logging: Any):
     assert node_logging.REMOTE_TASK_LOG.__class__.__name__ == "TaskLogs"
     assert {each.option: each.value for each in COMMON_OPTIONS}["logging_config_class"] == "node_logging.LOGGING_CONFIG"
-
-
-def test_a_running_tasks_log_is_read_as_airflow_reads_it(node_logging: Any, log_server: str):
-    _LogServer.log = b"one\ntwo"
-    read = node_logging.TaskLogHandler()._read
-    assert read(SimpleNamespace(url=log_server), 1) == ["one", "two"]
-    assert read(SimpleNamespace(url=log_server), 1, {"log_pos": 1}) == ["two"]
-
-
-def test_of_a_running_tasks_long_log_the_end_is_read(node_logging: Any, log_server: str):
-    lines = [f"line {number}" for number in range(500_000)]
-    _LogServer.log = "\n".join(lines).encode()
-    first, *shown = node_logging.TaskLogHandler()._read(SimpleNamespace(url=log_server), 1)
-    assert "are not shown. The whole log will be in S3 when the task has ended." in json.loads(first)["event"]
-    assert shown == lines[-len(shown) :]
-    assert 0 <= task_logs.SHOWN_BYTES - len("\n".join(shown)) <= len("line 499999\n")
-
-
-def test_a_client_that_has_an_earlier_end_gets_the_whole_new_one(node_logging: Any, log_server: str):
-    _LogServer.log = b"a line\n" * task_logs.SHOWN_BYTES
-    read = node_logging.TaskLogHandler()._read
-    assert read(SimpleNamespace(url=log_server), 1, {"log_pos": 100}) == read(SimpleNamespace(url=log_server), 1)
 
 
 def _path(template: str, **names: Any) -> str:

@@ -78,7 +78,7 @@ def _explained(output: str) -> str:
     unknown = sorted({first or second for first, second in _NO_SUCH_PACKAGE.findall(output)})
     if unknown:
         return (
-            f"Debian's archive has no package {', '.join(unknown)} for this node. Correct systemPackages in the stack "
-            "file; https://packages.debian.org/trixie/ lists the names."
+            f"Debian 13's archive has no package {', '.join(unknown)} for this node. "
+            "Correct systemPackages in the stack file."
         )
     return f"apt cannot install: {log.one_line(output)}. Check the network path to Debian's mirror."

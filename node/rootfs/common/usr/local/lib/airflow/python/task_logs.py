@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
@@ -40,14 +40,13 @@ class TaskLogs:
     Args:
         base: the URL in S3 below which all logs are.
         folder: where this node's logs are until they are uploaded.
-        when_cut: called before only the end of a log is returned.
     """
 
     processors = ()
 
-    def __init__(self, base: str, folder: Path, when_cut: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, base: str, folder: Path) -> None:
         self._bucket, _, self._prefix = base.removeprefix("s3://").partition("/")
-        self._folder, self._when_cut = folder, when_cut
+        self._folder = folder
 
     def upload(self, path: str | Path, _ti: object = None) -> None:
         """Append the file to the log of the same path, and delete it. It stays if S3 does not take it."""
@@ -63,8 +62,6 @@ class TaskLogs:
         """The log's objects (one of workers, one of each triggerer), and the last lines of each of them."""
         pages = s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._key(path))
         found = sorted((each["Key"], each["Size"]) for page in pages for each in page.get("Contents", []))
-        if any(size > SHOWN_BYTES for _, size in found):
-            self._when_cut()
         return [self._url(key) for key, _ in found], [self._lines(key, size) for key, size in found]
 
     def _key(self, path: str | Path) -> str:
