@@ -261,6 +261,13 @@ COMMON_OPTIONS = (
     ),
     _default(
         "dag_processor",
+        "min_file_process_interval",
+        "120",
+        "The files of a release never change, and those of a new one are parsed at once. Parsing them again finds only "
+        "what they take from elsewhere, such as Variables. Airflow's 30 s would keep the masters busy with it.",
+    ),
+    _default(
+        "dag_processor",
         "stale_bundle_cleanup_age_threshold",
         "0",
         "A node keeps the ten releases (`stale_bundle_cleanup_min_versions`) that it used last, and every one in use. "
