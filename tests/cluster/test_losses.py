@@ -29,7 +29,7 @@ SECONDS_TO_STOP = 60
 
 LAST_WORDS = {
     "later": "",
-    "settings": "the Connection and the Variable are there",
+    "settings": "the Connection and the Variables are there",
     "square": "the square of {n} is {nn}",
     "total": "the total is 506",
 }
