@@ -14,7 +14,6 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
-from botocore.exceptions import BotoCoreError, ClientError
 
 from lab import (
     boot_times,
@@ -102,7 +101,8 @@ class Cluster:
         preconditions.check()  # again, with the programs that have just been installed
 
     def __exit__(self, *_: object) -> None:
-        self._keep_environments()
+        if hasattr(self, "groups"):
+            environments.keep(self.boto3("s3"), self.recording.exports["buckets"]["artifacts"])
         if (groups := getattr(self, "groups", None)) is not None:
             groups.close()
         if (infrastructure := getattr(self, "infrastructure", None)) is not None:
@@ -113,13 +113,6 @@ class Cluster:
             for held in getattr(self, "_images", ()):
                 os.close(held)
             self._lock.close()
-
-    def _keep_environments(self) -> None:
-        if hasattr(self, "groups"):
-            try:
-                environments.keep(self.boto3("s3"), self.recording.exports["buckets"]["artifacts"])
-            except (BotoCoreError, ClientError, OSError) as failure:
-                say(f"the published environment is not kept for the next lab: {failure}")
 
     def _up(self) -> None:
         sweep()

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from lab import host
+from lab.progress import say
 
 PREFIX = "environments/"
 INDEX = "index.json"
@@ -29,7 +32,14 @@ def restore(s3: Any, bucket: str) -> None:
 
 
 def keep(s3: Any, bucket: str) -> None:
-    """Keep the environments of a bucket, instead of those that are kept now."""
+    """Keep the environments of a bucket, instead of those that are kept now. A failure is told, and changes nothing."""
+    try:
+        _keep(s3, bucket)
+    except (BotoCoreError, ClientError, OSError) as failure:
+        say(f"the published environment is not kept for the next lab: {failure}")
+
+
+def _keep(s3: Any, bucket: str) -> None:
     found = s3.list_objects_v2(Bucket=bucket, Prefix=PREFIX).get("Contents", [])
     manifests = [item["Key"] for item in found if item["Key"].endswith(".json")]
     keys = {key for manifest in manifests for key in _named_by(s3, bucket, manifest)} | {*manifests}
