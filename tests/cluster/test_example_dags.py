@@ -113,7 +113,7 @@ def _unparsed(cluster: Cluster, version: str) -> int:
     """How many DAGs the database does not hold as this release has them; the examples' among them."""
     [[known, behind]] = cluster.psql(
         "SELECT count(*) FILTER (WHERE relative_fileloc LIKE 'core/%' OR relative_fileloc LIKE 'standard/%'),"  # noqa: S608
-        f" count(*) FILTER (WHERE NOT is_stale AND bundle_version <> '{version}') FROM dag"
+        f" count(*) FILTER (WHERE NOT is_stale AND bundle_version <> '{version}') FROM dag WHERE bundle_name = 'dags'"
     )
     return behind if known > 60 else -1
 
