@@ -101,9 +101,8 @@ class Cluster:
         preconditions.check()  # again, with the programs that have just been installed
 
     def __exit__(self, *_: object) -> None:
-        if hasattr(self, "groups"):
-            environments.keep(self.boto3("s3"), self.recording.exports["buckets"]["artifacts"])
         if (groups := getattr(self, "groups", None)) is not None:
+            environments.keep(self.boto3("s3"), self.recording.exports["buckets"]["artifacts"])
             groups.close()
         if (infrastructure := getattr(self, "infrastructure", None)) is not None:
             infrastructure.namespace.close()

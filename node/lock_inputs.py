@@ -10,10 +10,10 @@ from pathlib import Path
 from node.artifacts import AIRFLOW_LOCK, LOCKS, UV_LOCK
 from node.environment import PackageIndex
 
-USER_REQUIREMENTS = Path(__file__).parent.parent / "airflow-requirements.txt"
+ROOT = Path(__file__).parent.parent
+USER_REQUIREMENTS = ROOT / "airflow-requirements.txt"
 AIRFLOW_SOURCES = (LOCKS / "airflow.in", USER_REQUIREMENTS)
 UV_SOURCES = (LOCKS / "uv.in",)
-ROOT = Path(__file__).parent.parent
 POOL_LOCK_SUFFIX = ".lock"
 _INDEX = "# Package index: "
 _PIN = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
