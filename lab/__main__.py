@@ -18,7 +18,8 @@ from botocore.config import Config
 
 from engine.stack_config import StackFileError
 from lab import cluster, description, host, image, preconditions, releases
-from lab.cluster import Cluster, store_secret
+from lab.aws import account
+from lab.cluster import Cluster
 from lab.node import enter
 from lab.progress import LabError, say
 
@@ -151,7 +152,7 @@ def secret(arguments: argparse.Namespace) -> None:
     if not arguments.file.is_file():
         raise LabError(f"FILE={arguments.file} is not a file. Name one that holds the value.")
     lab = description.read()
-    store_secret(_client(lab, "secretsmanager"), f"{lab.cluster}/{arguments.name}", arguments.file.read_text())
+    account.store_secret(_client(lab, "secretsmanager"), f"{lab.cluster}/{arguments.name}", arguments.file.read_text())
     print(f"{lab.cluster}/{arguments.name} is stored. Masters that have looked it up already do so again in 5 minutes.")
 
 

@@ -188,7 +188,7 @@ class Cluster:
 
     def put_secret(self, name: str, value: str) -> None:
         """Store a secret of DAGs: `connections/<id>` or `variables/<key>`."""
-        store_secret(self.boto3("secretsmanager"), f"{self.name}/{name}", value)
+        account.store_secret(self.boto3("secretsmanager"), f"{self.name}/{name}", value)
 
     def reads_of_secret(self, name: str) -> int:
         """How often anybody has asked AWS for the value of a secret of DAGs."""
@@ -360,14 +360,6 @@ class Cluster:
                 nodes=description.describe_nodes(nodes, states),
             )
         )
-
-
-def store_secret(secretsmanager: Any, name: str, value: str) -> None:
-    """Make the secret, or give it another value."""
-    try:
-        secretsmanager.put_secret_value(SecretId=name, SecretString=value)
-    except secretsmanager.exceptions.ResourceNotFoundException:
-        secretsmanager.create_secret(Name=name, SecretString=value)
 
 
 def take_lock() -> IO[str]:

@@ -290,3 +290,11 @@ def _template_of(given: Mapping[str, Any], ids: Mapping[str, str]) -> Iterator[t
 def _capitals(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Pulumi's property names as the API spells them."""
     return {key[0].upper() + key[1:]: value for key, value in mapping.items()}
+
+
+def store_secret(secretsmanager: Any, name: str, value: str) -> None:
+    """Make the secret, or give it another value."""
+    try:
+        secretsmanager.put_secret_value(SecretId=name, SecretString=value)
+    except secretsmanager.exceptions.ResourceNotFoundException:
+        secretsmanager.create_secret(Name=name, SecretString=value)

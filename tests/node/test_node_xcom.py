@@ -55,7 +55,7 @@ def node_xcom(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> Any:
 def _s3(aws: boto3.Session, node_xcom: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client = aws.client("s3")
     client.create_bucket(Bucket="xcoms", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    monkeypatch.setattr(node_xcom, "_s3", lambda: client)
+    monkeypatch.setattr(node_xcom.task_logs, "s3", lambda: client)
 
 
 def _pulled(node_xcom: Any, stored: Any) -> Any:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from functools import cache
 from types import SimpleNamespace
 from typing import Any
+
+import task_logs
 
 # Airflow is installed only on nodes.
 from airflow.sdk.bases.xcom import BaseXCom  # ty: ignore[import-not-found]
@@ -51,7 +52,7 @@ class NodeXCom(BaseXCom):
                 "common.io.xcom_objectstorage_path in airflow:config."
             )
         url = f"{place}{dag_id}/{uuid.uuid4()}.json"
-        _s3().put_object(**_object(url), Body=data, ContentType="application/json")
+        task_logs.s3().put_object(**_object(url), Body=data, ContentType="application/json")
         return url
 
     @staticmethod
@@ -59,7 +60,7 @@ class NodeXCom(BaseXCom):
         """The value, from wherever it is."""
         stored, place = result.value, _place()
         if place and isinstance(stored, str) and stored.startswith(place):
-            client = _s3()
+            client = task_logs.s3()
             try:
                 stored = json.loads(client.get_object(**_object(stored))["Body"].read())
             except client.exceptions.NoSuchKey:
@@ -77,15 +78,6 @@ def _place() -> str | None:
 def _object(url: str) -> dict[str, str]:
     bucket, _, key = url.removeprefix("s3://").partition("/")
     return {"Bucket": bucket, "Key": key}
-
-
-@cache
-def _s3() -> Any:
-    """A client with the node's IAM role, of a session of its own: a task may set up the default one."""
-    # A task pays for the import of the SDK only if it has a large XCom.
-    import boto3
-
-    return boto3.Session().client("s3")
 
 
 def _mib(size: int) -> str:
