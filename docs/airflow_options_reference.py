@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterator
 
-from node.airflow_options.rendering import COMMON_OPTIONS, Computed, NodeOption
+from node.airflow_options.node_option import Computed, NodeOption
+from node.airflow_options.rendering import COMMON_OPTIONS
 from node.roles import DEFINITIONS, Role
 from settings.sections.airflow_config import refusals
 

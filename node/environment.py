@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.airflow_options.rendering import COMMON_OPTIONS, values
+from node.airflow_options.node_option import values
+from node.airflow_options.rendering import COMMON_OPTIONS
 from node.artifacts import CA_BUNDLE, Artifact, artifacts_for
 from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_secrets
 from node.naming import LAUNCHING_HOOK

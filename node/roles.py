@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from node.airflow_options.rendering import MASTER_OPTIONS, WORKER_OPTIONS, NodeOption
+from node.airflow_options.node_option import NodeOption
+from node.airflow_options.rendering import MASTER_OPTIONS, WORKER_OPTIONS
 from node.naming import TERMINATING_HOOK
 from node.worker_pool_config import for_masters
 

@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.airflow_options.node_option import Computed, NodeOption
 from node.dag_bundles import config_list
 from node.naming import API_SERVER_PORT, api_server_url
 
 if TYPE_CHECKING:
     from node.environment import NodeEnvironment
-
-
-@dataclass(frozen=True, kw_only=True)
-class Computed:
-    """A value that depends on the stack file.
-
-    Attributes:
-        of: the value on a node; None leaves the option to Airflow's default.
-        source: where the value comes from, for the reference.
-    """
-
-    of: Callable[[NodeEnvironment], str | None]
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeOption:
-    """An Airflow option that the program sets.
-
-    Attributes:
-        locked: whether other parts of the cluster rely on the value, so that `airflow:config` may not set it.
-    """
-
-    section: str
-    option: str
-    value: str | Computed
-    reason: str
-    locked: bool
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """The section and the option."""
-        return self.section, self.option
 
 
 def _default(section: str, option: str, value: str | Computed, reason: str) -> NodeOption:
@@ -53,14 +19,6 @@ def _default(section: str, option: str, value: str | Computed, reason: str) -> N
 
 def _locked(section: str, option: str, value: str | Computed, reason: str) -> NodeOption:
     return NodeOption(section=section, option=option, value=value, reason=reason, locked=True)
-
-
-def values(options: Iterable[NodeOption], environment: NodeEnvironment) -> dict[tuple[str, str], str]:
-    """The options with their values on a node."""
-    found = {
-        each.name: each.value.of(environment) if isinstance(each.value, Computed) else each.value for each in options
-    }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 PLUGINS_FOLDER = "/usr/local/lib/airflow/plugins"
