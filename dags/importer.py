@@ -66,7 +66,7 @@ def _load_plugins() -> dict[str, Any]:
         plugins_manager.get_timetables_plugins()
         plugins_manager.get_priority_weight_strategy_plugins()
         get_listener_manager()
-    except Exception as error:  # noqa: BLE001 - a service would end with whatever it is
+    except Exception as error:  # noqa: BLE001 - any error would end the service
         errors[ALL_PLUGINS] = "".join(traceback.format_exception_only(error))
     return {"errors": errors}
 

@@ -16,7 +16,7 @@ from dags.faults import DagsError
 Get = Callable[[str], Any]
 """The answer of Airflow's API to a path."""
 PAGE = 100
-"""Airflow's `[api] maximum_page_limit`, which is not more unless somebody sets it."""
+"""Airflow's `[api] maximum_page_limit`, which is not more unless an operator changes it."""
 RUNS_SHOWN = 3
 CREDENTIALS = (
     "Set AIRFLOW_CLI_TOKEN to a token of Airflow's API, or AIRFLOW_USERNAME and AIRFLOW_PASSWORD to the login of a "
