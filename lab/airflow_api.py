@@ -113,6 +113,18 @@ class AirflowApi:
         )
         return "\n".join(_events(answer["content"]))
 
+    def uploaded_log(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> str:
+        """The log in S3 of a task that has ended. The worker uploads it a moment after Airflow has the task's state."""
+        log = ""
+
+        def uploaded() -> bool:
+            nonlocal log
+            log = self.log(dag_id, run_id, task)
+            return "s3://" in log
+
+        wait_until(uploaded, 60, f"the log of {task['task_id']} to be in S3", lambda: log)
+        return log
+
 
 def _events(content: Any) -> Iterator[str]:
     for event in content if isinstance(content, list) else [content]:

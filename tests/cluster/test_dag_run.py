@@ -54,7 +54,7 @@ def test_a_queue_is_served_by_its_pool_alone(everything: FinishedRun) -> None:
 
 def test_a_task_finds_what_the_start_script_of_its_pool_has_left(api: AirflowApi, everything: FinishedRun) -> None:
     [total] = [task for task in everything.tasks if task["task_id"] == "total"]
-    log = api.log(everything.dag_id, everything.run_id, total)
+    log = api.uploaded_log(everything.dag_id, everything.run_id, total)
     assert "the start script of heavy ran as root" in log, log
 
 
@@ -83,8 +83,8 @@ def test_a_long_log_shows_its_end_and_an_xcom_that_is_too_large_fails_its_task_a
         "talkative": ("success", 1),
         "too_large": ("failed", 1),
     }
-    assert "XComs larger than 10.0 MiB are refused" in api.log("limits", run, tasks["too_large"])
-    log = api.log("limits", run, tasks["talkative"])
+    assert "XComs larger than 10.0 MiB are refused" in api.uploaded_log("limits", run, tasks["too_large"])
+    log = api.uploaded_log("limits", run, tasks["talkative"])
     assert "MiB of this log are not shown. The whole log: aws s3 cp" in log
     assert "line 19999 " in log
     assert "line 0 " not in log

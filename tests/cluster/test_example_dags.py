@@ -124,7 +124,7 @@ def _next_interval_starts(api: AirflowApi, dag: str) -> datetime:
 
 def _log(api: AirflowApi, dag: str, runs: Mapping[str, str]) -> str:
     [task] = [task for task in api.task_instances(dag, runs[dag]) if task["task_id"] == "also_run_this"]
-    return api.log(dag, runs[dag], task)
+    return api.uploaded_log(dag, runs[dag], task)
 
 
 def _restarts(master: Node) -> str:
