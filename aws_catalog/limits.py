@@ -36,6 +36,8 @@ DATABASE_STORAGE_GIB = (20, 65_536)
 BROKER_REPLICAS = (0, 5)
 # https://docs.aws.amazon.com/ebs/latest/userguide/volume_constraints.html: what gp3 has had in every region all along
 LARGEST_ROOT_VOLUME_GIB = 16_384
+# The same page: gp3
+GP3_VOLUME_GIB = (1, LARGEST_ROOT_VOLUME_GIB)
 # https://aws.amazon.com/ec2/instance-types/: r7i.48xlarge, the largest type whose memory follows from its name
 LARGEST_REGULAR_MEMORY_GIB = 1_536
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LaunchTemplateOverrides.html

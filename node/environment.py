@@ -54,6 +54,7 @@ class NodeEnvironment:
         web_url: where browsers find the UI.
         secure_cookies: whether browsers use HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
+        metrics_url: where the node sends its metrics; None if the stack has no monitor.
         system_packages: the Debian packages that the node installs.
         artifacts: what only nodes of this group fetch, also in place of what all nodes of its role would fetch.
         config: the user's Airflow options by section, which override the program's defaults but not LOCKED_OPTIONS.
@@ -73,6 +74,7 @@ class NodeEnvironment:
     dags_bucket: str
     dag_bundles: tuple[DagBundle, ...] = (DagBundle(name=DEFAULT_BUNDLE),)
     artifacts_bucket: str
+    metrics_url: str | None = None
     package_index: PackageIndex | None = None
     system_packages: tuple[str, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
@@ -126,6 +128,8 @@ class NodeEnvironment:
             "NODE_ARTIFACTS": " ".join(artifact.key for artifact in self._fetched().values()),
             "NODE_SECRETS": self._secret_list(self.role.definition.secrets) + self._git_secrets(),
         }
+        if self.metrics_url is not None:
+            names["NODE_METRICS_URL"] = self.metrics_url
         if self.package_index is not None:
             names |= self.package_index.variables()
         if self.system_packages:

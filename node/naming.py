@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 API_SERVER_PORT = 8080
+METRICS_PORT = 8428
 
 # The groups' lifecycle hooks: registered by the program, completed by the nodes.
 LAUNCHING_HOOK = "role-is-ready"
@@ -27,3 +28,8 @@ def api_server_url(cluster: str) -> str:
 def web_url(cluster: str, domain: str | None) -> str:
     """The URL of Airflow's web interface."""
     return f"https://{domain}" if domain else api_server_url(cluster)
+
+
+def metrics_url(cluster: str) -> str:
+    """Where nodes send their metrics, by Prometheus's remote write: the monitor, behind the internal load balancer."""
+    return f"http://{private_zone_name(cluster)}:{METRICS_PORT}/api/v1/write"

@@ -7,6 +7,7 @@ from settings.loader import load_settings
 from settings.sections.broker import BrokerSettings
 from settings.sections.database import DatabaseSettings
 from settings.sections.masters import MasterSettings
+from settings.sections.monitoring import MonitoringSettings
 from settings.sections.network import ExistingNetwork, NetworkSettings
 from settings.sections.node_image import NodeImageSettings
 from settings.sections.package_index import PackageIndexSettings
@@ -20,6 +21,7 @@ __all__ = [
     "DatabaseSettings",
     "ExistingNetwork",
     "MasterSettings",
+    "MonitoringSettings",
     "NetworkSettings",
     "NodeImageSettings",
     "PackageIndexSettings",

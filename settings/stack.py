@@ -10,7 +10,7 @@ from node import artifacts, lock_inputs
 from node.artifacts import Artifact
 from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_packages
 from node.environment import NodeEnvironment
-from node.naming import bucket_name, web_url
+from node.naming import bucket_name, metrics_url, web_url
 from node.roles import MASTERS, NodeGroup, Role, worker_group
 from node.worker_pool_config import WorkerPoolConfig
 from settings import repository_file
@@ -21,6 +21,7 @@ from settings.sections.cluster import ClusterSettings
 from settings.sections.dag_bundles import BundleName, DagBundleSettings
 from settings.sections.database import DatabaseSettings
 from settings.sections.masters import MasterSettings
+from settings.sections.monitoring import MonitoringSettings
 from settings.sections.network import NetworkSettings
 from settings.sections.node_image import NodeImageSettings
 from settings.sections.package_index import PackageIndexSettings
@@ -52,6 +53,7 @@ class Settings(Section):
     worker_pools: Mapping[Name, WorkerPoolSettings]
     web: WebSettings
     retention: RetentionSettings = RetentionSettings()
+    monitoring: MonitoringSettings | None = None
     node_image: NodeImageSettings = NodeImageSettings()
     package_index: PackageIndexSettings | None = None
     dag_bundles: Mapping[BundleName, DagBundleSettings] = Field(
@@ -107,6 +109,7 @@ class Settings(Section):
             dags_bucket=bucket_name(cluster, account_id, region, "dags"),
             dag_bundles=self._bundles(),
             artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
+            metrics_url=metrics_url(cluster) if self.monitoring else None,
             package_index=self.package_index.for_nodes() if self.package_index else None,
             system_packages=(*self._nodes(group).system_packages, *git_packages(self._bundles())),
             artifacts=self._artifacts(group),
