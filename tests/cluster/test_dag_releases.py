@@ -122,12 +122,20 @@ def test_a_run_ends_on_the_release_it_began_with(cluster: Cluster, api: AirflowA
 
 def test_a_release_of_another_team_leaves_ours_as_it_is(cluster: Cluster, api: AirflowApi) -> None:
     ours = cluster.put_dag("counted.py", COUNTED.format(number="ours"))
-    theirs = cluster.publish_dags({"of_reports.py": OF_REPORTS}, bundle="reports")
+    cluster.wait(lambda: _holds(cluster, "counted", ours), "our release to be parsed", timeout=SECONDS_TO_PARSE)
+    cluster.publish_dags({"same_id.py": COUNTED.format(number="theirs")}, bundle="reports")
+    errors = "SELECT stacktrace FROM import_error WHERE bundle_name = 'reports' AND filename = 'same_id.py'"
+    cluster.wait(lambda: bool(cluster.psql(errors)), "their DAG to be refused", timeout=SECONDS_TO_PARSE)
+    assert "'counted' is taken by counted.py in the bundle 'dags'" in cluster.psql(errors)[0][0]
+    assert _parsed(cluster, ours, "ours")
+
+    theirs = cluster.publish_dags({"of_reports.py": OF_REPORTS}, deleted=["same_id.py"], bundle="reports")
     api.wait_for_dag("of_reports")
     assert api.wait_for_run("of_reports", api.trigger("of_reports")) == "success"
     cluster.wait(
         lambda: all_have(cluster, theirs, bundle="reports"), "both masters to have it", timeout=SECONDS_TO_FETCH
     )
+    cluster.wait(lambda: not cluster.psql(errors), "the error to be gone", timeout=SECONDS_TO_PARSE)
     assert all_have(cluster, ours)
     assert any(theirs in versions(worker, bundle="reports") for worker in cluster.nodes(role="worker"))
     assert not any(theirs in versions(node) for node in cluster.nodes())

@@ -81,6 +81,14 @@ class _Statement:
         return self
 
 
+class _Column:
+    """A column in a condition."""
+
+    def in_(self, _: Any) -> None: ...
+
+    def is_(self, _: Any) -> None: ...
+
+
 class _Database:
     """The row of the bundle, for SQLAlchemy's session."""
 
@@ -88,12 +96,14 @@ class _Database:
         self.row: dict[str, Any] = {"version": OLD}
         self.locked = False
         self.commits: list[bool] = []
+        self.taken: list[tuple[str, str, str]] = []
 
     def scalar(self, _: _Statement) -> str | None:
         return self.row["version"]
 
-    def execute(self, statement: _Statement) -> None:
+    def execute(self, statement: _Statement) -> list[tuple[str, str, str]]:
         self.row |= statement.written
+        return self.taken
 
     def commit(self) -> None:
         """Note whether the row was locked at this moment."""
@@ -123,6 +133,11 @@ def processor(database: _Database, monkeypatch: pytest.MonkeyPatch) -> Any:
         "airflow.dag_processing": {},
         "airflow.dag_processing.manager": {"DagFileProcessorManager": _Manager},
         "airflow.models": {},
+        "airflow.models.dag": {
+            "DagModel": SimpleNamespace(
+                **dict.fromkeys(("dag_id", "bundle_name", "relative_fileloc", "is_stale"), _Column())
+            )
+        },
         "airflow.models.dagbundle": {"DagBundleModel": SimpleNamespace(name="dags", version="version")},
         "airflow.utils": {},
         "airflow.utils.session": {"create_session": session},
@@ -147,6 +162,17 @@ def _publish(processor: Any, version: str = NEW) -> Any:
 
 def _parsed() -> SimpleNamespace:
     return SimpleNamespace(last_finish_time="just now")
+
+
+def _store(processor: Any, database: _Database, bundle: str, *dags: str, errors: dict[str, str] | None = None) -> Any:
+    """Give the processor these DAGs as found in the bundle's a.py; returns what it was about to store."""
+    found = SimpleNamespace(
+        serialized_dags=[SimpleNamespace(dag_id=dag) for dag in dags], import_errors=errors, warnings=None
+    )
+    processor.persist_parsing_result(
+        bundle_name=bundle, session=database, parsing_result=found, relative_fileloc="a.py"
+    )
+    return found
 
 
 def _note_refresh(processor: Any) -> None:
@@ -208,7 +234,7 @@ def test_a_master_that_is_behind_does_not_take_the_database_back(processor: Any,
     bundle = _publish(processor)
     bundle.newest, database.row["version"] = "3" * 64, "3" * 64
     _note_refresh(processor)
-    processor.persist_parsing_result(bundle_name="dags", session=database, dags=["found in the older one"])
+    _store(processor, database, "dags", "found in the older one")
     processor.deactivate_deleted_dags("dags", {_File("a.py")})
     assert database.row == {"version": "3" * 64, "last_refreshed": "now"}
     assert not processor.written
@@ -232,13 +258,32 @@ def test_a_master_whose_release_was_not_written_refreshes_in_full_again(processo
 
 
 def test_results_of_the_stored_release_are_written(processor: Any, database: _Database):
-    processor.persist_parsing_result(bundle_name="dags", session=database, dags=["a"])
+    found = _store(processor, database, "dags", "a")
     processor.deactivate_deleted_dags("dags", {_File("a.py")})
-    assert processor.written == [("dags", {"dags": ["a"]}), ("dags", {_File("a.py")})]
+    assert processor.written == [
+        ("dags", {"parsing_result": found, "relative_fileloc": "a.py"}),
+        ("dags", {_File("a.py")}),
+    ]
     assert database.commits == [True], "the other master would insert the same rows before it sees these"
 
 
 def test_other_bundles_are_airflows_own_business(processor: Any, database: _Database):
     processor.update_bundle_state("git", last_refreshed="now", version="abc")
-    processor.persist_parsing_result(bundle_name="git", session=database, dags=["a"])
-    assert processor.written == [("git", {"last_refreshed": "now", "version": "abc"}), ("git", {"dags": ["a"]})]
+    found = _store(processor, database, "git", "a")
+    assert processor.written == [
+        ("git", {"last_refreshed": "now", "version": "abc"}),
+        ("git", {"parsing_result": found, "relative_fileloc": "a.py"}),
+    ]
+
+
+def test_a_dag_whose_id_another_bundle_uses_is_an_import_error_and_the_files_other_dags_are_stored(
+    processor: Any, database: _Database
+):
+    processor._dag_bundles.append(SimpleNamespace(name="reports"))
+    database.taken = [("taken", "dags", "teams/invoices.py")]
+    found = _store(processor, database, "reports", "taken", "own", errors={"a.py": "a syntax error", "b.py": "another"})
+    assert [dag.dag_id for dag in found.serialized_dags] == ["own"]
+    assert found.import_errors["b.py"] == "another"
+    first, second = found.import_errors["a.py"].splitlines()
+    assert first == "a syntax error"
+    assert "'taken' is taken by teams/invoices.py in the bundle 'dags'" in second

@@ -18,6 +18,7 @@ from typing import Any
 from airflow.__main__ import main as airflow  # ty: ignore[import-not-found]
 from airflow.cli.commands import dag_processor_command  # ty: ignore[import-not-found]
 from airflow.dag_processing.manager import DagFileProcessorManager  # ty: ignore[import-not-found]
+from airflow.models.dag import DagModel  # ty: ignore[import-not-found]
 from airflow.models.dagbundle import DagBundleModel  # ty: ignore[import-not-found]
 from airflow.utils.session import create_session  # ty: ignore[import-not-found]
 from sqlalchemy import select, update  # ty: ignore[import-not-found]
@@ -84,8 +85,36 @@ class ReleaseProcessor(DagFileProcessorManager):
         """Write what was found in a file of the newest release."""
         with self._stored_release(bundle_name) as is_this:
             if is_this:
+                self._refuse_ids_of_other_bundles(bundle_name, session, **result)
                 super().persist_parsing_result(bundle_name=bundle_name, session=session, **result)
                 session.commit()
+
+    def _refuse_ids_of_other_bundles(
+        self, bundle_name: str, session: Any, *, parsing_result: Any, relative_fileloc: str, **_: Any
+    ) -> None:
+        """Turn a DAG whose id another bundle uses into an import error of its file.
+
+        With Airflow alone, each bundle overwrites the other's DAG whenever it is parsed, and runs change their code.
+        """
+        others = [bundle.name for bundle in self._dag_bundles if bundle.name != bundle_name]
+        dags = {dag.dag_id: dag for dag in parsing_result.serialized_dags}
+        if not others or not dags:
+            return
+        found = select(DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc).where(
+            DagModel.dag_id.in_(dags), DagModel.bundle_name.in_(others), DagModel.is_stale.is_(False)
+        )
+        errors = []
+        for dag_id, owner, file in session.execute(found):
+            del dags[dag_id]
+            errors.append(
+                f"The DAG id {dag_id!r} is taken by {file} in the bundle {owner!r}. DAG ids are unique in a cluster:"
+                " choose another one here, or delete that DAG first."
+            )
+        if errors:
+            parsing_result.serialized_dags = list(dags.values())
+            known = parsing_result.import_errors or {}
+            message = "\n".join([*([known[relative_fileloc]] if relative_fileloc in known else []), *errors])
+            parsing_result.import_errors = {**known, relative_fileloc: message}
 
     def deactivate_deleted_dags(self, bundle_name: str, present: set[Any]) -> None:
         """Mark what the newest release has no more."""
