@@ -5,6 +5,7 @@ from __future__ import annotations
 import pulumi
 
 import virtual_environment  # noqa: F401 - reports a stale environment, before the imports below fail with a traceback
+from components.alert_topics import AlertTopics, AlertTopicsArgs
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
 from components.context import Context
@@ -15,7 +16,7 @@ from components.network import Network, NetworkArgs
 from components.secrets import Secrets, SecretsArgs
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
-from exports import export_access, export_network_and_logs, export_nodes
+from exports import export_access, export_alerts, export_network_and_logs, export_nodes
 from node.artifacts import artifacts
 from node.lock_inputs import stale_locks
 from node_groups import NodeGroups
@@ -26,6 +27,9 @@ if stale := stale_locks():
     raise pulumi.RunError(stale)
 context = Context.of(settings)
 
+alerts = None
+if settings.alerts is not None:
+    alerts = AlertTopics("alerts", AlertTopicsArgs(context=context, settings=settings.alerts))
 network = Network("network", NetworkArgs(context=context, settings=settings.network))
 # "access" and other logical names are state keys, whatever the classes are called.
 access = SecurityGroups(
@@ -106,12 +110,16 @@ groups = NodeGroups(
     secrets=secrets,
     buckets=buckets,
     web=web,
+    alerts=alerts,
     needs=[network, access, *endpoints, secrets, buckets, web],
 )
 masters = groups.masters()
 pools = groups.worker_pools(masters, groups.domain(masters))
-DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=[masters, *pools.values()]))
+last = [masters, *pools.values(), *([alerts] if alerts else [])]
+DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=last))
 
 export_access(context, web, secrets, buckets, settings.release_bundles)
 export_nodes(context, masters, pools)
 export_network_and_logs(network, database, broker)
+if alerts is not None:
+    export_alerts(context, alerts)

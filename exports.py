@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import pulumi
 
+from components.alert_topics import AlertTopics
 from components.autoscaling_group import MAX_HEALTHY_PERCENT, MIN_HEALTHY_PERCENT
 from components.buckets import Buckets, publisher_policy
 from components.celery_broker import CeleryBroker
@@ -86,6 +87,23 @@ def export_network_and_logs(network: Network, database: MetadataDatabase, broker
     flow_logs = [network.flow_log_group_name] if network.flow_log_group_name else []
     pulumi.export("logGroups", [*database.log_group_names, *broker.log_group_names, *flow_logs])
     pulumi.export("natAddresses", network.nat_addresses)
+
+
+def export_alerts(context: Context, alerts: AlertTopics) -> None:
+    """The topics of alerts, to subscribe or publish to, and the commands that list their subscribers: SNS sends nothing
+    to those that are listed as PendingConfirmation."""
+    pulumi.export("alertTopics", alerts.arns)
+    for severity, topic in alerts.arns.items():
+        pulumi.export(f"alertSubscribersCommand-{severity}", list_subscribers_command(topic, context.region))
+
+
+def list_subscribers_command(topic_arn: pulumi.Output[str], region: str) -> pulumi.Output[str]:
+    """Lists a topic's subscribers: who has confirmed has an ARN."""
+    return pulumi.Output.concat(
+        "aws sns list-subscriptions-by-topic --topic-arn ",
+        topic_arn,
+        f" --region {region} --output table --query 'Subscriptions[].[Protocol,Endpoint,SubscriptionArn]'",
+    )
 
 
 def list_nodes_command(cluster: str, region: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from aws_catalog.instance_types import Architecture
+from components.alert_topics import AlertTopics
 from components.buckets import Buckets
 from components.context import Context
 from components.instance_role import InstanceRole, InstanceRoleArgs
@@ -42,6 +43,7 @@ class NodeGroups:
     secrets: Secrets
     buckets: Buckets
     web: LoadBalancers
+    alerts: AlertTopics | None
     needs: Sequence[pulumi.Resource]
 
     def masters(self) -> Masters:
@@ -83,7 +85,8 @@ class NodeGroups:
         for pool, nodes in self.settings.worker_pools.items():
             group = worker_group(pool)
             launch = self._launch(group, group.key, nodes.architecture, self.access.workers, after=after)
-            pools[pool] = WorkerPool(group.key, WorkerPoolArgs(settings=nodes, launch=launch))
+            topic = self.alerts.arns["warning"] if self.alerts else None
+            pools[pool] = WorkerPool(group.key, WorkerPoolArgs(settings=nodes, launch=launch, alert_topic_arn=topic))
         return pools
 
     def _launch(

@@ -24,10 +24,15 @@ RETAINED_WORKERS = "GroupTerminatingRetainedInstances"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPoolArgs:
-    """The pool's settings, and how its workers are launched."""
+    """The pool's settings, and how its workers are launched.
+
+    Attributes:
+        alert_topic_arn: where the alarm for retained workers is sent; nowhere if it is None.
+    """
 
     settings: WorkerPoolSettings
     launch: NodeLaunch
+    alert_topic_arn: pulumi.Input[str] | None = None
 
 
 class WorkerPool(Component):
@@ -106,6 +111,7 @@ class WorkerPool(Component):
 
         The alarm waits a quarter of an hour: a worker whose tasks end in that time terminates itself.
         """
+        actions = None if args.alert_topic_arn is None else [args.alert_topic_arn]
         return aws.cloudwatch.MetricAlarm(
             f"{name}-retained-alarm",
             name=f"{args.launch.group_name}-retained",
@@ -122,6 +128,8 @@ class WorkerPool(Component):
             comparison_operator="GreaterThanThreshold",
             threshold=0,
             treat_missing_data="notBreaching",
+            alarm_actions=actions,
+            ok_actions=actions,
             opts=self.child(),
         )
 

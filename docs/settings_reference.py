@@ -72,7 +72,11 @@ def _section(path: Path, field: FieldInfo, *, level: int = 2) -> Iterator[str]:
     if model is None:
         yield f"{_sentence(field.description)}\n"
         return
-    need = "One at least." if path[-1] == "<name>" else "Required." if field.is_required() else "Optional."
+    need = "Required." if field.is_required() else "Optional."
+    if path[-1] == "<name>":
+        # A map that may be empty is so by default.
+        none = not field.is_required() and not field.get_default(call_default_factory=True)
+        need = "Any number, also none." if none else "One at least."
     yield f"{_sentence(inspect.getdoc(model))} {need}\n"
     rows, nested = [], []
     for key, (_, inner) in schema.fields_by_key(model).items():

@@ -19,11 +19,12 @@ BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
 SUBNET = "aws:ec2/subnet:Subnet"
+KEY = "aws:kms/key:Key"
 
 _SECOND_STACK = "Build a second stack beside this one and move the data: docs/moving-a-cluster.md."
 
 # The inputs that name the resource to which a policy is attached.
-_OWNERS = ("role", "bucket")
+_OWNERS = ("role", "bucket", "arn")
 
 
 def risks(changes: Changes) -> list[str]:
@@ -192,14 +193,15 @@ def permissions_widened(changes: Changes) -> Iterator[str]:
     for change in changes.items:
         resource = change.resource
         new_owner = {urn for key in _OWNERS for urn in resource.property_dependencies.get(key, ())} - existed
-        if change.kind == "remove" or (change.kind == "create" and new_owner):
-            continue  # a new role or bucket needs permissions, so these are not reported
+        made = change.kind == "create" and (new_owner or resource.type == KEY)
+        if change.kind == "remove" or made:
+            continue  # a new role, bucket, topic or key needs permissions, so these are not reported
         for key in ("policy", "assumeRolePolicy"):
             old, new = change.sides(key)
             created_role = change.kind == "create" and key == "assumeRolePolicy"
             before = _with_new_names(str(old), renamed)
             found = [] if new is None else admitted(str(new)) if created_role else widened(before, str(new))
-            if found and resource.type.startswith(("aws:iam/", "aws:s3/")):
+            if found and resource.type.startswith(("aws:iam/", "aws:s3/", "aws:sns/", "aws:kms/")):
                 yield f"{resource.name}: {'; '.join(found)}."
         if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
             old, new = change.sides("policyArn")

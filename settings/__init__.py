@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from settings.errors import SettingsError
 from settings.loader import load_settings
+from settings.sections.alerts import AlertSettings, Severity
 from settings.sections.broker import BrokerSettings
 from settings.sections.database import DatabaseSettings
 from settings.sections.masters import MasterSettings
@@ -17,6 +18,7 @@ from settings.sections.worker_pools import WorkerPoolSettings
 from settings.stack import Settings
 
 __all__ = [
+    "AlertSettings",
     "BrokerSettings",
     "DatabaseSettings",
     "ExistingNetwork",
@@ -29,6 +31,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "SettingsError",
+    "Severity",
     "WebSettings",
     "WorkerPoolSettings",
     "load_settings",

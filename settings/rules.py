@@ -9,6 +9,7 @@ from typing import Any
 from settings.errors import Fault, FaultyValue
 from settings.sections import (
     airflow_config,
+    alerts,
     broker,
     cluster,
     dag_bundles,
@@ -45,6 +46,7 @@ SECTIONS = (
     node_image,
     package_index,
     dag_bundles,
+    alerts,
     airflow_config,
 )
 RULES: tuple[Rule, ...] = (*(rule for section in SECTIONS for rule in getattr(section, "RULES", ())), user_data_fits)

@@ -16,6 +16,7 @@ from node.worker_pool_config import WorkerPoolConfig
 from settings import repository_file
 from settings.section import Section
 from settings.sections.airflow_config.types import Config
+from settings.sections.alerts import AlertSettings
 from settings.sections.broker import BrokerSettings
 from settings.sections.cluster import ClusterSettings
 from settings.sections.dag_bundles import BundleName, DagBundleSettings
@@ -59,6 +60,7 @@ class Settings(Section):
     dag_bundles: Mapping[BundleName, DagBundleSettings] = Field(
         default_factory=lambda: {DEFAULT_BUNDLE: DagBundleSettings()}
     )
+    alerts: AlertSettings | None = None
 
     config: Config = Field(default_factory=dict)
     """Airflow options by section, as in airflow.cfg: `core: {max_active_tasks_per_dag: 64}`, but with single percent

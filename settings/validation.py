@@ -34,7 +34,8 @@ _IN_WORDS = {
 # With these types, quotes around a number or a date would only cause the next fault.
 _NOT_IN_QUOTES = ("int_type", "float_type", "bool_type", "tuple_type", "model_type", "dict_type")
 
-_WITH_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*@", re.IGNORECASE)
+# A password before the host, or a query, which may have a key in it.
+_WITH_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/]*@|[^\s\"]*\?)", re.IGNORECASE)
 
 
 class ReadableMap(dict[str, Any]):

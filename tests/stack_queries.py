@@ -12,6 +12,7 @@ from engine.recording import Recording, Resource
 DATABASE = "aws:rds/instance:Instance"
 BROKER = "aws:elasticache/replicationGroup:ReplicationGroup"
 BUCKET = "aws:s3/bucket:Bucket"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 ATTACHMENT = "aws:autoscaling/attachment:Attachment"
@@ -43,10 +44,11 @@ def has_part(recording: Recording, bucket: Resource, part: str) -> bool:
 
 
 def all_statements(recording: Recording) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    for type_ in ("aws:iam/rolePolicy:RolePolicy", "aws:s3/bucketPolicy:BucketPolicy"):
-        for policy in each(recording, type_):
-            for statement in statements(policy):
-                yield policy, statement
+    """The statements of all policies, except for those of keys, which apply to their key alone."""
+    policies = each(recording, "aws:iam/rolePolicy:RolePolicy") + each(recording, BUCKET_POLICY)
+    for policy in [*policies, *recording.of_type("aws:sns/topicPolicy:TopicPolicy")]:
+        for statement in statements(policy):
+            yield policy, statement
 
 
 def statements(policy: Resource) -> list[dict[str, Any]]:

@@ -20,6 +20,12 @@ GIT = {
     "credentialsSecret": "legal/git",
     "knownHosts": ["git.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1zqwN6gEo1cZ2vCzSKdvqhMrzTFmQkE4s8mBu3s0xT"],
 }
+ALERTS = {
+    "subscribers": {
+        "on-call": {"endpoint": "on-call@example.com", "minimumSeverity": "critical"},
+        "team": {"endpoint": "https://alerts.example.com/sns"},
+    }
+}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     **{path.name.split(".")[1]: content(path.name.split(".")[1]) for path in sorted(ROOT.glob("Pulumi.*.yaml"))},
     "domain": changed(DOMAIN),
@@ -66,6 +72,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         }
     ),
     "bundles": changed({"airflow:dagBundles": {"finance": {}, "finance-reports": {}, "legal": {"git": GIT}}}),
+    "alerts": changed({**DOMAIN, "airflow:web.public": {}, "airflow:alerts": ALERTS}),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
 }

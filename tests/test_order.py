@@ -22,11 +22,13 @@ NOT_FOR_MASTERS = (
     "masters-launching-hook",  # the group is created with one, and a terminating master has nothing to wait for
     "masters-*-targets",  # the group's nodes are registered there
     "web-domain-*",  # leads people to existing masters
+    "alerts-*",  # tell people, not nodes
     "pool-*",
 )
 NOT_FOR_WORKERS = (
     "pool-*-launching-hook",  # the group is created with one
     "pool-*-terminating-hook",  # AWS deletes it with the group, not Pulumi
+    "alerts-*",  # tell people, not nodes; the alarm for retained workers has the topic that it needs
 )
 
 # Every line that may be removed from a stack file: the variant with it, and the one without.
@@ -35,6 +37,7 @@ REMOVALS = {
     "a zone": ("prod", changed({"airflow:network.zones": ["eu-west-1a", "eu-west-1b"]})),
     "the domain": ("domain", VARIANTS["prod"]),
     "public access": ("public", VARIANTS["domain"]),
+    "alerts": ("alerts", VARIANTS["public"]),
     "interface endpoints": ("endpoints", VARIANTS["prod"]),
 }
 

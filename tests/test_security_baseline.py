@@ -27,6 +27,7 @@ from tests.stack_queries import (
     all_statements,
     as_list,
     has_part,
+    statements,
 )
 from tests.stack_variants import VARIANTS, recorded, settings_of
 from tests.support.listener_rules import action_for
@@ -99,6 +100,15 @@ def allows_a_whole_service(recording: Recording, _: Settings) -> list[str]:
         policy.name
         for policy, statement in all_statements(recording)
         if statement["Effect"] == "Allow" and any(action.endswith("*") for action in as_list(statement["Action"]))
+    ]
+
+
+def strangers_may_publish(recording: Recording, _: Settings) -> list[str]:
+    return [
+        policy.name
+        for policy in recording.of_type("aws:sns/topicPolicy:TopicPolicy")
+        for statement in statements(policy)
+        if statement["Effect"] == "Allow" and "aws:SourceAccount" not in str(statement.get("Condition"))
     ]
 
 
@@ -185,6 +195,9 @@ CONTROLS: Mapping[str, Check] = {
     "CKV_AWS_158 log groups under a key of ours": each(LOG_GROUP, lambda i: i.get("kmsKeyId")),
     "CKV_AWS_338 log groups keep a year": each(LOG_GROUP, lambda i: i["retentionInDays"] >= 365),
     "IAM.21 no whole service": allows_a_whole_service,
+    "SNS.1 topics are encrypted": each("aws:sns/topic:Topic", lambda i: i["kmsMasterKeyId"]),
+    "SNS.4 topics refuse strangers": strangers_may_publish,
+    "KMS.4 keys are rotated": each("aws:kms/key:Key", lambda i: i["enableKeyRotation"]),
 }
 
 WAIVERS: Mapping[str, str] = {

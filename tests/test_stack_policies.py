@@ -12,7 +12,16 @@ from engine.program import deploy
 from lab.aws.policy import Request, is_allowed
 from tests.aws_catalog import iam_actions
 from tests.stack_file import ROOT, changed
-from tests.stack_queries import GROUP, TEMPLATE, all_statements, as_list, each, everything_before, statements
+from tests.stack_queries import (
+    BUCKET_POLICY,
+    GROUP,
+    TEMPLATE,
+    all_statements,
+    as_list,
+    each,
+    everything_before,
+    statements,
+)
 from tests.stack_variants import VARIANTS, recorded
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
@@ -104,7 +113,7 @@ def test_load_balancers_of_other_accounts_cannot_write_to_our_bucket(variant: st
     by_service = [
         (policy, statement)
         for policy, statement in all_statements(recorded(variant))
-        if "Service" in statement.get("Principal", {})
+        if policy.type == BUCKET_POLICY and "Service" in statement.get("Principal", {})
     ]
     assert {policy.name for policy, _ in by_service} == {"buckets-access-logs-policy"}
     for policy, statement in by_service:
@@ -115,6 +124,17 @@ def test_load_balancers_of_other_accounts_cannot_write_to_our_bucket(variant: st
                 principal="logdelivery.elasticloadbalancing.amazonaws.com",
             )
             assert is_allowed(request, [], [{"Statement": [statement]}]) is allowed
+
+
+@every_stack
+def test_a_service_can_use_a_key_for_our_account_only(variant: str):
+    """A key's policy may allow `*`, which is the key itself."""
+    for key in recorded(variant).of_type("aws:kms/key:Key"):
+        for statement in statements(key):
+            if "Service" in statement["Principal"]:
+                assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}, key.name
+            else:
+                assert statement["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}, key.name
 
 
 @every_stack

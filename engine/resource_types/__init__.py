@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.recording import Recording, Registration, Resource
-from engine.resource_types import compute, databases, network, storage, web
+from engine.resource_types import alerts, compute, databases, network, storage, web
 from engine.resource_types.definition import MockOutputs, ResourceType
 
 # In the order in which the plan lists the risks.
@@ -24,6 +24,7 @@ RESOURCE_TYPES: Mapping[str, ResourceType] = {
     **compute.TYPES,
     **network.TYPES,
     **web.TYPES,
+    **alerts.TYPES,
 }
 
 _UNKNOWN_TYPE = ResourceType(mock=lambda registration: MockOutputs(id=f"{registration.name}-id"), name_input="name")

@@ -1,4 +1,4 @@
-"""S3, CloudWatch and Secrets Manager, and the random provider, which generates the values of secrets.
+"""S3, CloudWatch Logs and Secrets Manager, and the random provider, which generates the values of secrets.
 
 Random values are the same for a resource in every run. Their ids have the form that the provider gives them:
 https://github.com/pulumi/pulumi-random, provider/resources.go and the recordings in provider/testdata. The id of a
@@ -120,13 +120,6 @@ TYPES = {
         stateful=True,
         retention=(Retention(input="retentionInDays", risk="keeps logs for {new} instead of {old} days"),),
         highlights=("name", "retentionInDays"),
-    ),
-    "aws:cloudwatch/metricAlarm:MetricAlarm": ResourceType(
-        mock=named("cloudwatch", "alarm"),
-        name_input="name",
-        replaced_by=frozenset({"name"}),
-        sets=frozenset({"alarmActions", "insufficientDataActions", "metricQueries", "okActions"}),
-        highlights=("name", "metricName", "comparisonOperator", "threshold", "alarmActions"),
     ),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ResourceType(
         mock=_bucket_setting,

@@ -17,6 +17,7 @@ _ARNS: Mapping[str, str] = {
     "log-group": r"arn:aws:logs:[^:]+:\d{12}:log-group:[^:]+(:\*)?",
     "log-stream": r"arn:aws:logs:[^:]+:\d{12}:log-group:[^:]+:(\*|log-stream:.+)",
     "secret": r"arn:aws:secretsmanager:[^:]+:\d{12}:secret:.+",
+    "topic": r"arn:aws:sns:[^:]+:\d{12}:[\w-]+",
 }
 
 # Action -> the resource types it supports; none if it can only be allowed on `*`. "Actions defined by ...":
@@ -24,6 +25,7 @@ _ARNS: Mapping[str, str] = {
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
 RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
     "autoscaling:CompleteLifecycleAction": ("autoScalingGroup",),
     "autoscaling:DescribeAutoScalingGroups": (),
@@ -40,6 +42,7 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
     "s3:ListBucket": ("bucket",),
     "s3:PutObject": ("object",),
     "secretsmanager:GetSecretValue": ("secret",),
+    "sns:Publish": ("topic",),
 }
 
 

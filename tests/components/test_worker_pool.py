@@ -26,13 +26,14 @@ SETTINGS = WorkerPoolSettings(
 )
 
 
-def build(**changes: Any) -> WorkerPool:
+def build(*, alert_topic_arn: str | None = None, **changes: Any) -> WorkerPool:
     secret = aws.secretsmanager.SecretVersion("broker-value", secret_id="airflow-prod/broker-url", secret_string="x")
     return WorkerPool(
         "pool-heavy",
         WorkerPoolArgs(
             settings=SETTINGS.model_copy(update=changes),
             launch=replace(LAUNCH, group=GROUP_OF_POOL, group_name=GROUP_OF_POOL.name("airflow-prod"), after=[secret]),
+            alert_topic_arn=alert_topic_arn,
         ),
     )
 
@@ -85,6 +86,12 @@ def test_a_worker_whose_drain_is_abandoned_is_retained_and_raises_an_alarm():
     assert alarm["metricName"] in inputs["enabledMetrics"], "a metric that is not enabled raises no alarm"
     assert alarm["dimensions"] == {"AutoScalingGroupName": "airflow-prod-pool-heavy"}
     assert (alarm["comparisonOperator"], alarm["threshold"]) == ("GreaterThanThreshold", 0)
+
+
+def test_the_alarm_for_retained_workers_tells_people_if_there_is_a_topic():
+    told = pool(alert_topic_arn="arn:aws:sns:eu-west-1:111122223333:alerts").only(ALARM).inputs
+    assert told["alarmActions"] == told["okActions"] == ["arn:aws:sns:eu-west-1:111122223333:alerts"]
+    assert "alarmActions" not in pool().only(ALARM).inputs
 
 
 def test_a_worker_is_in_service_when_it_takes_tasks():

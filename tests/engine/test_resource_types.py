@@ -177,6 +177,22 @@ class TestTheTable:
             "ready",
             None,
         ),
+        (
+            lambda: aws.sns.Topic("a", name="alerts"),
+            f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts",
+            f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts",
+        ),
+        (
+            lambda: aws.sns.TopicSubscription("a", topic="arn:t", protocol="email", endpoint="a@example.com"),
+            f"arn:t:{UUID}",
+            f"arn:t:{UUID}",
+        ),
+        (lambda: aws.kms.Key("a"), UUID, f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{UUID}"),
+        (
+            lambda: aws.kms.Alias("a", name="alias/alerts", target_key_id="k"),
+            "alias/alerts",
+            f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/alerts",
+        ),
         (lambda: aws.sqs.Queue("a"), "a-id", None),
     ],
 )

@@ -11,7 +11,7 @@ from functools import cache
 from engine.recording import Recording, Resource, name_of, qualified_type
 from engine.resource_types import physical_name, resource_type
 from tests.stack_file import changed
-from tests.stack_variants import DOMAIN, program
+from tests.stack_variants import ALERTS, DOMAIN, program
 from tests.support.state_keys import GOLDEN
 
 NAMES = GOLDEN / "aws_names.txt"
@@ -31,6 +31,7 @@ def everything() -> Recording:
                 "airflow:cluster.accountId": "111122223333",
                 "airflow:cluster.name": "airflow-prod",
                 "airflow:web.public": {},
+                "airflow:alerts": ALERTS,
             }
         )
     )
