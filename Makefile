@@ -23,13 +23,16 @@ URL ?=
 DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
 
-.PHONY: help plan node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-secret lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan preflight node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-secret lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 plan: $(STAMP) ## What `pulumi up` would create: STACK=prod BASE=<git revision> FORMAT=text|markdown|json
 	@$(PYTHON) -m plan --stack "$(STACK)" --format "$(FORMAT)" $(if $(BASE),--base "$(BASE)")
+
+preflight: $(STAMP) ## Whether the AWS account has what the plan needs; changes nothing: STACK=prod FORMAT=text|json
+	@$(PYTHON) -m preflight --stack "$(STACK)" $(if $(filter json,$(FORMAT)),--json)
 
 node-image: $(STAMP) ## Pin the newest Debian 13 image of the stack's region in its file: STACK=prod
 	@$(PYTHON) -m node_image --stack "$(STACK)"

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"aws_catalog", "settings"},
     # node: to unpack user data for a diff.
     "plan": {"engine", "node"},
+    "preflight": {"aws_catalog", "engine", "settings"},
     "lab": {"dags", "engine", "node"},
     "bench": {"engine", "lab", "node"},
     "docs": {"settings", "node", "aws_catalog"},
