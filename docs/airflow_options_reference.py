@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterator
 
 from node.airflow_options.node_option import Computed, NodeOption
-from node.airflow_options.rendering import COMMON_OPTIONS
+from node.airflow_options.rendering import COMMON_OPTIONS, SERVICE_OPTIONS
 from node.roles import DEFINITIONS, Role
 from settings.sections.airflow_config import refusals
 
@@ -16,7 +16,8 @@ _INTRODUCTION = """# Airflow options that the program sets
 option has Airflow's default, or the value that `airflow:config` in the stack file gives it. A locked option is one that
 `airflow:config` may not set, because other parts of the cluster rely on its value.
 
-Nodes get the options as environment variables in `/etc/airflow/airflow.env`.
+Nodes get the options as environment variables in `/etc/airflow/airflow.env`. Those that only services have are in the
+drop-ins `20-metrics.conf` of the services' units; a value from `airflow:config` comes before them.
 """
 _DEFAULTS = """## Defaults that a stack file may change
 
@@ -72,6 +73,8 @@ def _options() -> Iterator[tuple[NodeOption, str]]:
     for role, definition in DEFINITIONS.items():
         for each in definition.airflow_options:
             yield each, _on([role])
+    for each in SERVICE_OPTIONS:
+        yield each, "services of masters, with `airflow:monitoring`"
 
 
 def _on(roles: Collection[Role]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.airflow_options.node_option import values
-from node.airflow_options.rendering import COMMON_OPTIONS
+from node.airflow_options.rendering import COMMON_OPTIONS, SERVICE_OPTIONS
 from node.artifacts import CA_BUNDLE, Artifact, artifacts_for
 from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_secrets
 from node.naming import LAUNCHING_HOOK
@@ -111,6 +111,10 @@ class NodeEnvironment:
         """The file's variables by name."""
         airflow = {variable_name(section, option): value for (section, option), value in self.options().items()}
         return self._node_variables() | self._process_variables() | airflow
+
+    def service_variables(self) -> dict[str, str]:
+        """Variables of the Airflow options that services have and commands do not, in the drop-ins of the services."""
+        return {variable_name(*name): value for name, value in values(SERVICE_OPTIONS, self).items()}
 
     def render(self) -> str:
         """The file's text, in the syntax that systemd's EnvironmentFile= and a shell both read."""

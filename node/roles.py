@@ -53,6 +53,7 @@ class Definition:
         layers: the folders below rootfs/ whose files the node gets.
         boot_steps: units that run once, before the services, without `airflow-` and `.service`.
         services: units that do the role's work for as long as the node runs.
+        metered_services: those of them whose own metrics of Airflow are sent to the stack's monitor.
         supervisor: the unit that watches over them.
         secrets: secret key -> the variable in which the services get the secret's value.
         bootstrap_secrets: the same for the boot step that prepares the database. They are in a file of their own, which
@@ -67,6 +68,7 @@ class Definition:
     layers: tuple[str, ...]
     boot_steps: tuple[str, ...]
     services: tuple[str, ...]
+    metered_services: tuple[str, ...] = ()
     supervisor: str
     secrets: Mapping[str, str]
     bootstrap_secrets: Mapping[str, str] = field(default_factory=dict)
@@ -128,6 +130,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
         layers=("common", "master"),
         boot_steps=("artifacts", "setup", "install", "secrets", "database"),
         services=("api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"),
+        metered_services=("api-server", "scheduler", "dag-processor", "triggerer"),
         supervisor="health",
         secrets={
             "database-dsn": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",

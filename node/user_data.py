@@ -114,6 +114,10 @@ def _written_files(environment: NodeEnvironment) -> list[tuple[str, int, str]]:
     rendered = {ENVIRONMENT_FILE: environment.render()}
     if environment.pool is not None:
         rendered[systemd_dropins.DROP_IN] = systemd_dropins.render(environment.pool.drain_limit_seconds)
+    for service in environment.role.definition.metered_services if environment.metrics_url else ():
+        rendered[systemd_dropins.metrics_path(service)] = systemd_dropins.render_metrics(
+            service, environment.service_variables()
+        )
     if hosts := known_hosts(environment.dag_bundles):
         rendered[KNOWN_HOSTS_FILE] = hosts
     return sorted([*fixed, *((path, 0o644, content) for path, content in rendered.items())])

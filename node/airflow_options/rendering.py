@@ -362,3 +362,18 @@ WORKER_OPTIONS = (
     ),
 )
 """The options that only workers have."""
+
+_OTEL = (
+    "Metrics go to the node's vmagent. Only services of masters send them, not commands and not tasks: each process "
+    "needs 0.2 s of processor time for it, is a set of series of its own, and waits 10 s at its end if nobody listens."
+)
+SERVICE_OPTIONS = (
+    _default("metrics", "otel_on", "True", _OTEL),
+    _default(
+        "metrics",
+        "legacy_names_on",
+        "False",
+        "The ids of DAGs and tasks are labels. Airflow's older names contain them, so every task would be a name.",
+    ),
+)
+"""The options that only Airflow's services on masters have, if the stack has a monitor (`airflow:monitoring`)."""

@@ -168,3 +168,26 @@ CREATE TABLE log (
 CREATE INDEX idx_log_dttm ON log (dttm);
 CREATE INDEX idx_log_event ON log (event);
 CREATE INDEX idx_log_task_instance ON log (dag_id, task_id, run_id, map_index, try_number);
+
+CREATE TABLE import_error (
+    id SERIAL NOT NULL,
+    timestamp TIMESTAMP WITH TIME ZONE,
+    filename VARCHAR(1024),
+    bundle_name VARCHAR(250),
+    stacktrace TEXT,
+    CONSTRAINT import_error_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE deadline (
+    id UUID NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    last_updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    dagrun_id INTEGER,
+    deadline_time TIMESTAMP WITH TIME ZONE NOT NULL,
+    missed BOOLEAN NOT NULL,
+    callback_id UUID NOT NULL,
+    deadline_alert_id UUID,
+    CONSTRAINT deadline_pkey PRIMARY KEY (id)
+);
+CREATE INDEX deadline_missed_deadline_time_idx ON deadline (missed, deadline_time);
+CREATE INDEX deadline_callback_id_idx ON deadline (callback_id);

@@ -9,8 +9,14 @@ from node.roles import Role
 from node.rootfs import files_for
 
 UNITS = "etc/systemd/system"
+UNITS_OF_PROGRAMS = "usr/local/lib/systemd/system"
+"""Those that come with the programs, and that a program starts."""
 _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sysinit", "umount")
-_BINARIES = (f"{VENV}/bin/airflow", f"{VENV}/bin/python", "/usr/bin/rm", "/usr/bin/sh", "/usr/bin/systemctl")
+_BINARIES = (
+    f"{VENV}/bin/airflow",
+    f"{VENV}/bin/python",
+    *(f"/usr/bin/{name}" for name in ("prometheus-node-exporter", "rm", "sh", "systemctl", "vmagent")),
+)
 
 
 def build(root: Path, role: Role) -> Path:
@@ -26,15 +32,27 @@ def build(root: Path, role: Role) -> Path:
 
 def units(root: Path) -> list[str]:
     """The names of our mounts, services and targets; a template as an instance of it."""
-    names = sorted(path.name for path in (root / UNITS).iterdir() if path.suffix in (".mount", ".service", ".target"))
+    names = sorted(path.name for path in unit_files(root) if path.suffix in (".mount", ".service", ".target"))
     return [name.replace("@.", "@example.") for name in names]
+
+
+def unit_files(root: Path) -> list[Path]:
+    """The files and folders of our units."""
+    return [path for folder in (UNITS, UNITS_OF_PROGRAMS) for path in (root / folder).iterdir()]
+
+
+def text(root: Path, unit: str) -> str:
+    """A unit's file."""
+    [file] = [path for path in unit_files(root) if path.name == unit]
+    return file.read_text()
 
 
 def settings(root: Path, unit: str) -> dict[str, list[str]]:
     """The directives of a service, including its drop-ins: every value in order."""
     found: dict[str, list[str]] = {}
-    for path in (root / UNITS / unit, *sorted((root / UNITS / "airflow-.service.d").iterdir())):
-        for line in path.read_text().splitlines():
+    drop_ins = sorted((root / UNITS / "airflow-.service.d").iterdir())
+    for content in (text(root, unit), *(path.read_text() for path in drop_ins)):
+        for line in content.splitlines():
             name, separator, value = line.partition("=")
             if separator and not line.startswith("#"):
                 found.setdefault(name, []).append(value)

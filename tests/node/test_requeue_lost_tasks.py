@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import celery
 import kombu
@@ -201,6 +202,24 @@ def test_systemd_is_told_after_each_pass_that_it_goes_on(systemd: socket.socket,
         heard = [systemd.recv(100), systemd.recv(100)]
         process.kill()
     assert heard == [b"READY=1", b"WATCHDOG=1"]
+
+
+def test_the_metrics_count_what_was_queued_again_by_where_its_message_was():
+    search, file = module("lost_tasks.search"), module("airflow_node.metrics_file").MetricsFile(None)
+    metrics = module("lost_tasks.metrics").LostTaskMetrics(file)
+
+    def requeued(message: str) -> float | None:
+        return file.registry.get_sample_value("airflow_lost_tasks_requeued_total", {"message": message})
+
+    assert (requeued("gone"), requeued("taken")) == (0, 0), "an alert on the first one needs a start at zero"
+    task = search.QueuedTask(message="m", queue="default", name="etl r t try 1")
+    metrics.show([search.LostTask(task=task, whereabouts=search.Whereabouts.GONE)], unread=1)
+    metrics.show([], unread=0)
+    assert (requeued("gone"), requeued("taken")) == (1, 0)
+    assert file.registry.get_sample_value("airflow_lost_tasks_unread_keys") == 0
+    assert file.registry.get_sample_value("airflow_lost_tasks_last_pass_timestamp_seconds") == pytest.approx(
+        time.time(), abs=60
+    )
 
 
 def test_a_missing_setting_is_named():

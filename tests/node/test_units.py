@@ -30,6 +30,11 @@ NEEDS = {
 LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["admission", "install", "secrets"]}
 SERVICES = {role: role.definition.services for role in Role}
 ALL_SERVICES = [(role, service) for role in Role for service in SERVICES[role]]
+# What delivers metrics, besides what every role has for it.
+_OWN_METERING = {Role.MASTER: ("cluster-metrics",)}
+METERING = [
+    (role, unit) for role in Role for unit in ("metrics", "node-exporter", "vmagent", *_OWN_METERING.get(role, ()))
+]
 # Tenths of systemd's exposure level: a unit that gets worse fails. A worker runs other people's code, which may need
 # what the others are refused.
 WORST_EXPOSURE = {"airflow-worker.service": 42}
@@ -174,8 +179,7 @@ def test_only_the_database_step_gets_the_admins_secrets_and_only_while_it_runs(r
     holders = [
         unit
         for unit in node_root.units(roots[Role.MASTER])
-        if "/run/airflow/database.env"
-        in (roots[Role.MASTER] / node_root.UNITS / unit.replace("@example", "@")).read_text()
+        if "/run/airflow/database.env" in node_root.text(roots[Role.MASTER], unit.replace("@example", "@"))
     ]
     assert holders == ["airflow-database.service"]
     settings = _settings(roots, Role.MASTER, "database")
@@ -271,8 +275,56 @@ def test_systemd_lets_a_step_retry_aws_until_its_time_is_up(roots: dict[Role, Pa
 
 
 @pytest.mark.parametrize("role", Role)
+def test_no_start_of_work_waits_for_metrics(roots: dict[Role, Path], role: Role):
+    metering = {f"airflow-{unit}.service" for each, unit in METERING if each is role} | {"airflow-metrics.target"}
+    for file in node_root.unit_files(roots[role]):
+        if file.suffix in (".service", ".target") and file.name not in metering:
+            waits_for = re.findall(r"^(?:Requires|After|Wants|BindsTo)=(.*)$", file.read_text(), re.MULTILINE)
+            assert not metering & set(" ".join(waits_for).split()), f"{file.name} would wait"
+
+
+@pytest.mark.parametrize(("role", "unit"), METERING)
+def test_a_node_that_cannot_deliver_metrics_goes_on_working(roots: dict[Role, Path], role: Role, unit: str):
+    settings = _settings(roots, role, unit)
+    assert "OnFailure" not in settings, "the node would be replaced"
+    assert settings["Restart"][0] in ("always", "on-failure")
+    assert settings["StartLimitIntervalSec"] == ["0"]
+
+
+@pytest.mark.parametrize(("role", "unit"), [each for each in METERING if each[1] in ("node-exporter", "vmagent")])
+def test_what_delivers_metrics_listens_on_this_machine_alone_and_takes_no_memory_from_tasks(
+    roots: dict[Role, Path], role: Role, unit: str
+):
+    settings = _settings(roots, role, unit)
+    text = node_root.text(roots[role], f"airflow-{unit}.service")
+    assert re.findall(r"(?:listen-address|httpListenAddr)=(\S+):\d+", text) == ["127.0.0.1"]
+    assert settings["DynamicUser"] == ["yes"], "neither root nor the user of tasks"
+    assert int(settings["MemoryMax"][0].removesuffix("M")) <= 256
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_role_starts_what_delivers_its_metrics(roots: dict[Role, Path], role: Role):
+    wants = re.findall(r"^Wants=(.*)$", node_root.text(roots[role], "airflow-metrics.target"), re.MULTILINE)
+    metering = {f"airflow-{unit}.service" for each, unit in METERING if each is role}
+    assert set(" ".join(wants).split()) == metering - {"airflow-metrics.service"}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_program_writes_its_metrics_where_the_exporter_reads_and_no_task_can(roots: dict[Role, Path], role: Role):
+    exporter = node_root.text(roots[role], "airflow-node-exporter.service")
+    directory = module("airflow_node.metrics_file").DIRECTORY
+    assert f"--collector.textfile.directory={directory}/*\n" in exporter
+    for file in node_root.unit_files(roots[role]):
+        if file.suffix != ".service":
+            continue
+        for name in " ".join(node_root.settings(roots[role], file.name).get("RuntimeDirectory", [])).split():
+            if name.startswith(f"{directory.name}/"):
+                assert file.name != "airflow-worker.service"
+
+
+@pytest.mark.parametrize("role", Role)
 def test_every_program_that_a_unit_starts_is_on_the_node(roots: dict[Role, Path], role: Role):
-    for unit in (roots[role] / node_root.UNITS).glob("*.service"):
+    for unit in (file for file in node_root.unit_files(roots[role]) if file.suffix == ".service"):
         for program in re.findall(r"^Exec\w+=[+!@:-]*(\S+)", unit.read_text(), re.MULTILINE):
             assert (roots[role] / program.lstrip("/")).stat().st_mode & 0o111, f"{unit.name} starts {program}"
 
@@ -314,7 +366,8 @@ def test_masters_publish_their_version_when_they_are_in_service(roots: dict[Role
 def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_it(roots: dict[Role, Path]):
     """Units that are not services read it at their next start, as the database step must: see renew-secrets."""
     root, restarted = roots[Role.MASTER], set(load("renew-secrets").UNITS)
-    settings = {unit.name: node_root.settings(root, unit.name) for unit in (root / node_root.UNITS).glob("*.service")}
+    names = [file.name for file in node_root.unit_files(root) if file.suffix == ".service"]
+    settings = {name: node_root.settings(root, name) for name in names}
     have = {name for name, each in settings.items() if "/run/airflow/secrets.env" in each.get("EnvironmentFile", [])}
     assert restarted == {name for name in have if settings[name]["Type"] != ["oneshot"]}
     for name, each in settings.items():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import random
 import shlex
@@ -25,7 +26,7 @@ from node.user_data import (
     user_data,
 )
 from tests.node.environment_file import parse
-from tests.node.environments import BOTH, MASTER, WORKER, worker
+from tests.node.environments import BOTH, MASTER, WORKER, master, worker
 
 both = pytest.mark.parametrize("environment", BOTH, ids=["master", "worker"])
 
@@ -125,3 +126,46 @@ def test_the_node_stores_its_instance_id(environment: NodeEnvironment, tmp_path:
     line = line.replace("/etc/airflow", str(tmp_path / "airflow"))
     subprocess.run(["sh", "-c", line], env={"PATH": os.environ["PATH"], "INSTANCE_ID": "i-0123456789"}, check=True)
     assert parse((tmp_path / "airflow/instance.env").read_text()) == {"NODE_INSTANCE_ID": "i-0123456789"}
+
+
+MONITOR = "http://airflow-prod.internal:8428/api/v1/write"
+
+
+def test_with_a_monitor_airflows_services_on_masters_send_their_metrics_to_the_node_itself():
+    written = decode(user_data(master(metrics_url=MONITOR)))
+    for service in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        drop_in = written[f"/etc/systemd/system/airflow-{service}.service.d/20-metrics.conf"]
+        lines = set(drop_in.splitlines())
+        assert "Environment=AIRFLOW__METRICS__OTEL_ON=True" in lines
+        assert f"Environment=OTEL_SERVICE_NAME=airflow-{service}" in lines
+        assert "Environment=OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://127.0.0.1:8429/opentelemetry/v1/metrics" in lines
+
+
+def test_commands_and_boot_steps_send_none_because_they_would_wait_at_their_end():
+    written = decode(user_data(master(metrics_url=MONITOR)))
+    assert "OTEL" not in written["/etc/airflow/airflow.env"]
+    named = {path.split("/")[4] for path in written if path.endswith("20-metrics.conf")}
+    assert named == {f"airflow-{service}.service.d" for service in MASTER.role.definition.metered_services}
+
+
+def test_tasks_send_none_because_each_would_be_slower_and_a_series_of_its_own():
+    assert "OTEL" not in json.dumps(decode(user_data(worker(metrics_url=MONITOR))))
+
+
+def test_a_stack_file_may_turn_airflows_metrics_off():
+    node = master(metrics_url=MONITOR, config={"metrics": {"otel_on": False}})
+    written = decode(user_data(node))
+    # systemd reads an EnvironmentFile= after each Environment=.
+    assert 'AIRFLOW__METRICS__OTEL_ON="False"' in written["/etc/airflow/airflow.env"]
+
+
+@both
+def test_without_a_monitor_no_file_and_no_variable_is_about_metrics(environment: NodeEnvironment):
+    written = decode(user_data(environment))
+    assert not [path for path in written if "metrics" in path]
+    assert "NODE_METRICS" not in written["/etc/airflow/airflow.env"]
+    assert "OTEL" not in json.dumps(written)
+
+
+def test_a_monitors_user_data_fits_as_well():
+    assert len(base64.b64decode(user_data(master(metrics_url=MONITOR)))) < LIMIT_BYTES - 1_000

@@ -32,6 +32,26 @@ def test_a_pool_at_zero_grows_for_its_tasks(aws: boto3.Session, master: Master):
     assert master.metric("airflow_pool_queued_tasks", pool="default") == 9
 
 
+def test_workers_are_counted_by_state_and_no_forged_state_becomes_a_series(
+    aws: boto3.Session, master: Master, registry: WorkerRegistry
+):
+    aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
+    instances = fake_groups.instances(aws, GROUP)
+    put_workers(registry, [1, 1], instances=instances[:2])
+    put_workers(registry, [0], state="hibernating", instances=instances[2:])
+    registry.record_boot("default", 75.0)
+    master.do_passes()
+    states = {
+        state: master.metric("airflow_pool_workers", pool="default", state=state)
+        for state in ("working", "unknown", "draining", "hibernating")
+    }
+    assert states == {"working": 2, "unknown": 1, "draining": 0, "hibernating": None}
+    assert master.metric("airflow_pool_boot_seconds", pool="default") is not None
+    put_workers(registry, [1], state="draining", instances=instances[:1])
+    master.do_passes()
+    assert master.metric("airflow_pool_workers", pool="default", state="working") == 1
+
+
 def test_a_pool_grows_to_its_maximum_and_no_further(aws: boto3.Session, master: Master):
     master.metadata.add_tasks(500, "queued")
     master.do_passes()

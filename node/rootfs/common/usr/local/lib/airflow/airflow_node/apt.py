@@ -20,6 +20,8 @@ IN_ITS_OWN_UNIT = (
     f"--property=RuntimeMaxSec={LIMIT_SECONDS}",
     *("--setenv=DEBIAN_FRONTEND=noninteractive", "--setenv=LC_ALL=C.UTF-8"),
 )
+# For what nobody waits for.
+AT_IDLE_PRIORITY = ("--property=CPUSchedulingPolicy=idle", "--property=IOSchedulingClass=idle")
 # - Error-Mode: otherwise apt reports success when a mirror does not answer, and uses the lists of the image.
 # - force-conf*: an existing configuration file stays as it is. Nobody can answer dpkg's question.
 # - Pattern-Only: otherwise apt takes a name that it does not know, such as python3.99, for a regular expression.
@@ -38,13 +40,17 @@ class AptError(Exception):
     """apt has failed; the message is its output."""
 
 
-def install(packages: Sequence[str]) -> None:
+def install(packages: Sequence[str], *, idle: bool = False) -> None:
     """Install the packages that are missing from the archives that the image knows. Raises StepFailedError.
+
+    With `idle`, everything else on the node has priority.
 
     Faults of the mirrors and of the network are retried, and so is a lock that another apt holds.
     """
     try:
-        retry.call(lambda: _attempt(packages), what="Debian's packages", may_pass=_may_pass, pauses=retry.backoff())
+        retry.call(
+            lambda: _attempt(packages, idle=idle), what="Debian's packages", may_pass=_may_pass, pauses=retry.backoff()
+        )
     except (AptError, OSError) as error:
         raise StepFailedError(_explained(str(error))) from error
 
@@ -57,8 +63,8 @@ def missing(packages: Sequence[str]) -> list[str]:
     return [package for package in packages if package not in installed]
 
 
-def _attempt(packages: Sequence[str]) -> None:
-    command = [*IN_ITS_OWN_UNIT, "sh", "-c", COMMANDS, "sh", *packages]
+def _attempt(packages: Sequence[str], *, idle: bool) -> None:
+    command = [*IN_ITS_OWN_UNIT, *(AT_IDLE_PRIORITY if idle else ()), "sh", "-c", COMMANDS, "sh", *packages]
     result = subprocess.run(command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode:
         raise AptError(_errors(result.stdout) or f"exit code {result.returncode}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_node.worker_registry import WorkerState
+from airflow_node.worker_registry import UNKNOWN, WorkerState
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from scaling.launch_groups import LaunchGroup
@@ -33,6 +33,15 @@ class ScalingMetrics:
         )
         self.unavailable = self._pool_gauge(
             "airflow_pool_unavailable_workers", "Workers that take no tasks because they would fail there"
+        )
+        self.workers = Gauge(
+            "airflow_pool_workers",
+            "Workers by the state that they report; unknown: a state of another release",
+            ["pool", "state"],
+            registry=self.registry,
+        )
+        self.boot_seconds = self._pool_gauge(
+            "airflow_pool_boot_seconds", "How long the boots of the pool's workers take, as scaling reckons with them"
         )
         self.launch_failing = self._pool_gauge("airflow_pool_launch_failing", "1 while the group's launches fail")
         self.raises = Counter(
@@ -90,6 +99,14 @@ class ScalingMetrics:
         }
         for gauge, value in figures.items():
             gauge.labels(pool).set(value)
+        # Tasks can forge reports: each state that is not ours would be another series.
+        by_state = dict.fromkeys((*WorkerState, UNKNOWN), 0)
+        for worker in found.workers:
+            by_state[worker.state if worker.state in by_state else UNKNOWN] += 1
+        for state, count in by_state.items():
+            self.workers.labels(pool, state).set(count)
+        if found.boot_seconds is not None:
+            self.boot_seconds.labels(pool).set(found.boot_seconds)
 
     def show_unserved(self, tasks: Mapping[str, int]) -> None:
         """Set the metrics of these queues, and remove those of all others: DAGs can name any queue."""

@@ -1,0 +1,57 @@
+"""docs/metrics.md names exactly the metrics that the nodes' programs have."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from tests.node.programs import module
+from tests.stack_file import ROOT
+
+MetricsFile = module("airflow_node.metrics_file").MetricsFile
+PAGE = (ROOT / "docs/metrics.md").read_text()
+
+
+def _registries() -> list[CollectorRegistry]:
+    cluster, lost = MetricsFile(None), MetricsFile(None)
+    module("cluster_metrics.metrics").ClusterMetrics(None, cluster)
+    module("lost_tasks.metrics").LostTaskMetrics(lost)
+    return [module("scaling.metrics").ScalingMetrics().registry, cluster.registry, lost.registry]
+
+
+def _rows() -> dict[str, tuple[str, list[str]]]:
+    """The type and the labels of each metric in the tables."""
+    rows = re.findall(r"^\| `(airflow_\w+)` \| (\w+) \| ([^|]*)\|", PAGE, re.MULTILINE)
+    return {name: (kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
+
+
+def test_the_page_has_every_metric_of_the_programs_with_its_type_and_no_other():
+    described = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name: metric.type
+        for registry in _registries()
+        for metric in registry.collect()
+    }
+    assert {name: kind for name, (kind, _) in _rows().items()} == described
+
+
+def test_the_labels_are_those_of_the_programs():
+    collectors = [
+        each
+        for registry in _registries()
+        for each in registry._collector_to_names
+        if isinstance(each, MetricWrapperBase)
+    ]
+    labels = {
+        f"{each._name}_total" if each._type == "counter" else each._name: list(each._labelnames) for each in collectors
+    }
+    assert {name: found for name, (_, found) in _rows().items()} == labels
+
+
+@pytest.mark.parametrize("name", sorted(_rows()))
+def test_names_follow_prometheus(name: str):
+    kind, _ = _rows()[name]
+    assert name.endswith("_total") == (kind == "counter")
+    assert not re.search(r"_(ms|milliseconds|minutes|hours|kib|mib)\b", name), "base units"
