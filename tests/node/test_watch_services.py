@@ -14,6 +14,7 @@ from tests.node import node_root
 from tests.node.fake_server import Answer, serving
 from tests.node.metadata import Metadata
 from tests.node.programs import load, module
+from tests.node.redis_server import Server
 
 watch_services = load("watch-services")
 database_lock = module("database.preparation_lock")
@@ -170,6 +171,52 @@ def test_the_state_says_what_is_wrong_with_each_service(watch: watch_services.Wa
         watch.look()
     assert json.loads(watch.state_path.read_text())["troubles"] == {}
     assert [json.loads(line)["event"] for line in lines] == ["all services work"]
+
+
+def test_a_heartbeat_in_the_future_is_a_trouble_that_no_restart_follows(
+    watch: watch_services.Watch, metadata: Metadata, systemd: Path
+):
+    for now in range(1030, 1700, 10):
+        watch.clock = lambda now=now: float(now)
+        beat(metadata)
+        metadata.execute(
+            "UPDATE job SET latest_heartbeat = now() + interval '1 h' WHERE job_type = 'TriggererJob' AND id ="
+            " (SELECT max(id) FROM job WHERE job_type = 'TriggererJob')"
+        )
+        for name in ("scaling", "lost-tasks"):
+            show(systemd, name, since=1000, notified=now)
+        watch.look()
+    troubles = json.loads(watch.state_path.read_text())["troubles"]
+    assert troubles.keys() == {"triggerer"}
+    assert re.match(r"has a heartbeat (3599|3600) s in the future; compare the clocks", troubles["triggerer"])
+    assert not (systemd / "commands").exists(), "it would not set the clock"
+
+
+def test_a_monitor_is_told_of_every_service_and_of_what_they_depend_on(
+    watch: watch_services.Watch, metadata: Metadata, broker: Server
+):
+    file = module("airflow_node.metrics_file").MetricsFile(None)
+    watch.report = module("health.node_checks").NodeReport(
+        file, broker_url=broker.url, database_url=metadata.url, authorities="/nowhere"
+    )
+    for now in (1030.0, 1035.0):
+        watch.clock = lambda now=now: now
+        beat(metadata, jobs=JOBS[1:])
+        watch.look()
+
+    def passes(check: str) -> float | None:
+        return file.registry.get_sample_value("airflow_node_check", {"check": check})
+
+    assert {name for name in SERVICES if passes(name)} == {"api-server", "dag-processor", "triggerer"}
+    assert (passes("database"), passes("broker"), passes("clock")) == (1, 1, 1)
+    watch.heartbeats.close()
+    watch.heartbeats = heartbeats.Heartbeats("postgresql://u:p@127.0.0.1:1/airflow", HOST)
+    watch.look()
+    assert (passes("database"), passes("broker")) == (0, 1)
+
+
+def test_without_a_monitor_nothing_else_is_checked():
+    assert watch_services.build(SETTINGS, HOST).report is None
 
 
 def test_a_hung_service_is_restarted_through_systemd(watch: watch_services.Watch, metadata: Metadata, systemd: Path):

@@ -8,6 +8,7 @@ from tests.node.programs import module
 
 actions = module("lifecycle.actions")
 observation = module("lifecycle.observation")
+resources = module("airflow_node.resources")
 persisted_state = module("lifecycle.persisted_state")
 state_machine = module("lifecycle.state_machine")
 worker_registry = module("airflow_node.worker_registry")

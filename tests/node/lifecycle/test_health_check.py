@@ -15,14 +15,14 @@ from tests.node.lifecycle.node_of import (
     Kind,
     Node,
     PersistedState,
-    observation,
+    resources,
     unit,
     worker,
 )
 
 SILENT = worker(age=60.0)
 CUT_OFF = worker(connected=False)
-FULL = {"resources": (observation.Resource(name="the disk at /", free=0, size=50 << 30, reserve=2 << 30),)}
+FULL = {"resources": (resources.Resource(name="the disk at /", free=0, size=50 << 30, reserve=2 << 30),)}
 
 
 def test_a_worker_that_ignores_waiting_tasks_is_restarted_after_a_minute():

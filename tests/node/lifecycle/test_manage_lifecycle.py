@@ -28,7 +28,7 @@ from tests.node.lifecycle.node_of import (
     state_machine,
     unit,
 )
-from tests.node.programs import load
+from tests.node.programs import load, module
 
 manage_lifecycle = load("manage-lifecycle")
 LONGEST_NOTICE_SECONDS = observation.LONGEST_NOTICE_SECONDS
@@ -70,10 +70,10 @@ class _Node:
         return actions.DONE
 
 
-def _service(node: Any, path: Path) -> Any:
+def _service(node: Any, path: Path, metrics: Any = None) -> Any:
     machine = state_machine.StateMachine(LIMITS, PersistedState.read(path), now=0.0, cordoned=False)
     return manage_lifecycle.Service(
-        machine=machine, observer=node, actuator=node, registry=node, persisted_state_file=path
+        machine=machine, observer=node, actuator=node, registry=node, persisted_state_file=path, metrics=metrics
     )
 
 
@@ -92,6 +92,36 @@ def test_a_change_of_state_is_reported_in_the_next_pass(node: _Node, tmp_path: P
     for now in (0.0, 2.0, 4.0, 6.0, 8.0):
         service.do_pass(now)
     assert node.reports == ["starting", "working", "working"], "every five seconds, and after a change"
+
+
+def test_a_monitor_is_told_of_the_workers_state_load_and_actions(node: _Node, tmp_path: Path):
+    file = module("airflow_node.metrics_file").MetricsFile(None)
+    service = _service(node, tmp_path / "memory.json", module("lifecycle.metrics").WorkerMetrics(file, slots=4))
+    value = file.registry.get_sample_value
+    for now in (0.0, 2.0, 4.0):
+        service.do_pass(now)
+    assert value("airflow_worker_state", {"state": "working"}) == 1
+    assert value("airflow_worker_state", {"state": "starting"}) == 0
+    assert value("airflow_worker_slots") == 4
+    assert value("airflow_node_healthy") == 1
+    assert value("airflow_worker_actions_total", {"action": "stop-worker"}) == 0
+    node.fields = {"terminating": True, "worker": BUSY}
+    service.do_pass(6.0)
+    assert value("airflow_worker_state", {"state": "draining"}) == 1
+    assert (value("airflow_worker_active_tasks") or 0) > 0
+    assert value("airflow_worker_actions_total", {"action": "stop-worker"}) == 1
+    assert value("airflow_node_healthy") == 1, "a worker that drains does what it should"
+
+
+def test_a_worker_that_does_not_report_is_unhealthy(node: _Node, tmp_path: Path):
+    file = module("airflow_node.metrics_file").MetricsFile(None)
+    service = _service(node, tmp_path / "memory.json", module("lifecycle.metrics").WorkerMetrics(file, slots=4))
+    service.do_pass(0.0)
+    service.do_pass(2.0)
+    node.fields = {"worker": None}
+    service.do_pass(4.0)
+    assert file.registry.get_sample_value("airflow_node_check", {"check": "worker"}) == 0
+    assert file.registry.get_sample_value("airflow_node_check", {"check": "broker"}) == 1
 
 
 def test_an_ended_worker_is_reported_as_draining(node: _Node, tmp_path: Path):
@@ -264,7 +294,7 @@ def test_the_service_has_the_one_capability_that_it_needs(tmp_path: Path):
 def test_a_restarted_service_finds_its_persisted_state(tmp_path: Path):
     root = node_root.build(tmp_path, Role.WORKER)
     settings = node_root.settings(root, "airflow-lifecycle.service")
-    assert settings["RuntimeDirectory"] == [manage_lifecycle.RUN.name]
+    assert manage_lifecycle.RUN.name in settings["RuntimeDirectory"][0].split()
     assert settings["RuntimeDirectoryPreserve"] == ["yes"]
     assert settings["Restart"] == ["always"]
     assert settings["StartLimitIntervalSec"] == ["0"]

@@ -9,13 +9,13 @@ import pytest
 from tests.node.programs import module
 
 health_check = module("lifecycle.health_check")
-observation = module("lifecycle.observation")
+resources = module("airflow_node.resources")
 GIB = 1 << 30
 
 
 def disk(free_gib: float, size_gib: float = 50) -> Any:
     size = int(size_gib * GIB)
-    return observation.Resource(name="the disk at /", free=int(free_gib * GIB), size=size, reserve=2 * GIB)
+    return resources.Resource(name="the disk at /", free=int(free_gib * GIB), size=size, reserve=2 * GIB)
 
 
 def test_a_disk_that_stays_nearly_full_is_short_after_ten_seconds():
@@ -50,7 +50,7 @@ def test_a_shortage_ends_when_twice_the_reserve_has_been_free_for_half_a_minute(
 
 def test_every_resource_that_is_short_is_named():
     found = health_check.Pressure()
-    inodes = observation.Resource(name="the disk at /", unit="inodes", free=9, size=3_276_800, reserve=163_840)
+    inodes = resources.Resource(name="the disk at /", unit="inodes", free=9, size=3_276_800, reserve=163_840)
     found.reason([disk(0.4), inodes], 0)
     assert "; the disk at / has 9 inodes of 3,276,800 inodes left" in found.reason([disk(0.4), inodes], 10)
 
@@ -58,7 +58,7 @@ def test_every_resource_that_is_short_is_named():
 def test_only_space_that_other_users_than_root_may_use_counts_as_free(tmp_path: Path):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:        4000000 kB\nMemFree:          100 kB\nMemAvailable:     150000 kB\n")
-    *disks, memory = observation.read_resources([tmp_path, tmp_path / "..", Path("/")], meminfo)
+    *disks, memory = resources.read_resources([tmp_path, tmp_path / "..", Path("/")], meminfo)
     stat = os.statvfs(tmp_path)
     assert disks[0].free == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.1)
     assert disks[0].reserve == min(0.05 * disks[0].size, 2 * GIB)

@@ -25,8 +25,8 @@ from tests.node.lifecycle.node_of import (
     Node,
     PersistedState,
     actions,
-    observation,
     observed,
+    resources,
     unit,
     worker,
 )
@@ -35,8 +35,8 @@ GUIDE = Path(__file__).parents[3] / "docs/running-worker-pools.md"
 ARROW = re.compile(r"^ *(\S+) --> (\S+)(?:: (.+))?$", re.MULTILINE)
 COMPOSITE = re.compile(r"^ *state (\w+) \{\n(.*?)^ *\}\n", re.MULTILINE | re.DOTALL)
 FINAL = (WorkerState.DRAINING, WorkerState.ENDED)
-FULL_DISK = observation.Resource(name="the disk at /", free=1, size=50 << 30, reserve=2 << 30)
-EMPTY_DISK = observation.Resource(name="the disk at /", free=40 << 30, size=50 << 30, reserve=2 << 30)
+FULL_DISK = resources.Resource(name="the disk at /", free=1, size=50 << 30, reserve=2 << 30)
+EMPTY_DISK = resources.Resource(name="the disk at /", free=40 << 30, size=50 << 30, reserve=2 << 30)
 
 
 def _table() -> dict[tuple[str, str], str]:

@@ -36,6 +36,11 @@ class MetricsFile:
         """The file of a program of this node."""
         return cls(directory / program / f"{program}.prom" if environment.get(URL) else None)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody reads it."""
+        return self._path is not None
+
     def write(self) -> None:
         """Write the present values. No service may fail because of its metrics: a file that cannot be written ages."""
         if self._path is not None:

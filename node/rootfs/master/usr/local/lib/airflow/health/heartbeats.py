@@ -11,7 +11,7 @@ from scaling.metadata_database import connect
 from health.services import JOB_TYPES
 
 NEWEST = """
-    SELECT DISTINCT ON (job_type) job_type, id, latest_heartbeat FROM job
+    SELECT DISTINCT ON (job_type) job_type, extract(epoch FROM now() - latest_heartbeat), id, latest_heartbeat FROM job
     WHERE hostname = %(host)s AND job_type = ANY(%(types)s) AND latest_heartbeat IS NOT NULL
     ORDER BY job_type, latest_heartbeat DESC
 """
@@ -31,11 +31,15 @@ class Heartbeats:
     def __init__(self, conninfo: str, host: str) -> None:
         self._kept = KeptConnection(lambda: connect(conninfo, name="airflow-health"))
         self._host = host
+        self.ages: dict[str, float] = {}
+        """Seconds since each service's newest heartbeat when it was last read, by the database's clock."""
 
     def read(self) -> dict[str, Hashable]:
         """The newest heartbeat of each service, with the id of its job."""
         values = {"host": self._host, "types": list(JOB_TYPES.values())}
-        newest = {row[0]: row[1:] for row in self._kept.get().execute(NEWEST, values)}
+        rows = self._kept.get().execute(NEWEST, values).fetchall()
+        ages, newest = {row[0]: float(row[1]) for row in rows}, {row[0]: row[2:] for row in rows}
+        self.ages = {service: ages[job] for service, job in JOB_TYPES.items() if job in ages}
         return {service: newest[job] for service, job in JOB_TYPES.items() if job in newest}
 
     def is_database_being_prepared(self) -> bool:
