@@ -18,6 +18,7 @@ PAGE = (ROOT / "docs/metrics.md").read_text()
 def _registries() -> list[CollectorRegistry]:
     cluster, lost, health, worker = (MetricsFile(None) for _ in range(4))
     module("cluster_metrics.metrics").ClusterMetrics(None, cluster)
+    module("cluster_metrics.releases").ReleaseMetrics(cluster)
     module("lost_tasks.metrics").LostTaskMetrics(lost)
     module("health.node_checks").NodeReport(
         health, broker_url="redis://127.0.0.1:1", database_url="postgresql://127.0.0.1:1/d", authorities=""

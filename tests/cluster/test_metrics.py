@@ -4,6 +4,7 @@ with the settings that the user data would have, and is that monitor itself: Deb
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,8 @@ ABSENT = {
     "airflow_scaling_errors_total",
     "airflow_unserved_queue_tasks",
 }
+# Those of workers.
+OF_WORKERS = {name for name in described() if name.startswith("airflow_worker_") and "board" not in name}
 BUFFERED_SECONDS = 45
 
 
@@ -109,7 +112,8 @@ def test_every_metric_on_the_page_arrives_after_a_run_with_the_nodes_labels(
         series["metric"]["__name__"]: series["metric"]
         for series in monitor.query('last_over_time({__name__=~"airflow_.*"}[15m]) keep_metric_names')
     }
-    assert set(described()) - ABSENT <= arrived.keys(), sorted(set(described()) - ABSENT - arrived.keys())
+    missing = described().keys() - ABSENT - OF_WORKERS - arrived.keys()
+    assert not missing, sorted(missing)
     instance = monitor.master.exec(". /etc/airflow/instance.env; echo $NODE_INSTANCE_ID").stdout.strip()
     for name in described().keys() & arrived.keys():
         labels = arrived[name]
@@ -186,6 +190,36 @@ def test_the_masters_health_is_told_on_the_master(cluster: Cluster, monitor: Mon
         end = monitor.value(f'airflow_certificate_expiry_timestamp_seconds{{server="{server}"}}')
         assert end
         assert end > time.time()
+
+
+@pytest.fixture
+def worker(cluster: Cluster) -> Iterator[Node]:
+    """A worker with the address of a monitor that nobody can reach."""
+    [worker, *_] = cluster.nodes(role="worker", pool="default")
+    worker.exec(f"cp /etc/airflow/airflow.env /root/ && echo 'NODE_METRICS_URL=\"{URL}\"' >>/etc/airflow/airflow.env")
+    started = worker.exec("systemctl start airflow-metrics && systemctl restart airflow-lifecycle", timeout=300)
+    assert started.returncode == 0, worker.journal("airflow-metrics.service")
+    yield worker
+    worker.exec(
+        "cp /root/airflow.env /etc/airflow/airflow.env; systemctl stop airflow-metrics.target airflow-node-exporter"
+        " airflow-vmagent airflow-metrics; rm -rf /var/lib/private/airflow-metrics; systemctl restart airflow-lifecycle"
+    )
+
+
+def test_a_worker_measures_itself_and_keeps_that_for_a_monitor_that_is_away(cluster: Cluster, worker: Node) -> None:
+    def ask(port: int, path: str) -> str:
+        return worker.exec(f"curl --silent --max-time 10 http://127.0.0.1:{port}/{path}").stdout
+
+    working = 'airflow_worker_state{state="working"} 1'
+    cluster.wait(lambda: working in ask(9100, "metrics"), "the worker's metrics", timeout=60)
+    measured = ask(9100, "metrics")
+    assert {name for name in OF_WORKERS if not re.search(rf"^{name}[ {{]", measured, re.MULTILINE)} == set()
+    assert json.loads(ask(9106, "")) == {
+        "healthy": True,
+        "checks": dict.fromkeys(("worker", "broker", "resources"), "ok"),
+    }
+    pending = re.compile(r"^vmagent_remotewrite_pending_data_bytes\{.*\} [1-9]", re.MULTILINE)
+    cluster.wait(lambda: pending.search(ask(8429, "metrics")), "metrics to wait on the disk", timeout=120)
 
 
 def test_a_command_does_not_report_and_so_does_not_wait(monitor: Monitor) -> None:

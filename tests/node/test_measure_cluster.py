@@ -5,6 +5,8 @@ import re
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -192,6 +194,27 @@ def test_what_ends_while_the_database_is_away_is_counted_afterwards(metadata: Me
     metadata.execute("UPDATE dag_run SET state = 'failed'")
     measured.metrics.measure()
     assert measured.value("dag_runs_finished_total", dag_id="etl", state="failed") == 1
+
+
+def test_the_releases_that_a_master_has_are_shown_with_their_age(tmp_path: Path):
+    dag_release, file = module("airflow_node.dag_release"), MetricsFile(None)
+    releases = module("cluster_metrics.releases").ReleaseMetrics(file, tmp_path)
+    value = file.registry.get_sample_value
+    for folder, content in {"broken": b"{", "a.b": b"{}"}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "current.json").write_bytes(content)
+    (tmp_path / "dags").mkdir()
+    for version, published in {"1" * 64: "2026-11-20T10:00:00+00:00", "2" * 64: "2026-11-21T10:00:00+00:00"}.items():
+        current = dag_release.Publication(version=version, sequence=1, published=published, by="me")
+        (tmp_path / "dags/current.json").write_bytes(dag_release.Pointer(current=current).to_json())
+        releases.measure()
+    assert value("airflow_dag_release_info", {"bundle": "dags", "version": "2" * 64}) == 1
+    assert value("airflow_dag_release_info", {"bundle": "dags", "version": "1" * 64}) is None, (
+        "it is not there any more"
+    )
+    published_at = value("airflow_dag_release_published_timestamp_seconds", {"bundle": "dags"})
+    assert published_at == datetime(2026, 11, 21, 10, tzinfo=UTC).timestamp()
+    assert value("airflow_dag_release_published_timestamp_seconds", {"bundle": "broken"}) is None
 
 
 def test_the_program_notifies_systemd(systemd: socket.socket, metadata: Metadata):
