@@ -98,6 +98,11 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     ),
     "aws:iam/rolePolicy:RolePolicy": ("iam", "PutRolePolicy GetRolePolicy"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("iam", "AttachRolePolicy ListAttachedRolePolicies"),
+    "aws:kms/alias:Alias": ("kms", "CreateAlias ListAliases"),
+    "aws:kms/key:Key": (
+        "kms",
+        "CreateKey EnableKeyRotation TagResource DescribeKey GetKeyPolicy GetKeyRotationStatus ListResourceTags",
+    ),
     "aws:lb/listener:Listener": (
         "elasticloadbalancing",
         "CreateListener ModifyListenerAttributes AddTags DescribeListeners DescribeListenerAttributes DescribeTags",
@@ -163,6 +168,12 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
         "CreateSecret TagResource DescribeSecret GetResourcePolicy",
     ),
     "aws:secretsmanager/secretVersion:SecretVersion": ("secretsmanager", "PutSecretValue GetSecretValue"),
+    "aws:sns/topic:Topic": ("sns", "CreateTopic SetTopicAttributes TagResource GetTopicAttributes ListTagsForResource"),
+    "aws:sns/topicPolicy:TopicPolicy": ("sns", "SetTopicAttributes GetTopicAttributes"),
+    "aws:sns/topicSubscription:TopicSubscription": (
+        "sns",
+        "Subscribe SetSubscriptionAttributes GetSubscriptionAttributes",
+    ),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
         "ec2",
         "AuthorizeSecurityGroupEgress CreateTags DescribeSecurityGroupRules",

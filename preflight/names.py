@@ -7,7 +7,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,11 @@ from preflight.checks import Finding, cannot_tell, passed, will_fail
 from preflight.needs import CLUSTER_TAG, GROUP, Needs, listed, tags_of
 from preflight.quotas import fits
 
+ALIAS = "aws:kms/alias:Alias"
 BUCKET = "aws:s3/bucket:Bucket"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 a type token
+
+_NO_TAGS = "(no tags planned)"  # no resource has it: without tags, nothing tells whose something is
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def free_names(needs: Needs, account: Account) -> Iterator[Finding]:
         except CannotTellError as error:
             yield cannot_tell(f"names of {what}: {error}")
             continue
-        ours = [name for name, found in existing.items() if _is_ours(planned[name], found)]
+        ours = [name for name, found in existing.items() if _planned_tags(planned[name], needs) <= found.tags.items()]
         if free := [name for name in planned if name not in existing]:
             yield passed(f"{len(free)} of {len(planned)} {what}: names are free")
         for name, found in existing.items():
@@ -61,12 +64,13 @@ def free_names(needs: Needs, account: Account) -> Iterator[Finding]:
             yield passed(f"{listed(kept)} ({what}): exists and belongs to this cluster")
 
 
-def _is_ours(planned: Resource, found: Existing) -> bool:
+def _planned_tags(planned: Resource, needs: Needs) -> Set[tuple[str, str]]:
+    """The tags by which something of the cluster is known; of an alias, which has none, those of its key."""
     if planned.type == GROUP:
-        wanted = {tag["key"]: tag["value"] for tag in planned.inputs["tags"]}
-    else:
-        wanted = planned.outputs.get("tagsAll") or {}
-    return bool(wanted) and wanted.items() <= found.tags.items()
+        return {(tag["key"], tag["value"]) for tag in planned.inputs["tags"]}
+    owners = {urn for urns in planned.property_dependencies.values() for urn in urns} if planned.type == ALIAS else ()
+    tagged = [each for each in needs.recording.resources if each.urn in owners] or [planned]
+    return (tagged[0].outputs.get("tagsAll") or {_NO_TAGS: ""}).items()
 
 
 def _unclear(what: str, name: str, needs: Needs, *, is_ours: bool, is_deployed: bool) -> Finding:
@@ -173,6 +177,21 @@ def _log_group(name: str, account: Account) -> Existing | None:
     return None
 
 
+def _alias(name: str, account: Account) -> Existing | None:
+    found = account.call("kms", "describe_key", absent=("NotFoundException",), KeyId=name)
+    if not found:
+        return None
+    tags = account.call("kms", "list_resource_tags", KeyId=found["KeyMetadata"]["KeyId"]).get("Tags", [])
+    return Existing({tag["TagKey"]: tag["TagValue"] for tag in tags})
+
+
+def _topic(name: str, account: Account) -> Existing | None:
+    for each in account.call("sns", "list_topics").get("Topics", []):
+        if each["TopicArn"].endswith(f":{name}"):
+            return Existing(tags_of(account.call("sns", "list_tags_for_resource", ResourceArn=each["TopicArn"])))
+    return None
+
+
 def _group(name: str, account: Account) -> Existing | None:
     found = (each for each in _groups(account) if each["AutoScalingGroupName"] == name)
     return next((Existing(tags_of(each)) for each in found), None)
@@ -191,6 +210,8 @@ FINDERS: Mapping[str, tuple[str, str, Finder]] = {
     GROUP: ("Auto Scaling groups", "name", _group),
     "aws:iam/role:Role": ("roles", "name", _role),
     "aws:iam/instanceProfile:InstanceProfile": ("instance profiles", "name", _instance_profile),
+    ALIAS: ("aliases of keys", "name", _alias),
+    "aws:sns/topic:Topic": ("topics", "name", _topic),
     "aws:cloudwatch/logGroup:LogGroup": ("log groups", "name", _log_group),
 }
 """By type: what it is called, the input with the name, and how to find it."""

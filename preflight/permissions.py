@@ -16,7 +16,9 @@ from preflight.needs import Needs, listed
 # A request contains the actions in its query; 100 of the longest stay far below what IAM accepts.
 _BATCH = 100
 # Describe and list actions of these services can only be allowed on every resource.
-_UNSCOPED = re.compile(r"(ec2|autoscaling|elasticloadbalancing|cloudwatch|acm|logs):(Describe|List)|route53:GetChange")
+_UNSCOPED = re.compile(
+    r"(ec2|autoscaling|elasticloadbalancing|cloudwatch|acm|logs):(Describe|List)|route53:GetChange|kms:(CreateKey|ListAliases)"
+)
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, not counting white space
 INLINE_POLICIES_LENGTH = 10_240

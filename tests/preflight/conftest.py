@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from preflight import __main__ as command
 from preflight.account import Account
@@ -21,6 +24,17 @@ def plan_of(variant: str) -> Needs:
     recording = recorded(variant)
     cluster = VARIANTS[variant]["airflow:cluster"]
     return Needs(recording, cluster=cluster["name"], account_id=str(cluster["accountId"]), region=recording.region)
+
+
+@cache
+def _client(service: str, region: str) -> Any:
+    return boto3.session.Session().client(service, region_name=region)
+
+
+def client(service: str, *, region_name: str, config: Config) -> Any:
+    """One client for all tests, because making one takes longer than most tests."""
+    assert config
+    return _client(service, region_name)
 
 
 class Preflight:
@@ -60,6 +74,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Preflight]:
         assert changes.keys() <= answers.keys(), "no check asks for this"
         aws = RecordedAws({**answers, **changes})
         aws.install(monkeypatch)
+        monkeypatch.setattr("preflight.account.boto3.client", client)
         return Preflight(variant, aws)
 
     return prepared

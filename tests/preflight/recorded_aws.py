@@ -124,6 +124,11 @@ def _quota(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"Quota": {"ServiceCode": given["ServiceCode"], "QuotaCode": given["QuotaCode"], "Value": 1_000.0}}
 
 
+def _key(given: Mapping[str, Any]) -> Any:
+    key = {"KeyId": "k", "Arn": KEY, "KeyState": "Enabled", "KeyManager": "AWS"}
+    return {"KeyMetadata": key} if given["KeyId"] == "alias/aws/ebs" else "NotFoundException"
+
+
 def _role(given: Mapping[str, Any]) -> Any:
     name = given["RoleName"]
     if name == "deployer":
@@ -196,7 +201,10 @@ def empty_account(needs: Needs) -> dict[str, Recorded]:
         "ec2.DescribeVpcEndpoints": {"VpcEndpoints": []},
         "ec2.DescribeVpcEndpointServices": _endpoint_services,
         "ssm.GetParameters": {"Parameters": [{"Name": "latest", "Value": IMAGE}]},
-        "kms.DescribeKey": {"KeyMetadata": {"KeyId": "k", "Arn": KEY, "KeyState": "Enabled", "KeyManager": "AWS"}},
+        "kms.DescribeKey": _key,
+        "kms.ListResourceTags": {"Tags": []},
+        "sns.ListTopics": {"Topics": []},
+        "sns.ListTagsForResource": {"Tags": []},
         "kms.ListGrants": {"Grants": []},
         "kms.GetKeyPolicy": {"Policy": "{}"},
         "rds.DescribeDBEngineVersions": {

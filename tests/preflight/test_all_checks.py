@@ -33,14 +33,14 @@ def test_an_account_without_obstacles_passes_everything(preflight: Preflights, v
 
 
 def test_each_check_finds_something_in_one_of_the_stacks(preflight: Preflights):
-    titles = {answer.title for variant in ("prod", "public", "existing-vpc") for answer in preflight(variant).answers()}
+    titles = {answer.title for variant in ("prod", "alerts", "existing-vpc") for answer in preflight(variant).answers()}
     assert titles == {check.title for check in CHECKS}
 
 
 def questions(preflight: Preflights) -> dict[str, list[tuple[str, str]]]:
     """The calls of each check, in the stacks that make it ask most."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for variant in ("prod", "public", "existing-vpc"):
+    for variant in ("prod", "alerts", "existing-vpc"):
         for check in CHECKS:
             prepared = preflight(variant)
             prepared.findings(check.title)
@@ -53,7 +53,7 @@ def test_a_denied_call_makes_only_its_own_checks_undecided_and_names_the_missing
     calls = {call for title in asked for call in asked[title]} - {("sts", "GetCallerIdentity")}
     assert len(calls) > 30
     for service, operation in sorted(calls):
-        denied = preflight("public", **{f"{service}__{operation}": "AccessDenied"})
+        denied = preflight("alerts", **{f"{service}__{operation}": "AccessDenied"})
         for answer in denied.answers():
             if (service, operation) in asked[answer.title]:
                 if (service, operation) not in denied.aws.asked:
@@ -76,7 +76,7 @@ def test_the_documented_policy_allows_exactly_what_the_checks_ask(preflight: Pre
         {"service_quotas__GetServiceQuota": "NoSuchResourceException"},
         everything_exists(),
     ):
-        prepared = preflight("prod", **changes)
+        prepared = preflight("alerts", **changes)
         prepared.answers()
         asked |= set(prepared.aws.asked)
     # Everybody may ask who they are.
@@ -107,6 +107,8 @@ def everything_exists() -> dict:
         "elasticache__DescribeReplicationGroups": {
             "ReplicationGroups": [{"ReplicationGroupId": "airflow-prod-broker", "ARN": "arn:aws:elasticache:x"}]
         },
+        "kms__DescribeKey": OWNED_KEY,
+        "sns__ListTopics": {"Topics": [{"TopicArn": "arn:aws:sns:x:airflow-prod-alerts-critical"}]},
         "logs__DescribeLogGroups": {"logGroups": [{"logGroupName": log_group, "arn": f"arn:aws:logs:x:{log_group}:*"}]},
     }
 

@@ -518,6 +518,23 @@ def test_a_name_is_the_clusters_own_if_its_tags_and_a_group_say_so(
     assert (finding.verdict, text in finding.text) == (verdict, True), finding
 
 
+@pytest.mark.parametrize(("tags", "verdict"), [(DEFAULT_TAGS, "pass"), ({}, "cannot tell")])
+def test_an_alias_belongs_to_the_owner_of_its_key(preflight: Preflights, tags: Mapping[str, str], verdict: str):
+    answers = {
+        "kms__DescribeKey": {"KeyMetadata": OUR_KEY},
+        "kms__ListResourceTags": {"Tags": [{"TagKey": key, "TagValue": value} for key, value in tags.items()]},
+        "autoscaling__DescribeAutoScalingGroups": the_groups("airflow-prod"),
+    }
+    finding = about(preflight("alerts", **answers).findings("names"), "alias/airflow-prod-alerts")
+    assert finding.verdict == verdict
+
+
+def test_a_topic_of_the_same_name_is_found(preflight: Preflights):
+    topic = {"Topics": [{"TopicArn": "arn:aws:sns:eu-west-1:111122223333:airflow-prod-alerts-warning"}]}
+    finding = about(preflight("alerts", sns__ListTopics=topic).findings("names"), "airflow-prod-alerts-warning")
+    assert finding.verdict == "will fail"
+
+
 def test_nodes_of_the_cluster_count_once_and_those_of_others_count_beside_the_plan(preflight: Preflights):
     running = [
         an_instance("m7i.large", 2, tags={CLUSTER_TAG: "airflow-prod"}),
