@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.recording import Resource
-from plan import Plan
+from plan import Plan, durations
 from plan.changes import Change, Changes, Kind
 from plan.differences import ABSENT, MASK, Difference
 from plan.effects import effects
@@ -59,6 +59,7 @@ def text(plan: Plan) -> str:
             tree(plan.recording, names),
             [_headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))],
             _user_data_lines(plan),
+            durations.lines(plan.recording),
         ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -294,6 +295,12 @@ def json_document(plan: Plan) -> str:
             for size in user_data_sizes(plan.recording)
         ],
     }
+    if (creation := durations.creation(plan.recording)) is not None:
+        document["creation"] = {
+            "fastMinutes": round(creation.fast, 1),
+            "slowMinutes": round(creation.slow, 1),
+            "chain": [resource.urn for resource in creation.chain],
+        }
     if plan.changes is not None:
         document["base"] = plan.base
         document["risks"] = risks(plan.changes)
