@@ -5,6 +5,15 @@ from __future__ import annotations
 import pulumi
 
 import virtual_environment  # noqa: F401 - reports a stale environment, before the imports below fail with a traceback
+from components.alarm_tables import (
+    broker_alarms,
+    certificate_alarms,
+    database_alarms,
+    group_alarms,
+    load_balancer_alarms,
+    nat_alarms,
+)
+from components.alarms import Alarms, AlarmsArgs
 from components.alert_topics import AlertTopics, AlertTopicsArgs
 from components.buckets import Buckets, BucketsArgs
 from components.celery_broker import CeleryBroker, CeleryBrokerArgs
@@ -115,7 +124,18 @@ groups = NodeGroups(
 )
 masters = groups.masters()
 pools = groups.worker_pools(masters, groups.domain(masters))
-last = [masters, *pools.values(), *([alerts] if alerts else [])]
+last: list[pulumi.Resource] = [masters, *pools.values()]
+if alerts is not None:
+    watched = [
+        *database_alarms(settings.database, database.identifier),
+        *broker_alarms(settings.broker, broker.node_ids),
+        *(alarm for each in web.metric_dimensions.items() for alarm in load_balancer_alarms(*each)),
+        *(certificate_alarms(web.certificate_arn) if web.certificate_arn is not None else []),
+        *(alarm for group in settings.node_groups for alarm in group_alarms(group, context.cluster)),
+        *(alarm for each in network.nat_gateway_ids.items() for alarm in nat_alarms(*each)),
+    ]
+    args = AlarmsArgs(context=context, topic_arns=alerts.arns, alarms=watched, database=database.identifier)
+    last += [alerts, Alarms("alarms", args)]
 DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=last))
 
 export_access(context, web, secrets, buckets, settings.release_bundles)

@@ -41,12 +41,15 @@ class CeleryBroker(Component):
     port: int
     auth_token: pulumi.Output[str]
     log_group_names: Sequence[str]
+    node_ids: Sequence[str]
+    """The nodes, as ElastiCache names them when it creates a replication group."""
 
     def __init__(self, name: str, args: CeleryBrokerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:data:CeleryBroker", name, None, opts)
         # CloudWatch's policy for delivered logs covers this prefix. With another prefix each group makes the policy
         # longer, and at its size limit deliveries stop.
         self.log_group_names = [f"/aws/vendedlogs/elasticache/{_identifier(args)}/{log}" for log in LOG_TYPES]
+        self.node_ids = [f"{_identifier(args)}-{number:03}" for number in range(1, 2 + args.settings.replicas)]
         self.auth_token = self._auth_token(name)
         group = self._replication_group(name, args)
         self.address = group.primary_endpoint_address

@@ -96,6 +96,10 @@ class LoadBalancers(Component):
     """The HTTP listener on port 8080, inside the network."""
     target_group_arns: dict[str, pulumi.Output[str]]
     """The masters' target groups by load balancer: `internal`, and `public` if there is public access."""
+    metric_dimensions: dict[str, dict[str, pulumi.Output[str]]]
+    """By the same names, the dimensions of CloudWatch's metrics of a load balancer's targets."""
+    certificate_arn: pulumi.Output[str] | None
+    """The certificate of the domain, if there is one."""
 
     def __init__(self, name: str, args: LoadBalancersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
@@ -110,6 +114,8 @@ class LoadBalancers(Component):
         )
         targets = self._target_group(f"{name}-internal-targets", args.vpc_id)
         self.target_group_arns = {"internal": targets.arn}
+        self.metric_dimensions = {"internal": _metric_dimensions(internal, targets)}
+        self.certificate_arn = None
         self.entrance = internal
         self._private_name(name, args, internal)
         plain = self._plain_listener(name, internal, targets)
@@ -136,7 +142,7 @@ class LoadBalancers(Component):
             _paths(EXECUTION_API_PATHS),
             _rule_forward(targets),
         )
-        certificate_arn = self._certificate(name, domain)
+        self.certificate_arn = certificate_arn = self._certificate(name, domain)
         self._https_listener(f"{name}-internal-https", internal, certificate_arn, _forward(targets))
         if args.public_security_group_id is not None:
             self.entrance = self._public(name, args, args.public_security_group_id, certificate_arn)
@@ -158,6 +164,7 @@ class LoadBalancers(Component):
         )
         targets = self._target_group(f"{name}-public-targets", args.vpc_id)
         self.target_group_arns["public"] = targets.arn
+        self.metric_dimensions["public"] = _metric_dimensions(balancer, targets)
         # The default action refuses: a listener that forwards by default would be open until its rules are created, and
         # would stay open if their creation failed.
         listener = self._https_listener(f"{name}-public-https", balancer, certificate_arn, _CLOSED)
@@ -364,3 +371,7 @@ def _forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerDefaultActionArgs:
 
 def _rule_forward(targets: aws.lb.TargetGroup) -> aws.lb.ListenerRuleActionArgs:
     return aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=targets.arn)
+
+
+def _metric_dimensions(balancer: aws.lb.LoadBalancer, targets: aws.lb.TargetGroup) -> dict[str, pulumi.Output[str]]:
+    return {"LoadBalancer": balancer.arn_suffix, "TargetGroup": targets.arn_suffix}

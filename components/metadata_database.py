@@ -46,6 +46,7 @@ class MetadataDatabase(Component):
     deletion and keeps the backups, unless the stack file disables both.
     """
 
+    identifier: pulumi.Output[str]
     address: pulumi.Output[str]
     port: int
     admin_secret_arn: pulumi.Output[str]
@@ -57,6 +58,7 @@ class MetadataDatabase(Component):
         self.log_group_names = [f"/aws/rds/instance/{_identifier(args)}/{export}" for export in LOG_EXPORTS]
         log_groups = self._log_groups(name, args)
         instance = self._instance(name, args, log_groups)
+        self.identifier = instance.identifier
         self.address = instance.address
         self.port = PORT
         # AWS gives an instance whose admin it manages exactly one such secret.

@@ -34,6 +34,8 @@ class Network(Component):
     data_subnet_ids: Sequence[pulumi.Input[str]]
     nat_addresses: Sequence[pulumi.Output[str]]
     """The source addresses of the nodes' traffic, for allow lists. Empty for an existing VPC."""
+    nat_gateway_ids: Mapping[str, pulumi.Output[str]]
+    """By zone. Empty for an existing VPC."""
     flow_log_group_name: str | None
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -44,6 +46,7 @@ class Network(Component):
             self.private_subnet_ids = existing.private_subnet_ids
             self.data_subnet_ids = existing.data_subnet_ids
             self.nat_addresses = ()
+            self.nat_gateway_ids = {}
             self.flow_log_group_name = None
         else:
             self._own_vpc(name, args)
@@ -75,6 +78,7 @@ class Network(Component):
             name, "private", private, self._nat_routes(name, args, vpc, private, gateways)
         )
         self.data_subnet_ids = self._data_subnet_ids(name, args, vpc, data)
+        self.nat_gateway_ids = {zone: gateway.id for zone, gateway in gateways.items()}
         self.nat_addresses = [gateway.public_ip for gateway in gateways.values()]
 
     def _log_flows(self, name: str, args: NetworkArgs, vpc: aws.ec2.Vpc) -> None:

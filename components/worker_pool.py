@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.alarm import metric_alarm
+from components.alarm_tables import RETAINED_WORKERS, retained_worker_alarm
 from components.autoscaling_group import autoscaling_group
 from components.component import Component
 from components.launch_template import NodeLaunch, launch_template
@@ -16,10 +18,6 @@ from settings import WorkerPoolSettings
 # A worker in service takes tasks: the launching hook has waited for its boot. A refresh checks it once more before it
 # continues with the next.
 WARMUP_SECONDS = 30
-
-# Workers that have never reported the end of their drain:
-# https://docs.aws.amazon.com/autoscaling/ec2/userguide/manage-retained-instances.html
-RETAINED_WORKERS = "GroupTerminatingRetainedInstances"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,13 @@ class WorkerPool(Component):
             root_volume_gib=args.settings.root_volume_gib,
             opts=self.child(),
         )
-        alarm = self._retained_alarm(name, args)
+        alarm = metric_alarm(
+            f"{name}-retained-alarm",
+            retained_worker_alarm(str(args.launch.group.pool), args.launch.group_name),
+            name=f"{args.launch.group_name}-retained",
+            topic_arn=args.alert_topic_arn,
+            opts=self.child(),
+        )
         group = self._group(name, args, template, alarm)
         # AWS deletes them with their group. Pulumi would delete them first, which ends every draining worker at once:
         # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteLifecycleHook.html
@@ -104,33 +108,6 @@ class WorkerPool(Component):
                 # A pool that is removed is gone when its last worker has drained; the provider waits ten minutes.
                 custom_timeouts=pulumi.CustomTimeouts(delete=f"{args.settings.drain_limit_hours + 1}h"),
             ),
-        )
-
-    def _retained_alarm(self, name: str, args: WorkerPoolArgs) -> aws.cloudwatch.MetricAlarm:
-        """An operator has to check such a worker: it costs money, and its group does not count it.
-
-        The alarm waits a quarter of an hour: a worker whose tasks end in that time terminates itself.
-        """
-        actions = None if args.alert_topic_arn is None else [args.alert_topic_arn]
-        return aws.cloudwatch.MetricAlarm(
-            f"{name}-retained-alarm",
-            name=f"{args.launch.group_name}-retained",
-            alarm_description=(
-                f"A worker of pool {args.launch.group.pool} was told to leave and has not reported that its tasks are"
-                " done. It still runs, outside of its group: docs/running-worker-pools.md"
-            ),
-            namespace="AWS/AutoScaling",
-            metric_name=RETAINED_WORKERS,
-            dimensions={"AutoScalingGroupName": args.launch.group_name},
-            statistic="Maximum",
-            period=300,
-            evaluation_periods=3,
-            comparison_operator="GreaterThanThreshold",
-            threshold=0,
-            treat_missing_data="notBreaching",
-            alarm_actions=actions,
-            ok_actions=actions,
-            opts=self.child(),
         )
 
 

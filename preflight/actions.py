@@ -118,6 +118,10 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
         "CreateTargetGroup ModifyTargetGroupAttributes AddTags DescribeTargetGroups DescribeTargetGroupAttributes "
         "DescribeTags",
     ),
+    "aws:rds/eventSubscription:EventSubscription": (
+        "rds",
+        "CreateEventSubscription AddTagsToResource DescribeEventSubscriptions ListTagsForResource",
+    ),
     "aws:rds/instance:Instance": (
         "rds",
         "CreateDBInstance AddTagsToResource DescribeDBInstances ListTagsForResource secretsmanager:CreateSecret "

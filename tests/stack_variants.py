@@ -73,6 +73,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     ),
     "bundles": changed({"airflow:dagBundles": {"finance": {}, "finance-reports": {}, "legal": {"git": GIT}}}),
     "alerts": changed({**DOMAIN, "airflow:web.public": {}, "airflow:alerts": ALERTS}),
+    # Burstable database and broker, no replica, one NAT gateway.
+    "alerts-small": changed({"airflow:alerts": {}}, stack="dev"),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
 }

@@ -36,6 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Only `__main__` connects components. These modules are not components but functions that several of them share.
 SHARED_BY_COMPONENTS = {
+    "alarm",
+    "alarm_tables",
     "autoscaling_group",
     "component",
     "context",

@@ -23,11 +23,13 @@ NOT_FOR_MASTERS = (
     "masters-*-targets",  # the group's nodes are registered there
     "web-domain-*",  # leads people to existing masters
     "alerts-*",  # tell people, not nodes
+    "alarms-*",
     "pool-*",
 )
 NOT_FOR_WORKERS = (
     "pool-*-launching-hook",  # the group is created with one
     "pool-*-terminating-hook",  # AWS deletes it with the group, not Pulumi
+    "alarms-*",
     "alerts-*",  # tell people, not nodes; the alarm for retained workers has the topic that it needs
 )
 

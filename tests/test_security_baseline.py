@@ -202,7 +202,7 @@ CONTROLS: Mapping[str, Check] = {
 
 WAIVERS: Mapping[str, str] = {
     "RDS.10 IAM authentication": "its tokens live 15 minutes; Airflow opens connections at any time, from a fixed DSN",
-    "RDS.20 events are announced": "part of alarms, which the program does not have yet",
+    "RDS.20 events are announced": "set in the stack file (airflow:alerts)",
     "RDS.23 another port than the default": "a port hides nothing inside the VPC; security groups limit who connects",
     "ElastiCache.2 minor upgrades": "the next update would downgrade, hence replace, a broker that AWS upgraded",
     "EC2.10 interface endpoint for EC2": "set in the stack file (network.interfaceEndpoints): 8 USD per zone and month",

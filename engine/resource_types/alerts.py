@@ -67,6 +67,13 @@ TYPES = {
         name_input="name",
         replaced_by=frozenset({"name"}),
         sets=frozenset({"alarmActions", "insufficientDataActions", "metricQueries", "okActions"}),
-        highlights=("name", "metricName", "comparisonOperator", "threshold", "alarmActions"),
+        highlights=(
+            "name",
+            "metricName",
+            "metricQueries.expression",
+            "comparisonOperator",
+            "threshold",
+            "alarmActions",
+        ),
     ),
 }

@@ -84,6 +84,13 @@ def _version(value: Any) -> tuple[int, ...]:
 
 
 TYPES = {
+    "aws:rds/eventSubscription:EventSubscription": ResourceType(
+        mock=named("rds", "es"),
+        name_input="name",
+        replaced_by=frozenset({"name", "namePrefix"}),
+        sets=frozenset({"eventCategories", "sourceIds"}),
+        highlights=("name", "eventCategories", "snsTopic"),
+    ),
     "aws:rds/instance:Instance": ResourceType(
         mock=_rds_instance,
         name_input="identifier",
