@@ -48,6 +48,7 @@ access = SecurityGroups(
         vpc_id=network.vpc_id,
         web=settings.web,
         with_endpoints=bool(settings.network.interface_endpoints),
+        with_monitor=settings.monitoring is not None,
     ),
 )
 endpoints = []
@@ -95,7 +96,9 @@ secrets = Secrets(
         broker_auth_token=broker.auth_token,
     ),
 )
-buckets = Buckets("buckets", BucketsArgs(context=context, artifacts=[*artifacts(), *settings.group_artifacts]))
+buckets = Buckets(
+    "buckets", BucketsArgs(context=context, artifacts=[*artifacts(settings.roles), *settings.group_artifacts])
+)
 web = LoadBalancers(
     "web",
     LoadBalancersArgs(
@@ -107,6 +110,7 @@ web = LoadBalancers(
         internal_security_group_id=access.internal_web,
         public_security_group_id=access.public_web,
         access_logs_bucket=buckets.access_logs.name_with_policy,
+        with_monitor=settings.monitoring is not None,
     ),
 )
 
@@ -124,7 +128,8 @@ groups = NodeGroups(
 )
 masters = groups.masters()
 pools = groups.worker_pools(masters, groups.domain(masters))
-last: list[pulumi.Resource] = [masters, *pools.values()]
+monitor = groups.monitor()
+last: list[pulumi.Resource] = [masters, *pools.values(), *([monitor] if monitor else [])]
 if alerts is not None:
     watched = [
         *database_alarms(settings.database, database.identifier),
@@ -139,7 +144,7 @@ if alerts is not None:
 DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=last))
 
 export_access(context, web, secrets, buckets, settings.release_bundles)
-export_nodes(context, masters, pools)
+export_nodes(context, masters, pools, monitor)
 export_network_and_logs(network, database, broker)
 if alerts is not None:
     export_alerts(context, alerts)

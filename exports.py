@@ -16,6 +16,7 @@ from components.launch_template import NodeLaunch
 from components.load_balancers import LoadBalancers
 from components.masters import Masters
 from components.metadata_database import MetadataDatabase
+from components.monitor import Monitor
 from components.network import Network
 from components.secrets import Secrets
 from components.worker_pool import WorkerPool
@@ -54,7 +55,7 @@ def export_access(
     pulumi.export("secrets", secrets.names)
 
 
-def export_nodes(context: Context, masters: Masters, pools: Mapping[str, WorkerPool]) -> None:
+def export_nodes(context: Context, masters: Masters, pools: Mapping[str, WorkerPool], monitor: Monitor | None) -> None:
     """The groups of nodes, and the commands that list and replace their nodes."""
     pulumi.export("nodesCommand", list_nodes_command(context.cluster, context.region))
     for component in (masters, *pools.values()):
@@ -78,6 +79,7 @@ def export_nodes(context: Context, masters: Masters, pools: Mapping[str, WorkerP
         {
             "masters": masters.autoscaling_group_name,
             "workerPools": {pool: component.autoscaling_group_name for pool, component in pools.items()},
+            **({"monitor": monitor.autoscaling_group_name} if monitor else {}),
         },
     )
 

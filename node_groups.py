@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pulumi
 
@@ -16,12 +16,14 @@ from components.launch_template import NodeLaunch, node_tags
 from components.load_balancers import LoadBalancers
 from components.masters import Masters, MastersArgs
 from components.metadata_database import MetadataDatabase
+from components.metrics_volume import MetricsVolume, MetricsVolumeArgs
+from components.monitor import Monitor, MonitorArgs
 from components.network import Network
 from components.secrets import Secrets
 from components.security_groups import SecurityGroups
 from components.web_domain import WebDomain, WebDomainArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
-from node.roles import MASTERS, NodeGroup, worker_group
+from node.roles import MASTERS, MONITOR, NodeGroup, worker_group
 from node.user_data import user_data
 from settings import Settings
 
@@ -49,13 +51,12 @@ class NodeGroups:
     def masters(self) -> Masters:
         """The masters, which the load balancers forward to."""
         nodes = self.settings.masters
+        role = self._instance_role(MASTERS, "master-identity")
         return Masters(
             "masters",
             MastersArgs(
                 settings=nodes,
-                launch=self._launch(
-                    MASTERS, "master-identity", nodes.architecture, self.access.masters, after=self.needs
-                ),
+                launch=self._launch(MASTERS, role, nodes.architecture, self.access.masters, after=self.needs),
                 target_group_arns=self.web.target_group_arns,
             ),
         )
@@ -84,21 +85,43 @@ class NodeGroups:
         pools = {}
         for pool, nodes in self.settings.worker_pools.items():
             group = worker_group(pool)
-            launch = self._launch(group, group.key, nodes.architecture, self.access.workers, after=after)
+            role = self._instance_role(group, group.key)
+            launch = self._launch(group, role, nodes.architecture, self.access.workers, after=after)
             topic = self.alerts.arns["warning"] if self.alerts else None
             pools[pool] = WorkerPool(group.key, WorkerPoolArgs(settings=nodes, launch=launch, alert_topic_arn=topic))
         return pools
 
+    def monitor(self) -> Monitor | None:
+        """The monitor, if the stack has one, and its volume."""
+        settings, network = self.settings.monitoring, self.settings.network
+        security_group_id, target_group_arn = self.access.monitor, self.web.metrics_target_group_arn
+        if settings is None or security_group_id is None or target_group_arn is None:
+            return None
+        zone = settings.zone or network.zones[0]
+        volume = MetricsVolume(
+            "metrics", MetricsVolumeArgs(context=self.context, size_gib=settings.volume_gib, zone=zone)
+        )
+        # Of an existing network, the stack file names the zone of the first subnet.
+        place = 0 if network.existing else network.zones.index(zone)
+        monitor_arns = {
+            "metrics-volume": [volume.arn],
+            "alert-topics": list(self.alerts.arns.values()) if self.alerts else [],
+            "alert-key": [self.alerts.key_arn] if self.alerts else [],
+        }
+        role = self._instance_role(MONITOR, "monitor-identity", monitor_arns=monitor_arns)
+        launch = self._launch(MONITOR, role, settings.architecture, security_group_id, after=[*self.needs, volume])
+        launch = replace(launch, subnet_ids=[self.network.private_subnet_ids[place]])
+        return Monitor("monitor", MonitorArgs(settings=settings, launch=launch, target_group_arn=target_group_arn))
+
     def _launch(
         self,
         group: NodeGroup,
-        role_name: str,
+        role: InstanceRole,
         architecture: Architecture,
         security_group_id: pulumi.Input[str],
         *,
         after: Sequence[pulumi.Resource],
     ) -> NodeLaunch:
-        role = self._instance_role(group, role_name)
         return NodeLaunch(
             group=group,
             group_name=group.name(self.context.cluster),
@@ -115,7 +138,9 @@ class NodeGroups:
             after=[*after, role],
         )
 
-    def _instance_role(self, group: NodeGroup, name: str) -> InstanceRole:
+    def _instance_role(
+        self, group: NodeGroup, name: str, *, monitor_arns: Mapping[str, Sequence[pulumi.Input[str]]] | None = None
+    ) -> InstanceRole:
         return InstanceRole(
             name,
             InstanceRoleArgs(
@@ -125,5 +150,6 @@ class NodeGroups:
                 database_admin_secret_arn=self.database.admin_secret_arn,
                 operator_secrets=self.settings.operator_secrets,
                 bucket_arns=self.buckets.arns,
+                monitor_arns=monitor_arns or {},
             ),
         )

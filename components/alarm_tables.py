@@ -285,12 +285,14 @@ def load_balancer_alarms(purpose: str, dimensions: Mapping[str, pulumi.Input[str
 
 
 def group_alarms(group: NodeGroup, cluster: str) -> list[Alarm]:
-    """Alarms on a group of nodes: the masters, or a worker pool. EC2's status checks need none: the group replaces a
-    node that fails them."""
+    """Alarms on a group of nodes: the masters, a worker pool, or the monitor. EC2's status checks need none: the group
+    replaces a node that fails them."""
     group_name = group.name(cluster)
     whom = f"Tasks for pool {group.pool} wait." if group.pool else ""
     if group.role is Role.MASTER:
         whom = "The next failure of a master may stop scheduling and the UI."
+    if group.role is Role.MONITOR:
+        whom = "No metrics are stored, and no alert rules evaluated."
     of = _Watch("AWS/AutoScaling", {"AutoScalingGroupName": group_name}, group.key, "node-groups.md")
     return [
         Alarm(

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 from components.component import Component
 from components.context import Context
 from components.iam_documents import allow, deny, document
+from node.naming import alert_topic_name
 from settings import AlertSettings, Severity
 from settings.sections.alerts import SEVERITIES
 
@@ -67,7 +68,7 @@ class AlertTopics(Component):
         return key
 
     def _topic(self, name: str, context: Context, severity: Severity, key: aws.kms.Key) -> pulumi.Output[str]:
-        topic_name = f"{context.cluster}-alerts-{severity}"
+        topic_name = alert_topic_name(context.cluster, severity)
         topic = aws.sns.Topic(
             f"{name}-{severity}",
             name=topic_name,

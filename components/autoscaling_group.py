@@ -45,13 +45,17 @@ def autoscaling_group(
     launch: NodeLaunch,
     *,
     metrics: Sequence[str] = (),
+    ends_before_launch: bool = False,
     opts: pulumi.ResourceOptions,
     **arguments: Any,
 ) -> aws.autoscaling.Group:
     """Register the group of nodes that are launched in this way, with the role's own arguments.
 
+    With `ends_before_launch`, a node is terminated before its replacement is launched, for a group whose nodes need
+    something that only one of them can have.
     `opts` has to ignore changes of `initialLifecycleHooks` (components/lifecycle_hooks.py).
     """
+    least, most = (0, 100) if ends_before_launch else (MIN_HEALTHY_PERCENT, MAX_HEALTHY_PERCENT)
     return _Group(
         logical_name,
         name=launch.group_name,
@@ -59,9 +63,9 @@ def autoscaling_group(
         # Launch before terminating, whatever makes AWS replace a node. With one master there is no gap either: tasks
         # lose their heartbeats, and fail, when no api-server responds for minutes.
         instance_maintenance_policy=aws.autoscaling.GroupInstanceMaintenancePolicyArgs(
-            min_healthy_percentage=MIN_HEALTHY_PERCENT, max_healthy_percentage=MAX_HEALTHY_PERCENT
+            min_healthy_percentage=least, max_healthy_percentage=most
         ),
-        instance_refresh=_rolling_refresh(launch),
+        instance_refresh=_rolling_refresh(launch, least, most),
         initial_lifecycle_hooks=[first_launching_hook()],
         # "0" = do not wait. Boots take minutes, and a node that fails is replaced until one succeeds: `pulumi up` would
         # wait for ten minutes and then report a group as failed that recovers by itself.
@@ -81,7 +85,7 @@ def _group_tags(tags: Mapping[str, str]) -> list[aws.autoscaling.GroupTagArgs]:
     ]
 
 
-def _rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefreshArgs:
+def _rolling_refresh(launch: NodeLaunch, least: int, most: int) -> aws.autoscaling.GroupInstanceRefreshArgs:
     """How nodes are replaced; the provider starts a refresh when the launch template or mixed instances policy changes.
 
     No automatic rollback: the provider changes the group before it starts the refresh, so there would be nothing to
@@ -91,8 +95,8 @@ def _rolling_refresh(launch: NodeLaunch) -> aws.autoscaling.GroupInstanceRefresh
         strategy="Rolling",
         preferences=aws.autoscaling.GroupInstanceRefreshPreferencesArgs(
             # Repeated from the group's maintenance policy: the provider sends 90 and 100 when they are absent.
-            min_healthy_percentage=MIN_HEALTHY_PERCENT,
-            max_healthy_percentage=MAX_HEALTHY_PERCENT,
+            min_healthy_percentage=least,
+            max_healthy_percentage=most,
             skip_matching=launch.skip_matching,
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -14,7 +14,7 @@ from aws_catalog import limits
 from components.component import Component
 from components.context import Context
 from components.iam_documents import Statement, allow, document, trust_policy
-from node.roles import COMMON_PERMISSIONS, EVERY_WORKER_POOL, NodeGroup, Permission
+from node.roles import EVERY_WORKER_POOL, NodeGroup, Permission
 
 Arn = pulumi.Input[str]
 
@@ -28,6 +28,8 @@ class InstanceRoleArgs:
         database_admin_secret_arn: the admin's secret, which RDS manages.
         operator_secrets: names of the secrets that the operator creates and that every node reads.
         bucket_arns: the buckets that nodes use, by purpose.
+        monitor_arns: what a monitor also uses, by the name in its permissions: the volume that it attaches, the
+            topics to which it publishes and their key. A permission for none of them is left out.
     """
 
     group: NodeGroup
@@ -36,6 +38,7 @@ class InstanceRoleArgs:
     database_admin_secret_arn: Arn
     operator_secrets: Sequence[str] = ()
     bucket_arns: Mapping[str, Arn]
+    monitor_arns: Mapping[str, Sequence[Arn]] = field(default_factory=dict)
 
 
 class InstanceRole(Component):
@@ -84,11 +87,15 @@ def role_name(cluster: str, region: str, group: NodeGroup) -> str:
 
 def node_policy(args: InstanceRoleArgs) -> dict[str, Any]:
     """Everything that a node of the group may do."""
-    permissions = (*COMMON_PERMISSIONS, *args.group.role.definition.permissions)
+    secrets = _secrets(args)
     return document(
         [
-            allow(["secretsmanager:GetSecretValue"], _secrets(args), sid="ReadOwnSecrets"),
-            *(_statement(args, permission) for permission in permissions),
+            *([allow(["secretsmanager:GetSecretValue"], secrets, sid="ReadOwnSecrets")] if secrets else []),
+            *(
+                statement
+                for permission in args.group.role.definition.permissions
+                for statement in _statements(args, permission)
+            ),
         ]
     )
 
@@ -99,14 +106,18 @@ def _secrets(args: InstanceRoleArgs) -> list[Arn]:
     if "database-admin" in keys:
         # That secret holds the ARN of this one, which has the password.
         arns.append(args.database_admin_secret_arn)
-    # The ARN of a secret ends in six random characters.
-    arns.extend(args.context.arn("secretsmanager", f"secret:{name}-??????") for name in args.operator_secrets)
+    if args.group.role.definition.runs_airflow:
+        # The ARN of a secret ends in six random characters.
+        arns.extend(args.context.arn("secretsmanager", f"secret:{name}-??????") for name in args.operator_secrets)
     return arns
 
 
-def _statement(args: InstanceRoleArgs, permission: Permission) -> Statement:
+def _statements(args: InstanceRoleArgs, permission: Permission) -> list[Statement]:
+    if permission.resource in args.monitor_arns:
+        arns = list(args.monitor_arns[permission.resource])
+        return [allow(list(permission.actions), arns, sid=permission.sid)] if arns else []
     resource, condition = _resource(args, permission.resource)
-    return allow(list(permission.actions), [resource], sid=permission.sid, condition=condition)
+    return [allow(list(permission.actions), [resource], sid=permission.sid, condition=condition)]
 
 
 def _resource(args: InstanceRoleArgs, resource: str) -> tuple[Arn, Mapping[str, Any] | None]:
@@ -120,6 +131,11 @@ def _resource(args: InstanceRoleArgs, resource: str) -> tuple[Arn, Mapping[str, 
         tags = {"airflow:cluster": args.context.cluster, "airflow:role": EVERY_WORKER_POOL.role}
         condition = {f"autoscaling:ResourceTag/{key}": value for key, value in tags.items()}
         return _group_arn(args, EVERY_WORKER_POOL), {"StringEquals": condition}
+    if resource == "own-instances":
+        tags = {"airflow:cluster": args.context.cluster, "airflow:role": args.group.role}
+        return args.context.arn("ec2", "instance/*"), {
+            "StringEquals": {f"ec2:ResourceTag/{key}": value for key, value in tags.items()}
+        }
     if resource.startswith("secret:"):
         # Without the six characters that end each ARN: for a secret that does not exist, IAM compares its name alone.
         names = f"{args.context.cluster}/{resource.removeprefix('secret:')}"

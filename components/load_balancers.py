@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.component import Component
 from components.context import Context
-from node.naming import API_SERVER_PORT, private_zone_name, web_url
+from node.naming import API_SERVER_PORT, METRICS_PATH, METRICS_PORT, private_zone_name, web_url
 from settings import WebSettings
 
 # TLS 1.3, and 1.2 with forward secrecy and authenticated encryption only.
@@ -65,6 +65,7 @@ class LoadBalancersArgs:
     internal_security_group_id: pulumi.Input[str]
     public_security_group_id: pulumi.Input[str] | None
     access_logs_bucket: pulumi.Input[str]
+    with_monitor: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class LoadBalancers(Component):
     """By the same names, the dimensions of CloudWatch's metrics of a load balancer's targets."""
     certificate_arn: pulumi.Output[str] | None
     """The certificate of the domain, if there is one."""
+    metrics_target_group_arn: pulumi.Output[str] | None = None
+    """The monitor's target group; None when the stack has no monitor."""
 
     def __init__(self, name: str, args: LoadBalancersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:web:WebEntrypoint", name, None, opts)
@@ -112,17 +115,19 @@ class LoadBalancers(Component):
             subnet_ids=args.internal_subnet_ids,
             security_group_id=args.internal_security_group_id,
         )
-        targets = self._target_group(f"{name}-internal-targets", args.vpc_id)
+        targets = self._api_servers(f"{name}-internal-targets", args.vpc_id)
         self.target_group_arns = {"internal": targets.arn}
         self.metric_dimensions = {"internal": _metric_dimensions(internal, targets)}
         self.certificate_arn = None
         self.entrance = internal
         self._private_name(name, args, internal)
-        plain = self._plain_listener(name, internal, targets)
+        plain = self._http_listener(f"{name}-internal-http", internal, API_SERVER_PORT, _forward(targets))
         self.plain_listener_arn = plain.arn
         domain = _domain(args.settings)
         if domain is not None:
             self._with_domain(name, args, domain, internal, plain, targets)
+        if args.with_monitor:
+            self.metrics_target_group_arn = self._metrics(f"{name}-metrics", args, internal).arn
         self.register_outputs({"url": self.url, "target_group_arns": self.target_group_arns})
 
     def _with_domain(
@@ -162,7 +167,7 @@ class LoadBalancers(Component):
             subnet_ids=args.public_subnet_ids,
             security_group_id=security_group_id,
         )
-        targets = self._target_group(f"{name}-public-targets", args.vpc_id)
+        targets = self._api_servers(f"{name}-public-targets", args.vpc_id)
         self.target_group_arns["public"] = targets.arn
         self.metric_dimensions["public"] = _metric_dimensions(balancer, targets)
         # The default action refuses: a listener that forwards by default would be open until its rules are created, and
@@ -192,6 +197,14 @@ class LoadBalancers(Component):
             f"{name}-pages", listener, PAGES_PRIORITY, _paths(["/*"]), _rule_forward(targets), depends_on=refusals
         )
 
+    def _metrics(self, name: str, args: LoadBalancersArgs, internal: aws.lb.LoadBalancer) -> aws.lb.TargetGroup:
+        """The way of samples to the monitor. Nodes can only write them: a worker runs the code of DAG authors, and the
+        same port serves queries and the deletion of series."""
+        targets = self._target_group(f"{name}-targets", args.vpc_id, METRICS_PORT, "/health", "200")
+        listener = self._http_listener(name, internal, METRICS_PORT, _CLOSED)
+        self._rule(f"{name}-write", listener, PAGES_PRIORITY, _paths([METRICS_PATH]), _rule_forward(targets))
+        return targets
+
     def _load_balancer(
         self,
         logical_name: str,
@@ -220,22 +233,27 @@ class LoadBalancers(Component):
             opts=self.child(),
         )
 
-    def _target_group(self, logical_name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:
+    def _api_servers(self, logical_name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:
         """The masters as targets of one load balancer: AWS allows one load balancer for each target group."""
+        # Airflow 2's web server returns 302, in case a group contains both versions during a migration.
+        return self._target_group(logical_name, vpc_id, API_SERVER_PORT, "/", "200,302")
+
+    def _target_group(
+        self, logical_name: str, vpc_id: pulumi.Input[str], port: int, health_path: str, healthy: str
+    ) -> aws.lb.TargetGroup:
         return aws.lb.TargetGroup(
             logical_name,
             vpc_id=vpc_id,
             target_type="instance",
             protocol="HTTP",
-            port=API_SERVER_PORT,
-            # How long a terminating master may finish its requests.
+            port=port,
+            # How long a terminating node may finish its requests.
             deregistration_delay=IDLE_TIMEOUT_SECONDS,
             health_check=aws.lb.TargetGroupHealthCheckArgs(
                 protocol="HTTP",
                 port="traffic-port",
-                path="/",
-                # Airflow 2's web server returns 302, in case a group contains both versions during a migration.
-                matcher="200,302",
+                path=health_path,
+                matcher=healthy,
                 interval=CHECK_INTERVAL_SECONDS,
                 timeout=5,
                 healthy_threshold=2,
@@ -294,13 +312,19 @@ class LoadBalancers(Component):
         )
         return validation.certificate_arn
 
-    def _plain_listener(self, name: str, internal: aws.lb.LoadBalancer, targets: aws.lb.TargetGroup) -> aws.lb.Listener:
+    def _http_listener(
+        self,
+        logical_name: str,
+        load_balancer: aws.lb.LoadBalancer,
+        port: int,
+        action: aws.lb.ListenerDefaultActionArgs,
+    ) -> aws.lb.Listener:
         return aws.lb.Listener(
-            f"{name}-internal-http",
-            load_balancer_arn=internal.arn,
+            logical_name,
+            load_balancer_arn=load_balancer.arn,
             protocol="HTTP",
-            port=API_SERVER_PORT,
-            default_actions=[_forward(targets)],
+            port=port,
+            default_actions=[action],
             routing_http_response_server_enabled=False,
             opts=self.child(),
         )

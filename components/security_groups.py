@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.component import Component
 from components.context import Context
-from node.naming import API_SERVER_PORT
+from node.naming import API_SERVER_PORT, METRICS_PORT
 from settings import WebSettings
 
 HTTPS = 443
@@ -18,12 +18,13 @@ HTTPS = 443
 
 @dataclass(frozen=True)
 class Row:
-    """`source` may open TCP connections to `port` of `target`."""
+    """`source` may open TCP connections to `port` of `target`, in a stack that has the part `only_with`."""
 
     source: str
     target: str
     port: int
     why: str
+    only_with: str | None = None
 
 
 TABLE = (
@@ -38,6 +39,10 @@ TABLE = (
     Row("workers", "broker", 6379, "Celery messages"),
     Row("masters", "endpoints", HTTPS, "AWS APIs"),
     Row("workers", "endpoints", HTTPS, "AWS APIs"),
+    Row("masters", "internal-web", METRICS_PORT, "Metrics", only_with="monitor"),
+    Row("workers", "internal-web", METRICS_PORT, "Metrics", only_with="monitor"),
+    Row("internal-web", "monitor", METRICS_PORT, "Metrics and health checks of the internal load balancer"),
+    Row("monitor", "endpoints", HTTPS, "AWS APIs"),
 )
 """Everything that is allowed between the parts of the cluster. Only people's access is by addresses instead of groups:
 those of the settings `web.allowedCidrs` and `web.public.allowedCidrs`."""
@@ -45,6 +50,7 @@ those of the settings `web.allowedCidrs` and `web.public.allowedCidrs`."""
 OPEN_EGRESS = {
     "masters": "DAG bundles, package indexes, mail, connections tested from the UI",
     "workers": "Tasks call whatever systems their authors work with",
+    "monitor": "Debian's mirror, AWS APIs, where alerts are sent",
 }
 """Groups that may connect to any address, with the reason. Scanners report it (CKV_AWS_382); a list of addresses would
 have to name every system that a DAG may ever use. All other groups may only connect to what the table allows."""
@@ -57,6 +63,7 @@ DESCRIPTIONS = {
     "internal-web": "Internal load balancer",
     "public-web": "Internet-facing load balancer",
     "endpoints": "Interface endpoints of AWS services",
+    "monitor": "Airflow monitor",
 }
 
 
@@ -66,6 +73,7 @@ class SecurityGroupsArgs:
     vpc_id: pulumi.Input[str]
     web: WebSettings
     with_endpoints: bool
+    with_monitor: bool = False
 
 
 class SecurityGroups(Component):
@@ -80,15 +88,18 @@ class SecurityGroups(Component):
     """None when the stack has no public access."""
     endpoints: pulumi.Output[str] | None
     """None when the stack has no interface endpoints."""
+    monitor: pulumi.Output[str] | None
+    """None when the stack has no monitor."""
 
     def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("airflow:network:NetworkAccess", name, None, opts)
         self._groups = {part: self._group(name, args, part) for part in _parts(args)}
         for row in TABLE:
-            if row.source in self._groups and row.target in self._groups:
+            if {row.source, row.target, row.only_with or row.source} <= self._groups.keys():
                 self._allow(name, row)
         for part, why in OPEN_EGRESS.items():
-            self._allow_everything_out(name, part, why)
+            if part in self._groups:
+                self._allow_everything_out(name, part, why)
         for part, cidr, port in _public_entries(args.web):
             self._allow_addresses(name, part, cidr, port)
         self.masters = self._groups["masters"].id
@@ -98,6 +109,7 @@ class SecurityGroups(Component):
         self.internal_web = self._groups["internal-web"].id
         self.public_web = self._id_of("public-web")
         self.endpoints = self._id_of("endpoints")
+        self.monitor = self._id_of("monitor")
         self.register_outputs({"masters": self.masters, "workers": self.workers})
 
     def _id_of(self, part: str) -> pulumi.Output[str] | None:
@@ -167,6 +179,8 @@ def _parts(args: SecurityGroupsArgs) -> Sequence[str]:
         absent.add("public-web")
     if not args.with_endpoints:
         absent.add("endpoints")
+    if not args.with_monitor:
+        absent.add("monitor")
     return [part for part in DESCRIPTIONS if part not in absent]
 
 

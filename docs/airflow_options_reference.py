@@ -44,6 +44,7 @@ These exist, but a value other than the one that the nodes need would stop a ser
 | option | why, and what to do instead |
 | --- | --- |"""
 _ROLES = {Role.MASTER: "masters", Role.WORKER: "workers"}
+_OF_AIRFLOW = frozenset(role for role, definition in DEFINITIONS.items() if definition.runs_airflow)
 _PREFIX = "AIRFLOW__"
 
 
@@ -69,7 +70,7 @@ def page() -> str:
 def _options() -> Iterator[tuple[NodeOption, str]]:
     """Each option with the roles that set it."""
     for each in COMMON_OPTIONS:
-        yield each, _on(DEFINITIONS)
+        yield each, _on(_OF_AIRFLOW)
     for role, definition in DEFINITIONS.items():
         for each in definition.airflow_options:
             yield each, _on([role])
@@ -78,7 +79,7 @@ def _options() -> Iterator[tuple[NodeOption, str]]:
 
 
 def _on(roles: Collection[Role]) -> str:
-    return "all nodes" if len(roles) == len(DEFINITIONS) else ", ".join(_ROLES[role] for role in roles)
+    return "all nodes" if set(roles) == _OF_AIRFLOW else ", ".join(_ROLES[role] for role in roles)
 
 
 def _cells(each: NodeOption) -> tuple[str, str]:

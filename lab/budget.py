@@ -29,9 +29,9 @@ class Memory:
 
 
 # What a node uses when small tasks fill all its slots, measured with Airflow 3.3.2 ...
-NEEDS_MIB = {Role.MASTER: Memory(1700), Role.WORKER: Memory(640, 136)}
+NEEDS_MIB = {Role.MASTER: Memory(1700), Role.WORKER: Memory(640, 136), Role.MONITOR: Memory(400)}
 # ... and its limit. Not all nodes use that much at once: together they have a limit of their own.
-LIMITS_MIB = {Role.MASTER: Memory(2560), Role.WORKER: Memory(1024, 192)}
+LIMITS_MIB = {Role.MASTER: Memory(2560), Role.WORKER: Memory(1024, 192), Role.MONITOR: Memory(768)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from lab import (
     host,
     hosts_file,
     image,
+    load_balancer,
     namespace,
     preconditions,
     releases,
@@ -43,6 +44,7 @@ from lab.node import Node
 from lab.progress import LabError, say, step
 from lab.stack import record
 from lab.terminations import Termination
+from lab.volumes import Volumes
 from node.dag_bundles import DEFAULT_BUNDLE
 
 Found = TypeVar("Found")
@@ -331,6 +333,8 @@ class Cluster:
             packet_filter=parts.packet_filter,
             target_groups=parts.haproxy.target_groups,
             metadata=parts.metadata_service.directory,
+            volumes=Volumes(parts.namespace, self.recording, parts.client("ec2")),
+            behind=load_balancer.target_groups(self.recording),
             security_groups=security_groups.groups_of_nodes(self.recording),
             memory={group: share.limit for group, share in self.budget.shares.items()},
         )

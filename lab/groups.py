@@ -25,6 +25,7 @@ from lab.progress import LabError, say
 from lab.security_groups import PacketFilter
 from lab.target_groups import TargetGroups
 from lab.terminations import Termination, termination_of
+from lab.volumes import Volumes
 from node.roles import Role
 
 SECONDS_BETWEEN_PASSES = 1.0
@@ -36,6 +37,8 @@ class Surroundings:
 
     Attributes:
         metadata: the directory that the metadata service reads.
+        volumes: the EBS volumes of the program.
+        behind: the target groups of each autoscaling group, by the latter's name.
         security_groups: ids of the security groups of each autoscaling group's nodes, by the latter's name.
         memory: MiB that a node of each group may use, by the group's name.
     """
@@ -47,6 +50,8 @@ class Surroundings:
     packet_filter: PacketFilter
     target_groups: TargetGroups
     metadata: Path
+    volumes: Volumes
+    behind: Mapping[str, Sequence[str]]
     security_groups: Mapping[str, Sequence[str]]
     memory: Mapping[str, int]
 
@@ -154,6 +159,7 @@ class Groups:
         for instance in instances.values():
             if instance.id not in self._nodes and instance.address not in taken:
                 self._boot(instance)
+        self._lab.volumes.connect({node.instance.id: node.leader for node in self.nodes()})
         self._publish(groups)
 
     def follow_boots(self) -> None:
@@ -222,6 +228,7 @@ class Groups:
                 node.stop()
             self._metadata.forget(node.instance)
             node.destroy()
+            self._lab.volumes.release(node.instance.id)
         except LabError as failure:
             say(f"{node.name}: {failure}")
         finally:
@@ -235,13 +242,12 @@ class Groups:
         leaving = list(self._leaving)
         if (states, leaving) == self._published:
             return
-        self._lab.target_groups.set_members(
-            [
-                node.instance.address
-                for node in nodes
-                if node.instance.group in self._behind_load_balancer and states[node.instance.id] == IN_SERVICE
-            ]
-        )
+        targets: dict[str, list[IPv4Address]] = {}
+        for node in nodes:
+            if states[node.instance.id] == IN_SERVICE:
+                for target_group in self._lab.behind.get(node.instance.group, ()):
+                    targets.setdefault(target_group, []).append(node.instance.address)
+        self._lab.target_groups.set_members(targets)
         members: dict[str, list[IPv4Address]] = {}
         for node in [*nodes, *leaving]:  # a node that shuts down still uses the network
             for group in self._lab.security_groups[node.instance.group]:

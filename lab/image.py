@@ -34,6 +34,7 @@ SERVER_PACKAGES = (
     "valkey-server",  # ElastiCache's engine, a fork of Redis 7.2
     "haproxy",
     "dnsmasq-base",
+    "victoria-metrics",  # vmalert-tool, which tests the alert rules where the machine's Debian lacks it
 )
 # Settings of this machine's apt without which it may not reach a package index.
 APT_SETTINGS = re.compile(r"^Acquire::(https?::|Check-|Retries|ForceIPv)")

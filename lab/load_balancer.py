@@ -15,6 +15,7 @@ from lab.addresses import AddressPlan
 LISTENER = "aws:lb/listener:Listener"
 LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
+ATTACHMENT = "aws:autoscaling/attachment:Attachment"
 
 PLACE, FALLBACK = "place", "fallback"
 """Start the two names of each place of a target group, the checked and the unchecked one; the number follows."""
@@ -30,6 +31,15 @@ def sections(recording: Recording, plan: AddressPlan, *, certificate: str) -> It
         yield from _listener(recording, listener, number, plan, certificate)
     for group in recording.of_type(TARGET_GROUP):
         yield from _target_group(recording, group, plan)
+
+
+def target_groups(recording: Recording) -> dict[str, list[str]]:
+    """HAProxy's names of the target groups to which each autoscaling group is attached, by the latter's name."""
+    found: dict[str, list[str]] = {}
+    for attachment in recording.of_type(ATTACHMENT):
+        name = _name_of(recording, attachment.inputs["lbTargetGroupArn"])
+        found.setdefault(attachment.inputs["autoscalingGroupName"], []).append(name)
+    return found
 
 
 def _listener(

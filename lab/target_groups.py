@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -35,10 +35,10 @@ class TargetGroups:
         """Every place of every target group."""
         return parse_state(self._send("show servers state"))
 
-    def set_members(self, addresses: Sequence[IPv4Address]) -> None:
-        """Register these addresses with every target group, and only these; new ones are unhealthy until checked."""
+    def set_members(self, members: Mapping[str, Sequence[IPv4Address]]) -> None:
+        """Register these addresses, by target group, and only these; new ones are unhealthy until checked."""
         for target in self.listing():
-            if target.address is not None and target.address not in addresses:
+            if target.address is not None and target.address not in members.get(target.group, ()):
                 for name in (PLACE, FALLBACK):
                     self._send(f"set server {target.group}/{name}{target.place} state maint")
         listing = self.listing()
@@ -46,7 +46,7 @@ class TargetGroups:
             places = [target for target in listing if target.group == group]
             free = [target.place for target in places if target.address is None]
             known = {target.address for target in places}
-            for address in addresses:
+            for address in members.get(group, ()):
                 if address not in known:
                     self._register(group, free.pop(0), address)
 

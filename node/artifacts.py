@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,14 @@ class Artifact:
         return f"{self.sha256}/{self.name}"
 
 
-def artifacts() -> tuple[Artifact, ...]:
-    """Every artifact of the repository, those of all roles."""
-    return (*_common(), *(_programs(role) for role in Role))
+def artifacts(roles: Collection[Role]) -> tuple[Artifact, ...]:
+    """Every artifact of the repository that nodes of these roles fetch."""
+    return (*_of_airflow(), *(_programs(role) for role in Role if role in roles))
 
 
 def artifacts_for(role: Role) -> tuple[Artifact, ...]:
     """What every node of the role fetches."""
-    return (*_common(), _programs(role))
+    return (*(_of_airflow() if role.definition.runs_airflow else ()), _programs(role))
 
 
 def start_script(content: bytes, group: NodeGroup) -> Artifact:
@@ -67,7 +68,7 @@ def _artifact(name: str, content: bytes, group: str = "") -> Artifact:
     return Artifact(name=name, sha256=hashlib.sha256(content).hexdigest(), content=content, group=group)
 
 
-def _common() -> tuple[Artifact, ...]:
+def _of_airflow() -> tuple[Artifact, ...]:
     return (_lock(AIRFLOW_LOCK), _lock(UV_LOCK), _artifact(CA_BUNDLE.name, CA_BUNDLE.read_bytes()))
 
 
@@ -77,7 +78,8 @@ def _lock(name: str) -> Artifact:
 
 def _programs(role: Role) -> Artifact:
     programs = [file for file in files_for(role) if not file.in_user_data]
-    return _artifact(f"{role}.tar", _tar([*programs, *plugin_files()]))
+    plugins = plugin_files() if role.definition.runs_airflow else ()
+    return _artifact(f"{role}.tar", _tar([*programs, *plugins]))
 
 
 def _tar(files: list[NodeFile]) -> bytes:

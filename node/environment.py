@@ -51,9 +51,11 @@ class NodeEnvironment:
         pools: every worker pool, for the masters, which scale them; empty for other roles.
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         metadata_days: how long a master keeps rows of the metadata database; 0 keeps them for ever.
+        metrics_days: how long the monitor keeps metrics.
         web_url: where browsers find the UI.
         secure_cookies: whether browsers use HTTPS only.
         vpc_cidrs: the ranges of the load balancers, whose forwarding headers Airflow trusts.
+        alert_topics: the SNS topics to which the monitor publishes, by severity.
         metrics_url: where the node sends its metrics; None if the stack has no monitor.
         system_packages: the Debian packages that the node installs.
         artifacts: what only nodes of this group fetch, also in place of what all nodes of its role would fetch.
@@ -67,6 +69,7 @@ class NodeEnvironment:
     pools: tuple[WorkerPoolConfig, ...] = ()
     task_slots: int | None = None
     metadata_days: int = 0
+    metrics_days: int = 0
     web_url: str
     secure_cookies: bool
     vpc_cidrs: tuple[str, ...]
@@ -74,6 +77,7 @@ class NodeEnvironment:
     dags_bucket: str
     dag_bundles: tuple[DagBundle, ...] = (DagBundle(name=DEFAULT_BUNDLE),)
     artifacts_bucket: str
+    alert_topics: Mapping[str, str] = field(default_factory=dict)
     metrics_url: str | None = None
     package_index: PackageIndex | None = None
     system_packages: tuple[str, ...] = ()
@@ -94,6 +98,8 @@ class NodeEnvironment:
 
     def options(self) -> dict[tuple[str, str], str]:
         """Every Airflow option that the file sets, with its value."""
+        if not self.role.definition.runs_airflow:
+            return {}
         chosen = {
             (section.lower(), option.lower()): config_text(value)
             for section, options in self.config.items()
@@ -130,11 +136,12 @@ class NodeEnvironment:
             "NODE_LAUNCHING_HOOK": LAUNCHING_HOOK,
             "NODE_ARTIFACTS_BUCKET": self.artifacts_bucket,
             "NODE_ARTIFACTS": " ".join(artifact.key for artifact in self._fetched().values()),
-            "NODE_SECRETS": self._secret_list(self.role.definition.secrets) + self._git_secrets(),
         }
+        if self.role.definition.runs_airflow:
+            names["NODE_SECRETS"] = self._secret_list(self.role.definition.secrets) + self._git_secrets()
         if self.metrics_url is not None:
             names["NODE_METRICS_URL"] = self.metrics_url
-        if self.package_index is not None:
+        if self.package_index is not None and self.role.definition.runs_airflow:
             names |= self.package_index.variables()
         if self.system_packages:
             # Sorted: another order in the stack file replaces no node.
@@ -160,13 +167,15 @@ class NodeEnvironment:
 
     def _process_variables(self) -> dict[str, str]:
         """Variables for Airflow, its libraries and the tasks, besides Airflow's options."""
+        region = {"AWS_DEFAULT_REGION": self.region, "AWS_REGION": self.region}
+        if not self.role.definition.runs_airflow:
+            return region
         return {
+            **region,
             "AIRFLOW_HOME": "/var/lib/airflow",
             # If this file did not exist, Airflow would write one with the values of its environment, including secrets.
             "AIRFLOW_CONFIG": "/etc/airflow/airflow.cfg",
             **self._public_repositories(),
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_REGION": self.region,
             "PATH": f"{VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "PYTHONPATH": "/usr/local/lib/airflow/python",
             # TLS to PostgreSQL is set here: `?sslmode=` in a DSN would break Airflow's async engine.

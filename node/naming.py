@@ -4,6 +4,7 @@ from __future__ import annotations
 
 API_SERVER_PORT = 8080
 METRICS_PORT = 8428
+METRICS_PATH = "/api/v1/write"
 
 # The groups' lifecycle hooks: registered by the program, completed by the nodes.
 LAUNCHING_HOOK = "role-is-ready"
@@ -32,4 +33,14 @@ def web_url(cluster: str, domain: str | None) -> str:
 
 def metrics_url(cluster: str) -> str:
     """Where nodes send their metrics, by Prometheus's remote write: the monitor, behind the internal load balancer."""
-    return f"http://{private_zone_name(cluster)}:{METRICS_PORT}/api/v1/write"
+    return f"http://{private_zone_name(cluster)}:{METRICS_PORT}{METRICS_PATH}"
+
+
+def metrics_volume_name(cluster: str) -> str:
+    """The tag `Name` by which the monitor finds its volume."""
+    return f"{cluster}-metrics"
+
+
+def alert_topic_name(cluster: str, severity: str) -> str:
+    """The SNS topic to which alerts of a severity are published."""
+    return f"{cluster}-alerts-{severity}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from node.airflow_options.node_option import NodeOption
 from node.airflow_options.rendering import MASTER_OPTIONS, WORKER_OPTIONS
-from node.naming import TERMINATING_HOOK
+from node.naming import TERMINATING_HOOK, metrics_volume_name
 from node.worker_pool_config import for_masters
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Role(StrEnum):
 
     MASTER = "master"
     WORKER = "worker"
+    MONITOR = "monitor"
 
     @property
     def definition(self) -> Definition:
@@ -35,7 +36,8 @@ class Permission:
     Attributes:
         resource: what the actions are allowed on. `<bucket>` or `<bucket>/<objects>`, with a bucket's purpose as its
             name; `own-group` or `worker-groups`, the autoscaling groups; `secret:<names>`, secrets below the cluster's
-            name; or `*` where AWS grants all or nothing.
+            name; `own-instances`; what a monitor uses: `metrics-volume`, `alert-topics`,
+            `alert-key`; or `*` where AWS grants all or nothing.
     """
 
     sid: str
@@ -50,15 +52,17 @@ class Definition:
     Attributes:
         group: the end of the autoscaling group's name. With `{pool}` in it, the role has a group for each worker pool.
         iam_name: the end of the IAM role's name.
-        layers: the folders below rootfs/ whose files the node gets.
+        layers: the folders below rootfs/ whose files the node gets. With `airflow` among them, the node has Airflow's
+            environment and options, the DAGs and the secrets of Airflow's services.
         boot_steps: units that run once, before the services, without `airflow-` and `.service`.
         services: units that do the role's work for as long as the node runs.
         metered_services: those of them whose own metrics of Airflow are sent to the stack's monitor.
-        supervisor: the unit that watches over them.
+        supervisor: the unit that watches over them; None if systemd and the load balancer's health check suffice.
         secrets: secret key -> the variable in which the services get the secret's value.
         bootstrap_secrets: the same for the boot step that prepares the database. They are in a file of their own, which
             is deleted before the services start.
-        permissions: what the node may do on AWS, besides reading the secrets of its services and what all nodes may do.
+        permissions: what the node may do on AWS, besides reading the secrets of its services.
+        system_packages: the Debian packages of the role's services.
         airflow_options: the Airflow options that only this role sets.
         variables: the environment variables that only this role has.
     """
@@ -69,12 +73,18 @@ class Definition:
     boot_steps: tuple[str, ...]
     services: tuple[str, ...]
     metered_services: tuple[str, ...] = ()
-    supervisor: str
+    supervisor: str | None
     secrets: Mapping[str, str]
     bootstrap_secrets: Mapping[str, str] = field(default_factory=dict)
     permissions: tuple[Permission, ...]
-    airflow_options: tuple[NodeOption, ...]
+    system_packages: tuple[str, ...] = ()
+    airflow_options: tuple[NodeOption, ...] = ()
     variables: Callable[[NodeEnvironment], dict[str, str]]
+
+    @property
+    def runs_airflow(self) -> bool:
+        """Whether nodes of the role run Airflow."""
+        return "airflow" in self.layers
 
     @property
     def in_worker_pools(self) -> bool:
@@ -97,37 +107,50 @@ def _master_variables(node: NodeEnvironment) -> dict[str, str]:
     }
 
 
+def _monitor_variables(node: NodeEnvironment) -> dict[str, str]:
+    return {
+        "NODE_METRICS_RETENTION": f"{node.metrics_days}d",
+        "NODE_METRICS_VOLUME": metrics_volume_name(node.cluster),
+        "NODE_ALERT_TOPICS": " ".join(f"{severity}={arn}" for severity, arn in node.alert_topics.items()),
+    }
+
+
 def _worker_variables(node: NodeEnvironment) -> dict[str, str]:
     return node.worker_pool.worker_variables() | {"NODE_TERMINATING_HOOK": TERMINATING_HOOK}
 
 
-COMMON_PERMISSIONS = (
+_DAGS = (
     Permission("ListDags", ("s3:ListBucket",), "dags"),
     Permission("ReadDags", ("s3:GetObject",), "dags/*"),
+)
+_ARTIFACTS = (
     # Without ListBucket, S3 answers 403 for a missing object instead of 404.
     Permission("FindArtifacts", ("s3:ListBucket",), "artifacts"),
     Permission("ReadArtifacts", ("s3:GetObject",), "artifacts/*"),
+)
+_TASK_LOGS = (
     # Airflow appends to a task's log if it exists, and checks that first. Only the bucket's lifecycle deletes logs.
     Permission("FindTaskLogs", ("s3:ListBucket",), "task-logs"),
     Permission("KeepTaskLogs", ("s3:GetObject", "s3:PutObject"), "task-logs/*"),
-    # A node reports that it is ready, still draining, drained, or broken.
-    Permission(
-        "ReportOwnState",
-        (
-            "autoscaling:CompleteLifecycleAction",
-            "autoscaling:RecordLifecycleActionHeartbeat",
-            "autoscaling:SetInstanceHealth",
-        ),
-        "own-group",
-    ),
 )
-"""What nodes of every role may do."""
+# A node reports that it is ready, still draining, drained, or broken.
+_OWN_STATE = Permission(
+    "ReportOwnState",
+    (
+        "autoscaling:CompleteLifecycleAction",
+        "autoscaling:RecordLifecycleActionHeartbeat",
+        "autoscaling:SetInstanceHealth",
+    ),
+    "own-group",
+)
+_COMMON_PERMISSIONS = (*_ARTIFACTS, _OWN_STATE)
+_AIRFLOW_PERMISSIONS = (*_DAGS, *_ARTIFACTS, *_TASK_LOGS, _OWN_STATE)
 
 DEFINITIONS: Mapping[Role, Definition] = {
     Role.MASTER: Definition(
         group="masters",
         iam_name="master",
-        layers=("common", "master"),
+        layers=("common", "airflow", "master"),
         boot_steps=("artifacts", "setup", "install", "secrets", "database"),
         services=("api-server", "scheduler", "dag-processor", "triggerer", "scaling", "lost-tasks"),
         metered_services=("api-server", "scheduler", "dag-processor", "triggerer"),
@@ -146,6 +169,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
             "database-admin": "NODE_DATABASE_ADMIN",
         },
         permissions=(
+            *_AIRFLOW_PERMISSIONS,
             # One statement for any number of worker pools, because the size of inline policies is limited.
             Permission("ScalePools", ("autoscaling:SetDesiredCapacity",), "worker-groups"),
             Permission(
@@ -163,7 +187,7 @@ DEFINITIONS: Mapping[Role, Definition] = {
     Role.WORKER: Definition(
         group="pool-{pool}",
         iam_name="pool-{pool}",
-        layers=("common", "worker"),
+        layers=("common", "airflow", "worker"),
         boot_steps=("artifacts", "setup", "install", "secrets", "admission"),
         services=("worker",),
         supervisor="lifecycle",
@@ -175,11 +199,32 @@ DEFINITIONS: Mapping[Role, Definition] = {
             "api-secret-key": "AIRFLOW__API__SECRET_KEY",
         },
         permissions=(
+            *_AIRFLOW_PERMISSIONS,
             # A worker terminates itself. IAM has no condition that would keep it from terminating others of its group.
             Permission("Leave", ("autoscaling:TerminateInstanceInAutoScalingGroup",), "own-group"),
         ),
         airflow_options=WORKER_OPTIONS,
         variables=_worker_variables,
+    ),
+    Role.MONITOR: Definition(
+        group="monitor",
+        iam_name="monitor",
+        layers=("common", "monitor"),
+        boot_steps=("artifacts", "setup", "volume"),
+        services=("victoria-metrics", "vmalert", "alertmanager"),
+        supervisor=None,
+        secrets={},
+        permissions=(
+            *_COMMON_PERMISSIONS,
+            # EC2 checks the permission on both sides of an attachment, and describes all volumes or none.
+            Permission("FindVolume", ("ec2:DescribeVolumes",), "*"),
+            Permission("AttachVolume", ("ec2:AttachVolume",), "metrics-volume"),
+            Permission("AttachToMonitor", ("ec2:AttachVolume",), "own-instances"),
+            Permission("PublishAlerts", ("sns:Publish",), "alert-topics"),
+            Permission("EncryptAlerts", ("kms:Decrypt", "kms:GenerateDataKey"), "alert-key"),
+        ),
+        system_packages=("victoria-metrics", "prometheus-alertmanager"),
+        variables=_monitor_variables,
     ),
 }
 
@@ -216,6 +261,7 @@ class NodeGroup:
 
 
 MASTERS = NodeGroup(Role.MASTER)
+MONITOR = NodeGroup(Role.MONITOR)
 EVERY_WORKER_POOL = NodeGroup(Role.WORKER, "*")
 """Its name is the pattern that all worker pools' groups match."""
 

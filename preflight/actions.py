@@ -41,6 +41,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
         "cloudwatch",
         "PutMetricAlarm TagResource DescribeAlarms ListTagsForResource",
     ),
+    "aws:ebs/volume:Volume": ("ec2", "CreateVolume CreateTags DescribeVolumes"),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": (
         "ec2",
         "RevokeSecurityGroupIngress RevokeSecurityGroupEgress DescribeSecurityGroups",

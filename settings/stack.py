@@ -10,13 +10,13 @@ from node import artifacts, lock_inputs
 from node.artifacts import Artifact
 from node.dag_bundles import DEFAULT_BUNDLE, DagBundle, git_packages
 from node.environment import NodeEnvironment
-from node.naming import bucket_name, metrics_url, web_url
-from node.roles import MASTERS, NodeGroup, Role, worker_group
+from node.naming import alert_topic_name, bucket_name, metrics_url, web_url
+from node.roles import MASTERS, MONITOR, NodeGroup, Role, worker_group
 from node.worker_pool_config import WorkerPoolConfig
 from settings import repository_file
 from settings.section import Section
 from settings.sections.airflow_config.types import Config
-from settings.sections.alerts import AlertSettings
+from settings.sections.alerts import SEVERITIES, AlertSettings
 from settings.sections.broker import BrokerSettings
 from settings.sections.cluster import ClusterSettings
 from settings.sections.dag_bundles import BundleName, DagBundleSettings
@@ -84,8 +84,13 @@ class Settings(Section):
 
     @property
     def node_groups(self) -> tuple[NodeGroup, ...]:
-        """The groups of nodes: the masters, and the workers of each pool."""
-        return (MASTERS, *map(worker_group, self.worker_pools))
+        """The groups of nodes: the masters, the workers of each pool, and the monitor."""
+        return (MASTERS, *map(worker_group, self.worker_pools), *([MONITOR] if self.monitoring else []))
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles that nodes of this stack have."""
+        return frozenset(group.role for group in self.node_groups)
 
     def node_environment(self, group: NodeGroup) -> NodeEnvironment:
         """The environment of the group's nodes.
@@ -111,9 +116,11 @@ class Settings(Section):
             dags_bucket=bucket_name(cluster, account_id, region, "dags"),
             dag_bundles=self._bundles(),
             artifacts_bucket=bucket_name(cluster, account_id, region, "artifacts"),
-            metrics_url=metrics_url(cluster) if self.monitoring else None,
+            metrics_days=self.monitoring.retention_days if self.monitoring and group.role is Role.MONITOR else 0,
+            alert_topics=self._alert_topics() if group.role is Role.MONITOR else {},
+            metrics_url=metrics_url(cluster) if self.monitoring and group.role is not Role.MONITOR else None,
             package_index=self.package_index.for_nodes() if self.package_index else None,
-            system_packages=(*self._nodes(group).system_packages, *git_packages(self._bundles())),
+            system_packages=self._system_packages(group),
             artifacts=self._artifacts(group),
             config=self.config,
         )
@@ -124,7 +131,8 @@ class Settings(Section):
         return tuple(artifact for group in self.node_groups for artifact in self._artifacts(group))
 
     def _artifacts(self, group: NodeGroup) -> tuple[Artifact, ...]:
-        script = self._nodes(group).start_script
+        nodes = self._nodes(group)
+        script = nodes.start_script if nodes else None
         own = [artifacts.start_script(repository_file.read(script), group)] if script else []
         requirements = self.worker_pools[group.pool].requirements if group.pool else None
         # A lock that is missing is a fault of another rule.
@@ -132,8 +140,21 @@ class Settings(Section):
             own.append(artifacts.pool_lock(lock.read_bytes(), group))
         return tuple(own)
 
-    def _nodes(self, group: NodeGroup) -> MasterSettings | WorkerPoolSettings:
+    def _alert_topics(self) -> dict[str, str]:
+        place = f"arn:aws:sns:{self.region}:{self.cluster.account_id}"
+        names = {severity: alert_topic_name(self.cluster.name, severity) for severity in SEVERITIES}
+        return {severity: f"{place}:{name}" for severity, name in names.items()} if self.alerts else {}
+
+    def _nodes(self, group: NodeGroup) -> MasterSettings | WorkerPoolSettings | None:
+        """The settings of nodes that run Airflow."""
+        if not group.role.definition.runs_airflow:
+            return None
         return self.masters if group.pool is None else self.worker_pools[group.pool]
+
+    def _system_packages(self, group: NodeGroup) -> tuple[str, ...]:
+        nodes = self._nodes(group)
+        of_airflow = (*nodes.system_packages, *git_packages(self._bundles())) if nodes else ()
+        return (*group.role.definition.system_packages, *of_airflow)
 
     def _bundles(self) -> tuple[DagBundle, ...]:
         return tuple(bundle.for_nodes(name) for name, bundle in self.dag_bundles.items())

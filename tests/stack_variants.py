@@ -75,6 +75,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "alerts": changed({**DOMAIN, "airflow:web.public": {}, "airflow:alerts": ALERTS}),
     # Burstable database and broker, no replica, one NAT gateway.
     "alerts-small": changed({"airflow:alerts": {}}, stack="dev"),
+    "monitoring": changed(
+        {"airflow:monitoring": {"instanceType": "t4g.small", "zone": "eu-west-1b"}, "airflow:alerts": {}}
+    ),
     # The longest name that the settings accept.
     "long-name": changed({**DOMAIN, "airflow:web.public": {}, "airflow:cluster.name": "airflow-prod-of-long-name"}),
 }

@@ -24,6 +24,8 @@ NOT_FOR_MASTERS = (
     "web-domain-*",  # leads people to existing masters
     "alerts-*",  # tell people, not nodes
     "alarms-*",
+    "monitor-*",  # nodes keep their samples until it is there
+    "metrics-volume",
     "pool-*",
 )
 NOT_FOR_WORKERS = (
@@ -31,6 +33,8 @@ NOT_FOR_WORKERS = (
     "pool-*-terminating-hook",  # AWS deletes it with the group, not Pulumi
     "alarms-*",
     "alerts-*",  # tell people, not nodes; the alarm for retained workers has the topic that it needs
+    "monitor-*",  # nodes keep their samples until it is there
+    "metrics-volume",
 )
 
 # Every line that may be removed from a stack file: the variant with it, and the one without.
@@ -40,6 +44,7 @@ REMOVALS = {
     "the domain": ("domain", VARIANTS["prod"]),
     "public access": ("public", VARIANTS["domain"]),
     "alerts": ("alerts", VARIANTS["public"]),
+    "the monitor": ("monitoring", changed({"airflow:alerts": {}})),
     "interface endpoints": ("endpoints", VARIANTS["prod"]),
 }
 

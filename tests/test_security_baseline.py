@@ -162,7 +162,11 @@ CONTROLS: Mapping[str, Check] = {
     "CKV_AWS_341 hop limit": each(TEMPLATE, lambda i: i["metadataOptions"]["httpPutResponseHopLimit"] == 1),
     "CKV_AWS_382 no egress to anywhere": each(EGRESS, lambda i: i.get("cidrIpv4") != "0.0.0.0/0"),
     "AutoScaling.1 ELB health": behind_a_load_balancer_without_its_health_check,
-    "AutoScaling.2 several zones": each(GROUP, lambda i: len(i["vpcZoneIdentifiers"]) > 1),
+    "AutoScaling.2 several zones": each(
+        # The monitor is where its volume is: docs/adr/0038.
+        GROUP,
+        lambda i: len(i["vpcZoneIdentifiers"]) > 1 or i["name"].endswith("-monitor"),
+    ),
     "AutoScaling.6 several types": each(GROUP, lambda i: len(instance_types(i)) > 1),
     "AutoScaling.9 launch templates": each(GROUP, lambda i: "launchConfiguration" not in i),
     "ELB.1 HTTP redirects to HTTPS": http_that_is_not_redirected,

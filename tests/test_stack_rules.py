@@ -37,7 +37,7 @@ every_stack = pytest.mark.parametrize("variant", VARIANTS)
 
 # The types of resources by the rules below that apply to them. A type that is in none of the sets fails a test, so that
 # somebody decides which rules apply to it.
-STORES_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGroup"}
+STORES_DATA = {DATABASE, BROKER, BUCKET, TEMPLATE, "aws:cloudwatch/logGroup:LogGroup", "aws:ebs/volume:Volume"}
 HOLDS_SECRETS = {
     "aws:secretsmanager/secret:Secret",
     SECRET_VERSION,
@@ -49,6 +49,8 @@ GRANTS_PERMISSIONS = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:iam/instanceProfile:InstanceProfile",
     "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:sns/topicPolicy:TopicPolicy",
+    "aws:kms/key:Key",
 }
 CONTROLS_ACCESS = {
     INGRESS,
@@ -65,6 +67,9 @@ RUNS_CODE = {GROUP, HOOK}
 # Parts of the above, and parts of the network that have no data of their own.
 PLUMBING = {
     ATTACHMENT,
+    "aws:kms/alias:Alias",
+    "aws:sns/topic:Topic",
+    "aws:sns/topicSubscription:TopicSubscription",
     "aws:acm/certificate:Certificate",
     "aws:acm/certificateValidation:CertificateValidation",
     "aws:cloudwatch/metricAlarm:MetricAlarm",

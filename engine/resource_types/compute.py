@@ -1,4 +1,4 @@
-"""EC2, Auto Scaling and IAM: launch templates, groups and their lifecycle hooks, the roles of nodes."""
+"""EC2, Auto Scaling and IAM: launch templates, volumes, groups and their lifecycle hooks, the roles of nodes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def _launch_template(registration: Registration) -> MockOutputs:
         },
         planned={"name": name(registration, longest=128)},
     )
+
+
+def _volume(registration: Registration) -> MockOutputs:
+    id_ = fake_ids.ec2("vol", registration.urn)
+    return MockOutputs(id=id_, outputs={"arn": arn(registration, "ec2", f"volume/{id_}"), "createTime": _CREATED})
 
 
 def _group(registration: Registration) -> MockOutputs:
@@ -109,6 +114,15 @@ TYPES = {
             "blockDeviceMappings.ebs.encrypted",
             "userData",
         ),
+    ),
+    "aws:ebs/volume:Volume": ResourceType(
+        mock=_volume,
+        replaced_by=frozenset(
+            {"availabilityZone", "encrypted", "kmsKeyId", "multiAttachEnabled", "outpostArn", "snapshotId"}
+        ),
+        stateful=True,
+        safeguards=(Safeguard(input="encrypted", safe=(True,), unsafe=(False, None), risk="is not encrypted"),),
+        highlights=("availabilityZone", "size", "type", "encrypted"),
     ),
     "aws:autoscaling/group:Group": ResourceType(
         mock=_group,

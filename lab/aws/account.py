@@ -22,6 +22,7 @@ GROUP = "aws:autoscaling/group:Group"
 HOOK = "aws:autoscaling/lifecycleHook:LifecycleHook"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 BUCKET_OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+VOLUME = "aws:ebs/volume:Volume"
 DATABASE = "aws:rds/instance:Instance"
 HOOK_PROPERTIES = ("lifecycleTransition", "heartbeatTimeout", "defaultResult")
 
@@ -71,6 +72,8 @@ def fill(recording: Recording, client: Client, *, secrets: Mapping[str, str], ma
     _buckets(recording, client("s3"))
     _roles(recording, client("iam"))
     ids = _network(recording, client("ec2"))
+    _volumes(recording, client("ec2"))
+    _topics(recording, client("sns"))
     ids |= _launch_templates(recording, client("ec2"))
     _groups(recording, client("autoscaling"), ids, maximums)
     return key
@@ -151,6 +154,21 @@ def _network(recording: Recording, ec2: Any) -> dict[str, str]:
         )
         ids[subnet.id] = made["Subnet"]["SubnetId"]
     return ids
+
+
+def _volumes(recording: Recording, ec2: Any) -> None:
+    for volume in recording.of_type(VOLUME):
+        ec2.create_volume(
+            AvailabilityZone=volume.inputs["availabilityZone"],
+            Size=volume.inputs["size"],
+            TagSpecifications=[{"ResourceType": "volume", "Tags": _tags(volume.inputs["tags"])}],
+        )
+
+
+def _topics(recording: Recording, sns: Any) -> None:
+    """Without their keys and policies: moto neither encrypts nor decides by a topic's policy."""
+    for topic in recording.of_type("aws:sns/topic:Topic"):
+        sns.create_topic(Name=topic.inputs["name"])
 
 
 def _launch_templates(recording: Recording, ec2: Any) -> dict[str, str]:

@@ -27,10 +27,11 @@ from moto.secretsmanager.exceptions import InvalidParameterException
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.secretsmanager.utils import SecretsManagerSecretIdentifier
+from moto.sns.responses import SNSResponse
 from moto.utilities.id_generator import moto_id_manager
 from werkzeug.serving import run_simple
 
-from lab.aws import autoscaling
+from lab.aws import autoscaling, volumes
 from lab.aws.policy import Document, Request, is_allowed
 from lab.servers.moto import ADDRESS, TLS_VERSION_HEADER
 
@@ -43,6 +44,12 @@ def check_permission(self: IAMRequestBase, resource: str) -> None:
     if self._action == "sts:GetCallerIdentity":  # always allowed, whatever the policies
         return
     service, _, operation = self._action.partition(":")
+    if self._action == "ec2:AttachVolume":
+        for arn, context in volumes.attached(self.account_id, self._region, self._data).items():
+            request = Request(action=self._action, resource=arn, principal=self._access_key.arn, context=context)
+            if not is_allowed(request, map(_document, self._access_key.collect_policies())):
+                self._raise_access_denied()
+        return
     request = Request(
         action=f"{service}:{S3_PERMISSIONS.get(operation, operation)}",
         resource=resource,
@@ -121,6 +128,11 @@ def group_arn(self: AutoScalingResponse) -> str:
     return "*"
 
 
+def topic_arn(self: SNSResponse) -> str:
+    """The ARN of a request's topic."""
+    return self._get_param("TopicArn") or "*"
+
+
 def keep_secret_arns(account_id: str, region: str, arns: Mapping[str, str]) -> None:
     """Give secrets the ARNs that the recording has, since the program's policies contain them."""
     for name, arn in arns.items():
@@ -134,6 +146,7 @@ REPLACED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (SecretsManagerResponse, "create_secret", create_secret),
     (SecretsManagerResponse, "get_secret_value", get_secret_value),
     (AutoScalingResponse, "_determine_resource", group_arn),
+    (SNSResponse, "_determine_resource", topic_arn),
     # Bucket policies are part of the decision above; moto's own evaluation ignores conditions.
     (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
 )
@@ -187,9 +200,10 @@ def main(file: Path) -> None:
 
     MOTO_ACCOUNT_ID must be the same account: moto reads it when it is imported.
     """
-    for owner, name, replacement in (*REPLACED, *autoscaling.REPLACED):
+    for owner, name, replacement in (*REPLACED, *autoscaling.REPLACED, *volumes.REPLACED):
         setattr(owner, name, replacement)
     given = json.loads(file.read_text())
+    volumes.keep_volume_ids(iter(given["volume_ids"]))
     keep_secret_arns(given["account_id"], given["region"], given["secret_arns"])
     moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")  # until the lab has filled the account
     authorization.ActionAuthenticatorMixin.request_count = 0

@@ -46,6 +46,7 @@ class Moto(PythonServer):
             "account_id": self.site.account_id,
             "region": self.site.region,
             "secret_arns": account.secret_arns(self.site.recording),
+            "volume_ids": [volume.id for volume in self.site.recording.of_type(account.VOLUME)],
         }
         self._settings_file.write_text(json.dumps(settings))
 

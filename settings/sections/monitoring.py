@@ -10,6 +10,7 @@ from aws_catalog.instance_types import Architecture
 from settings.errors import Fault, shown
 from settings.instance_type import InstanceType, doubts_about
 from settings.section import Section
+from settings.sections.network import NetworkSettings, Zone
 from settings.types import Number, whole_number
 
 
@@ -23,10 +24,15 @@ class MonitoringSettings(Section):
 
     volume_gib: Annotated[Number, whole_number(*limits.GP3_VOLUME_GIB, "GiB")] = 20
     """GiB of the encrypted gp3 volume with the metrics. It outlives the node, and the next one attaches it. It can be
-    made larger, but AWS makes no volume smaller: a smaller one would be another, empty volume."""
+    made larger, once in six hours, but not smaller. The file system grows at the node's next boot."""
 
     retention_days: Annotated[Number, whole_number(1, 36_500, "days")] = 90
     """Days that metrics are kept. Changing it replaces the node."""
+
+    zone: Zone | None = None
+    """Availability zone of node and volume: a volume can only be attached in its own zone. Without it, the first of
+    `network.zones`; with `network.existing`, the zone of the first of `privateSubnetIds`, which you have to name here.
+    Another zone means another, empty volume."""
 
     @property
     def architecture(self) -> Architecture:
@@ -54,7 +60,28 @@ def monitor_has_memory(monitoring: MonitoringSettings | None) -> Iterator[Fault]
         )
 
 
-RULES = (monitor_has_memory,)
+def monitor_has_a_subnet(monitoring: MonitoringSettings | None, network: NetworkSettings) -> Iterator[Fault]:
+    """`monitoring.zone` is one of `network.zones`; with `network.existing`, it is set."""
+    if monitoring is None:
+        return
+    if network.existing and monitoring.zone is None:
+        yield Fault(
+            key="airflow:monitoring.zone",
+            given="nothing, with an existing network",
+            allowed="the zone of the first of network.existing.privateSubnetIds: the metrics' volume is created there",
+            remedy="add it: aws ec2 describe-subnets --query 'Subnets[].AvailabilityZone' --subnet-ids "
+            f"{network.existing.private_subnet_ids[0]}",
+        )
+    if not network.existing and monitoring.zone is not None and monitoring.zone not in network.zones:
+        yield Fault(
+            key="airflow:monitoring.zone",
+            given=shown(monitoring.zone),
+            allowed=f"a zone of airflow:network.zones: {', '.join(network.zones)}",
+            remedy="choose one of these, or leave the key out to use the first",
+        )
+
+
+RULES = (monitor_has_memory, monitor_has_a_subnet)
 
 
 def instance_type_can_run(monitoring: MonitoringSettings | None, region: str) -> Iterator[str]:

@@ -33,6 +33,7 @@ from lab.preconditions import UnfitError
 from lab.progress import say
 from lab.workload import Workload
 from node import rootfs
+from tests.cluster.monitor import Monitor
 from tests.cluster.worker_pools import group_of, rest, set_minimum, set_workers
 from tests.stack_file import changed
 
@@ -42,6 +43,7 @@ PACKAGE = "tree"
 """A small Debian package that the image lacks: masters install it. Workers, which boot all the time, do not: it takes
 seconds of processor time."""
 START_SCRIPT = "tests/cluster/start-script"
+MONITOR = {"instanceType": "t3.small"}
 DAGS = Path(__file__).with_name("dags")
 PLUGINS = """
 # As Airflow's own example DAGs import them.
@@ -49,12 +51,14 @@ from airflow.example_dags.plugins.decreasing_priority_weight_strategy import Dec
 from airflow.example_dags.plugins.listener_plugin import MetadataCollectionPlugin
 from airflow.example_dags.plugins.workday import WorkdayTimetablePlugin
 """
+MONITORED = ("boot", "monitor", "metrics")
+"""These files share a cluster, the only one with a monitor: metrics take 9 s of processor time at each node's boot."""
 BEGUN_FIRST = (
-    "boot",  # needs a cluster that no test has used
+    *MONITORED,  # the first of them needs a cluster that no test has used
     *("scaling", "leaving", "schedule", "losses", "unavailable_workers", "outages", "dag_releases", "rebalancing"),
 )
 """Each process boots a cluster, and takes the next file when it has finished one: the longest should not be last."""
-MEMORY_MIB = 15_000
+MEMORY_MIB = 15_400
 """The limit of each of several clusters: together they use less. With a lower one, no pool could have its `WORKERS`."""
 USED_MIB = 9_000
 """What a cluster needs, with its servers, the page cache and the process that tests it."""
@@ -67,6 +71,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.lab)
+    name = item.path.stem.removeprefix("test_")
+    item.add_marker(pytest.mark.xdist_group(MONITORED[0] if name in MONITORED else name))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,7 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
-def new_cluster() -> Cluster:
+def new_cluster(*, monitored: bool = False) -> Cluster:
     """The prod stack's cluster, with a network and a name for this process's lab alone."""
     cidr = f"10.{80 + host.NUMBER}.0.0/16"
     own: dict[str, Any] = {
@@ -85,6 +91,8 @@ def new_cluster() -> Cluster:
         "masters.systemPackages": [PACKAGE],
         "workerPools.heavy.startScript": START_SCRIPT,
     }
+    if monitored:
+        own |= {"monitoring": MONITOR, "alerts": {}}
     # Set by pytest: the test for which the cluster is made.
     boots = "test_boot.py" in os.environ.get("PYTEST_CURRENT_TEST", "")
     several = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
@@ -94,13 +102,15 @@ def new_cluster() -> Cluster:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Both masters and each pool's minimum of workers, ready, with plugins, and the tests' DAGs in their bucket."""
+    """Both masters and each pool's minimum of workers, ready, with plugins, and the tests' DAGs in their bucket. With a
+    monitor if this process has the tests of `MONITORED`, which are then the first."""
+    monitored = any(f"test_{name}.py" in os.environ["PYTEST_CURRENT_TEST"] for name in MONITORED)
     plugins = tmp_path_factory.mktemp("airflow-plugins")
     (plugins / "examples.py").write_text(PLUGINS)
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(rootfs, "USER_PLUGINS", plugins))
         try:
-            lab = stack.enter_context(new_cluster())
+            lab = stack.enter_context(new_cluster(monitored=monitored))
         except UnfitError as unfit:
             pytest.skip(str(unfit))
         fitting = {pool: lab.budget.maximums[group_of(lab, pool)] for pool in WORKERS}
@@ -115,6 +125,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def api(cluster: Cluster) -> AirflowApi:
     return AirflowApi(cluster.url, *cluster.admin())
+
+
+@pytest.fixture(scope="session")
+def monitor(cluster: Cluster) -> Monitor:
+    """The monitor of the cluster that `MONITORED` share."""
+    return Monitor(cluster)
 
 
 @pytest.fixture(scope="session")

@@ -30,13 +30,13 @@ duplicate key in Airflow 3.3; systemd starts it again. There are several new fil
 one."""
 
 
-def test_both_masters_pass_the_load_balancers_check(cluster: Cluster) -> None:
-    masters = {node.instance.address for node in cluster.nodes(role="master")}
-    assert len(masters) == 2
+def test_both_masters_and_the_monitor_pass_the_load_balancers_check(cluster: Cluster) -> None:
+    behind = {node.instance.address for role in ("master", "monitor") for node in cluster.nodes(role=role)}
+    assert len(behind) == 3
     targets = cluster.infrastructure.haproxy.target_groups
     cluster.wait(
-        lambda: {target.address for target in targets.listing() if target.healthy} == masters,
-        "both to pass the check, and nothing else",
+        lambda: {target.address for target in targets.listing() if target.healthy} == behind,
+        "all to pass the check, and nothing else",
         timeout=60,
     )
 
@@ -166,7 +166,9 @@ def _end_of_cloud_init(node: Node) -> dict[str, Any]:
 def test_each_step_of_the_boot_says_on_the_console_what_it_has_done(cluster: Cluster) -> None:
     """Nobody can log in to read the journal. On the console, systemd's own lines come before each of them."""
     for node in cluster.nodes():
-        for step in ("artifacts are here and verified", "Airflow is ", "secrets are in /run/airflow/secrets.env"):
+        airflow = ("Airflow is ", "secrets are in /run/airflow/secrets.env")
+        steps = ("The volume vol-",) if node.instance.tags["airflow:role"] == Role.MONITOR else airflow
+        for step in ("artifacts are here and verified", *steps):
             _wait_console(cluster, node, step)
     for master in cluster.nodes(role="master"):
         _wait_console(cluster, master, "the database ")  # prepared by this master or by the other

@@ -11,12 +11,17 @@ from components.secrets import DESCRIPTIONS
 from engine.program import deploy
 from engine.recording import Recording
 from lab.aws.policy import Request, is_allowed
-from node.roles import MASTERS, NodeGroup, Role, worker_group
+from node.roles import MASTERS, MONITOR, NodeGroup, Role, worker_group
 from tests.components.contexts import context
 
 KEYS = sorted({key for role in Role for key in role.definition.secret_keys})
 RDS_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-0123-AbCdEf"
-GROUPS = {Role.MASTER: MASTERS, Role.WORKER: worker_group("heavy")}
+GROUPS = {Role.MASTER: MASTERS, Role.WORKER: worker_group("heavy"), Role.MONITOR: MONITOR}
+OF_AIRFLOW = [Role.MASTER, Role.WORKER]
+VOLUME = "arn:aws:ec2:eu-west-1:111122223333:volume/vol-0a1b2c3d4e5f60718"
+TOPICS = [f"arn:aws:sns:eu-west-1:111122223333:airflow-prod-alerts-{severity}" for severity in ("critical", "warning")]
+KEY = "arn:aws:kms:eu-west-1:111122223333:key/0a1b"
+MONITOR_ARNS = {"metrics-volume": [VOLUME], "alert-topics": TOPICS, "alert-key": [KEY]}
 
 
 def arn(key: str) -> str:
@@ -33,6 +38,7 @@ def identity(role: Role, **changes: Any) -> Recording:
                 secret_arns={key: pulumi.Output.from_input(arn(key)) for key in KEYS},
                 database_admin_secret_arn=RDS_SECRET,
                 bucket_arns={name: f"arn:aws:s3:::{name}" for name in ("task-logs", "dags", "artifacts")},
+                monitor_arns=(MONITOR_ARNS if role is Role.MONITOR else {}) | changes.pop("monitor_arns", {}),
                 **changes,
             ),
         )
@@ -133,7 +139,7 @@ def test_a_master_may_publish_virtual_environments_but_change_no_other_artifact(
     assert on_dags_and_artifacts(Role.MASTER) == READ_BUCKETS | {published}
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", OF_AIRFLOW)
 def test_a_node_may_write_task_logs_but_delete_none(role: Role):
     assert {pair for pair in allowed(role) if "task-logs" in pair[1]} == {
         ("s3:ListBucket", "arn:aws:s3:::task-logs"),
@@ -174,6 +180,50 @@ def test_a_master_may_report_in_its_own_group_and_scale_the_pools():
     }
 
 
+def test_a_monitor_may_read_its_programs_report_itself_and_attach_the_metrics_volume():
+    own = {"airflow-prod-monitor"}
+    assert scaling(Role.MONITOR) == {
+        "CompleteLifecycleAction": own,
+        "RecordLifecycleActionHeartbeat": own,
+        "SetInstanceHealth": own,
+    }
+    others = {pair for pair in allowed(Role.MONITOR) if not pair[0].startswith("autoscaling:")}
+    assert others == {
+        ("s3:ListBucket", "arn:aws:s3:::artifacts"),
+        ("s3:GetObject", "arn:aws:s3:::artifacts/*"),
+        ("ec2:DescribeVolumes", "*"),
+        ("ec2:AttachVolume", VOLUME),
+        ("ec2:AttachVolume", "arn:aws:ec2:eu-west-1:111122223333:instance/*"),
+        *(("sns:Publish", topic) for topic in TOPICS),
+        ("kms:Decrypt", KEY),
+        ("kms:GenerateDataKey", KEY),
+    }, "no DAG, no task log, no secret"
+
+
+@pytest.mark.parametrize(
+    ("tags", "attachable"),
+    [
+        ({"airflow:cluster": "airflow-prod", "airflow:role": "monitor"}, True),
+        ({"airflow:cluster": "airflow-prod", "airflow:role": "worker"}, False),
+        ({"airflow:cluster": "airflow-prod-2", "airflow:role": "monitor"}, False),
+        ({}, False),
+    ],
+)
+def test_the_volume_can_be_attached_to_monitors_of_the_cluster_only(tags: dict[str, str], attachable: bool):
+    request = Request(
+        action="ec2:AttachVolume",
+        resource="arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0",
+        principal="arn:aws:sts::111122223333:assumed-role/airflow-prod-eu-west-1-monitor/i-1",
+        context={f"ec2:ResourceTag/{key}": value for key, value in tags.items()},
+    )
+    assert is_allowed(request, [{"Statement": statements(Role.MONITOR)}]) is attachable
+
+
+def test_without_topics_a_monitor_has_no_permission_to_publish():
+    without = {**MONITOR_ARNS, "alert-topics": [], "alert-key": []}
+    assert not {action for action, _ in allowed(Role.MONITOR, monitor_arns=without) if action[:4] in ("sns:", "kms:")}
+
+
 def may_scale(group: str, **tags: str) -> bool:
     request = Request(
         action="autoscaling:SetDesiredCapacity",
@@ -195,7 +245,7 @@ def test_a_master_cannot_scale_groups_of_a_cluster_whose_name_starts_like_a_pool
 def test_a_role_allows_buckets_of_our_account_only(role: Role):
     """Bucket names can be guessed, and any account can take a name that is free."""
     on_buckets = [s for s in statements(role) if any(action.startswith("s3:") for action in s["Action"])]
-    assert len(on_buckets) >= 6
+    assert len(on_buckets) >= (6 if role in OF_AIRFLOW else 2)
     for statement in on_buckets:
         assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": "111122223333"}}, statement["Sid"]
 
@@ -246,7 +296,7 @@ def test_the_instance_profile_has_the_role_with_the_policy(role: Role):
     assert recording.only("aws:iam/rolePolicy:RolePolicy").inputs["role"] == name
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", OF_AIRFLOW)
 def test_a_node_may_read_the_secrets_that_the_stack_file_names_but_no_other_additional_one(role: Role):
     added = allowed(role, operator_secrets=["airflow/package-index", "finance/git"]) - allowed(role)
     secrets = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:"

@@ -109,6 +109,11 @@ class TestTheTable:
             f"arn:aws:ec2:{REGION}:{ACCOUNT}:launch-template/lt-{HEX17}",
         ),
         (
+            lambda: aws.ebs.Volume("a", availability_zone="eu-west-1a"),
+            f"vol-{HEX17}",
+            f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-{HEX17}",
+        ),
+        (
             lambda: aws.autoscaling.Group("a", name="workers", min_size=1, max_size=2),
             "workers",
             f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:{UUID}:autoScalingGroupName/workers",

@@ -86,6 +86,7 @@ def served(recording: Recording, folder: Path) -> Generator[Aws]:
         port = probe.getsockname()[1]
     settings = folder / "settings.json"
     given = {"port": port, "region": REGION, "account_id": ACCOUNT, "secret_arns": account.secret_arns(recording)}
+    given["volume_ids"] = [volume.id for volume in recording.of_type(account.VOLUME)]
     settings.write_text(json.dumps(given))
     server = subprocess.Popen(
         [sys.executable, "-m", "lab.aws.moto_server", settings],

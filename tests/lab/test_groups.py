@@ -102,6 +102,7 @@ class FakeNode:
     def __init__(self, name: str, number: int, instance: Instance, *_: object) -> None:
         self.name, self.number, self.instance = name, number, instance
         self.running, self.was_cut = True, False
+        self.leader = number
         self.powered_on = time.monotonic() - boot_watch.SECONDS_BETWEEN_CHECKS
         self.shut_down = threading.Event()
         self.shut_down.set()
@@ -127,8 +128,9 @@ class FakeTargetGroups:
     def listing(self) -> list[Target]:
         return [Target(group="targets0", place=1, address=address, healthy=True) for address in self.healthy]
 
-    def set_members(self, addresses: Sequence[IPv4Address]) -> None:
-        self.members = list(addresses)
+    def set_members(self, members: Mapping[str, Sequence[IPv4Address]]) -> None:
+        assert members.keys() <= {"targets0"}
+        self.members = list(members.get("targets0", ()))
 
 
 @dataclass
@@ -153,6 +155,8 @@ class Lab:
             packet_filter=self.packet_filter,
             target_groups=self.target_groups,
             metadata=folder,
+            volumes=SimpleNamespace(connect=lambda _: None, release=lambda _: None),
+            behind={MASTERS: ["targets0"]},
             security_groups={MASTERS: ["sg-masters"], POOL: ["sg-workers"]},
             memory={MASTERS: 2560, POOL: 1792},
         )

@@ -45,7 +45,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_new_target_is_unhealthy_until_its_checks_pass_and_a_fallback_until_then(sent: list[str]):
     here = [IPv4Address(address) for address in ("10.80.0.6", "10.80.32.4", "10.80.64.4")]
-    TargetGroups(Path()).set_members(here)
+    TargetGroups(Path()).set_members({"targets0": here})
     assert sent == [
         "set server targets0/place3 addr 10.80.64.4",
         "set server targets0/place3 state ready",
@@ -56,5 +56,13 @@ def test_a_new_target_is_unhealthy_until_its_checks_pass_and_a_fallback_until_th
 
 
 def test_a_deregistered_target_gets_no_requests_even_if_no_target_is_healthy(sent: list[str]):
-    TargetGroups(Path()).set_members([IPv4Address("10.80.32.4")])
+    TargetGroups(Path()).set_members({"targets0": [IPv4Address("10.80.32.4")]})
     assert sent == ["set server targets0/place1 state maint", "set server targets0/fallback1 state maint"]
+
+
+def test_a_target_group_has_the_nodes_of_its_own_groups_only(sent: list[str]):
+    TargetGroups(Path()).set_members({"targets1": [IPv4Address("10.80.32.4")]})
+    assert [command.split()[2] for command in sent if "maint" in command] == [
+        f"targets0/{name}{place}" for place in (1, 2) for name in ("place", "fallback")
+    ]
+    assert not any("addr" in command for command in sent)

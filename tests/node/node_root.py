@@ -15,8 +15,9 @@ _TARGETS = ("basic", "multi-user", "network-online", "poweroff", "shutdown", "sy
 _BINARIES = (
     f"{VENV}/bin/airflow",
     f"{VENV}/bin/python",
-    *(f"/usr/bin/{name}" for name in ("prometheus-node-exporter", "rm", "sh", "systemctl", "vmagent")),
+    *(f"/usr/bin/{name}" for name in ("curl", "prometheus-node-exporter", "rm", "sh", "systemctl", "vmagent")),
 )
+_OF_PACKAGES = ("/usr/bin/victoria-metrics", "/usr/bin/vmalert", "/usr/bin/prometheus-alertmanager")
 
 
 def build(root: Path, role: Role) -> Path:
@@ -25,14 +26,15 @@ def build(root: Path, role: Role) -> Path:
         _put(root, file.path, file.content.decode(), file.mode)
     for target in _TARGETS:
         _put(root, f"/usr/lib/systemd/system/{target}.target", "[Unit]\nDescription=stub\n")
-    for binary in _BINARIES:
+    for binary in (*_BINARIES, *_OF_PACKAGES):
         _put(root, binary, "#!/bin/sh\n", 0o755)
     return root
 
 
 def units(root: Path) -> list[str]:
-    """The names of our mounts, services and targets; a template as an instance of it."""
-    names = sorted(path.name for path in unit_files(root) if path.suffix in (".mount", ".service", ".target"))
+    """The names of our mounts, services and targets, without those that are masked; a template as an instance of it."""
+    kinds = (".mount", ".service", ".target")
+    names = sorted(path.name for path in unit_files(root) if path.suffix in kinds and path.stat().st_size)
     return [name.replace("@.", "@example.") for name in names]
 
 

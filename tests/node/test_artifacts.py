@@ -28,13 +28,13 @@ def _programs(role: Role) -> Artifact:
 
 
 def test_an_artifact_is_named_after_its_content():
-    for artifact in artifacts():
+    for artifact in artifacts(Role):
         assert artifact.sha256 == hashlib.sha256(artifact.content).hexdigest()
         assert artifact.key == f"{artifact.sha256}/{artifact.name}"
 
 
 def test_no_node_fetches_an_object_that_is_not_uploaded():
-    uploaded = {artifact.key for artifact in artifacts()}
+    uploaded = {artifact.key for artifact in artifacts(Role)}
     for role in Role:
         assert {artifact.key for artifact in artifacts_for(role)} <= uploaded
 
@@ -45,6 +45,12 @@ def test_every_file_of_a_node_is_either_in_the_user_data_or_in_an_artifact(role:
     in_artifact = set(_members(_programs(role))) - {plugin.path for plugin in rootfs.plugin_files()}
     assert in_user_data.isdisjoint(in_artifact)
     assert in_user_data | in_artifact == {file.path for file in files_for(role)}
+
+
+def test_a_monitor_gets_nothing_of_airflow_and_is_nobodys_cost_without_one():
+    assert [artifact.name for artifact in artifacts_for(Role.MONITOR)] == ["monitor.tar"]
+    assert not any("/airflow/python/" in path for path in _members(_programs(Role.MONITOR)))
+    assert "monitor.tar" not in {artifact.name for artifact in artifacts({Role.MASTER, Role.WORKER})}
 
 
 def test_a_program_keeps_its_executable_mode():
@@ -93,8 +99,8 @@ def test_an_edit_of_a_roles_own_files_leaves_nodes_of_the_other_role_as_they_are
     assert in_user_data != before[layer][1]
 
 
-@pytest.mark.parametrize("role", Role)
-def test_airflow_plugins_are_on_every_node_and_nothing_else_changes_with_them(
+@pytest.mark.parametrize("role", [Role.MASTER, Role.WORKER])
+def test_airflow_plugins_are_on_every_node_with_airflow_and_nothing_else_changes_with_them(
     role: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(rootfs, "USER_PLUGINS", tmp_path)

@@ -16,6 +16,11 @@ def _units(role: Role) -> set[str]:
     return set(wanted.removeprefix("Wants=").split())
 
 
+def _supervisors(role: Role) -> list[str]:
+    supervisor = role.definition.supervisor
+    return [supervisor] if supervisor else []
+
+
 def test_every_role_has_a_definition():
     assert set(DEFINITIONS) == set(Role)
 
@@ -23,7 +28,7 @@ def test_every_role_has_a_definition():
 @every_role
 def test_a_node_starts_the_services_of_its_role_and_no_other_that_stays(role: Role):
     definition = role.definition
-    services = {f"airflow-{name}.service" for name in (*definition.services, definition.supervisor)}
+    services = {f"airflow-{name}.service" for name in (*definition.services, *_supervisors(role))}
     started = {unit for unit in _units(role) if unit.endswith(".service")}
     assert started == services | {"airflow-in-service.service"}
 
@@ -32,7 +37,7 @@ def test_a_node_starts_the_services_of_its_role_and_no_other_that_stays(role: Ro
 def test_each_service_and_step_of_a_role_is_a_unit_of_its_layers(role: Role):
     definition = role.definition
     paths = {file.path for file in files_for(role)}
-    for name in (*definition.services, definition.supervisor, *definition.boot_steps):
+    for name in (*definition.services, *_supervisors(role), *definition.boot_steps):
         assert f"/etc/systemd/system/airflow-{name}.service" in paths
 
 

@@ -25,10 +25,16 @@ NEEDS = {
     "secrets": ["artifacts", "setup"],
     "database": ["install", "secrets"],
     "admission": ["install", "secrets"],
+    "volume": ["artifacts"],
 }
 # What the role's services wait for: the last steps that do not wait for each other.
-LAST_STEPS = {Role.MASTER: ["database"], Role.WORKER: ["admission", "install", "secrets"]}
+LAST_STEPS = {
+    Role.MASTER: ["database"],
+    Role.WORKER: ["admission", "install", "secrets"],
+    Role.MONITOR: ["setup", "volume"],
+}
 SERVICES = {role: role.definition.services for role in Role}
+OF_AIRFLOW = [(role, service) for role in (Role.MASTER, Role.WORKER) for service in SERVICES[role]]
 ALL_SERVICES = [(role, service) for role in Role for service in SERVICES[role]]
 # What delivers metrics, besides what every role has for it.
 _OWN_METERING = {Role.MASTER: ("cluster-metrics",)}
@@ -37,7 +43,11 @@ METERING = [
 ]
 # Tenths of systemd's exposure level: a unit that gets worse fails. A worker runs other people's code, which may need
 # what the others are refused.
-WORST_EXPOSURE = {"airflow-worker.service": 42}
+WORST_EXPOSURE = {
+    "airflow-worker.service": 42,
+    # Makes the file system on a device.
+    "airflow-volume.service": 25,
+}
 WORST_EXPOSURE_OF_OTHERS = 23
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed here")
@@ -163,7 +173,7 @@ def test_a_service_sees_the_processes_it_supervises(roots: dict[Role, Path], rol
     assert not hidden, "task processes are not dumpable, and hidden ones count as dead"
 
 
-@pytest.mark.parametrize(("role", "service"), ALL_SERVICES)
+@pytest.mark.parametrize(("role", "service"), OF_AIRFLOW)
 def test_a_service_gets_the_settings_and_its_secrets_and_nothing_else(
     roots: dict[Role, Path], role: Role, service: str
 ):
@@ -188,6 +198,32 @@ def test_only_the_database_step_gets_the_admins_secrets_and_only_while_it_runs(r
     assert settings["ExecStartPost"] == removal
     assert settings["ExecStopPost"] == removal, "after a failure, too"
     assert settings["User"] == ["airflow"]
+
+
+@pytest.mark.parametrize("service", SERVICES[Role.MONITOR])
+def test_nothing_is_written_below_the_volumes_directory_without_the_volume(roots: dict[Role, Path], service: str):
+    settings = _settings(roots, Role.MONITOR, service)
+    for directive in ("Requires", "After"):
+        assert "var-lib-metrics.mount" in " ".join(settings[directive]).split()
+    assert all(name.startswith("metrics/") for name in settings.get("StateDirectory", []))
+
+
+@pytest.mark.parametrize("unit", ["victoria-metrics", "prometheus-alertmanager"])
+def test_debians_own_units_do_not_start_when_their_packages_are_installed(roots: dict[Role, Path], unit: str):
+    masked = roots[Role.MONITOR] / node_root.UNITS / f"{unit}.service"
+    assert masked.read_bytes() == b"", "systemd masks a unit whose file is empty"
+
+
+def test_only_the_metrics_database_listens_for_others(roots: dict[Role, Path]):
+    listens = {}
+    for service in SERVICES[Role.MONITOR]:
+        (command,) = _settings(roots, Role.MONITOR, service)["ExecStart"]
+        listens[service] = re.findall(r"listen-?addr(?:ess)?=(\S*)", command, re.IGNORECASE)
+    assert listens == {
+        "victoria-metrics": [":8428"],
+        "vmalert": ["127.0.0.1:8880"],
+        "alertmanager": ["127.0.0.1:9093", ""],
+    }
 
 
 def test_a_stopping_worker_lets_its_tasks_finish(roots: dict[Role, Path]):
@@ -302,7 +338,7 @@ def test_what_delivers_metrics_listens_on_this_machine_alone_and_takes_no_memory
     assert int(settings["MemoryMax"][0].removesuffix("M")) <= 256
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", [Role.MASTER, Role.WORKER])
 def test_the_role_starts_what_delivers_its_metrics(roots: dict[Role, Path], role: Role):
     wants = re.findall(r"^Wants=(.*)$", node_root.text(roots[role], "airflow-metrics.target"), re.MULTILINE)
     metering = {f"airflow-{unit}.service" for each, unit in METERING if each is role}

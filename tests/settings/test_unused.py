@@ -12,7 +12,7 @@ from aws_catalog import endpoint_services, regions
 from node.airflow_options import lookup
 from node.airflow_options.rendering import COMMON_OPTIONS, MASTER_OPTIONS, WORKER_OPTIONS
 from node.environment import LOCKED_OPTIONS
-from node.roles import COMMON_PERMISSIONS, DEFINITIONS
+from node.roles import DEFINITIONS
 from settings import Settings, schema, synonyms
 from settings.sections.airflow_config import existence, refusals
 from tests.aws_catalog import iam_actions
@@ -68,8 +68,8 @@ def test_every_name_is_read_by_the_program(folder: str, names_read: set[str]):
 def test_every_action_of_the_catalog_is_in_a_policy():
     allowed = {
         action
-        for permissions in (COMMON_PERMISSIONS, *(definition.permissions for definition in DEFINITIONS.values()))
-        for permission in permissions
+        for definition in DEFINITIONS.values()
+        for permission in definition.permissions
         for action in permission.actions
     }
     sources = "".join(file.read_text() for file in _python_files("components"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from node.roles import MONITOR
 from tests.stack_file import changed, content, faults_of, load, the_fault
 
 MONITORING = {"airflow:monitoring": {"instanceType": "t3.small"}}
@@ -9,7 +12,8 @@ MONITORING = {"airflow:monitoring": {"instanceType": "t3.small"}}
 
 def _urls(config: dict[str, object]) -> set[str | None]:
     settings = load(config)
-    return {settings.node_environment(group).variables().get("NODE_METRICS_URL") for group in settings.node_groups}
+    groups = [group for group in settings.node_groups if group is not MONITOR]
+    return {settings.node_environment(group).variables().get("NODE_METRICS_URL") for group in groups}
 
 
 def test_every_node_sends_its_metrics_to_the_monitor_through_the_load_balancer():
@@ -33,3 +37,20 @@ def test_a_monitor_without_storage_is_refused_with_all_other_faults():
     faults = {fault.key: fault for fault in faults_of({"airflow:monitoring": given})}
     assert set(faults) == {f"airflow:monitoring.{key}" for key in given}
     assert faults["airflow:monitoring.volumeGib"].allowed == "a whole number from 1 to 16,384 (GiB)"
+
+
+def test_the_monitor_publishes_to_the_topics_of_the_stack_or_to_none():
+    def topics(changes: dict[str, Any]) -> str:
+        return load(changed(changes)).node_environment(MONITOR).variables()["NODE_ALERT_TOPICS"]
+
+    assert topics(MONITORING) == ""
+    critical, warning = topics({**MONITORING, "airflow:alerts": {}}).split()
+    assert critical.startswith("critical=arn:aws:sns:eu-west-1:")
+    assert warning.endswith(":airflow-prod-alerts-warning")
+
+
+def test_an_existing_network_needs_the_zone_of_its_first_subnet():
+    given = {"airflow:monitoring": {"instanceType": "t3.small", "zone": "eu-west-1x"}}
+    fault = the_fault(given)
+    assert fault.key == "airflow:monitoring.zone"
+    assert fault.allowed == "a zone of airflow:network.zones: eu-west-1a, eu-west-1b, eu-west-1c"
