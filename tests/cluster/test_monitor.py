@@ -126,7 +126,7 @@ def test_another_instance_has_all_metrics_also_those_of_the_time_between(cluster
     say(f"the monitor's successor was ready {back - gone:.0f} s after it was gone")
     assert "with a new file system" not in monitor.node.journal("airflow-volume.service")
     assert monitor.value(lived, before), "what was stored before is on the volume"
-    between = int(back - gone)
+    between = int(back - before)
     count = f'min(count_over_time(up{{job="node", role="master"}}[{between}s]))'
     # One every 15 s; the scrape at either end may be outside.
     cluster.wait(lambda: (monitor.value(count, back) or 0) >= between // 15 - 1, "the nodes to send it", timeout=180)
