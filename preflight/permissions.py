@@ -15,7 +15,7 @@ from preflight.needs import Needs, listed
 
 # A request contains the actions in its query; 100 of the longest stay far below what IAM accepts.
 _BATCH = 100
-# Describe and list actions of these services can only be allowed on every resource.
+# These actions can only be allowed on every resource.
 _UNSCOPED = re.compile(
     r"(ec2|autoscaling|elasticloadbalancing|cloudwatch|acm|logs):(Describe|List)|route53:GetChange|kms:(CreateKey|ListAliases)"
 )

@@ -54,6 +54,8 @@ def main() -> int:
     except (LabError, TimeoutError) as unfit:
         print(unfit, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
