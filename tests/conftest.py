@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import hypothesis
 import pytest
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
@@ -20,6 +21,10 @@ from dags import environment
 # Each run of the program makes some 300,000 objects, nearly all of which live until its end. At Python's default of 700
 # new objects (2,000 since 3.13) for a collection, garbage collection takes half of a run's processor time.
 gc.set_threshold(100_000, 50, 50)
+
+# On a busy machine an example takes as long as it takes.
+hypothesis.settings.register_profile("without a deadline", deadline=None)
+hypothesis.settings.load_profile("without a deadline")
 
 UNDER_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 

@@ -84,6 +84,7 @@ PLUMBING = {
     "aws:elasticache/parameterGroup:ParameterGroup",
     "aws:elasticache/subnetGroup:SubnetGroup",
     "aws:lb/targetGroup:TargetGroup",
+    "aws:rds/eventSubscription:EventSubscription",
     "aws:rds/parameterGroup:ParameterGroup",
     "aws:rds/subnetGroup:SubnetGroup",
     "aws:route53/record:Record",

@@ -35,8 +35,10 @@ _OPTIONS = sorted(
     for option in options
 )
 _POOL_OPTIONS = sorted(values.POOL_OPTIONS)
-# The rules on these depend on the rest of the stack file.
+# The rules on these depend on the rest of the stack file, or on each other.
 _BOUND_OPTIONS = {
+    ("common.io", "xcom_objectstorage_path"),
+    ("common.io", "xcom_objectstorage_threshold"),
     ("operators", "default_queue"),
     ("core", "default_timezone"),
     ("core", "parallelism"),
@@ -69,7 +71,7 @@ def _option_values(pair: tuple[str, str]) -> st.SearchStrategy[Any]:
     return st.sampled_from(choices) if choices else _VALUES_BY_TYPE[lookup.kind(*pair)]
 
 
-_ROUGH = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+_ROUGH = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def _lists(values: st.SearchStrategy[Any], *, least: int = 1, most: int = 3) -> st.SearchStrategy[list[Any]]:

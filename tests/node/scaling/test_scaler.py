@@ -267,7 +267,7 @@ FLEETS = st.lists(
 
 
 # On a busy machine, Hypothesis finds the generation of these lists too slow.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(st.tuples(FLEETS, st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)), max_size=20))
 def test_the_invariants_hold_for_any_observation(sights: list[tuple[list[Worker], int, int, int]]):
     watch = Watch()

@@ -50,4 +50,4 @@ def load() -> None:
     # The upload of logs uses it.
     task_logs.s3()
     # The first client reads the certificate authorities for all others, also if the API has none. It connects later.
-    Client(base_url="http://any", token="").close()
+    Client(base_url="http://localhost", token="").close()
