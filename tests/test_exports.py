@@ -117,14 +117,15 @@ def test_one_command_lists_the_age_and_the_image_of_every_node():
 def group_names(variant: str) -> dict[str, str]:
     """The name of every group, by the end of its outputs' names."""
     groups = recorded(variant).exports["autoscalingGroups"]
-    return {"masters": groups["masters"]} | {f"pool-{pool}": name for pool, name in groups["workerPools"].items()}
+    pools = {f"pool-{pool}": name for pool, name in groups["workerPools"].items()}
+    return {role: name for role, name in groups.items() if role != "workerPools"} | pools
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_names_in_the_exports_are_names_of_resources(variant: str):
     recording, exports = recorded(variant), recorded(variant).exports
     groups = {group.outputs["name"] for group in recording.of_type("aws:autoscaling/group:Group")}
-    assert {exports["autoscalingGroups"]["masters"], *exports["autoscalingGroups"]["workerPools"].values()} == groups
+    assert set(group_names(variant).values()) == groups
     buckets = {bucket.inputs["bucket"] for bucket in recording.of_type("aws:s3/bucket:Bucket")}
     assert set(exports["buckets"].values()) == buckets
     secrets = {secret.inputs["name"] for secret in recording.of_type("aws:secretsmanager/secret:Secret")}

@@ -46,6 +46,8 @@ WIDE_RESOURCES = {
     "autoscaling:TerminateInstanceInAutoScalingGroup": _OWN_ID,
     "autoscaling:DescribeAutoScalingGroups": "lists; IAM grants it for all groups of an account or for none",
     "autoscaling:DescribeScalingActivities": "lists; IAM grants it for all groups of an account or for none",
+    "ec2:AttachVolume": "a condition on its tags stands for the instance, whose id AWS chooses",
+    "ec2:DescribeVolumes": "lists; IAM grants it for all volumes of an account or for none",
     "logs:DescribeLogGroups": "lists; IAM grants it for all log groups of an account or for none",
 }
 

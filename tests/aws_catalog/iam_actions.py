@@ -12,6 +12,9 @@ from collections.abc import Mapping
 # in `*`, and has `*` instead of the id that Auto Scaling puts before a group's name.
 _ARNS: Mapping[str, str] = {
     "autoScalingGroup": r"arn:aws:autoscaling:[^:]+:\d{12}:autoScalingGroup:[^:]+:autoScalingGroupName/.+",
+    "instance": r"arn:aws:ec2:[^:]+:\d{12}:instance/.+",
+    "volume": r"arn:aws:ec2:[^:]+:\d{12}:volume/vol-.+",
+    "key": r"arn:aws:kms:[^:]+:\d{12}:key/.+",
     "bucket": r"arn:aws:s3:::[^/]+",
     "object": r"arn:aws:s3:::[^/]+/.+",
     "log-group": r"arn:aws:logs:[^:]+:\d{12}:log-group:[^:]+(:\*)?",
@@ -23,7 +26,9 @@ _ARNS: Mapping[str, str] = {
 # Action -> the resource types it supports; none if it can only be allowed on `*`. "Actions defined by ...":
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awskeymanagementservice.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
 RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +39,10 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = {
     "autoscaling:SetDesiredCapacity": ("autoScalingGroup",),
     "autoscaling:SetInstanceHealth": ("autoScalingGroup",),
     "autoscaling:TerminateInstanceInAutoScalingGroup": ("autoScalingGroup",),
+    "ec2:AttachVolume": ("instance", "volume"),
+    "ec2:DescribeVolumes": (),
+    "kms:Decrypt": ("key",),
+    "kms:GenerateDataKey": ("key",),
     "logs:CreateLogStream": ("log-stream",),
     "logs:DescribeLogGroups": (),
     "logs:DescribeLogStreams": ("log-group",),

@@ -19,6 +19,11 @@ def program_path(name: str) -> Path:
     return found
 
 
+def python_path() -> str:
+    """PYTHONPATH for another process: the folders that are one, `python`, on a node, and the one above them."""
+    return ":".join(map(str, [*ROOTFS.glob(f"*{PROGRAMS}/python"), program_path("airflow_node").parent]))
+
+
 def module(name: str) -> ModuleType:
     """A module of the programs, the same object that they import: `airflow_node.worker_registry`, `scaling.pool`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from node.rootfs import PROGRAMS, ROOTFS
+from tests.node.programs import python_path
 from tests.node.published_releases import BUCKET, publish
 
 OVERRIDDEN = {
@@ -75,10 +75,7 @@ print(json.dumps([words, versions == [new, new, old], again.is_newest(), (of_run
 
 
 def _run(python: Path, home: Path, code: str, *arguments: str, **variables: str) -> Any:
-    modules = ":".join(
-        str(ROOTFS / layer / PROGRAMS.lstrip("/") / "python") for layer in ("common", "airflow", "master")
-    )
-    environment = {"PYTHONPATH": modules, "AIRFLOW_HOME": str(home), "HOME": str(home), "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONPATH": python_path(), "AIRFLOW_HOME": str(home), "HOME": str(home), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [python, "-c", code, *arguments], env=environment | variables, capture_output=True, text=True, check=False
     )

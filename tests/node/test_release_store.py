@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tests.node.programs import load, module, program_path
+from tests.node.programs import load, module, python_path
 from tests.node.published_releases import BUCKET, BUNDLE, archive_of, dag_release, point_to, publish, upload
 
 release_store = load("python/release_store.py")
@@ -241,7 +241,7 @@ def test_a_deleted_pointer_is_not_the_same_as_no_release(s3: Any, store: Any):
 def elsewhere(aws: boto3.Session, aws_server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """S3 over HTTP, for other processes than this one."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws_server)
-    monkeypatch.setenv("PYTHONPATH", str(program_path("python/release_store.py").parent))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     client = aws.client("s3", endpoint_url=aws_server)
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     return client

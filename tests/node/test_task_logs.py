@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.node.programs import module, program_path
+from tests.node.programs import module, python_path
 
 task_logs = module("task_logs")
 
@@ -195,7 +195,7 @@ def test_a_log_of_100_mib_is_uploaded_and_shown_in_less_than_64_mib_of_memory(aw
         file.truncate(100 * MIB)
         file.seek(0, io.SEEK_END)
         file.write(b"\nthe end\n")
-    environment = {"PYTHONPATH": str(program_path("python/task_logs.py").parent), "AWS_ENDPOINT_URL": aws_server}
+    environment = {"PYTHONPATH": python_path(), "AWS_ENDPOINT_URL": aws_server}
     environment |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "eu-west-1"}
     command = [sys.executable, "-c", LONG, str(logs), PATH]
     done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)

@@ -11,11 +11,12 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.validate import validate_parameters
 
-from preflight.needs import SUBNET, TEMPLATE, Needs
+from preflight.needs import SUBNET, Needs
 
 CALLER = "arn:aws:sts::111122223333:assumed-role/deployer/alice"
 CALLER_ROLE = "arn:aws:iam::111122223333:role/teams/data/deployer"
 IMAGE = "ami-0123456789abcdef0"
+ARM_IMAGE = "ami-0aaaaaaaaaaaaaaaa"
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 
 # An answer, a function of the request that returns one, or the code of an error.
@@ -97,6 +98,14 @@ def image(**changes: Any) -> Mapping[str, Any]:
     return {"Images": [{**described, **changes}]}
 
 
+def _images(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return image(Architecture="arm64" if given["Filters"][0]["Values"] == [ARM_IMAGE] else "x86_64")
+
+
+def _latest_images(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"Parameters": [{"Name": name, "Value": ARM_IMAGE if "arm64" in name else IMAGE} for name in given["Names"]]}
+
+
 def orderable(**changes: Any) -> Mapping[str, Any]:
     """RDS's offer of the planned class."""
     offer = {
@@ -137,7 +146,7 @@ def _role(given: Mapping[str, Any]) -> Any:
 
 
 def _types(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    sizes = {"medium": 2, "large": 2, "xlarge": 4}
+    sizes = {"small": 2, "medium": 2, "large": 2, "xlarge": 4}
     return {
         "InstanceTypes": [
             {"InstanceType": name, "VCpuInfo": {"DefaultVCpus": sizes[name.partition(".")[2]]}}
@@ -167,9 +176,6 @@ def _endpoint_services(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def empty_account(needs: Needs) -> dict[str, Recorded]:
     """The answers of an account that has nothing yet, and offers everything that the plan needs."""
-    arm = any("arm64" in str(template.inputs["imageId"]) for template in needs.of_type(TEMPLATE)) or any(
-        group.instance_types[0].split(".")[0].endswith("g") for group in needs.groups
-    )
     return {
         "sts.GetCallerIdentity": {"Account": needs.account_id, "Arn": CALLER, "UserId": "AROAEXAMPLE:alice"},
         "iam.SimulatePrincipalPolicy": allowed,
@@ -190,7 +196,7 @@ def empty_account(needs: Needs) -> dict[str, Recorded]:
         "ec2.DescribeInstanceTypes": _types,
         "ec2.DescribeInstanceTypeOfferings": _offerings,
         "ec2.DescribeInstances": {"Reservations": []},
-        "ec2.DescribeImages": image(Architecture="arm64" if arm else "x86_64"),
+        "ec2.DescribeImages": _images,
         "ec2.GetEbsDefaultKmsKeyId": {"KmsKeyId": "alias/aws/ebs"},
         "ec2.DescribeLaunchTemplates": {"LaunchTemplates": []},
         "ec2.DescribeVpcs": {"Vpcs": []},
@@ -200,7 +206,7 @@ def empty_account(needs: Needs) -> dict[str, Recorded]:
         "ec2.DescribeNatGateways": {"NatGateways": []},
         "ec2.DescribeVpcEndpoints": {"VpcEndpoints": []},
         "ec2.DescribeVpcEndpointServices": _endpoint_services,
-        "ssm.GetParameters": {"Parameters": [{"Name": "latest", "Value": IMAGE}]},
+        "ssm.GetParameters": _latest_images,
         "kms.DescribeKey": _key,
         "kms.ListResourceTags": {"Tags": []},
         "sns.ListTopics": {"Topics": []},
