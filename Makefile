@@ -107,7 +107,7 @@ unit: $(STAMP) ## Unit and node tests
 	@.venv/bin/pytest -q -n 2 -m "not lab"
 
 lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
-	@.venv/bin/pytest -v -n auto --dist loadgroup --no-loadscope-reorder -p no:randomly -m lab --durations=15 tests/cluster
+	@.venv/bin/pytest -v -n auto --dist loadfile --no-loadscope-reorder -p no:randomly -m lab --durations=15 tests/cluster
 
 lock: $(STAMP) ## Lock Airflow, airflow-requirements.txt and the pools' requirements for the nodes: STACK=prod UPGRADE=1
 	@$(PYTHON) -m package_lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)

@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # Before anything of the lab is imported: the names of all that a lab makes on this machine depend on it.
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
@@ -69,10 +70,21 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(os.cpu_count() or 1, cgroups.available_mib() // USED_MIB))
 
 
+class ByCluster(LoadFileScheduling):
+    """Each process takes file by file, and the files of `MONITORED` as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "monitored" if Path(file).stem.removeprefix("test_") in MONITORED else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
+    """Called by pytest-xdist."""
+    return ByCluster(config, log)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.lab)
-    name = item.path.stem.removeprefix("test_")
-    item.add_marker(pytest.mark.xdist_group(MONITORED[0] if name in MONITORED else name))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
