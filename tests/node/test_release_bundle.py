@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,7 +13,9 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from tests.node.programs import load, module, program_path
+from node.roles import Role
+from node.rootfs import PROGRAMS, files_for
+from tests.node.programs import load, module
 from tests.node.published_releases import BUCKET, BUNDLE, dag_release, point_to, publish, upload
 
 release_store = load("python/release_store.py")
@@ -257,11 +260,14 @@ def test_it_is_the_newest_as_long_as_the_pointer_names_it(s3: Any, bundles: Any)
     assert not bundle.is_newest()
 
 
-def test_the_packages_of_the_node_are_not_on_the_path_of_dags():
+def test_the_packages_of_the_node_are_not_on_the_path_of_dags(tmp_path: Path):
     """`import database` in a DAG must find the DAG author's module."""
-    import subprocess
-
-    folder = program_path("python/release_store.py").parent
+    for file in files_for(Role.WORKER):
+        if file.path.startswith(f"{PROGRAMS}/"):
+            placed = tmp_path / file.path.lstrip("/")
+            placed.parent.mkdir(parents=True, exist_ok=True)
+            placed.write_bytes(file.content)
+    folder = tmp_path / PROGRAMS.lstrip("/") / "python"
     code = "import sys, release_store; print([p for p in sys.path if p.endswith('lib/airflow')])"
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True
