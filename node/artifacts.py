@@ -11,6 +11,7 @@ import io
 import tarfile
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from node.roles import NodeGroup, Role
@@ -77,12 +78,17 @@ def _lock(name: str) -> Artifact:
 
 
 def _programs(role: Role) -> Artifact:
-    programs = [file for file in files_for(role) if not file.in_user_data]
+    programs = (file for file in files_for(role) if not file.in_user_data)
     plugins = plugin_files() if role.definition.runs_airflow else ()
-    return _artifact(f"{role}.tar", _tar([*programs, *plugins]))
+    return _archive(f"{role}.tar", (*programs, *plugins))
 
 
-def _tar(files: list[NodeFile]) -> bytes:
+@cache  # each run of the program needs the keys a dozen times
+def _archive(name: str, files: tuple[NodeFile, ...]) -> Artifact:
+    return _artifact(name, _tar(files))
+
+
+def _tar(files: tuple[NodeFile, ...]) -> bytes:
     """A tar archive that depends only on names, modes and contents."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:

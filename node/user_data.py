@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from functools import lru_cache
 
 from node import systemd_dropins
 from node.dag_bundles import KNOWN_HOSTS_FILE, known_hosts
@@ -78,10 +79,15 @@ class UserDataTooLarge(ValueError):  # noqa: N818 - says what happened, where it
 
 def user_data(environment: NodeEnvironment) -> str:
     """The launch template's user data: base64 of a gzipped cloud-config. Equal settings give equal bytes."""
-    packed = gzip.compress(cloud_config(environment).encode(), compresslevel=9, mtime=0)
+    packed = _packed(cloud_config(environment))
     if len(packed) > LIMIT_BYTES:
         raise UserDataTooLarge(environment.role, len(packed))
     return base64.b64encode(packed).decode()
+
+
+@lru_cache(maxsize=32)  # a run of the program needs each at least twice: to check its size, and in the launch template
+def _packed(text: str) -> bytes:
+    return gzip.compress(text.encode(), compresslevel=9, mtime=0)
 
 
 def cloud_config(environment: NodeEnvironment) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from settings.errors import Fault, FaultyValue
@@ -71,5 +72,9 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 
 def _sections(function: Callable[..., Any], settings: Settings) -> dict[str, Any]:
-    names = inspect.signature(function).parameters
-    return {name: settings if name == "settings" else getattr(settings, name) for name in names}
+    return {name: settings if name == "settings" else getattr(settings, name) for name in _parameters(function)}
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
