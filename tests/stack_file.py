@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,17 @@ REMOVED = object()
 
 def content(stack: str = "prod") -> dict[str, Any]:
     """The configuration in a stack's file, by full key."""
+    return copy.deepcopy(_content(stack))
+
+
+@cache
+def _content(stack: str) -> dict[str, Any]:
     return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
 
 
 def changed(changes: dict[str, Any], *, stack: str = "prod") -> dict[str, Any]:
     """A stack's configuration with values put at paths such as `airflow:workerPools.default.minSize`."""
-    config = copy.deepcopy(content(stack))
+    config = content(stack)
     for path, value in changes.items():
         namespace, _, rest = path.partition(":")
         first, *words = rest.split(".")
