@@ -5,14 +5,7 @@ from __future__ import annotations
 import pulumi
 
 import virtual_environment  # noqa: F401 - reports a stale environment, before the imports below fail with a traceback
-from components.alarm_tables import (
-    broker_alarms,
-    certificate_alarms,
-    database_alarms,
-    group_alarms,
-    load_balancer_alarms,
-    nat_alarms,
-)
+from cluster_alarms import cluster_alarms
 from components.alarms import Alarms, AlarmsArgs
 from components.alert_topics import AlertTopics, AlertTopicsArgs
 from components.buckets import Buckets, BucketsArgs
@@ -53,18 +46,14 @@ access = SecurityGroups(
 )
 endpoints = []
 if access.endpoints is not None:
-    endpoints = [
-        VpcEndpoints(
-            "endpoints",
-            VpcEndpointsArgs(
-                context=context,
-                vpc_id=network.vpc_id,
-                subnet_ids=network.private_subnet_ids,
-                security_group_id=access.endpoints,
-                services=settings.network.interface_endpoints,
-            ),
-        )
-    ]
+    endpoints_args = VpcEndpointsArgs(
+        context=context,
+        vpc_id=network.vpc_id,
+        subnet_ids=network.private_subnet_ids,
+        security_group_id=access.endpoints,
+        services=settings.network.interface_endpoints,
+    )
+    endpoints.append(VpcEndpoints("endpoints", endpoints_args))
 database = MetadataDatabase(
     "database",
     MetadataDatabaseArgs(
@@ -72,7 +61,6 @@ database = MetadataDatabase(
         settings=settings.database,
         subnet_ids=network.data_subnet_ids,
         security_group_id=access.database,
-        max_connections=settings.database.max_connections,
     ),
 )
 broker = CeleryBroker(
@@ -84,18 +72,7 @@ broker = CeleryBroker(
         security_group_id=access.broker,
     ),
 )
-secrets = Secrets(
-    "secrets",
-    SecretsArgs(
-        context=context,
-        database_address=database.address,
-        database_port=database.port,
-        database_admin_secret_arn=database.admin_secret_arn,
-        broker_address=broker.address,
-        broker_port=broker.port,
-        broker_auth_token=broker.auth_token,
-    ),
-)
+secrets = Secrets("secrets", SecretsArgs(context=context, database=database.access, broker=broker.access))
 buckets = Buckets(
     "buckets", BucketsArgs(context=context, artifacts=[*artifacts(settings.roles), *settings.group_artifacts])
 )
@@ -131,20 +108,12 @@ pools = groups.worker_pools(masters, groups.domain(masters))
 monitor = groups.monitor()
 last: list[pulumi.Resource] = [masters, *pools.values(), *([monitor] if monitor else [])]
 if alerts is not None:
-    watched = [
-        *database_alarms(settings.database, database.identifier),
-        *broker_alarms(settings.broker, broker.node_ids),
-        *(alarm for each in web.metric_dimensions.items() for alarm in load_balancer_alarms(*each)),
-        *(certificate_alarms(web.certificate_arn) if web.certificate_arn is not None else []),
-        *(alarm for group in settings.node_groups for alarm in group_alarms(group, context.cluster)),
-        *(alarm for each in network.nat_gateway_ids.items() for alarm in nat_alarms(*each)),
-    ]
-    args = AlarmsArgs(context=context, topic_arns=alerts.arns, alarms=watched, database=database.identifier)
-    last += [alerts, Alarms("alarms", args)]
+    watched = cluster_alarms(context, settings, network=network, database=database, broker=broker, web=web)
+    alarms = AlarmsArgs(context=context, topic_arns=alerts.arns, alarms=watched, database=database.identifier)
+    last += [alerts, Alarms("alarms", alarms)]
 DeletionProtection("deletion-protection", DeletionProtectionArgs(context=context, last=last))
 
 export_access(context, web, secrets, buckets, settings.release_bundles)
 export_nodes(context, masters, pools, monitor)
 export_network_and_logs(network, database, broker)
-if alerts is not None:
-    export_alerts(context, alerts)
+export_alerts(context, alerts)

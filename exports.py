@@ -91,9 +91,11 @@ def export_network_and_logs(network: Network, database: MetadataDatabase, broker
     pulumi.export("natAddresses", network.nat_addresses)
 
 
-def export_alerts(context: Context, alerts: AlertTopics) -> None:
+def export_alerts(context: Context, alerts: AlertTopics | None) -> None:
     """The topics of alerts, to subscribe or publish to, and the commands that list their subscribers: SNS sends nothing
     to those that are listed as PendingConfirmation."""
+    if alerts is None:
+        return
     pulumi.export("alertTopics", alerts.arns)
     for severity, topic in alerts.arns.items():
         pulumi.export(f"alertSubscribersCommand-{severity}", list_subscribers_command(topic, context.region))

@@ -12,7 +12,8 @@ import pulumi_aws as aws
 from settings import Severity
 
 RUNBOOKS = "docs/runbooks"
-
+# A burstable node earns 6 to 24 credits an hour, and a new one begins with none.
+_CREDITS_SPENT = 1
 
 Missing = Literal["notBreaching", "breaching", "ignore"]
 """What a period without data counts as. `notBreaching` suits metrics that AWS sends only when there is something to
@@ -66,6 +67,64 @@ class Alarm:
     def description(self) -> str:
         """The message that people get."""
         return f"{self.broken} What to do: {RUNBOOKS}/{self.runbook}"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Makes the alarms on one resource.
+
+    Attributes:
+        prefix: the first part of the alarms' names.
+        page: their page in docs/runbooks/.
+        missing: see `Alarm`.
+    """
+
+    namespace: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    prefix: str
+    page: str
+    missing: Missing = "notBreaching"
+
+    def metric(self, name: str, statistic: str) -> Metric:
+        return Metric(namespace=self.namespace, name=name, dimensions=self.dimensions, statistic=statistic)
+
+    def alarm(
+        self,
+        name: str,
+        severity: Severity,
+        broken: str,
+        metric: Metric,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        seconds: int = 300,
+        periods: int,
+        runbook: str,
+        missing: Missing | None = None,
+    ) -> Alarm:
+        return Alarm(
+            name=f"{self.prefix}-{name}",
+            severity=severity,
+            broken=broken,
+            runbook=f"{self.page}#{runbook}",
+            metrics={"value": metric},
+            above=above,
+            below=below,
+            seconds=seconds,
+            periods=periods,
+            missing=missing or self.missing,
+        )
+
+    def credits(self, broken: str) -> Alarm:
+        return self.alarm(
+            "cpu-credits",
+            "warning",
+            broken,
+            self.metric("CPUCreditBalance", "Maximum"),
+            below=_CREDITS_SPENT,
+            periods=12,
+            runbook="cpu-credits",
+        )
 
 
 def metric_alarm(

@@ -11,6 +11,7 @@ import pulumi_random as random
 
 from components.component import Component
 from components.context import Context
+from components.data_store import DataStore
 from settings import BrokerSettings
 
 PORT = 6379
@@ -36,10 +37,8 @@ class CeleryBroker(Component):
     It never evicts a message to save memory. With a replica, a failover to another zone keeps the address.
     """
 
-    address: pulumi.Output[str]
-    """The address of the primary, also after a failover."""
-    port: int
-    auth_token: pulumi.Output[str]
+    access: DataStore
+    """With the address of the primary, also after a failover."""
     log_group_names: Sequence[str]
     node_ids: Sequence[str]
     """The nodes, as ElastiCache names them when it creates a replication group."""
@@ -50,18 +49,19 @@ class CeleryBroker(Component):
         # longer, and at its size limit deliveries stop.
         self.log_group_names = [f"/aws/vendedlogs/elasticache/{_identifier(args)}/{log}" for log in LOG_TYPES]
         self.node_ids = [f"{_identifier(args)}-{number:03}" for number in range(1, 2 + args.settings.replicas)]
-        self.auth_token = self._auth_token(name)
-        group = self._replication_group(name, args)
-        self.address = group.primary_endpoint_address
-        self.port = PORT
-        self.register_outputs({"address": self.address})
+        token = self._auth_token(name)
+        address = self._replication_group(name, args, token).primary_endpoint_address
+        self.access = DataStore(address=address, port=PORT, credential=token)
+        self.register_outputs({"address": address})
 
     def _auth_token(self, name: str) -> pulumi.Output[str]:
         """ElastiCache accepts 16 to 128 characters and only a few symbols; the length provides the strength."""
         token = random.RandomPassword(f"{name}-auth-token", length=64, special=False, opts=self.child())
         return token.result
 
-    def _replication_group(self, name: str, args: CeleryBrokerArgs) -> aws.elasticache.ReplicationGroup:
+    def _replication_group(
+        self, name: str, args: CeleryBrokerArgs, auth_token: pulumi.Input[str]
+    ) -> aws.elasticache.ReplicationGroup:
         replicated = args.settings.replicas > 0
         snapshots = args.settings.snapshot_retention_days > 0
         return aws.elasticache.ReplicationGroup(
@@ -83,7 +83,7 @@ class CeleryBroker(Component):
             security_group_ids=[args.security_group_id],
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
-            auth_token=self.auth_token,
+            auth_token=auth_token,
             # The old token stays valid beside the new one: running nodes use it until their services restart.
             auth_token_update_strategy="ROTATE",  # noqa: S106 a strategy, no token
             at_rest_encryption_enabled=True,

@@ -375,8 +375,6 @@ _REFUSED = aws.lb.ListenerRuleActionArgs(
         content_type="text/plain", message_body="The execution API is for the cluster's own workers.", status_code="403"
     ),
 )
-
-
 _CLOSED = aws.lb.ListenerDefaultActionArgs(
     type="fixed-response",
     fixed_response=aws.lb.ListenerDefaultActionFixedResponseArgs(

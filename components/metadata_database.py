@@ -12,6 +12,7 @@ import pulumi_random as random
 from aws_catalog import database_storage
 from components.component import Component
 from components.context import Context
+from components.data_store import DataStore
 from components.iam_documents import on_behalf_of, trust_policy
 from settings import DatabaseSettings
 
@@ -32,8 +33,6 @@ class MetadataDatabaseArgs:
     settings: DatabaseSettings
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
-    max_connections: int
-    """The number of connections that the server accepts. A change is applied at the next restart of the instance."""
 
 
 class MetadataDatabase(Component):
@@ -47,8 +46,7 @@ class MetadataDatabase(Component):
     """
 
     identifier: pulumi.Output[str]
-    address: pulumi.Output[str]
-    port: int
+    access: DataStore
     admin_secret_arn: pulumi.Output[str]
     """The secret that RDS manages: JSON with `username` and `password`, a new password each week."""
     log_group_names: Sequence[str]
@@ -59,11 +57,10 @@ class MetadataDatabase(Component):
         log_groups = self._log_groups(name, args)
         instance = self._instance(name, args, log_groups)
         self.identifier = instance.identifier
-        self.address = instance.address
-        self.port = PORT
         # AWS gives an instance whose admin it manages exactly one such secret.
         self.admin_secret_arn = instance.master_user_secrets.apply(lambda secrets: str(secrets[0].secret_arn))
-        self.register_outputs({"address": self.address})
+        self.access = DataStore(address=instance.address, port=PORT, credential=self.admin_secret_arn)
+        self.register_outputs({"address": instance.address})
 
     def _log_groups(self, name: str, args: MetadataDatabaseArgs) -> Sequence[aws.cloudwatch.LogGroup]:
         """Create the log groups before the instance: those that RDS creates keep their logs, at a cost, for ever."""
@@ -143,7 +140,7 @@ class MetadataDatabase(Component):
             f"{name}-parameters",
             family=f"postgres{args.settings.engine_version.partition('.')[0]}",
             description=f"PostgreSQL for Airflow in {args.context.cluster}",
-            parameters=postgresql_parameters(args.max_connections),
+            parameters=postgresql_parameters(args.settings.max_connections),
             opts=self.child(),
         )
 

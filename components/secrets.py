@@ -13,6 +13,7 @@ import pulumi_random as random
 
 from components.component import Component
 from components.context import Context
+from components.data_store import DataStore
 from node.roles import Role
 
 METADATA_ROLE = "airflow"
@@ -40,12 +41,8 @@ DESCRIPTIONS = {
 @dataclass(frozen=True, kw_only=True)
 class SecretsArgs:
     context: Context
-    database_address: pulumi.Input[str]
-    database_port: int
-    database_admin_secret_arn: pulumi.Input[str]
-    broker_address: pulumi.Input[str]
-    broker_port: int
-    broker_auth_token: pulumi.Input[str]
+    database: DataStore
+    broker: DataStore
 
 
 class Secrets(Component):
@@ -78,8 +75,8 @@ class Secrets(Component):
         return {key: self.versions[key] for key in role.definition.secrets}
 
     def _values(self, name: str, args: SecretsArgs) -> Mapping[str, pulumi.Output[str]]:
-        database = (args.database_address, args.database_port)
-        broker = (args.broker_address, args.broker_port)
+        database = (args.database.address, args.database.port)
+        broker = (args.broker.address, args.broker.port)
         return {
             "database-dsn": pulumi.Output.all(self._random(name, "database-password"), *database).apply(
                 lambda known: database_dsn(*known)
@@ -87,7 +84,7 @@ class Secrets(Component):
             "result-backend": pulumi.Output.all(self._random(name, "results-password"), *database).apply(
                 lambda known: result_backend(*known)
             ),
-            "broker-url": pulumi.Output.all(args.broker_auth_token, *broker).apply(lambda known: broker_url(*known)),
+            "broker-url": pulumi.Output.all(args.broker.credential, *broker).apply(lambda known: broker_url(*known)),
             # Losing this key makes stored connections unreadable, so replacing it must not be an accident.
             "fernet-key": self._random(name, "fernet-key-value", length=43, protect=args.context.protect).apply(
                 fernet_key
@@ -96,7 +93,7 @@ class Secrets(Component):
             "api-secret-key": self._random(name, "api-secret-key-value", length=64),
             "flask-secret-key": self._random(name, "flask-secret-key-value", length=64),
             "admin-password": self._random(name, "admin-password-value"),
-            "database-admin": pulumi.Output.all(*database, args.database_admin_secret_arn).apply(
+            "database-admin": pulumi.Output.all(*database, args.database.credential).apply(
                 lambda known: database_admin(*known)
             ),
         }

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarm import metric_alarm
-from components.alarm_tables import RETAINED_WORKERS, retained_worker_alarm
+from components.alarm_tables.node_groups import RETAINED_WORKERS, retained_worker_alarm
 from components.autoscaling_group import autoscaling_group
 from components.component import Component
 from components.launch_template import NodeLaunch, launch_template

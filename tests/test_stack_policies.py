@@ -13,16 +13,19 @@ from lab.aws.policy import Request, is_allowed
 from tests.aws_catalog import iam_actions
 from tests.stack_file import ROOT, changed
 from tests.stack_queries import (
+    BUCKET,
     BUCKET_POLICY,
     GROUP,
+    LOAD_BALANCER,
     TEMPLATE,
     all_statements,
     as_list,
     each,
     everything_before,
+    of_bucket,
     statements,
 )
-from tests.stack_variants import VARIANTS, recorded
+from tests.stack_variants import VARIANTS, recorded, settings_of
 
 every_stack = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -185,3 +188,16 @@ def test_sixty_pools_with_long_names_fit_iams_limits():
     # White space does not count: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     sizes = {policy.name: len("".join(policy.inputs["policy"].split())) for policy in policies}
     assert max(sizes.values()) <= 10_240, sizes
+
+
+@every_stack
+def test_load_balancers_may_write_to_the_access_logs_bucket(variant: str):
+    recording, settings = recorded(variant), settings_of(variant)
+    for balancer in each(recording, LOAD_BALANCER):
+        logs = balancer.inputs["accessLogs"]
+        [bucket] = [b for b in recording.of_type(BUCKET) if b.inputs["bucket"] == logs["bucket"]]
+        written = f"arn:aws:s3:::{logs['bucket']}/{logs['prefix']}/AWSLogs/{settings.cluster.account_id}/test"
+        allowed = [s for s in statements(of_bucket(recording, bucket, "Policy")) if s["Effect"] == "Allow"]
+        patterns = [resource for s in allowed for resource in as_list(s["Resource"])]
+        matches = [p for p in patterns if re.fullmatch(re.escape(p).replace(r"\*", ".*"), written)]
+        assert matches, f"{balancer.name}: AWS tests this at creation, which would fail"

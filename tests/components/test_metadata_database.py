@@ -3,9 +3,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pulumi
 import pytest
 
 from aws_catalog import database_storage
+from aws_catalog.database_classes import max_connections
 from components.metadata_database import MetadataDatabase, MetadataDatabaseArgs
 from engine.program import deploy
 from engine.recording import Recording, Resource
@@ -20,7 +22,6 @@ LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 def build(
     *,
     protect: bool = True,
-    max_connections: int = 400,
     engine_version: str = "17",
     final_snapshot: bool = True,
     gib: int = 100,
@@ -39,7 +40,6 @@ def build(
             settings=settings,
             subnet_ids=["subnet-data-a", "subnet-data-b"],
             security_group_id="sg-database",
-            max_connections=max_connections,
         ),
     )
 
@@ -120,8 +120,8 @@ def test_minor_versions_are_applied_unless_one_is_pinned(version: str, upgraded:
 
 
 def test_the_connection_limit_is_the_one_that_the_budget_was_checked_against():
-    limit = parameters(max_connections=321)["max_connections"]
-    assert limit["value"] == "321"
+    limit = parameters()["max_connections"]
+    assert limit["value"] == str(max_connections("db.m7g.large"))
     assert limit["applyMethod"] == "pending-reboot", "AWS refuses to change it in a running server"
 
 
@@ -160,7 +160,7 @@ def test_the_component_has_the_arn_of_the_admin_secret_that_rds_manages():
     def program() -> None:
         made = build()
         made.admin_secret_arn.apply(lambda arn: addresses.update(arn=arn))
-        made.address.apply(lambda address: addresses.update(address=address))
+        pulumi.Output.from_input(made.access.address).apply(lambda address: addresses.update(address=address))
 
     _, recording = deploy(program)
     outputs = recording.only(INSTANCE).outputs

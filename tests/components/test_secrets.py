@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.data_store import DataStore
 from components.secrets import (
     DESCRIPTIONS,
     Secrets,
@@ -31,6 +32,7 @@ VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"
 
 HOST = "airflow-prod-metadata.c9xk2m4example.eu-west-1.rds.amazonaws.com"
+BROKER = "master.airflow-prod-broker.abc123.euw1.cache.amazonaws.com"
 ADMIN_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-1-AbCdEf"
 
 URLS = ("database-dsn", "result-backend", "broker-url")
@@ -57,12 +59,8 @@ def build(*, protect: bool = True) -> Secrets:
         "secrets",
         SecretsArgs(
             context=context(protect=protect),
-            database_address=HOST,
-            database_port=5432,
-            database_admin_secret_arn=ADMIN_SECRET,
-            broker_address="master.airflow-prod-broker.abc123.euw1.cache.amazonaws.com",
-            broker_port=6379,
-            broker_auth_token=pulumi.Output.secret("token"),
+            database=DataStore(address=HOST, port=5432, credential=ADMIN_SECRET),
+            broker=DataStore(address=BROKER, port=6379, credential=pulumi.Output.secret("token")),
         ),
     )
 
