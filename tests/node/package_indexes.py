@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from tests.node.fake_server import Answer, Request
 
+TAG = "py3-none-any"
 USERNAME, PASSWORD = "reader", "p%41@:/#?w& d"
 AUTHORIZATION = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 
@@ -22,7 +23,7 @@ def serving_packages(
     `requires`: the requirement of a package.
     """
     wheels = {
-        f"{name}-{version}-py3-none-any.whl": _wheel(name, version, (requires or {}).get(name))
+        f"{name}-{version}-{TAG}.whl": wheel(name, version, requirement=(requires or {}).get(name))
         for name, given in versions.items()
         for version in ((given,) if isinstance(given, str) else given)
     }
@@ -43,14 +44,17 @@ def serving_packages(
     return answer
 
 
-def _wheel(name: str, version: str, requirement: str | None) -> bytes:
+def wheel(name: str, version: str, *, requirement: str | None = None, files: Mapping[str, str] | None = None) -> bytes:
+    """A package with an empty module and further files."""
+    modules = {f"{name}.py": "", **(files or {})}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         information = f"{name}-{version}.dist-info"
-        archive.writestr(f"{name}.py", "")
+        for path, text in modules.items():
+            archive.writestr(path, text)
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         metadata += f"Requires-Dist: {requirement}\n" if requirement else ""
         archive.writestr(f"{information}/METADATA", metadata)
-        archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{information}/RECORD", f"{name}.py,,\n")
+        archive.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {TAG}\n")
+        archive.writestr(f"{information}/RECORD", "".join(f"{path},,\n" for path in modules))
     return content.getvalue()

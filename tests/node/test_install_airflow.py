@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -153,42 +152,3 @@ def test_a_failed_installation_leaves_no_stamp(s3: Any, home: Path, monkeypatch:
     with pytest.raises(install_airflow.boot_step.StepFailedError):
         install_airflow.install(BUCKET, home)
     assert not (home / "venv/.lock-sha256").exists()
-
-
-INDEX = {"NODE_PACKAGE_INDEX": "https://packages.example.com/simple/", "NODE_PYPI": "true"}
-SECRET = {"NODE_PACKAGE_INDEX_SECRET": "package-index"}
-
-
-def test_without_a_package_index_uv_and_pip_get_no_variables():
-    assert install_airflow.index_variables({}) == {}
-
-
-def test_an_index_without_credentials_needs_no_secret():
-    assert install_airflow.index_variables(INDEX) == {"UV_INDEX": "private=https://packages.example.com/simple/"}
-
-
-def test_the_credentials_of_the_index_come_from_its_secret(aws_over_http: boto3.Session):
-    secret = json.dumps({"username": "reader", "password": "p%41@:/#?w& d"})
-    aws_over_http.client("secretsmanager").create_secret(Name="package-index", SecretString=secret)
-    found = install_airflow.index_variables(INDEX | SECRET | {"NODE_PYPI": "false"})
-    assert found == {
-        "UV_DEFAULT_INDEX": "private=https://packages.example.com/simple/",
-        "UV_INDEX_PRIVATE_USERNAME": "reader",
-        "UV_INDEX_PRIVATE_PASSWORD": "p%41@:/#?w& d",
-        "PIP_INDEX_URL": "https://reader:p%2541%40%3A%2F%23%3Fw%26%20d@packages.example.com/simple/",
-    }
-
-
-@pytest.mark.parametrize("value", ["hush", '{"username": "hush"}'])
-def test_a_secret_of_the_index_in_another_format_is_named_and_not_quoted(aws_over_http: boto3.Session, value: str):
-    aws_over_http.client("secretsmanager").create_secret(Name="package-index", SecretString=value)
-    failed = install_airflow.boot_step.StepFailedError
-    with pytest.raises(failed, match="the secret package-index cannot be used: it must be JSON") as failure:
-        install_airflow.index_variables(INDEX | SECRET)
-    assert "hush" not in str(failure.value)
-
-
-@pytest.mark.usefixtures("aws_over_http")
-def test_the_error_for_a_missing_secret_of_the_index_names_the_setting():
-    with pytest.raises(install_airflow.boot_step.StepFailedError, match=r"airflow:packageIndex\.credentialsSecret"):
-        install_airflow.index_variables(INDEX | SECRET)

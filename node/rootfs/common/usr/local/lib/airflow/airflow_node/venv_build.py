@@ -1,6 +1,7 @@
 """Builds Airflow's virtual environment from its hash lock with uv; pip installs uv from a lock of its own.
 
-Only wheels are installed, because installing one runs none of its code.
+None of the packages' code runs meanwhile: only wheels are installed, and they are compiled by a Python that does not
+see them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from airflow_node import apt, log, retry
+from airflow_node import apt, log, package_index, retry, secrets_manager
 from airflow_node.boot_step import StepFailedError
 
 # Debian's Python, for which the lock is made.
 PYTHON = "/usr/bin/python3"
 # Debian's Python has no pip without it.
 PIP_PACKAGE = "python3-venv"
+
+# uv's own --compile-bytecode starts the environment's Python, and every Python runs the .pth files of its packages: as
+# root. -I and -S leave out the packages of an environment, the user and the system. Some packages contain files that
+# do not compile, such as templates: nobody imports them, so that is no error.
+COMPILE = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0)"
 
 Run = Callable[[Sequence[str], Mapping[str, str]], None]
 
@@ -33,6 +39,18 @@ def run_command(command: Sequence[str], index: Mapping[str, str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         raise CommandFailedError(result.stderr.strip() or result.stdout.strip() or f"exit code {result.returncode}")
+
+
+def index_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables with which uv and pip find the stack's own package index; empty if it has none."""
+    secret = environment.get("NODE_PACKAGE_INDEX_SECRET")
+    if not secret:
+        return package_index.of_node(environment, None)
+    value = secrets_manager.read(secret, remedy="create it, see airflow:packageIndex.credentialsSecret")
+    try:
+        return package_index.of_node(environment, package_index.Credentials.from_secret(value))
+    except ValueError as error:
+        raise StepFailedError(f"the secret {secret} cannot be used: {error}.") from None
 
 
 def has_pip() -> bool:
@@ -92,6 +110,7 @@ def commands(uv: Path, uv_lock: Path, environment: Path, lock: Path) -> list[lis
         [f"{uv}/bin/uv", "venv", "--quiet", "--relocatable", "--python", PYTHON, str(environment)],
         [
             *(f"{uv}/bin/uv", "pip", "install", "--quiet", "--python", f"{environment}/bin/python"),
-            *("--compile-bytecode", *from_lock, str(lock)),
+            *(*from_lock, str(lock)),
         ],
+        [PYTHON, "-I", "-S", "-c", COMPILE, f"{environment}/lib"],
     ]
