@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -11,6 +13,7 @@ import pulumi_aws as aws
 import pytest
 
 from engine.program import deploy
+from node import artifacts, lock_inputs
 from plan import Plan, report
 from plan.changes import Changes, compare
 from plan.effects import effects
@@ -195,6 +198,20 @@ def test_a_rename_with_an_alias_is_not_reported():
 def test_a_larger_worker_pool_replaces_only_the_masters():
     events = effects(edited({"airflow:workerPools.default.maxSize": 9}))
     assert [event.split(":")[0] for event in events] == ["masters"]
+
+
+def test_changed_requirements_replace_every_node_that_runs_airflow_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = edited(monitored := {"airflow:monitoring": {"instanceType": "t3.small"}}).head
+    locks = shutil.copytree(artifacts.LOCKS, tmp_path / "locks")
+    with (locks / artifacts.AIRFLOW_LOCK).open("a") as lock:
+        lock.write("polars==1.35.0\n")
+    monkeypatch.setattr(artifacts, "LOCKS", locks)
+    monkeypatch.setattr(lock_inputs, "LOCKS", locks)
+    events = effects(compare(before, edited(monitored).head))
+    assert [event.partition(":")[0] for event in events] == ["masters", "pool-default", "pool-heavy"]
+    assert all("because the launch template (airflow.txt) changes" in event for event in events), events
 
 
 @pytest.mark.parametrize(
