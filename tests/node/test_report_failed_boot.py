@@ -35,7 +35,7 @@ def last_message(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def _instance_of_a_group(aws: boto3.Session) -> str:
     ec2, autoscaling = aws.client("ec2"), aws.client("autoscaling")
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+    image = ec2.register_image(Name="debian")["ImageId"]
     ec2.create_launch_template(LaunchTemplateName="worker", LaunchTemplateData={"ImageId": image})
     autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=GROUP,
