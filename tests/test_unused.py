@@ -44,6 +44,9 @@ def test_every_name_of_the_node_programs_is_used():
         ("node_logging", "REMOTE_TASK_LOG"),
         ("task_logs", "upload"),
         ("task_logs", "stream"),
+        ("task_log_handler", "TaskLogHandler"),
+        ("task_log_handler", "_read"),
+        ("task_log_handler", "_read_from_local"),
     }
     unused = [each for each in unused if each[0] != "webserver_config" and each not in exempt]
     assert not unused, "delete them, and the tests that alone use them"

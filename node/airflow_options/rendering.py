@@ -204,7 +204,8 @@ COMMON_OPTIONS = (
         "logging_config_class",
         "node_logging.LOGGING_CONFIG",
         "Logs of any size are uploaded and shown: in parts, and the last 4 MiB. Airflow's own upload and display have "
-        "the whole log in memory (node_logging.py, task_logs.py).",
+        "the whole log in memory, and get that of a running task from its worker at each look (node_logging.py, "
+        "task_logs.py, task_log_handler.py).",
     ),
     _locked("logging", "worker_log_server_port", "8793", _LIVE_LOG_PORT),
     _locked("logging", "trigger_log_server_port", "8794", _LIVE_LOG_PORT),

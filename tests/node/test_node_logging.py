@@ -13,7 +13,10 @@ from node.airflow_options.rendering import COMMON_OPTIONS, MASTER_OPTIONS
 from tests.node.programs import load
 
 OPTIONS = {"remote_base_log_folder": "s3://task-logs/airflow", "base_log_folder": "/var/lib/airflow/logs"}
-AIRFLOWS_CONFIG = {"version": 1, "handlers": {"task": {"class": "airflow's"}}}
+AIRFLOWS_CONFIG = {
+    "version": 1,
+    "handlers": {"console": {"class": "airflow's"}, "task": {"class": "airflow's", "filters": ["airflow's"]}},
+}
 AIRFLOWS_PATHS = (
     "dag_id={{ ti.dag_id }}/run_id={{ ti.run_id }}/task_id={{ ti.task_id }}/"
     "{% if ti.map_index >= 0 %}map_index={{ ti.map_index }}/{% endif %}"
@@ -35,8 +38,10 @@ def node_logging(monkeypatch: pytest.MonkeyPatch) -> Any:
     return load("python/node_logging.py")
 
 
-def test_everything_but_the_place_of_task_logs_is_as_airflow_has_it(node_logging: Any):
-    assert node_logging.LOGGING_CONFIG == AIRFLOWS_CONFIG
+def test_everything_but_the_reading_of_task_logs_is_as_airflow_has_it(node_logging: Any):
+    config = node_logging.LOGGING_CONFIG
+    assert config["handlers"].pop("task") == {"class": "task_log_handler.TaskLogHandler", "filters": ["airflow's"]}
+    assert config == {"version": 1, "handlers": {"console": {"class": "airflow's"}}}
 
 
 def test_airflow_finds_the_logs_in_the_stacks_bucket(node_logging: Any):

@@ -10,7 +10,10 @@ from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONF
 from airflow.configuration import conf  # ty: ignore[import-not-found]
 from task_logs import TaskLogs
 
-LOGGING_CONFIG: dict[str, Any] = DEFAULT_LOGGING_CONFIG
+_HANDLERS: dict[str, Any] = DEFAULT_LOGGING_CONFIG["handlers"]
+# By name, because Airflow's handler cannot be imported before this module is.
+_TASK = _HANDLERS["task"] | {"class": "task_log_handler.TaskLogHandler"}
+LOGGING_CONFIG: dict[str, Any] = DEFAULT_LOGGING_CONFIG | {"handlers": _HANDLERS | {"task": _TASK}}
 
 # Airflow looks for this name.
 REMOTE_TASK_LOG = TaskLogs(conf.get("logging", "remote_base_log_folder"), Path(conf.get("logging", "base_log_folder")))

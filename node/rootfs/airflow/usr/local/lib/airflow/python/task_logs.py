@@ -64,6 +64,10 @@ class TaskLogs:
         found = sorted((each["Key"], each["Size"]) for page in pages for each in page.get("Contents", []))
         return [self._url(key) for key, _ in found], [self._lines(key, size) for key, size in found]
 
+    def url(self, path: str | Path) -> str:
+        """Where the log is, once it is uploaded."""
+        return self._url(self._key(path))
+
     def _key(self, path: str | Path) -> str:
         return f"{self._prefix}/{path}"
 
@@ -121,10 +125,17 @@ class TaskLogs:
             yield from end_of(data, left_out, f"The whole log: aws s3 cp '{self._url(key)}' .")
 
 
+class Notice(str):
+    """The line before the end of a log that says what is left out."""
+
+    __slots__ = ()
+
+
 def end_of(data: bytes, left_out: int, whole: str) -> Iterator[str]:
     """The lines of a log whose first bytes were left out, after one that says so, and where the whole log is."""
     if left_out:
-        yield _event(f"The first {left_out / (1 << 20):,.1f} MiB of this log are not shown. {whole}", "warning")
+        notice = f"The first {left_out / (1 << 20):,.1f} MiB of this log are not shown. {whole}"
+        yield Notice(_event(notice, "warning"))
         data = data.partition(b"\n")[2] or data  # the first line has no beginning
     if data:
         # Not `splitlines`: events may contain other separators.
