@@ -55,23 +55,6 @@ of_run = DagBundlesManager().get_bundle("dags", version=sys.argv[1])
 of_run.initialize()
 print(json.dumps([version, (bundle.path / "a.py").read_text(), (of_run.path / "a.py").read_text()]))
 """
-USE_GIT = """
-import json, os, sys
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-
-repository, old, new = sys.argv[1:]
-bundle = DagBundlesManager().get_bundle("team")
-bundle.initialize()
-of_run = DagBundlesManager().get_bundle("team", version=old)
-of_run.initialize()
-os.rename(repository, repository + ".away")
-bundle.refresh()
-again = DagBundlesManager().get_bundle("team")
-again.initialize()
-words = [(each.path / "a.py").read_text() for each in (bundle, again, of_run)]
-versions = [each.get_current_version().version for each in (bundle, again, of_run)]
-print(json.dumps([words, versions == [new, new, old], again.is_newest(), (of_run.repo_path / ".git").exists()]))
-"""
 
 
 def _run(python: Path, home: Path, code: str, *arguments: str, **variables: str) -> Any:
@@ -110,34 +93,3 @@ def test_this_airflow_finds_a_runs_release_beside_the_current_one(nodes_python: 
         AWS_DEFAULT_REGION="eu-west-1",
     )
     assert found == [second, "2", "1"]
-
-
-def test_this_airflow_has_the_commits_of_a_repository_also_while_its_host_is_away(nodes_python: Path, tmp_path: Path):
-    repository, commits = tmp_path / "team", list[str]()
-    repository.mkdir()
-    git = ["git", "-C", str(repository), "-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
-    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
-    for word in ("old", "new"):
-        (repository / "a.py").write_text(word)
-        subprocess.run([*git, "add", "a.py"], check=True)
-        subprocess.run([*git, "commit", "--quiet", "--message", word], check=True)
-        commits.append(subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip())
-    bundle = {
-        "name": "team",
-        "classpath": "git_bundle.CommitDagBundle",
-        "kwargs": {"repo_url": f"file://{repository}", "tracking_ref": "main", "git_conn_id": "git_team"},
-    }
-    words, versions, newest, has_history = _run(
-        nodes_python,
-        tmp_path,
-        USE_GIT,
-        str(repository),
-        *commits,
-        AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps([bundle]),
-        AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH=str(tmp_path / "bundles"),
-        AIRFLOW_CONN_GIT_TEAM="git://",
-    )
-    assert words == ["new", "new", "old"]
-    assert versions
-    assert not newest
-    assert not has_history
