@@ -2,6 +2,9 @@
 
 Airflow itself accepts any size. It then fails to send a large XCom within the time-out of a call, tries again for
 minutes, and sends no heartbeat meanwhile.
+
+Only what tasks push comes here. Those of an API client, and those with which a trigger ends its task, are stored by
+Airflow's models, which know no backend.
 """
 
 from __future__ import annotations
