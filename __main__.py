@@ -19,7 +19,6 @@ from components.secrets import Secrets, SecretsArgs
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from exports import export_access, export_alerts, export_network_and_logs, export_nodes
-from node.artifacts import artifacts
 from node.lock_inputs import stale_locks
 from node_groups import NodeGroups
 from settings import load_settings
@@ -73,9 +72,8 @@ broker = CeleryBroker(
     ),
 )
 secrets = Secrets("secrets", SecretsArgs(context=context, database=database.access, broker=broker.access))
-buckets = Buckets(
-    "buckets", BucketsArgs(context=context, artifacts=[*artifacts(settings.roles), *settings.group_artifacts])
-)
+buckets_args = BucketsArgs(context=context, artifacts=settings.node_artifacts, pool_locks=settings.pool_locks)
+buckets = Buckets("buckets", buckets_args)
 web = LoadBalancers(
     "web",
     LoadBalancersArgs(

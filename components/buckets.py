@@ -15,7 +15,7 @@ from components.component import Component
 from components.context import Context
 from components.iam_documents import allow, deny, document
 from node.artifacts import Artifact
-from node.naming import bucket_name
+from node.naming import POOL_LOCKS, bucket_name
 
 NONCURRENT_DAYS = 30
 """Days for which an overwritten or deleted object can be restored."""
@@ -30,8 +30,16 @@ ABANDONED_UPLOAD_DAYS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class BucketsArgs:
+    """What the buckets are for.
+
+    Attributes:
+        artifacts: the objects that nodes fetch.
+        pool_locks: those of them from which masters build environments for worker pools.
+    """
+
     context: Context
     artifacts: Sequence[Artifact]
+    pool_locks: Sequence[Artifact] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +102,8 @@ class Buckets(Component):
         )
         for artifact in args.artifacts:
             self._artifact(name, artifact)
+        if args.pool_locks:
+            self._pool_locks(name, args.pool_locks)
         self.register_outputs({"task_logs": self.task_logs.name, "dags": self.dags.name})
 
     @property
@@ -170,6 +180,17 @@ class Buckets(Component):
             policy=policy,
             # S3 returns a conflict if a bucket's policy and its public access block change at the same time.
             opts=self.child(depends_on=[block]),
+        )
+
+    def _pool_locks(self, name: str, locks: Sequence[Artifact]) -> None:
+        """The list of locks, under a name that stays: masters read it every few minutes, and a new lock does not
+        replace them. Only this program may write it."""
+        aws.s3.BucketObjectv2(
+            f"{name}-{POOL_LOCKS}",
+            bucket=self.artifacts.name_with_policy,
+            key=POOL_LOCKS,
+            content="".join(sorted({f"{lock.key}\n" for lock in locks})),
+            opts=self.child(),
         )
 
     def _artifact(self, name: str, artifact: Artifact) -> None:

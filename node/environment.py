@@ -49,6 +49,7 @@ class NodeEnvironment:
     Attributes:
         pool: the node's own worker pool; None for a role that has none.
         pools: every worker pool, for the masters, which scale them; empty for other roles.
+        builds_for_pools: whether a master builds the environments of worker pools with requirements of their own.
         task_slots: tasks that all pools together can run at their maximum size; None leaves Airflow's defaults.
         metadata_days: how long a master keeps rows of the metadata database; 0 keeps them for ever.
         metrics_days: how long the monitor keeps metrics.
@@ -67,6 +68,7 @@ class NodeEnvironment:
     region: str
     pool: WorkerPoolConfig | None = None
     pools: tuple[WorkerPoolConfig, ...] = ()
+    builds_for_pools: bool = False
     task_slots: int | None = None
     metadata_days: int = 0
     metrics_days: int = 0

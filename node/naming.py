@@ -10,6 +10,9 @@ METRICS_PATH = "/api/v1/write"
 LAUNCHING_HOOK = "role-is-ready"
 TERMINATING_HOOK = "worker-is-drained"
 
+POOL_LOCKS = "pool-locks"
+"""The object of the artifacts bucket that lists the locks from which masters build environments for worker pools."""
+
 
 def bucket_name(cluster: str, account_id: str, region: str, purpose: str) -> str:
     """The name of a bucket: with account and region in it, because bucket names are unique worldwide."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from node.airflow_options.node_option import NodeOption
 from node.airflow_options.rendering import MASTER_OPTIONS, WORKER_OPTIONS
-from node.naming import TERMINATING_HOOK, metrics_volume_name
+from node.naming import POOL_LOCKS, TERMINATING_HOOK, metrics_volume_name
 from node.worker_pool_config import for_masters
 
 if TYPE_CHECKING:
@@ -100,11 +100,17 @@ class Definition:
 def _master_variables(node: NodeEnvironment) -> dict[str, str]:
     # Read by GitPython, of which Airflow's Git bundle is made.
     git = {"GIT_PYTHON_GIT_EXECUTABLE": "/usr/local/lib/airflow/git-within-limit"}
-    return (git if any(bundle.git for bundle in node.dag_bundles) else {}) | {
-        "NODE_POOLS": for_masters(node.pools),
-        "NODE_METADATA_DAYS": str(node.metadata_days),
-        "FORWARDED_ALLOW_IPS": ",".join(node.vpc_cidrs),
-    }
+    # The locks themselves are not here: a changed one would replace the masters.
+    pool_locks = {"NODE_POOL_LOCKS": POOL_LOCKS} if node.builds_for_pools else {}
+    return (
+        (git if any(bundle.git for bundle in node.dag_bundles) else {})
+        | pool_locks
+        | {
+            "NODE_POOLS": for_masters(node.pools),
+            "NODE_METADATA_DAYS": str(node.metadata_days),
+            "FORWARDED_ALLOW_IPS": ",".join(node.vpc_cidrs),
+        }
+    )
 
 
 def _monitor_variables(node: NodeEnvironment) -> dict[str, str]:

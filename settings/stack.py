@@ -105,8 +105,9 @@ class Settings(Section):
             cluster=cluster,
             region=region,
             pool=None if group.pool is None else self._pool_config(group.pool),
-            # Only masters read the following three. In user data of workers, a change of one would replace every pool.
+            # Only masters read the following four. In user data of workers, a change of one would replace every pool.
             pools=tuple(map(self._pool_config, self.worker_pools)) if scales_pools else (),
+            builds_for_pools=scales_pools and bool(self.pool_locks),
             task_slots=most_task_slots(self.worker_pools) if scales_pools else None,
             metadata_days=self.retention.metadata_days if scales_pools else 0,
             web_url=web_url(cluster, self.web.domain),
@@ -126,9 +127,17 @@ class Settings(Section):
         )
 
     @property
-    def group_artifacts(self) -> tuple[Artifact, ...]:
-        """What only the nodes of one group fetch, of all groups."""
-        return tuple(artifact for group in self.node_groups for artifact in self._artifacts(group))
+    def node_artifacts(self) -> tuple[Artifact, ...]:
+        """Everything that nodes of this stack fetch, all of them or those of one group."""
+        of_groups = (artifact for group in self.node_groups for artifact in self._artifacts(group))
+        return (*artifacts.artifacts(self.roles), *of_groups)
+
+    @property
+    def pool_locks(self) -> tuple[Artifact, ...]:
+        """The locks of worker pools whose environments the masters can build: those of the masters' architecture."""
+        pools = [name for name, pool in self.worker_pools.items() if pool.architecture == self.masters.architecture]
+        of_pools = (artifact for pool in pools for artifact in self._artifacts(worker_group(pool)))
+        return tuple(artifact for artifact in of_pools if artifact.name == artifacts.AIRFLOW_LOCK)
 
     def _artifacts(self, group: NodeGroup) -> tuple[Artifact, ...]:
         nodes = self._nodes(group)

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -149,9 +150,34 @@ def test_only_the_workers_of_the_pool_fetch_its_lock_and_in_the_place_of_the_oth
         return [key for key in variables["NODE_ARTIFACTS"].split() if key.endswith("/airflow.txt")]
 
     assert locks(worker_group("heavy")) == [f"{hashlib.sha256(text.encode()).hexdigest()}/airflow.txt"]
-    before = load(content())
-    for group in (MASTERS, worker_group("default")):
-        assert settings.node_environment(group) == before.node_environment(group)
+    other = worker_group("default")
+    assert settings.node_environment(other) == load(content()).node_environment(other)
+
+
+def _masters(config: dict[str, Any]) -> dict[str, str]:
+    return load(config).node_environment(MASTERS).variables()
+
+
+def test_masters_are_replaced_by_the_first_pool_with_requirements_and_not_by_a_new_lock(
+    root: Path, base: Path, index: UvIndex
+):
+    without, config = _masters(content()), changed({HEAVY: "heavy.txt"})
+    _lock_heavy(root, base, index, "model")
+    first = _masters(config)
+    assert dict(first.items() - without.items()) == {"NODE_POOL_LOCKS": "pool-locks"}
+    _lock_heavy(root, base, index, "model", "engine")
+    assert _masters(config) == first
+    assert _masters(changed({HEAVY: "heavy.txt", "airflow:workerPools.default.requirements": "heavy.txt"})) == first
+
+
+def test_the_list_for_masters_has_the_locks_of_pools_with_their_architecture(root: Path, base: Path, index: UvIndex):
+    text = _lock_heavy(root, base, index, "model")
+    [lock] = load(changed({HEAVY: "heavy.txt"})).pool_locks
+    assert lock.content.decode() == text
+    types = {"airflow:workerPools.heavy.instanceTypes": ["r7g.xlarge"]}
+    elsewhere = load(changed({HEAVY: "heavy.txt", **types}))
+    assert elsewhere.pool_locks == (), "a master cannot build for another architecture"
+    assert "NODE_POOL_LOCKS" not in elsewhere.node_environment(MASTERS).variables()
 
 
 def test_make_lock_finds_the_requirements_of_all_stacks_with_their_platforms(root: Path):

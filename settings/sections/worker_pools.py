@@ -122,9 +122,10 @@ class WorkerPoolSettings(Section):
     requirements: RequirementsFile | None = None
     """Path of a file in this repository with Python packages for the tasks of this pool alone, one requirement per
     line, for example `requirements/heavy.txt`. `make lock` resolves them on top of the packages of all nodes, which
-    keep their versions, and writes `<path>.lock`. Each worker of the pool installs from it when it boots, instead of
-    unpacking the published environment, and needs a package index for that. A changed lock replaces the pool's
-    workers."""
+    keep their versions, and writes `<path>.lock`. The masters build and publish the pool's environment if they have its
+    architecture; until then, and on a pool of another architecture, each worker installs from the lock when it boots,
+    and needs a package index for that. A changed lock replaces the pool's workers; the first pool with requirements
+    also replaces the masters, once."""
 
     system_packages: SystemPackages = ()
     """Debian packages for its tasks, for example `[git, ffmpeg]`. A new worker installs them, without recommended ones,

@@ -181,3 +181,14 @@ def test_a_load_balancer_waits_until_it_may_write_its_logs():
     _, recording = deploy(program)
     policy = recording.named(POLICY, "buckets-access-logs-policy")
     assert policy.urn in recording.only("test:index:Balancer").dependencies
+
+
+def test_the_locks_of_worker_pools_are_listed_under_a_name_that_stays():
+    heavy = artifact("airflow.txt", b"heavy")
+    args = BucketsArgs(
+        context=context(protect=True, task_logs_days=365, access_logs_days=90), artifacts=[], pool_locks=[heavy, heavy]
+    )
+    _, recording = deploy(lambda: Buckets("buckets", args))
+    listed = recording.named(OBJECT, "buckets-pool-locks").inputs
+    assert (listed["key"], listed["content"]) == ("pool-locks", f"{heavy.key}\n")
+    assert not [each for each in buckets().of_type(OBJECT) if each.name == "buckets-pool-locks"], "no pool has any"

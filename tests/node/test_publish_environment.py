@@ -90,7 +90,7 @@ def test_the_first_of_two_masters_wins(s3: Any, home: Path, monkeypatch: pytest.
     publish_environment.publish(BUCKET, home)
     first = _manifest(s3)
     (home / "venv/lib/package0/module.py").write_text("changed")
-    monkeypatch.setattr(publish_environment, "published", lambda *_: None)
+    monkeypatch.setattr(archive, "published", lambda *_: None)
     assert publish_environment.publish(BUCKET, home).startswith("another master was faster with s3://")
     assert _manifest(s3) == first
 
@@ -112,3 +112,12 @@ def test_a_bucket_that_refuses_is_named(home: Path, s3: Any, monkeypatch: pytest
     monkeypatch.setattr(publish_environment.publish, "__defaults__", (home,))
     with pytest.raises(publish_environment.StepFailedError, match="cannot be written: NoSuchBucket"):
         publish_environment.step()
+
+
+def test_an_archive_does_not_have_to_fit_into_the_memory(s3: Any, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """The unit may use 1 GiB, and a worker pool's packages may be larger."""
+    assert s3
+    bodies: list[Any] = []
+    monkeypatch.setattr(publish_environment.aws_request, "send", lambda request: bodies.append(request.body))
+    publish_environment.upload(BUCKET, "environments/a", publish_environment.shares(home / "venv")[0])
+    assert [type(body) for body in bodies] == [memoryview]

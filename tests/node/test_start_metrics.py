@@ -69,3 +69,11 @@ def test_a_boot_does_not_fail_because_of_metrics(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("NODE_METRICS_URL", "http://monitor:8428/api/v1/write")
     assert install_packages.step() == "No Debian package has to be installed"
     assert "airflow-metrics.service cannot be started: systemd does not answer" in capsys.readouterr().out
+
+
+def test_masters_look_for_environments_to_build_only_if_a_pool_has_requirements(
+    done: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NODE_POOL_LOCKS", "pool-locks")
+    install_packages.step()
+    assert done == ["start --no-block airflow-pool-environment.timer"]

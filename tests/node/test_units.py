@@ -342,3 +342,24 @@ def test_masters_publish_when_they_are_in_service_and_have_nothing_else_to_do(ro
     assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
     assert "OnFailure" not in settings, "other nodes can do without"
     assert not (roots[Role.WORKER] / node_root.UNITS / "airflow-publish.service").exists()
+
+
+def test_masters_build_environments_of_pools_when_they_have_nothing_else_to_do(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.MASTER, "pool-environment")
+    assert (settings["CPUSchedulingPolicy"], settings["IOSchedulingClass"]) == (["idle"], ["idle"])
+    assert "OnFailure" not in settings, "workers can do without"
+    timer = node_root.text(roots[Role.MASTER], "airflow-pool-environment.timer")
+    assert "OnUnitInactiveSec=2min" in timer
+    assert "RandomizedDelaySec=1min" in timer, "masters should not build the same"
+
+
+def test_only_the_installation_of_a_pools_environment_runs_as_root(roots: dict[Role, Path]):
+    settings = _settings(roots, Role.MASTER, "pool-environment")
+    programs = "/usr/local/lib/airflow"
+    assert settings["User"] == ["airflow"]
+    assert settings["ExecStart"] == [
+        f"!{programs}/build-pool-environment /tmp/environments",
+        f"{programs}/publish-environment /tmp/environments",
+    ]
+    assert settings["PrivateTmp"] == ["yes"], "systemd empties it when the unit ends"
+    assert settings["CapabilityBoundingSet"] == [""]

@@ -76,12 +76,13 @@ def test_the_script_is_an_object_of_the_artifacts_bucket_and_not_in_the_user_dat
     (root / "start.sh").write_text(f"#!/bin/sh\n: {marker}\n")
     config = changed({HEAVY: "start.sh", "airflow:masters.startScript": "start.sh"})
     settings = load(config)
-    assert [artifact.group for artifact in settings.group_artifacts] == ["masters", "pool-heavy"]
+    own = [artifact for artifact in settings.node_artifacts if artifact.group]
+    assert [artifact.group for artifact in own] == ["masters", "pool-heavy"]
     for group in settings.node_groups:
         assert marker not in settings.node_environment(group).render()
     wanted = set(_artifacts({HEAVY: "start.sh"}, worker_group("heavy"))) - set(_artifacts({}, worker_group("heavy")))
-    assert wanted == {settings.group_artifacts[1].key}
-    assert load(content()).group_artifacts == ()
+    assert wanted == {own[1].key}
+    assert not any(artifact.group for artifact in load(content()).node_artifacts)
 
 
 def test_the_scripts_of_two_groups_are_uploaded_under_names_of_their_own(root: Path):

@@ -50,7 +50,7 @@ class Request:
     url: str
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes | memoryview = b""
 
 
 class AwsError(Exception):
@@ -85,7 +85,7 @@ def get_object(bucket: str, key: str) -> bytes:
     return send(Request(service="s3", url=object_url(bucket, key)))
 
 
-def put_object(bucket: str, key: str, content: bytes, headers: Mapping[str, str]) -> None:
+def put_object(bucket: str, key: str, content: bytes | memoryview, headers: Mapping[str, str]) -> None:
     """Write an object of S3; the headers may contain a condition, such as If-None-Match."""
     # Set explicitly: urllib would add another content type after the signing.
     headers = {"Content-Type": "application/octet-stream", **headers}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from airflow_node import aws_request, metadata_service, record
+from airflow_node.aws_request import AwsError
 
 PREFIX = "environments"
 # A file beside the environment: the hash of a manifest whose archives were broken.
@@ -91,6 +92,16 @@ def directory_of(lock_sha256: str) -> str:
 def manifest_key(lock_sha256: str) -> str:
     """The manifest's key. The manifest is written last, so the archives that it names are complete."""
     return f"{directory_of(lock_sha256)}.json"
+
+
+def published(bucket: str, lock_sha256: str) -> bytes | None:
+    """The manifest of the environment for the lock, this Python and this architecture; None if none is published."""
+    try:
+        return aws_request.get_object(bucket, manifest_key(lock_sha256))
+    except AwsError as error:
+        if error.code == "NoSuchKey":
+            return None
+        raise
 
 
 def unpack(bucket: str, parts: Sequence[Part], target: Path) -> None:
