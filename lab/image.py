@@ -72,19 +72,23 @@ SERVERS = Image(name="servers", packages=SERVER_PACKAGES)
 
 def build(image: Image) -> Path:
     """Return the image's root file system; build it first if it is not in the cache."""
-    target = image.path
     with host.alone():
-        if not target.exists():
-            _build(image, target)
-    return target
+        return _cached(image)
 
 
 def hold(image: Image) -> int:
     """Build the image if it is not in the cache, and keep it there until the returned descriptor is closed."""
-    root = build(image)
-    descriptor = os.open(root, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with host.alone():  # another lab, with a newer image, removes those that nobody holds
+        descriptor = os.open(_cached(image), os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
+
+
+def _cached(image: Image) -> Path:
+    target = image.path
+    if not target.exists():
+        _build(image, target)
+    return target
 
 
 def _build(image: Image, target: Path) -> None:

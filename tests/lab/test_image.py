@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -38,3 +39,25 @@ def test_an_older_image_stays_while_another_lab_uses_it():
     NEW.path.rmdir()
     image.build(NEW)
     assert not OLD.path.exists()
+
+
+def test_no_other_lab_can_remove_an_image_before_it_is_held(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[bool] = []
+    open_ = os.open
+
+    def observed(path: Path, flags: int) -> int:
+        opened.append(_is_locked(cache / "lock"))
+        return open_(path, flags)
+
+    monkeypatch.setattr(image.os, "open", observed)
+    os.close(image.hold(NEW))
+    assert opened == [True]
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
