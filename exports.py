@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import pulumi
 
+from components.alarms import dashboard_name
 from components.alert_topics import AlertTopics
 from components.autoscaling_group import MAX_HEALTHY_PERCENT, MIN_HEALTHY_PERCENT
 from components.buckets import Buckets, publisher_policy
@@ -97,8 +98,16 @@ def export_alerts(context: Context, alerts: AlertTopics | None) -> None:
     if alerts is None:
         return
     pulumi.export("alertTopics", alerts.arns)
+    pulumi.export("alertsDashboard", dashboard_url(context))
     for severity, topic in alerts.arns.items():
         pulumi.export(f"alertSubscribersCommand-{severity}", list_subscribers_command(topic, context.region))
+
+
+def dashboard_url(context: Context) -> str:
+    """The dashboard of the alarms in CloudWatch's console."""
+    region = context.region
+    console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+    return f"{console}#dashboards/dashboard/{dashboard_name(context)}"
 
 
 def list_subscribers_command(topic_arn: pulumi.Output[str], region: str) -> pulumi.Output[str]:

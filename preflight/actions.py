@@ -33,6 +33,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
         "DescribeAutoScalingGroups DescribeScalingActivities ec2:RunInstances",
     ),
     "aws:autoscaling/lifecycleHook:LifecycleHook": ("autoscaling", "PutLifecycleHook DescribeLifecycleHooks"),
+    "aws:cloudwatch/dashboard:Dashboard": ("cloudwatch", "PutDashboard GetDashboard"),
     "aws:cloudwatch/logGroup:LogGroup": (
         "logs",
         "CreateLogGroup PutRetentionPolicy TagResource DescribeLogGroups ListTagsForResource",

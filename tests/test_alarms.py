@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
-from components.alarm import RUNBOOKS
+from components.alarm import RUNBOOKS, Alarm, Metric
+from components.alarms import Alarms, AlarmsArgs
+from engine.program import deploy
 from engine.recording import Recording, Resource
 from node.naming import API_SERVER_PORT
+from settings import Severity
+from tests.components.contexts import context
 from tests.stack_queries import BROKER, DATABASE, GROUP, LOAD_BALANCER
 from tests.stack_variants import VARIANTS, recorded
 from tests.test_docs import ROOT, anchors
 
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
 SUBSCRIPTION = "aws:rds/eventSubscription:EventSubscription"
 WITH_ALERTS = [variant for variant in VARIANTS if "airflow:alerts" in VARIANTS[variant]]
 every_alerting_stack = pytest.mark.parametrize("variant", WITH_ALERTS)
@@ -165,3 +171,52 @@ def test_the_events_of_the_database_are_announced_by_severity():
     assert critical["snsTopic"].endswith("-alerts-critical")
     assert set(found["alarms-database-events-warning"]["eventCategories"]) >= {"failover", "low storage", "maintenance"}
     assert all(each["sourceIds"] == ["airflow-prod-metadata"] for each in found.values())
+
+
+@every_alerting_stack
+def test_the_dashboard_shows_every_alarm_that_tells_somebody(variant: str):
+    widgets = dashboard(variant)
+    expected = [each.outputs["arn"] for each in alarms(variant) if each.name.startswith("alarms-")]
+    states = [arn for each in widgets if each["type"] == "alarm" for arn in each["properties"]["alarms"]]
+    graphs = [each["properties"]["annotations"]["alarms"] for each in widgets if each["type"] == "metric"]
+    assert sorted(states) == sorted(expected)
+    assert sorted(graphs) == sorted([arn] for arn in expected), "CloudWatch draws one alarm in a graph"
+
+
+def test_a_graph_is_below_the_name_of_its_alarms_runbook():
+    heading, headings = "", {}
+    for each in dashboard("alerts"):
+        heading = each["properties"].get("markdown", heading)
+        if each["type"] == "metric":
+            headings[each["properties"]["title"]] = heading
+    for each in alarms("alerts"):
+        name = each.name.removeprefix("alarms-")
+        if name in headings:
+            page = each.inputs["alarmDescription"].rpartition("/")[2].partition(".md")[0]
+            assert headings[name] == f"## {page.replace('-', ' ').capitalize()}"
+
+
+def test_a_dashboard_of_many_alarms_keeps_cloudwatchs_limits():
+    metric = Metric(namespace="AWS/RDS", name="CPUUtilization", dimensions={}, statistic="Average")
+    many = [
+        Alarm(
+            name=f"alarm-{number}",
+            severity="warning",
+            broken="It is.",
+            runbook="database.md#cpu",
+            metrics={"value": metric},
+            above=0,
+            periods=1,
+        )
+        for number in range(130)
+    ]
+    topics: dict[Severity, str] = {"critical": "arn:1", "warning": "arn:2"}
+    args = AlarmsArgs(context=context(), topic_arns=topics, alarms=many, database="airflow-prod-metadata")
+    _, recording = deploy(lambda: Alarms("alarms", args))
+    widgets = json.loads(recording.only(DASHBOARD).inputs["dashboardBody"])["widgets"]
+    assert len(widgets) <= 500
+    assert [len(each["properties"]["alarms"]) for each in widgets if each["type"] == "alarm"] == [100, 30]
+
+
+def dashboard(variant: str) -> list[dict[str, Any]]:
+    return json.loads(recorded(variant).only(DASHBOARD).inputs["dashboardBody"])["widgets"]

@@ -71,6 +71,7 @@ PLUMBING = {
     "aws:sns/topicSubscription:TopicSubscription",
     "aws:acm/certificate:Certificate",
     "aws:acm/certificateValidation:CertificateValidation",
+    "aws:cloudwatch/dashboard:Dashboard",
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     "aws:ec2/eip:Eip",
     "aws:ec2/flowLog:FlowLog",
@@ -106,6 +107,7 @@ LONGEST_NAMES = {
     ("aws:iam/role:Role", "name"): 64,
     ("aws:iam/instanceProfile:InstanceProfile", "name"): 128,
     (GROUP, "name"): 255,
+    ("aws:cloudwatch/dashboard:Dashboard", "dashboardName"): 255,
     ("aws:cloudwatch/metricAlarm:MetricAlarm", "name"): 255,
 }
 

@@ -1,4 +1,4 @@
-"""SNS, KMS and CloudWatch alarms: what reports faults, and where to."""
+"""SNS, KMS, CloudWatch alarms and dashboards: what reports faults, and where to."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def _subscription(registration: Registration) -> MockOutputs:
     return MockOutputs(id=subscription, outputs={"arn": subscription, "pendingConfirmation": True})
 
 
+def _dashboard(registration: Registration) -> MockOutputs:
+    called = name(registration, "dashboardName")
+    found = arn(registration, "cloudwatch", f"dashboard/{called}", regional=False)
+    return MockOutputs(id=called, outputs={"dashboardArn": found})
+
+
 TYPES = {
     "aws:kms/key:Key": ResourceType(
         mock=_key,
@@ -61,6 +67,12 @@ TYPES = {
         unique_by=("topic", "protocol", "endpoint"),
         replaced_by=frozenset({"endpoint", "protocol", "topic"}),
         highlights=("protocol", "endpoint"),
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": ResourceType(
+        mock=_dashboard,
+        name_input="dashboardName",
+        replaced_by=frozenset({"dashboardName"}),
+        highlights=("dashboardName",),
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ResourceType(
         mock=named("cloudwatch", "alarm"),
