@@ -203,7 +203,7 @@ def _static_parameters(change: Change) -> list[str]:
 
 def _worker(recording: Recording, group: Resource) -> bool:
     return any(
-        template.parent == group.parent and _environment(template).get("NODE_ROLE") == "worker"
+        template.parent == group.parent and environment_of(template).get("NODE_ROLE") == "worker"
         for template in recording.of_type(LAUNCH_TEMPLATE)
     )
 
@@ -211,14 +211,14 @@ def _worker(recording: Recording, group: Resource) -> bool:
 def _pools_by_queue(recording: Recording) -> Mapping[str, str]:
     pools: dict[str, str] = {}
     for template in recording.of_type(LAUNCH_TEMPLATE):
-        environment = _environment(template)
+        environment = environment_of(template)
         for queue in re.split(r"[,\s]+", environment.get("NODE_QUEUES", "")):
             if queue:
                 pools[queue] = environment.get("NODE_POOL", component_of(template))
     return pools
 
 
-def _environment(template: Resource) -> dict[str, str]:
+def environment_of(template: Resource) -> dict[str, str]:
     """The environment file of the template's nodes."""
     files: Mapping[str, Any] = files_of("userData", template.inputs.get("userData")) or {}
     lines = (line.partition("=") for line in files.get(_ENVIRONMENT, "").splitlines())

@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from aws_catalog import prices
 from engine.recording import Resource
-from plan import Plan, durations
+from plan import Plan, costs, durations
 from plan.changes import Change, Changes, Kind
 from plan.differences import ABSENT, MASK, Difference
 from plan.effects import effects
@@ -60,6 +61,7 @@ def text(plan: Plan) -> str:
             [_headline(plan), *(f"{count:>5}  {kind}" for kind, count in totals(plan.recording))],
             _user_data_lines(plan),
             durations.lines(plan.recording),
+            costs.lines(plan.recording, plan.region),
         ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -300,6 +302,14 @@ def json_document(plan: Plan) -> str:
             "fastMinutes": round(creation.fast, 1),
             "slowMinutes": round(creation.slow, 1),
             "chain": [resource.urn for resource in creation.chain],
+        }
+    cost = costs.floor(plan.recording)
+    if cost.charges:
+        document["cost"] = {
+            "monthlyUsd": round(cost.monthly, 2),
+            "pricesOf": prices.region(),
+            "components": {name: round(usd, 2) for name, usd, _ in cost.components()},
+            "unpriced": [str(charge) for charge in cost.unpriced],
         }
     if plan.changes is not None:
         document["base"] = plan.base

@@ -28,11 +28,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     # settings: to read unquoted numbers as the settings do.
     "engine": {"aws_catalog", "settings"},
     # node: to unpack user data for a diff.
-    "plan": {"engine", "node"},
+    "plan": {"aws_catalog", "engine", "node"},
     "preflight": {"aws_catalog", "engine", "settings"},
     "lab": {"dags", "engine", "node"},
     "bench": {"engine", "lab", "node"},
-    "docs": {"settings", "node", "aws_catalog"},
+    "docs": {"settings", "node", "aws_catalog", "engine", "plan"},
 }
 
 # Only `__main__` connects components. These modules are not components but functions that several of them share.
