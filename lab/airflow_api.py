@@ -120,7 +120,8 @@ class AirflowApi:
         def uploaded() -> bool:
             nonlocal log
             log = self.log(dag_id, run_id, task)
-            return "s3://" in log
+            # Not in the middle of a line: of a long log on the worker, the first line says where it will be.
+            return any(line.startswith("s3://") for line in log.splitlines())
 
         wait_until(uploaded, 60, f"the log of {task['task_id']} to be in S3", lambda: log)
         return log
