@@ -96,10 +96,11 @@ test: lint types ## Everything that proves it: lint, types, unit, node and lab t
 
 check: lint types unit ## Everything that needs neither root nor Debian
 
-lint: $(STAMP) ## Style of Python, shell and YAML
+lint: $(STAMP) ## Style of Python, shell and YAML, and the security of the workflows
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	@git grep -lE '^#!.*\b(ba)?sh\b' | xargs .venv/bin/shellcheck
 	@.venv/bin/yamllint --strict .
+	@.venv/bin/zizmor --offline --quiet .github examples/dag-repository/.github
 
 format: $(STAMP) ## Put Python files into the project's format
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
