@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -14,41 +13,14 @@ from node import lock_inputs
 from settings import draining, task_slots
 from settings.errors import Fault, FaultyValue, counted, shown
 from settings.instance_type import InstanceType, doubts_about
+from settings.queue_name import QueueName
 from settings.repository_file import RequirementsFile, StartScript
 from settings.section import Section
 from settings.sections.cluster import ClusterSettings
 from settings.system_packages import SystemPackages
 from settings.task_slots import GIB_PER_TASK, MOST_SLOTS
-from settings.types import Allowed, Amount, Number, at_least, number, whole_number
+from settings.types import Amount, Number, at_least, number, whole_number
 
-# Celery's Redis transport uses these names itself: for unacknowledged messages, for bindings of queues to exchanges,
-# and for the exchanges of events and commands (kombu/transport/redis.py, kombu/pidbox.py, celery/events/event.py).
-_OF_CELERY = re.compile(r"unacked.*|_kombu.*|celeryev.*|.*\.pidbox")
-
-
-def _is_queue_name(text: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,249}", text)) and not _OF_CELERY.fullmatch(text)
-
-
-def _queue_remedy(text: str) -> str:
-    if "," in text:
-        return f"write [{', '.join(filter(None, map(str.strip, text.split(','))))}] for several queues"
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:240] or "heavy"
-    if _OF_CELERY.fullmatch(plain):
-        plain = f"{plain}-tasks" if plain.endswith(".pidbox") else f"tasks-{plain}"
-    return f"rename the queue here and in the DAGs that use it, for example {plain}"
-
-
-QueueName = Annotated[
-    str,
-    Allowed(
-        "up to 250 letters, digits, dots, hyphens and underscores (Airflow joins a worker's queues with commas), no "
-        "hyphen or dot at the start; Celery reserves names that start with unacked, _kombu or celeryev, or end in "
-        ".pidbox",
-        _is_queue_name,
-        _queue_remedy,
-    ),
-]
 CONTROLLER_PERIOD_SECONDS = 10
 
 
