@@ -22,11 +22,8 @@ PYTHON := .venv/bin/python
 URL ?=
 DAGS = $(PYTHON) -m dags
 STAMP := .venv/.installed
-# Without what `make --jobs` tells a make that a test starts: that one would complain about it.
-WITHOUT_JOBS = env -u MAKEFLAGS -u MFLAGS
-UNIT_TESTS = $(WITHOUT_JOBS) .venv/bin/pytest -q -n 2 -m "not lab"
 
-.PHONY: help plan preflight node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-secret lab-image lab-sweep test check unit unit-beside lab-test lint format types lock requirements instance-types docs bench
+.PHONY: help plan preflight node-image ca-bundle dags-check dags-publish dags-list dags-show dags-diff dags-rollback dags-status lab lab-nodes lab-shell lab-logs lab-dag lab-dags-status lab-secret lab-image lab-sweep test check unit lab-test lint format types lock requirements instance-types docs bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -91,8 +88,7 @@ lab-image: $(STAMP) ## Build the lab's Debian 13 node image (cached)
 lab-sweep: $(STAMP) ## Remove what a killed lab left behind
 	@$(PYTHON) -m lab sweep
 
-test: lint types ## Everything that proves it: lint, types, unit, node and lab tests
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going unit-beside lab-test
+test: check lab-test ## Everything that proves it: lint, types, unit, node and lab tests
 
 check: lint types unit ## Everything that needs neither root nor Debian
 
@@ -109,14 +105,10 @@ types: $(STAMP) ## Check the types
 	@.venv/bin/ty check . bench/boot bench/broker-load bench/plan node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
 
 unit: $(STAMP) ## Unit and node tests
-	@$(UNIT_TESTS)
-
-# Beside the lab tests, which wait for much of their time. Its output comes in one piece when it has finished.
-unit-beside: $(STAMP)
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; nice $(UNIT_TESTS) >"$$log" 2>&1; status=$$?; cat "$$log"; exit $$status
+	@.venv/bin/pytest -q -n 2 -m "not lab"
 
 lab-test: $(STAMP) ## Lab tests: boots the cluster and breaks it
-	@$(WITHOUT_JOBS) .venv/bin/pytest -v -n auto --dist loadfile --no-loadscope-reorder -p no:randomly -m lab --durations=15 tests/cluster
+	@.venv/bin/pytest -v -n auto --dist loadfile --no-loadscope-reorder -p no:randomly -m lab --durations=15 tests/cluster
 
 lock: $(STAMP) ## Lock Airflow, airflow-requirements.txt and the pools' requirements for the nodes: STACK=prod UPGRADE=1
 	@$(PYTHON) -m package_lock --stack "$(STACK)" $(if $(UPGRADE),--upgrade)
