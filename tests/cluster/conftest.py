@@ -168,13 +168,19 @@ def powered_on_at(node: Node) -> datetime:
     return datetime.fromtimestamp(time.time() - time.monotonic() + node.powered_on, UTC)
 
 
+def _launched_at(cluster: Cluster, node: Node) -> datetime:
+    """When EC2 launched the instance. A busy machine powers its node on later."""
+    answer = cluster.boto3("ec2").describe_instances(InstanceIds=[node.instance.id])
+    return answer["Reservations"][0]["Instances"][0]["LaunchTime"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """A run at its end.
 
     Attributes:
         workers: the pool of each worker that was there then, by the worker's address.
-        launches: when each of these workers was powered on, by its address.
+        launches: when EC2 launched each of these workers, by its address.
         installations: what each of them says about how it has got Airflow, by its address.
     """
 
@@ -210,7 +216,7 @@ def everything(cluster: Cluster, api: AirflowApi) -> FinishedRun:
         state=state,
         tasks=api.task_instances("everything", run_id),
         workers={str(node.instance.address): node.instance.tags["airflow:pool"] for node in workers},
-        launches={str(node.instance.address): powered_on_at(node) for node in workers},
+        launches={str(node.instance.address): _launched_at(cluster, node) for node in workers},
         installations={str(node.instance.address): node.journal("airflow-install.service") for node in workers},
     )
 

@@ -9,7 +9,7 @@ from lab.cluster import Cluster
 from lab.workload import Workload
 from tests.cluster.conftest import FinishedRun
 
-# The masters look every ten seconds, and what they ask for is powered on within two. The rest is for a slow machine.
+# The masters look every ten seconds. The rest is for a slow machine.
 LONGEST_TO_LAUNCH = timedelta(seconds=40)
 
 

@@ -36,10 +36,17 @@ def take_up(tmp_path: Path, systemctl: str) -> Path:
     secrets, fetch, restart = tmp_path / "secrets.env", tmp_path / "fetch", tmp_path / "systemctl"
     secrets.write_text("old")
     fetch.write_text(f"#!/bin/sh\nprintf new >{secrets}\n")
-    restart.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\n{systemctl}\n')
+    restart.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n{systemctl}\n')
     for program in (fetch, restart):
         program.chmod(0o700)
-    renew_secrets.take_up(secrets, fetch=(str(fetch),), restart=(str(restart), *renew_secrets.RESTART[1:]))
+
+    def answers() -> bool:
+        with (tmp_path / "asked").open("a") as asked:
+            asked.write("answered\n")
+        return True
+
+    command = (str(restart), *renew_secrets.RESTART[1:])
+    renew_secrets.take_up(secrets, fetch=(str(fetch),), restart=command, answers=answers)
     return secrets
 
 
@@ -78,10 +85,14 @@ def test_an_outage_of_the_database_restarts_nothing():
 def test_a_new_password_restarts_services_and_leaves_the_database_step_alone(tmp_path: Path):
     """Another master may hold that step's lock for the hours of a migration: no service would start meanwhile."""
     assert take_up(tmp_path, "exit 0").read_text() == "new"
-    verb, *asked = (tmp_path / "asked").read_text().split()
-    assert verb == "try-restart", "what is stopped, or still waits to start, reads the new password by itself"
-    assert "airflow-api-server.service" in asked
-    assert not {"airflow-database.service", "airflow-secrets.service"} & set(asked), "all services need these"
+    first, answered, others = (tmp_path / "asked").read_text().splitlines()
+    for asked in (first, others):
+        assert asked.startswith("try-restart "), "what is stopped, or waits to start, reads the password by itself"
+    assert (first, answered) == ("try-restart airflow-api-server.service", "answered"), (
+        "a master that does not is replaced"
+    )
+    assert "airflow-scheduler.service" in others
+    assert not {"airflow-database.service", "airflow-secrets.service"} & set(others.split()), "all services need these"
 
 
 def test_services_that_could_not_be_restarted_are_restarted_in_the_next_run(tmp_path: Path):

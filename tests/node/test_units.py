@@ -322,7 +322,8 @@ def test_masters_publish_their_version_when_they_are_in_service(roots: dict[Role
 
 def test_a_changed_password_restarts_each_service_that_has_it_and_nothing_with_it(roots: dict[Role, Path]):
     """Units that are not services read it at their next start, as the database step must: see renew-secrets."""
-    root, restarted = roots[Role.MASTER], set(load("renew-secrets").UNITS)
+    renewal = load("renew-secrets")
+    root, restarted = roots[Role.MASTER], {renewal.FIRST, *renewal.OTHERS}
     names = [file.name for file in node_root.unit_files(root) if file.suffix == ".service"]
     settings = {name: node_root.settings(root, name) for name in names}
     have = {name for name, each in settings.items() if "/run/airflow/secrets.env" in each.get("EnvironmentFile", [])}
