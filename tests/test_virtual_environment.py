@@ -58,7 +58,7 @@ def test_a_stale_virtual_environment_is_reported_in_one_sentence_with_the_comman
 
 
 def test_another_revision_is_planned_with_this_revisions_environment(pulled: Path):
-    assert "No module named 'components'" in _run(pulled), "its lock is not compared"
+    assert "No module named 'cluster_alarms'" in _run(pulled), "its lock is not compared"
 
 
 def test_all_packages_of_this_revisions_lock_are_read():
