@@ -70,4 +70,4 @@ def test_only_a_role_in_worker_pools_has_a_group_with_a_pool(role: Role, pool: s
 def test_the_services_that_a_master_watches_are_those_of_its_role():
     names = module("health.services").NAMES
     assert set(names) == set(Role.MASTER.definition.services)
-    assert load("renew-secrets").UNITS[-1] == f"airflow-{Role.MASTER.definition.supervisor}.service"
+    assert load("renew-secrets").OTHERS[-1] == f"airflow-{Role.MASTER.definition.supervisor}.service"

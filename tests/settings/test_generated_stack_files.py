@@ -43,6 +43,8 @@ _BOUND_OPTIONS = {
     ("core", "default_timezone"),
     ("core", "parallelism"),
     ("celery_broker_transport_options", "visibility_timeout"),
+    ("secrets", "backend_kwargs"),
+    ("workers", "secrets_backend_kwargs"),
 }
 _FREE_OPTIONS = [
     pair
