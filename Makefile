@@ -102,7 +102,7 @@ format: $(STAMP) ## Put Python files into the project's format
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
 types: $(STAMP) ## Check the types
-	@.venv/bin/ty check . bench/boot bench/broker-load bench/plan node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
+	@.venv/bin/ty check . bench/boot bench/broker-load bench/packages bench/plan node/rootfs/*/usr/local/lib/airflow/*-* # those without a suffix have to be named
 
 unit: $(STAMP) ## Unit and node tests
 	@.venv/bin/pytest -q -n 2 -m "not lab"

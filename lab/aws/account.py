@@ -236,7 +236,7 @@ def refresh_preferences(recording: Recording, group: str) -> dict[str, Any]:
 
 
 def change_template(client: Client, group: str, changes: Mapping[str, Any], preferences: Mapping[str, Any]) -> None:
-    """Do what `pulumi up` does when the launch template of a pool has changed, in the provider's order.
+    """Do what `pulumi up` does when the launch template of a group has changed, in the provider's order.
 
     The provider updates the group, then starts the refresh, and passes no desired configuration: if AWS refuses the
     refresh, the group stays changed, and the next `pulumi up` finds no difference (resourceGroupUpdate in
@@ -244,13 +244,17 @@ def change_template(client: Client, group: str, changes: Mapping[str, Any], pref
     """
     autoscaling, ec2 = client("autoscaling"), client("ec2")
     [described] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
-    policy = policy_to_give(described)
-    named = policy["LaunchTemplate"]["LaunchTemplateSpecification"]
+    launched: dict[str, Any] = {"LaunchTemplate": dict(described.get("LaunchTemplate", {}))}
+    named = launched["LaunchTemplate"]
+    if described.get("MixedInstancesPolicy"):
+        launched = {"MixedInstancesPolicy": policy_to_give(described)}
+        named = launched["MixedInstancesPolicy"]["LaunchTemplate"]["LaunchTemplateSpecification"]
+    named.pop("LaunchTemplateName", None)  # id or name, not both
     template = {"LaunchTemplateId": named["LaunchTemplateId"]}
     [old] = ec2.describe_launch_template_versions(**template, Versions=[named["Version"]])["LaunchTemplateVersions"]
     made = ec2.create_launch_template_version(**template, LaunchTemplateData={**old["LaunchTemplateData"], **changes})
     named["Version"] = str(made["LaunchTemplateVersion"]["VersionNumber"])
-    autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MixedInstancesPolicy=policy)
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, **launched)
     autoscaling.start_instance_refresh(AutoScalingGroupName=group, Preferences=dict(preferences))
 
 
