@@ -16,7 +16,7 @@ HOURS = 730
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """A list price in US dollars, and where and when somebody read it."""
+    """A list price in US dollars, with the address and the date of its source."""
 
     usd: float
     per: Literal["hour", "month", "use"]

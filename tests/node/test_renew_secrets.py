@@ -40,7 +40,7 @@ def take_up(tmp_path: Path, systemctl: str) -> Path:
     for program in (fetch, restart):
         program.chmod(0o700)
 
-    def answers() -> bool:
+    def answers(*_: float) -> bool:
         with (tmp_path / "asked").open("a") as asked:
             asked.write("answered\n")
         return True

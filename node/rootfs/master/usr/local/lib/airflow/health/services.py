@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from dataclasses import dataclass
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -29,3 +30,15 @@ class Service:
 def unit(name: str) -> str:
     """The systemd unit of a service."""
     return f"airflow-{name}.service"
+
+
+def api_server_answers(port: int, timeout: float) -> bool:
+    """Whether the api-server of this node answers a request like those of tasks within `timeout` seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("GET", "/execution/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
