@@ -49,6 +49,8 @@ from node.dag_bundles import DEFAULT_BUNDLE
 
 Found = TypeVar("Found")
 LOCK = "lock"
+LONGEST_WAIT = 900
+"""In seconds. A cluster that works needs far less, also on a busy machine."""
 
 
 class Cluster:
@@ -151,10 +153,13 @@ class Cluster:
         """A client of the lab's AWS: the operator's, or that of another key."""
         return self.infrastructure.client(service, key)
 
-    def wait(self, until: Callable[[], Found], what: str, *, timeout: float, interval: float = 1.0) -> Found:
+    def wait(
+        self, until: Callable[[], Found], what: str, *, timeout: float = LONGEST_WAIT, interval: float = 1.0
+    ) -> Found:
         """Wait until the result is true, and return it.
 
-        TimeoutError names `what` was waited for after `timeout` seconds.
+        TimeoutError names `what` was waited for after `timeout` seconds. A shorter one than the default is for what the
+        cluster promises to do in that time.
         """
         end = time.monotonic() + timeout
         while not (found := until()):
@@ -165,7 +170,7 @@ class Cluster:
             time.sleep(interval)
         return found
 
-    def wait_ready(self, *pools: str, timeout: float = 900) -> list[Boot]:
+    def wait_ready(self, *pools: str, timeout: float = LONGEST_WAIT) -> list[Boot]:
         """Wait until every group, or the masters and each pool given, has its size and all its nodes do their work.
 
         Returns the boots of the nodes that are there. TimeoutError names the nodes that are not ready after `timeout`
@@ -226,7 +231,7 @@ class Cluster:
         """
         state = self._fleet.lifecycle_state(node.instance.id)
         if state == GONE:
-            self.wait(lambda: node not in self.nodes(), f"{node.name} to depart", timeout=120, interval=0.1)
+            self.wait(lambda: node not in self.nodes(), f"{node.name} to depart", interval=0.1)
         return state
 
     @property

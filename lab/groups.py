@@ -28,7 +28,7 @@ from lab.terminations import Termination, termination_of
 from lab.volumes import Volumes
 from node.roles import Role
 
-SECONDS_BETWEEN_PASSES = 1.0
+SECONDS_BETWEEN_PASSES = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Surroundings:
 
 
 class Groups:
-    """Makes the nodes match the instances, once a second, until it is closed.
+    """Makes the nodes match the instances, every two seconds, until it is closed.
 
     `on_change` is called with the nodes and their lifecycle states, by instance id, when either has changed.
     """

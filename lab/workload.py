@@ -100,10 +100,10 @@ class Workload:
             for run, number, address, ended in self._cluster.psql(query)
         ]
 
-    def wait(self, runs: Collection[str], until: Callable[[Task], bool], what: str, *, timeout: float) -> list[Task]:
+    def wait(self, runs: Collection[str], until: Callable[[Task], bool], what: str) -> list[Task]:
         """Wait until the condition holds for every task of these runs, and return them.
 
-        TimeoutError lists them as they are after `timeout` seconds.
+        TimeoutError lists them as they are when `Cluster.wait` gives up.
         """
         if not runs:
             return []
@@ -113,25 +113,24 @@ class Workload:
             return found if len(found) == len(runs) and all(map(until, found)) else []
 
         try:
-            return self._cluster.wait(all_so, what, timeout=timeout)
+            return self._cluster.wait(all_so, what)
         except TimeoutError as late:
             raise TimeoutError(f"{late}. The tasks:\n{describe(self.tasks(runs))}") from None
 
-    def wait_running(self, runs: Collection[str], *, timeout: float = 600) -> list[Task]:
+    def wait_running(self, runs: Collection[str]) -> list[Task]:
         """Wait until each of them runs on a worker and its code has begun: Airflow reports that seconds too early."""
         s3, bucket = self._cluster.boto3("s3"), self._cluster.recording.exports["buckets"]["taskLogs"]
-        tasks = self.wait(runs, lambda task: task.state == "running" and bool(task.address), "to run", timeout=timeout)
+        tasks = self.wait(runs, lambda task: task.state == "running" and bool(task.address), "to run")
         tries = {(task.run, task.tries) for task in tasks}
         self._cluster.wait(
             lambda: tries <= {(entry.run_id, entry.try_number) for entry in execution_log.read(s3, bucket)},
             f"{len(tries)} tasks to be at work",
-            timeout=timeout,
         )
         return tasks
 
-    def wait_ended(self, runs: Collection[str], *, timeout: float = 900) -> list[Task]:
+    def wait_ended(self, runs: Collection[str]) -> list[Task]:
         """Wait until all of them have ended and none will be retried."""
-        return self.wait(runs, lambda task: task.state not in UNFINISHED, "to end", timeout=timeout)
+        return self.wait(runs, lambda task: task.state not in UNFINISHED, "to end")
 
 
 def describe(tasks: Iterable[Task]) -> str:

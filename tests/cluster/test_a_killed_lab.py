@@ -20,7 +20,7 @@ STATE, DISKS = Path("/run", NAME), Path("/var/tmp", NAME)  # noqa: S108 - as lab
 LAB = """
 from tests.cluster.conftest import new_cluster
 with new_cluster() as lab:
-    lab.wait(lambda: False, "the test to kill this process", timeout=600)
+    lab.wait(lambda: False, "the test to kill this process")
 """
 
 

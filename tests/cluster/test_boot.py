@@ -37,7 +37,6 @@ def test_both_masters_and_the_monitor_pass_the_load_balancers_check(cluster: Clu
     cluster.wait(
         lambda: {target.address for target in targets.listing() if target.healthy} == behind,
         "all to pass the check, and nothing else",
-        timeout=60,
     )
 
 
@@ -71,7 +70,7 @@ def _wait_active(cluster: Cluster, node: Node, unit: str) -> str:
         shown = node.unit(unit, "ActiveState", "MainPID")
         return shown["MainPID"] if shown["ActiveState"] == "active" else ""
 
-    return cluster.wait(main_pid, f"{unit} on {node.name} to run", timeout=120)
+    return cluster.wait(main_pid, f"{unit} on {node.name} to run")
 
 
 def test_no_process_of_an_api_server_is_slow_at_its_first_execution_call(cluster: Cluster) -> None:
@@ -79,7 +78,7 @@ def test_no_process_of_an_api_server_is_slow_at_its_first_execution_call(cluster
     for node in cluster.nodes(role="master"):
         asked = node.exec("curl --silent --output /dev/null --fail http://127.0.0.1:8080/execution/health")
         assert asked.returncode == 0, node.name
-        first = cluster.wait(lambda node=node: _first_execution_calls(node), f"{node.name} to log a call", timeout=30)
+        first = cluster.wait(lambda node=node: _first_execution_calls(node), f"{node.name} to log a call")
         assert max(first.values()) < 3, f"{node.name}: {first}"
 
 
@@ -153,7 +152,7 @@ def test_what_a_service_writes_to_temporary_folders_goes_to_the_disk(cluster: Cl
 def test_cloud_init_ends_without_an_error_on_every_node(cluster: Cluster) -> None:
     """A node may be ready before cloud-init has ended."""
     for node in cluster.nodes():
-        status = cluster.wait(lambda node=node: _end_of_cloud_init(node), f"it to end on {node.name}", timeout=120)
+        status = cluster.wait(lambda node=node: _end_of_cloud_init(node), f"it to end on {node.name}")
         assert (status["status"], status["errors"], status["recoverable_errors"]) == ("done", [], {}), node.name
 
 
@@ -176,7 +175,7 @@ def test_each_step_of_the_boot_says_on_the_console_what_it_has_done(cluster: Clu
 
 
 def _wait_console(cluster: Cluster, node: Node, text: str) -> None:
-    cluster.wait(lambda: text in node.console, f"the console of {node.name} to show {text!r}", timeout=30)
+    cluster.wait(lambda: text in node.console, f"the console of {node.name} to show {text!r}")
 
 
 def test_cloud_init_takes_the_user_data_for_a_valid_cloud_config(cluster: Cluster) -> None:
@@ -192,7 +191,7 @@ def test_a_node_installs_security_updates_without_a_reboot_and_says_which_it_lac
         assert 'Unattended-Upgrade::Automatic-Reboot "false";' in settings
         started = node.exec("systemctl start airflow-updates.service", timeout=300)
         assert started.returncode == 0, f"{node.name}: {started.stderr}{node.journal('airflow-updates.service')}"
-        said = cluster.wait(lambda node=node: _updates(node), f"{node.name} to say it", timeout=30)
+        said = cluster.wait(lambda node=node: _updates(node), f"{node.name} to say it")
         assert json.loads(said[-1]).keys() == {"event", "up_days", "security_updates_missing", "reboot_required"}
 
 

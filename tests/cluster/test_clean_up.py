@@ -62,9 +62,7 @@ def test_the_nightly_clean_up_deletes_old_rows_and_keeps_newer_ones(cluster: Clu
     tasks = cluster.psql("SELECT count(*) FROM task_instance")[0][0]
     started = master.exec("systemctl", "start", "airflow-cleanup.service", timeout=600)
     assert started.returncode == 0, master.journal("airflow-cleanup.service")
-    cluster.wait(
-        lambda: "rows deleted: " in master.journal("airflow-cleanup.service"), "the log to count the rows", timeout=30
-    )
+    cluster.wait(lambda: "rows deleted: " in master.journal("airflow-cleanup.service"), "the log to count the rows")
     said = master.journal("airflow-cleanup.service")
     assert "rows deleted: celery_taskmeta 1, dag_run 1, " in said, said
     for table in ("dag_run", "task_instance", "log"):

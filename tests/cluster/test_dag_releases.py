@@ -104,7 +104,7 @@ def test_a_run_ends_on_the_release_it_began_with(cluster: Cluster, api: AirflowA
     _publish_words(cluster, "one")
     api.wait_for_dag("pinned")
     old = api.trigger("pinned")
-    cluster.wait(lambda: _state(api, old, "first") == "running", "the first task to run", timeout=120)
+    cluster.wait(lambda: _state(api, old, "first") == "running", "the first task to run")
 
     second = _publish_words(cluster, "two")
     cluster.wait(lambda: all_have(cluster, second), "both masters to have the second release", timeout=SECONDS_TO_FETCH)
@@ -169,7 +169,6 @@ def test_twenty_publications_in_a_minute_never_take_the_database_back_to_an_olde
         cluster.wait(
             lambda: all(_refreshes(master) >= before + 3 for master, before in seen.items()),
             "both masters to look three times more",
-            timeout=240,
         )
     of_bundle = [numbers[stored] for stored, _, _ in samples if stored in numbers]
     of_dag = [numbers[version] for _, version, _ in samples if version in numbers]
@@ -212,10 +211,9 @@ def test_s3_that_refuses_every_node_for_a_minute_costs_no_task(cluster: Cluster,
         cluster.wait(
             lambda: time.monotonic() - began > OUTAGE_SECONDS and _complaints(master) > complaints,
             "the outage to last, and to be noticed",
-            timeout=120,
         )
         assert {current(master), current(other)} == {release}
-        work.wait_running(witness, timeout=60)
+        work.wait_running(witness)
     version = cluster.put_dag("counted.py", COUNTED.format(number="after"))
     cluster.wait(lambda: all_have(cluster, version), "both masters to have a release again", timeout=SECONDS_TO_FETCH)
     work.release(witness)

@@ -90,7 +90,7 @@ def test_airflows_example_dags_are_imported_and_run_with_their_plugins(
     before = {master.name: _restarts(master) for master in masters}
     version = cluster.publish_dags(examples)
     try:
-        cluster.wait(lambda: all_have(cluster, version), "both masters to have the examples", timeout=120)
+        cluster.wait(lambda: all_have(cluster, version), "both masters to have the examples")
         cluster.wait(lambda: _unparsed(cluster, version) == 0, "every file to be parsed", timeout=SECONDS_TO_PARSE)
         assert cluster.psql("SELECT filename, stacktrace FROM import_error") == []
         plugins = {plugin["name"]: plugin for plugin in api.get("/api/v2/plugins")["plugins"]}
@@ -171,7 +171,6 @@ def _measure(worker: Node, *versions: str) -> dict[str, dict[str, float]]:
         "-c",
         MEASURE,
         *versions,
-        timeout=180,
         user="airflow",
     )
     [line] = [line for line in done.stdout.splitlines() if line.startswith("measured ")] or [done.stderr]

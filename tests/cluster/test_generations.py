@@ -50,7 +50,6 @@ def test_while_a_refresh_has_masters_of_two_settings_the_new_one_scales_alone(
     cluster.wait(
         lambda: "leaves the pools to the masters of another" in masters.old.journal(service_log.SCALING),
         "the old master to leave the pools to the new one",
-        timeout=180,
     )
     left_at = time.time()
     before = sizes(cluster, "default")["DesiredCapacity"]
@@ -68,7 +67,6 @@ def test_while_a_refresh_has_masters_of_two_settings_the_new_one_scales_alone(
     of_pool = cluster.wait(
         lambda: [fields for fields in decided(masters.new) if fields["pool"] == "default"],
         "a decision of the new master",
-        timeout=180,
     )
     assert decided(masters.old) == []
     [new, *_] = of_pool

@@ -91,7 +91,7 @@ def _cast(tasks: dict[Node, list[Task]], short: frozenset[str]) -> Sequence[Node
 @pytest.fixture(scope="module")
 def released(cluster: Cluster, scenario: Scenario, work: Workload) -> None:
     """When EC2 has reclaimed the warned worker, the tasks of the two that drain may end."""
-    cluster.wait(lambda: scenario.warned not in cluster.nodes(), "the warned worker to be reclaimed", timeout=300)
+    cluster.wait(lambda: scenario.warned not in cluster.nodes(), "the warned worker to be reclaimed")
     work.release(scenario.runs(scenario.asked, scenario.retained))
 
 
@@ -103,7 +103,7 @@ def _let_it_happen(cluster: Cluster, scenario: Scenario) -> None:
         autoscaling.terminate_instance_in_auto_scaling_group(
             InstanceId=node.instance.id, ShouldDecrementDesiredCapacity=shrinks
         )
-        cluster.wait(lambda node=node: cluster.lifecycle_state(node) == "Terminating:Wait", "the hook", timeout=60)
+        cluster.wait(lambda node=node: cluster.lifecycle_state(node) == "Terminating:Wait", "the hook")
     autoscaling.complete_lifecycle_action(
         AutoScalingGroupName=group_of(cluster, "heavy"),
         LifecycleHookName=TERMINATING_HOOK,
@@ -119,7 +119,7 @@ def test_a_leaving_worker_keeps_its_hook_waiting(cluster: Cluster, scenario: Sce
         events = service_log.events(scenario.asked, service_log.LIFECYCLE)
         return [event.fields.get("result") or "accepted" for event in events if event.name == "heartbeat"]
 
-    assert set(cluster.wait(heartbeats, "a heartbeat", timeout=60)) == {"accepted"}
+    assert set(cluster.wait(heartbeats, "a heartbeat")) == {"accepted"}
 
 
 def test_the_log_of_a_warned_worker_names_the_tasks_that_cannot_finish(cluster: Cluster, scenario: Scenario) -> None:
@@ -176,7 +176,7 @@ def test_tasks_of_a_worker_that_is_asked_to_go_succeed_there_on_their_first_try(
 def test_a_worker_that_has_finished_leaves(cluster: Cluster, scenario: Scenario, work: Workload) -> None:
     work.wait_ended(scenario.runs(scenario.asked, scenario.retained))
     for node, how in {scenario.asked: "continue", scenario.retained: "retained"}.items():
-        cluster.wait(lambda node=node: cluster.lifecycle_state(node) == "gone", f"{node.name} to leave", timeout=300)
+        cluster.wait(lambda node=node: cluster.lifecycle_state(node) == "gone", f"{node.name} to leave")
         [termination] = [one for one in cluster.terminations if one.instance == node.instance.id]
         assert termination.how == how
 

@@ -57,7 +57,7 @@ def test_a_killed_master_changes_nothing_for_a_running_dag_nor_for_scaling(
     # More than the pool can take, asked for a moment before the loss: the other master has to see to it.
     demand = work.start("heavy", 20, number=4 * before + 1)
     cluster.nodes(role="master")[0].kill()
-    cluster.wait(lambda: sizes(cluster, "heavy")["DesiredCapacity"] > before, "one more worker", timeout=120)
+    cluster.wait(lambda: sizes(cluster, "heavy")["DesiredCapacity"] > before, "one more worker")
     assert api.wait_for_run("steady", run_id) == "success", api.summary("steady", run_id)
     tries = {task["task_id"]: task["try_number"] for task in api.task_instances("steady", run_id)}
     assert set(tries.values()) == {1}, tries
@@ -73,7 +73,7 @@ def test_logs_outlive_the_nodes_that_wrote_them(cluster: Cluster, api: AirflowAp
         cluster.boto3("autoscaling").terminate_instance_in_auto_scaling_group(
             InstanceId=writer.instance.id, ShouldDecrementDesiredCapacity=False
         )
-    cluster.wait(lambda: not set(writers) & set(cluster.nodes()), "the writers to be gone", timeout=300)
+    cluster.wait(lambda: not set(writers) & set(cluster.nodes()), "the writers to be gone")
     for task in everything.tasks:
         log = api.uploaded_log(everything.dag_id, everything.run_id, task)
         assert LAST_WORDS[task["task_id"]].format(n=task["map_index"], nn=task["map_index"] ** 2) in log, log
@@ -102,13 +102,13 @@ def test_a_master_whose_triggerer_ends_over_and_over_does_not_come_into_service(
     [master] = [node for node in cluster.nodes(role="master") if node != hung.master]
     master.exec(BREAK)
     try:
-        cluster.wait(lambda: TRIGGERER in _troubles(master), "somebody to notice", timeout=120)
+        cluster.wait(lambda: TRIGGERER in _troubles(master), "somebody to notice")
         master.exec("systemctl start airflow-in-service.service")
-        cluster.wait(lambda: int(master.unit(TRIGGERER)["NRestarts"]) >= 10, "ten more ends", timeout=240)
+        cluster.wait(lambda: int(master.unit(TRIGGERER)["NRestarts"]) >= 10, "ten more ends")
         assert master.unit("airflow-in-service.service")["ActiveState"] == "active", "it waits"
     finally:
         master.exec(MEND)
-    cluster.wait(lambda: master.unit("airflow-in-service.service")["ActiveState"] == "inactive", "service", timeout=300)
+    cluster.wait(lambda: master.unit("airflow-in-service.service")["ActiveState"] == "inactive", "service")
     assert master.unit("airflow-in-service.service")["Result"] == "success"
 
 
@@ -121,9 +121,9 @@ def test_a_missing_secret_stops_the_boot_with_its_name_and_the_node_is_replaced(
     try:
         failing = _next_node(cluster, "heavy")
         # Read as long as it is there; who cannot log in reads the console.
-        cluster.wait(lambda: name in failing.console, "the console to name the secret", timeout=600)
+        cluster.wait(lambda: name in failing.console, "the console to name the secret")
         assert cluster.lifecycle_state(failing) != "InService", "a node that is not ready must not be in service"
-        cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go", timeout=600)
+        cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go")
     finally:
         secrets.create_secret(Name=name, SecretString=value)
     [termination] = [one for one in cluster.terminations if one.instance == failing.instance.id]
@@ -137,12 +137,12 @@ def test_a_start_script_that_fails_stops_the_boot_with_its_last_lines_and_the_no
     set_workers(cluster, heavy=1)
     failing = _next_node(cluster, "heavy")
     mark = "touch /etc/start-script-fails"
-    cluster.wait(lambda: failing.exec(mark).returncode == 0, "the node to take a command", timeout=60, interval=0.1)
+    cluster.wait(lambda: failing.exec(mark).returncode == 0, "the node to take a command", interval=0.1)
     said = "The start script failed"
-    cluster.wait(lambda: said in failing.console, "the console to say so", timeout=300)
+    cluster.wait(lambda: said in failing.console, "the console to say so")
     assert "exit code 3; its last lines: the licence server does not answer" in failing.console
     assert failing.unit("airflow-secrets.service")["ActiveState"] == "inactive", "its secrets were not fetched"
-    cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go", timeout=600)
+    cluster.wait(lambda: failing not in cluster.nodes(), "the failed node to go")
     cluster.wait_ready()
 
 
@@ -157,10 +157,10 @@ def test_a_scheduler_that_hangs_is_restarted_in_a_stated_time(cluster: Cluster, 
 
     left = hung.since + HUNG_SECONDS + SECONDS_TO_STOP + 30 - time.monotonic()
     cluster.wait(is_back, "another scheduler", timeout=max(left, 1))
-    cluster.wait(restarts, "the log to name the restart", timeout=60)
+    cluster.wait(restarts, "the log to name the restart")
     [restart] = restarts()
     assert SCHEDULER in restart
-    cluster.wait(lambda: not _troubles(hung.master), "all of its services to work", timeout=300)
+    cluster.wait(lambda: not _troubles(hung.master), "all of its services to work")
 
 
 def _troubles(master: Node) -> str:
@@ -178,7 +178,6 @@ def _next_node(cluster: Cluster, pool: str) -> Node:
     [new, *_] = cluster.wait(
         lambda: [node for node in cluster.nodes(pool=pool) if node not in before],
         "the next node",
-        timeout=120,
         interval=0.1,
     )
     return new

@@ -30,7 +30,6 @@ def test_debians_own_units_do_not_run(cluster: Cluster) -> None:
             cluster.wait(
                 lambda node=node, unit=unit: node.unit(unit, "LoadState")["LoadState"] == "masked",
                 f"{node.name} to install what delivers metrics",
-                timeout=300,
             )
             assert node.unit(unit, "ActiveState") == {"ActiveState": "inactive"}
 
@@ -38,7 +37,7 @@ def test_debians_own_units_do_not_run(cluster: Cluster) -> None:
 def test_every_metric_on_the_page_arrives_after_a_run_with_the_nodes_labels(
     cluster: Cluster, monitor: Monitor, work: Workload
 ) -> None:
-    cluster.wait(lambda: monitor.query("airflow_database_connections"), "the cluster's first metrics", timeout=180)
+    cluster.wait(lambda: monitor.query("airflow_database_connections"), "the cluster's first metrics")
     runs = work.start("default", 40, number=2)
     work.wait_running(runs)
     succeeded = 'max(airflow_tasks_finished_total{dag_id="python_default", state="success"})'
@@ -46,12 +45,11 @@ def test_every_metric_on_the_page_arrives_after_a_run_with_the_nodes_labels(
     cluster.wait(
         lambda: monitor.value('max by (queue) (airflow_queue_tasks{queue="default", state="running"})') == 2,
         "both tasks in the queue's metrics",
-        timeout=90,
     )
     work.wait_ended(runs)
-    cluster.wait(lambda: monitor.value(succeeded) == before + 2, "both tasks to be counted", timeout=120)
+    cluster.wait(lambda: monitor.value(succeeded) == before + 2, "both tasks to be counted")
     ended = 'max(airflow_dag_runs_finished_total{dag_id="python_default", state="success"})'
-    cluster.wait(lambda: (monitor.value(ended) or 0) >= 2, "both runs to be counted", timeout=120)
+    cluster.wait(lambda: (monitor.value(ended) or 0) >= 2, "both runs to be counted")
     arrived: dict[str, list[dict[str, str]]] = {}
     for series in monitor.query('last_over_time({__name__=~"airflow_.*"}[15m]) keep_metric_names'):
         arrived.setdefault(series["metric"]["__name__"], []).append(series["metric"])
@@ -88,7 +86,7 @@ def test_airflows_services_deliver_and_nothing_has_a_series_for_each_task(cluste
         "airflow_triggerer_heartbeat_total": "airflow-triggerer",
         "airflow_scheduler_scheduler_loop_duration_milliseconds_count": "airflow-scheduler",
     }.items():
-        cluster.wait(lambda query=name: monitor.query(query), f"{name} to arrive", timeout=120)
+        cluster.wait(lambda query=name: monitor.query(query), f"{name} to arrive")
         assert {series["metric"]["service_name"] for series in monitor.query(name)} == {service}
     for label in ("task_id", "run_id", "file_name", "telemetry_sdk_name"):
         assert monitor.query(f'last_over_time({{{label}!=""}}[15m])') == []
@@ -108,15 +106,15 @@ def test_the_masters_health_is_told_on_the_master(cluster: Cluster, monitor: Mon
         content, _, status = master.exec(ask).stdout.rpartition(" ")
         return status, json.loads(content)["checks"] if content else {}
 
-    cluster.wait(lambda: told()[0] == "200", "the master to be healthy", timeout=180)
+    cluster.wait(lambda: told()[0] == "200", "the master to be healthy")
     assert set(told()[1]) == {*SERVICES, "scaling", "lost-tasks", "database", "broker", "clock", "resources"}
     assert master.exec("systemctl stop airflow-triggerer").returncode == 0
-    cluster.wait(lambda: told()[0] == "503", "the master to be unhealthy", timeout=60)
+    cluster.wait(lambda: told()[0] == "503", "the master to be unhealthy")
     assert {check for check, trouble in told()[1].items() if trouble != "ok"} == {"triggerer"}
     failing = f'airflow_node_check{{check="triggerer", node="{master.instance.id}"}} == 0'
-    cluster.wait(lambda: monitor.query(failing), "the metric to say so", timeout=60)
+    cluster.wait(lambda: monitor.query(failing), "the metric to say so")
     assert master.exec("systemctl start airflow-triggerer").returncode == 0
-    cluster.wait(lambda: told()[0] == "200", "the master to be healthy again", timeout=180)
+    cluster.wait(lambda: told()[0] == "200", "the master to be healthy again")
     for server in ("broker", "database"):
         end = monitor.value(f'min(airflow_certificate_expiry_timestamp_seconds{{server="{server}"}})')
         assert end
@@ -130,7 +128,7 @@ def test_a_worker_measures_itself(cluster: Cluster) -> None:
         return worker.exec(f"curl --silent --max-time 10 http://127.0.0.1:{port}/{path}").stdout
 
     working = 'airflow_worker_state{state="working"} 1'
-    cluster.wait(lambda: working in ask(9100, "metrics"), "the worker's metrics", timeout=60)
+    cluster.wait(lambda: working in ask(9100, "metrics"), "the worker's metrics")
     measured = ask(9100, "metrics")
     assert {name for name in OF_WORKERS if not re.search(rf"^{name}[ {{]", measured, re.MULTILINE)} == set()
     assert json.loads(ask(9106, "")) == {

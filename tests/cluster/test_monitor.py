@@ -43,7 +43,7 @@ def failed_run(cluster: Cluster, api: AirflowApi, work: Workload, monitor: Monit
     """A run that has failed just now. Its alert takes a minute and a half, in which the other tests run."""
     [run] = work.start("default", 600)
     running = f'airflow_dag_runs{{dag_id="{DAG}", state="running"}} == 1'
-    cluster.wait(lambda: monitor.query(running), "the run in the metrics", timeout=180)
+    cluster.wait(lambda: monitor.query(running), "the run in the metrics")
     api.request("PATCH", f"/api/v2/dags/{DAG}/dagRuns/{run}", {"state": "failed"})
 
 
@@ -65,7 +65,7 @@ def test_samples_of_every_master_and_worker_arrive(cluster: Cluster, monitor: Mo
         return {(labels["role"], labels["node"]) for labels in found}
 
     wanted = {(role, node.instance.id) for role in (Role.MASTER, Role.WORKER) for node in cluster.nodes(role=role)}
-    cluster.wait(lambda: senders() >= wanted, "samples of every node", timeout=300)
+    cluster.wait(lambda: senders() >= wanted, "samples of every node")
 
 
 def test_other_nodes_can_write_samples_and_do_nothing_else(cluster: Cluster, monitor: Monitor) -> None:
@@ -104,7 +104,7 @@ def test_a_failed_run_is_told_to_the_subscribers(cluster: Cluster, mailbox: Any)
         messages.extend(mailbox())
         return any("DagRunFailed" in message.get("Subject", "") for message in messages)
 
-    cluster.wait(told, "the alert to be published", timeout=300)
+    cluster.wait(told, "the alert to be published")
     [alert] = [message for message in messages if "DagRunFailed" in message["Subject"]]
     assert alert["Subject"] == f"FIRING {cluster.name}: DagRunFailed"
     assert f"Runs of {DAG} failed" in alert["Message"]
@@ -119,9 +119,9 @@ def test_another_instance_has_all_metrics_also_those_of_the_time_between(cluster
     autoscaling.terminate_instance_in_auto_scaling_group(
         InstanceId=first.instance.id, ShouldDecrementDesiredCapacity=False
     )
-    cluster.wait(lambda: first not in cluster.nodes(), "the first instance to go", timeout=120)
+    cluster.wait(lambda: first not in cluster.nodes(), "the first instance to go")
     gone = time.time()
-    cluster.wait_ready(timeout=600)
+    cluster.wait_ready()
     back = time.time()
     say(f"the monitor's successor was ready {back - gone:.0f} s after it was gone")
     assert "with a new file system" not in monitor.node.journal("airflow-volume.service")
@@ -129,7 +129,7 @@ def test_another_instance_has_all_metrics_also_those_of_the_time_between(cluster
     between = int(back - before)
     count = f'min(count_over_time(up{{job="node", role="master"}}[{between}s]))'
     # One every 15 s; the scrape at either end may be outside.
-    cluster.wait(lambda: (monitor.value(count, back) or 0) >= between // 15 - 1, "the nodes to send it", timeout=180)
+    cluster.wait(lambda: (monitor.value(count, back) or 0) >= between // 15 - 1, "the nodes to send it")
     # vmalert evaluates, and dates, its rules with a delay of half a minute.
     firing = 'count_over_time(ALERTS{alertname="DagRunFailed", alertstate="firing"}[5m])'
     assert monitor.value(firing, before), "the alert's history too"

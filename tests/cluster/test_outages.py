@@ -39,8 +39,8 @@ def waiting(cluster: Cluster, work: Workload, witnesses: list[str]) -> tuple[lis
     del witnesses
     set_workers(cluster, heavy=1)
     runs = work.start("heavy", BUSY_SECONDS, number=SLOTS_OF_HEAVY + 3)
-    work.wait(runs, lambda task: task.state in ("queued", "running") and task.sent, "to be sent", timeout=300)
-    running = cluster.wait(lambda: _running(work, runs), "some of them to run", timeout=300)
+    work.wait(runs, lambda task: task.state in ("queued", "running") and task.sent, "to be sent")
+    running = cluster.wait(lambda: _running(work, runs), "some of them to run")
     return running, [task for task in work.tasks(runs) if task.run not in {other.run for other in running}]
 
 
@@ -61,14 +61,14 @@ def _started_within(tasks: Sequence[Task], limit: timedelta, since: datetime) ->
 def test_a_database_that_is_away_costs_time_and_no_task(
     cluster: Cluster, api: AirflowApi, work: Workload, witnesses: list[str], seconds: int
 ) -> None:
-    work.wait_running(witnesses, timeout=60)
+    work.wait_running(witnesses)
     masters = cluster.nodes(role="master")
     restarts = {master: _restarts(master) for master in masters}
     cluster.database.stop()
     gone = datetime.now(UTC)
-    cluster.wait(lambda: datetime.now(UTC) - gone > timedelta(seconds=seconds), "the outage to last", timeout=300)
+    cluster.wait(lambda: datetime.now(UTC) - gone > timedelta(seconds=seconds), "the outage to last")
     cluster.database.start()
-    cluster.wait(api.answers, "the API to answer", timeout=180)
+    cluster.wait(api.answers, "the API to answer")
     [task] = work.wait_ended(work.start("default", 1))
     _all_ran_once([task])
     for master in masters:
@@ -99,7 +99,7 @@ def test_tasks_whose_messages_the_broker_lost_run_in_a_stated_time(
     running, queued = waiting
     cluster.broker.stop()
     cluster.broker.start(empty=True)
-    work.wait_running(witnesses, timeout=60)
+    work.wait_running(witnesses)
     back = datetime.now(UTC)
     _all_ran_once(work.wait_ended([task.run for task in running]))
     lost = work.wait_ended([task.run for task in queued])
@@ -110,6 +110,6 @@ def test_tasks_whose_messages_the_broker_lost_run_in_a_stated_time(
 def test_tasks_that_were_at_work_during_every_outage_succeed_on_their_first_try(
     work: Workload, witnesses: list[str]
 ) -> None:
-    work.wait_running(witnesses, timeout=60)
+    work.wait_running(witnesses)
     work.release(witnesses)
     _all_ran_once(work.wait_ended(witnesses))

@@ -57,4 +57,4 @@ def test_its_tasks_end_there_on_their_first_try_and_then_it_leaves(
     tasks = work.wait_ended(risk.runs)
     address = str(risk.worker.instance.address)
     assert {(task.state, task.tries, task.address) for task in tasks} == {("success", 1, address)}, describe(tasks)
-    cluster.wait(lambda: risk.worker not in cluster.nodes(), "it to leave", timeout=300)
+    cluster.wait(lambda: risk.worker not in cluster.nodes(), "it to leave")

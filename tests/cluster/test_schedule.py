@@ -67,7 +67,7 @@ class ScheduledDag:
 
     def wait_for_first_run(self) -> None:
         """Wait until the run has succeeded."""
-        [first] = self._cluster.wait(self._runs, "the first run", timeout=180)
+        [first] = self._cluster.wait(self._runs, "the first run")
         assert self._api.wait_for_run(NAME, first) == "success"
 
     def schedule_second_run(self, due: datetime) -> None:
@@ -77,12 +77,11 @@ class ScheduledDag:
         self._cluster.wait(
             lambda: str(self._api.get(f"/api/v2/dags/{NAME}")["next_dagrun_run_after"]).startswith(wanted),
             "the new schedule to be known",
-            timeout=300,
         )
 
     def wait_for_second_run(self) -> str:
         """Wait until the run has succeeded; returns its id."""
-        self._cluster.wait(lambda: len(self._runs()) == 2, "the second run", timeout=600)
+        self._cluster.wait(lambda: len(self._runs()) == 2, "the second run")
         second = self._runs()[1]
         assert self._api.wait_for_run(NAME, second) == "success"
         return second

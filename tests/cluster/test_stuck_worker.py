@@ -26,7 +26,7 @@ class StuckWorker:
         self.long = work.start(POOL, LONG)
         work.wait_running(self.long)
         self.node.exec(f"kill -TERM $(systemctl show --property=MainPID --value {WORKER})")
-        cluster.wait(lambda: not consumes(self.node), "it to consume nothing", timeout=120, interval=0.5)
+        cluster.wait(lambda: not consumes(self.node), "it to consume nothing", interval=0.5)
         self.waiting = work.start(POOL, 1, number=3)
 
     def states(self) -> list[str]:
@@ -47,7 +47,7 @@ def stuck_worker(cluster: Cluster, work: Workload) -> StuckWorker:
 def released(cluster: Cluster, stuck_worker: StuckWorker, work: Workload) -> None:
     """Its long task may end. Of the two workers without tasks, one would then leave before the test has seen it."""
     set_minimum(cluster, POOL, 2)
-    work.wait_running(stuck_worker.long, timeout=60)
+    work.wait_running(stuck_worker.long)
     work.release(stuck_worker.long)
 
 
@@ -72,5 +72,5 @@ def test_it_is_back_at_work_when_its_task_has_ended(
     cluster: Cluster, work: Workload, stuck_worker: StuckWorker
 ) -> None:
     work.wait_ended(stuck_worker.long)
-    cluster.wait(lambda: consumes(stuck_worker.node), "it to consume again", timeout=180)
-    cluster.wait(lambda: stuck_worker.states()[-1] == "working", "it to say so", timeout=180)
+    cluster.wait(lambda: consumes(stuck_worker.node), "it to consume again")
+    cluster.wait(lambda: stuck_worker.states()[-1] == "working", "it to say so")

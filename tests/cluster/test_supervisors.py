@@ -47,7 +47,7 @@ def _start_daemons(cluster: Cluster, work: Workload) -> tuple[str, Node]:
     [run] = work.start("default", ENDLESS, kind="daemons", again=1)
     [task] = work.wait_running([run])
     [node] = [node for node in cluster.nodes(pool="default") if str(node.instance.address) == task.address]
-    cluster.wait(lambda: _daemons(node) == DAEMONS, "the task's daemons", timeout=120)
+    cluster.wait(lambda: _daemons(node) == DAEMONS, "the task's daemons")
     return run, node
 
 
@@ -70,13 +70,13 @@ def test_a_killed_supervisor_leaves_nothing_behind_when_its_task_is_tried_again(
     cluster: Cluster, work: Workload, scenario: Scenario
 ) -> None:
     run, node = scenario.run, scenario.node
-    supervisor = cluster.wait(lambda: _supervisor(node, run), "the worker to list the task", timeout=60)
+    supervisor = cluster.wait(lambda: _supervisor(node, run), "the worker to list the task")
     node.exec("kill", "-KILL", supervisor)
     # Airflow counts the second try before it sends its message.
     cluster.wait(lambda: work.tasks([run])[0].tries == 2, "the second try", timeout=LONGEST_TO_TRY_AGAIN)
     assert _daemons(node) == 0
     line = f"The task supervisor {supervisor} is gone; killed what it left behind: "
-    cluster.wait(lambda: line in node.journal(WORKER), "the worker's log to say so", timeout=30)
+    cluster.wait(lambda: line in node.journal(WORKER), "the worker's log to say so")
     [task] = work.wait_ended([run])
     assert (task.state, task.tries) == ("success", 2), describe([task])
 
@@ -106,7 +106,7 @@ def test_a_killed_main_process_of_celery_leaves_nothing_behind_when_the_worker_i
     run, node = _start_daemons(cluster, work)
     killed = _main_pid(node, WORKER)
     node.exec("kill", "-KILL", killed)
-    cluster.wait(lambda: _main_pid(node, WORKER) not in ("0", killed), "another worker process", timeout=120)
+    cluster.wait(lambda: _main_pid(node, WORKER) not in ("0", killed), "another worker process")
     assert _daemons(node) == 0
     # The retry does not wait until the heartbeat is missed.
     api.request("PATCH", f"/api/v2/dags/daemons_default/dagRuns/{run}", {"state": "failed"})

@@ -62,7 +62,7 @@ def held_back(cluster: Cluster) -> Iterator[Node]:
     set_workers(cluster, heavy=0)
     _publish_version(cluster, OLDER)
     set_minimum(cluster, "heavy", 1)
-    [node] = cluster.wait(lambda: cluster.nodes(pool="heavy"), "a new worker", timeout=120)
+    [node] = cluster.wait(lambda: cluster.nodes(pool="heavy"), "a new worker")
     yield node
     _let_masters_publish(cluster)  # whichever tests were selected: it would hold back every worker
 
@@ -71,7 +71,7 @@ def test_the_masters_have_published_which_airflow_they_run(cluster: Cluster) -> 
     [master, *_] = cluster.nodes(role="master")
     [*_, version] = master.exec("/opt/airflow/venv/bin/airflow", "version").stdout.split()
     # Each master does so when it is in service, and repeats a failed attempt after a minute.
-    assert cluster.wait(lambda: _published_version(cluster), "the masters to publish it", timeout=180) == version
+    assert cluster.wait(lambda: _published_version(cluster), "the masters to publish it") == version
 
 
 @pytest.mark.usefixtures("held_back")
@@ -91,15 +91,14 @@ def test_masters_take_up_a_database_password_that_another_one_has_set(cluster: C
         cluster.wait(
             lambda master=master: quote(PASSWORD, safe="") in master.read("/run/airflow/secrets.env"),
             f"{master.name} to fetch the new password",
-            timeout=300,
         )
     work.release(running)
     [task] = work.wait_ended(running)
     assert (task.state, task.tries) == ("success", 1), describe([task])
-    cluster.wait(lambda: not before & _api_processes(cluster), "both api-servers to be restarted", timeout=300)
+    cluster.wait(lambda: not before & _api_processes(cluster), "both api-servers to be restarted")
     # The load balancer counts a restarted master as healthy until its next check.
-    cluster.wait(lambda: _all_answer(cluster), "both api-servers to answer", timeout=300)
-    cluster.wait(lambda: _all_pass_the_check(cluster), "both masters to pass the load balancer's check", timeout=300)
+    cluster.wait(lambda: _all_answer(cluster), "both api-servers to answer")
+    cluster.wait(lambda: _all_pass_the_check(cluster), "both masters to pass the load balancer's check")
     [task] = work.wait_ended(work.start("default", 1))
     assert task.state == "success", describe([task])
 
@@ -108,8 +107,8 @@ def test_a_worker_takes_no_tasks_before_the_last_master_with_an_older_airflow_ha
     cluster: Cluster, held_back: Node
 ) -> None:
     reason = f"masters with Airflow {OLDER} still serve"
-    cluster.wait(lambda: reason in held_back.journal("airflow-admission.service"), "the worker to say why", timeout=600)
+    cluster.wait(lambda: reason in held_back.journal("airflow-admission.service"), "the worker to say why")
     assert cluster.lifecycle_state(held_back) == "Pending:Wait"
     assert held_back.unit("airflow-worker.service")["ActiveState"] == "inactive"
     _let_masters_publish(cluster)
-    cluster.wait(lambda: cluster.lifecycle_state(held_back) == IN_SERVICE, "the worker to be in service", timeout=300)
+    cluster.wait(lambda: cluster.lifecycle_state(held_back) == IN_SERVICE, "the worker to be in service")

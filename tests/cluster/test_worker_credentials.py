@@ -142,7 +142,7 @@ def test_a_task_can_stop_no_worker_through_the_broker(cluster: Cluster, work: Wo
         logs = [worker.journal(WORKER) for worker in workers]
         return all("'shutdown' {} is refused" in log for log in logs) and any(DROPPED in log for log in logs)
 
-    cluster.wait(named, "the workers' logs to name both", timeout=120)
+    cluster.wait(named, "the workers' logs to name both")
     work.release(runs)
     tasks = work.wait_ended([*runs, *work.start("default", 1)])
     assert {(task.state, task.tries) for task in tasks} == {("success", 1)}, describe(tasks)

@@ -45,7 +45,6 @@ def set_workers(cluster: Cluster, **numbers: int) -> None:
         cluster.wait(
             lambda pool=pool, number=number: _take_tasks(cluster, pool) == number,
             f"{pool} to have {number} workers, and all of them to take tasks",
-            timeout=900,
         )
     cluster.wait_ready(*numbers)
 
