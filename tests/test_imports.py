@@ -32,6 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "preflight": {"aws_catalog", "engine", "settings"},
     "lab": {"dags", "engine", "node"},
     "bench": {"engine", "lab", "node"},
+    # node: to read the alert rules.
+    "dashboards": {"node"},
     "docs": {"settings", "node", "aws_catalog", "engine", "plan"},
 }
 

@@ -10,6 +10,8 @@ from lab.cluster import Cluster
 from lab.workload import Workload
 from node.roles import Role
 from tests.cluster.monitor import Monitor
+from tests.dashboard_queries import queries
+from tests.metric_catalogue import OF_OTHERS
 from tests.test_metrics_page import described
 
 SERVICES = Role.MASTER.definition.metered_services
@@ -19,6 +21,11 @@ ABSENT = {
     "airflow_pool_raises_total",
     "airflow_scaling_errors_total",
     "airflow_unserved_queue_tasks",
+    # Of runs by schedule.
+    "airflow_dagrun_first_task_scheduling_delay_milliseconds_count",
+    "airflow_dagrun_first_task_scheduling_delay_milliseconds_sum",
+    "ALERTS",
+    "ALERTS_FOR_STATE",
 }
 # Those of workers.
 OF_WORKERS = {name for name in described() if name.startswith("airflow_worker_") and "board" not in name}
@@ -63,6 +70,24 @@ def test_every_metric_on_the_page_arrives_after_a_run_with_the_nodes_labels(
             assert (labels["cluster"], labels["role"]) == (cluster.name, role), name
             assert ("worker_pool" in labels) == (role == "worker"), name
             assert role == "worker" or name not in OF_WORKERS
+
+
+def test_every_metric_of_other_programs_that_rules_and_dashboards_use_arrives(
+    cluster: Cluster, monitor: Monitor, work: Workload
+) -> None:
+    work.wait_ended(work.start("default", 1))
+    for name in sorted(OF_OTHERS.keys() - ABSENT):
+        cluster.wait(lambda name=name: monitor.query(f"count(last_over_time({name}[15m]))"), f"{name} to arrive")
+
+
+def test_every_query_of_the_dashboards_is_valid_and_those_of_the_overview_find_series(
+    cluster: Cluster, monitor: Monitor
+) -> None:
+    for query in queries():
+        if query.dashboard == "overview" and not query.may_be_empty:
+            cluster.wait(lambda query=query: monitor.query(query.sent), f"series for {query}")
+        else:
+            monitor.query(query.sent)
 
 
 def test_the_values_are_those_of_the_cluster(cluster: Cluster, monitor: Monitor) -> None:

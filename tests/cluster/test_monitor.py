@@ -15,6 +15,7 @@ from lab.progress import say
 from lab.workload import Workload
 from node.roles import Role
 from tests.cluster.monitor import Monitor
+from tests.dashboard_queries import queries
 
 UNITS = [f"airflow-{name}.service" for name in Role.MONITOR.definition.services]
 DEBIANS = ("victoria-metrics.service", "prometheus-alertmanager.service")
@@ -97,7 +98,9 @@ def test_other_nodes_can_write_samples_and_do_nothing_else(cluster: Cluster, mon
     assert status(f"http://{monitor.node.instance.address}:8428/health") == "000", "only through the load balancer"
 
 
-def test_a_failed_run_is_told_to_the_subscribers(cluster: Cluster, mailbox: Any) -> None:
+def test_a_failed_run_is_told_to_the_subscribers_and_shown_on_the_overview(
+    cluster: Cluster, mailbox: Any, monitor: Monitor
+) -> None:
     messages: list[dict[str, str]] = []
 
     def told() -> bool:
@@ -109,6 +112,11 @@ def test_a_failed_run_is_told_to_the_subscribers(cluster: Cluster, mailbox: Any)
     assert alert["Subject"] == f"FIRING {cluster.name}: DagRunFailed"
     assert f"Runs of {DAG} failed" in alert["Message"]
     assert "docs/alert-rules.md#dagrunfailed" in alert["Message"]
+    [firing] = [query for query in queries() if str(query) == "overview: Alerts that fire"]
+    row = {"alertname": "DagRunFailed", "dag_id": DAG}.items()
+    cluster.wait(
+        lambda: any(row <= series["metric"].items() for series in monitor.query(firing.sent)), "the alert in the table"
+    )
 
 
 def test_another_instance_has_all_metrics_also_those_of_the_time_between(cluster: Cluster, monitor: Monitor) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import host, image
 from node.rootfs import ROOTFS
+from tests import victoria_metrics
+from tests.metric_catalogue import references
 from tests.stack_file import ROOT
-from tests.test_metrics_page import described
 
 RULE_FILES = sorted((ROOTFS / "monitor/usr/local/share/airflow/alerts").glob("*.yml"))
 RULES: Mapping[str, Mapping[str, Any]] = {
@@ -115,16 +115,9 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def tool() -> Iterator[tuple[list[str], Path]]:
+def tool() -> tuple[list[str], Path]:
     """The start of vmalert-tool's command line, and the root directory that it sees."""
-    if shutil.which("vmalert-tool"):
-        yield ["vmalert-tool"], Path("/")
-    elif os.geteuid() == 0:
-        host.install_programs()
-        root = image.build(image.SERVERS)
-        yield ["chroot", str(root), "vmalert-tool"], root
-    else:
-        pytest.skip("this machine has no vmalert-tool, which Debian 13's package victoria-metrics has")
+    return victoria_metrics.program("vmalert-tool")
 
 
 def _values(case: Case) -> str:
@@ -211,27 +204,9 @@ def _scaling(case: Case) -> bool:
     return PASSES.keys() <= case.constant.keys()
 
 
-# The labels of the tables are those of the programs; vmagent adds the others.
-ADDED_LABELS = {"cluster", "role", "node", "worker_pool", "job"}
-# The programs that these metrics come from name them so, and keep the names.
-OF_OTHERS = {
-    *("up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes", "node_memory_MemAvailable_bytes"),
-    *("node_memory_MemTotal_bytes", "node_timex_offset_seconds", "node_timex_sync_status"),
-    *("vm_free_disk_space_bytes", "vmalert_alerting_rules_errors_total", "alertmanager_notifications_failed_total"),
-}
-
-
 @pytest.mark.parametrize("alert", RULES)
 def test_each_rule_is_about_metrics_and_labels_that_exist(alert: str):
-    text = RULES[alert]["expr"]
-    metrics = set(re.findall(r"\b[a-z]\w*_\w+\b(?!\()|\bup\b", re.sub(r"\{[^}]*\}|(by|on) ?\([^)]*\)", "", text)))
-    own = {name for name in metrics if name.startswith("airflow_")}
-    assert own <= described().keys()
-    assert metrics - own <= OF_OTHERS
-    if own:
-        known = ADDED_LABELS.union(*(described()[name][1] for name in own))
-        grouped = {label.strip() for group in re.findall(r"(?:by|on) ?\(([^)]*)\)", text) for label in group.split(",")}
-        assert grouped | set(re.findall(r"(\w+)=~?\"", text)) <= known
+    assert references(RULES[alert]["expr"]).unknown() == []
 
 
 def test_each_rule_has_a_test():
