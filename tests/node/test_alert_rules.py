@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +31,8 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 }
 # The longest `for` is an hour; an increase ends half an hour after the fault.
 MINUTES_BEFORE, MINUTES_OF_FAULT, MINUTES_AFTER = 10, 70, 40
+# The tool has a port and a folder that cannot be chosen: only one of these tests can run it at a time.
+LOCK = Path(tempfile.gettempdir(), f"vmalert-tool-{os.geteuid()}.lock")
 NODES = ('node="i-1",role="master"', 'node="i-2",role="master"')
 
 
@@ -173,7 +177,9 @@ def _run(tool: tuple[list[str], Path], cases: Mapping[str, Case]) -> subprocess.
         content = {"rule_files": files, "evaluation_interval": "1m", "tests": [_test(cases)]}
         (folder / "tests.json").write_text(json.dumps(content))
         arguments = [*command, "unittest", "--files", f"{inside}/tests.json"]
-        return subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+        with LOCK.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
     finally:
         shutil.rmtree(folder)
 
