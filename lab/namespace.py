@@ -36,8 +36,8 @@ while os.read(0, 1): pass
 """
 
 # With a journal, although the disk is deleted after a crash: without one, ext4 leaves the inodes of deleted files alone
-# for minutes, and passes all of them whenever it creates a file (recently_deleted() in Linux's fs/ext4/ialloc.c). A node
-# then unpacks Airflow's environment in up to ten times the processor time, once another node's disk was deleted.
+# for minutes, and passes all of them whenever it creates a file (recently_deleted() in Linux's fs/ext4/ialloc.c). A
+# node then unpacks Airflow's environment in up to ten times the processor time, once another node's disk was deleted.
 # Direct I/O, or the page cache would hold all blocks twice.
 _MAKE_DISK = """
 truncate --size="$2" "$1/image"
