@@ -73,11 +73,14 @@ def database_restarted(changes: Changes) -> Iterator[str]:
         if change.kind != "change":
             continue
         name, standby = change.resource.name, change.sides("multiAz")[1]
-        outage = "a failover of a minute or two" if standby else "unavailable for some minutes"
         for key in ("instanceClass", "engineVersion", "identifier"):
             old, new = change.sides(key)
             if old != new:
                 restarted = True
+                # RDS upgrades the standby at the same time, so there is nothing to fail over to:
+                # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_UpgradeDBInstance.PostgreSQL.html
+                fails_over = standby and key != "engineVersion"
+                outage = "a failover of a minute or two" if fails_over else "unavailable for some minutes"
                 yield f"{name}: restarts for its new {_words(key)} ({old} to {new}): {outage}."
     for change in changes.updates(PARAMETER_GROUP):
         static = _static_parameters(change)

@@ -129,6 +129,10 @@ def test_the_plan_lists_the_risks(edits: dict[str, Any], expected: str):
             {"airflow:database.instanceClass": "db.m7g.xlarge"},
             "database-instance: restarts for its new instance class (db.m7g.large to db.m7g.xlarge): a failover",
         ),
+        (
+            {"airflow:database.engineVersion": "17.6"},
+            "database-instance: restarts for its new engine version (17 to 17.6): unavailable for some minutes.",
+        ),
         ({"airflow:broker.nodeType": "cache.m7g.xlarge"}, "fails over for its new node type"),
     ],
 )
