@@ -43,6 +43,14 @@ nothing about the CPU and memory of a task. At rest, MWAA is cheaper than the pr
 a standby and are sized for all its tasks, with a NAT gateway in each zone.
 """
 
+_PAUSED = """## A night paused
+
+Twelve hours without nodes and with a stopped database ([how](pausing-a-cluster.md)). NAT gateways, broker, load
+balancer, storage and secrets cost the same.
+
+| cluster | a night | paused | saved |
+|---|---|---|---|"""
+
 _TASK_HOURS = """## A thousand task hours
 
 What workers cost for a thousand hours of tasks, if every slot is in use: half of the slots, twice the price. Spot
@@ -87,6 +95,9 @@ def page() -> str:
         _AT_REST,
         *(_row(title, recording) for title, recording in clusters.items()),
         _MWAA,
+        _PAUSED,
+        *(_paused_row(title, recording) for title, recording in clusters.items()),
+        "",
         *_components("prod", prod),
         *_components("dev", dev),
         _TASK_HOURS,
@@ -110,8 +121,17 @@ def _row(title: str, recording: Recording) -> str:
     found = costs.floor(recording)
     environment = costs.mwaa(found.tasks)
     other = f"${environment.monthly:,.0f} a month: {environment.size}" if environment else "more than it runs"
-    night = found.monthly / prices.HOURS * 12
+    night = _night(found.monthly)
     return f"| {title} | **${found.monthly:,.0f}** | ${night:,.2f} | {found.tasks} | {other} |"
+
+
+def _paused_row(title: str, recording: Recording) -> str:
+    night, saved = _night(costs.floor(recording).monthly), _night(costs.pausable(recording))
+    return f"| {title} | ${night:,.2f} | ${night - saved:,.2f} | ${saved:,.2f} |"
+
+
+def _night(monthly: float) -> float:
+    return monthly / prices.HOURS * 12
 
 
 def _components(stack: str, recording: Recording) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from aws_catalog import prices
 from engine.recording import Recording, Resource
+from plan import risks
 from plan.effects import environment_of
 from plan.resources import LAUNCH_TEMPLATE, component_of
 
@@ -107,6 +108,14 @@ def floor(recording: Recording) -> Floor:
     return Floor(charges, tasks)
 
 
+def pausable(recording: Recording) -> float:
+    """US dollars a month for what a paused cluster does not use: all nodes with their disks, and the database's
+    instances; its storage stays."""
+    stopped = [charge for group in recording.of_type(GROUP) for charge in _charges(group, recording)]
+    stopped += [next(_charges(database, recording)) for database in recording.of_type(risks.INSTANCE)]
+    return sum(Charge("", quantity, name).monthly or 0 for quantity, name in stopped)
+
+
 def mwaa(tasks: int) -> Mwaa | None:
     """The cheapest environment that runs as many tasks at a time; None if none does."""
     table = prices.table()
@@ -163,7 +172,7 @@ def _charges(resource: Resource, recording: Recording) -> Iterator[tuple[float, 
             yield from _nodes(resource, recording)
         case "aws:ebs/volume:Volume":
             yield inputs.get("size", 0), f"GB of EBS {inputs.get('type', 'gp2')}"
-        case "aws:rds/instance:Instance":
+        case risks.INSTANCE:
             # Instance and storage are billed for the standby, too:
             # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_OnDemandDBInstances.html
             instances = 2 if inputs.get("multiAz") else 1

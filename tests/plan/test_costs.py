@@ -53,6 +53,11 @@ def test_the_floor_is_the_sum_of_its_components():
     assert list(shares) == sorted(shares, key=lambda name: -shares[name])
 
 
+def test_a_pause_saves_the_nodes_with_their_disks_and_the_databases_instances_without_its_storage():
+    nodes = 2 * 0.1008 * 730 + 0.2016 * 730 + (2 * 30 + 50) * 0.08 + 3 * 2.1
+    assert costs.pausable(recorded("prod")) == pytest.approx(nodes + 2 * 0.168 * 730)
+
+
 def test_a_public_load_balancer_has_an_address_in_each_zone():
     more = {name: count - charged("domain").get(name, 0) for name, count in charged("public").items()}
     assert more["Application Load Balancer"] == 1
