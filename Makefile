@@ -123,10 +123,12 @@ instance-types: $(STAMP) ## Update EC2's instance types from botocore, and what 
 	@$(PYTHON) -m aws_catalog.instance_types > instance_types.new && mv instance_types.new aws_catalog/instance_types.txt
 	@$(PYTHON) -m aws_catalog.region_families > region_families.new && mv region_families.new aws_catalog/region_families.txt
 
-docs: $(STAMP) ## Rebuild the pages and dashboards that are made from the program
+docs: $(STAMP) ## Rebuild the pages, diagrams and dashboards that are made from the program
 	@$(PYTHON) -m docs.settings_reference > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 	@$(PYTHON) -m docs.airflow_options_reference > docs/airflow-options.md.new && mv docs/airflow-options.md.new docs/airflow-options.md
 	@$(PYTHON) -m docs.cost_reference > docs/cost.md.new && mv docs/cost.md.new docs/cost.md
+	@$(PYTHON) -m docs.network_diagram > docs/network.svg.new && mv docs/network.svg.new docs/network.svg
+	@$(PYTHON) -m docs.task_diagram > docs/task.svg.new && mv docs/task.svg.new docs/task.svg
 	@$(PYTHON) -m dashboards
 
 bench: $(STAMP) ## Measure the plan, the broker and the boot (as root) against their baselines, and simulate the scaling

@@ -130,7 +130,7 @@ def mwaa(tasks: int) -> Mwaa | None:
 
 def concurrency(group: Resource, recording: Recording) -> int:
     """Tasks at a time on one node of the group; 0 if its nodes are no workers."""
-    template = _template(group, recording)
+    template = template_of(group, recording)
     return int(environment_of(template).get("NODE_CONCURRENCY", 0)) if template else 0
 
 
@@ -207,7 +207,7 @@ def _nodes(group: Resource, recording: Recording) -> Iterator[tuple[float, str]]
 
 def _one_node(group: Resource, recording: Recording) -> Iterator[tuple[float, str]]:
     """A node of the type that the group prefers, then what comes with it."""
-    template = _template(group, recording)
+    template = template_of(group, recording)
     inputs: Mapping[str, Any] = template.inputs if template else {}
     overrides = group.inputs.get("mixedInstancesPolicy", {}).get("launchTemplate", {}).get("overrides", [])
     yield 1, str((overrides[0] if overrides else inputs).get("instanceType", "unknown instance type"))
@@ -222,6 +222,6 @@ def _size(group: Resource) -> int:
     return int(group.inputs.get("minSize", 0))
 
 
-def _template(group: Resource, recording: Recording) -> Resource | None:
+def template_of(group: Resource, recording: Recording) -> Resource | None:
     """The launch template in the group's component."""
     return next((each for each in recording.of_type(LAUNCH_TEMPLATE) if each.parent == group.parent), None)
