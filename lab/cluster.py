@@ -49,8 +49,7 @@ from node.dag_bundles import DEFAULT_BUNDLE
 
 Found = TypeVar("Found")
 LOCK = "lock"
-LONGEST_WAIT = 900
-"""In seconds. A cluster that works needs far less, also on a busy machine."""
+LONGEST_WAIT = 900  # seconds; a cluster that works needs far less, also on a busy machine
 
 
 class Cluster:
@@ -156,10 +155,9 @@ class Cluster:
     def wait(
         self, until: Callable[[], Found], what: str, *, timeout: float = LONGEST_WAIT, interval: float = 1.0
     ) -> Found:
-        """Wait until the result is true, and return it.
+        """Wait until the result is true, and return it; TimeoutError names `what` was waited for `timeout` seconds.
 
-        TimeoutError names `what` was waited for after `timeout` seconds. A shorter one than the default is for what the
-        cluster promises to do in that time.
+        A shorter time than the default is for what the cluster promises to do in it.
         """
         end = time.monotonic() + timeout
         while not (found := until()):
