@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.alert_rules import watch
-from dashboards.panels import EACH_BAR, Panel, choice, counts, frame, graph, rows
+from dashboards.panels import EACH_BAR, Panel, choice, counts, frame, graph, rows, watched_graph
 
 _OWN = 'dag_id=~"$dag_id"'
 
@@ -118,12 +118,12 @@ def _files() -> list[Panel]:
             {"{{bundle}}": "max by (bundle) (airflow_dag_last_parse_age_seconds)"},
             bad="much more than the usual pace of the bundle: changes of its DAGs take as long to be seen.",
         ),
-        graph(
+        watched_graph(
             "Files that cannot be imported",
             "short",
-            {"{{bundle}}": watch("DagImportErrors").expr},
+            "{{bundle}}",
+            watch("DagImportErrors"),
             bad="any. The UI has the traceback.",
-            alert=watch("DagImportErrors"),
         ),
         rows(
             "Releases that the masters have",

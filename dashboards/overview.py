@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.alert_rules import watch
-from dashboards.panels import EACH_BAR, Panel, counts, frame, graph, recent, rows, value, watched
+from dashboards.panels import EACH_BAR, Panel, counts, frame, graph, recent, rows, value, watched, watched_graph
 
 _UP = {0: "down", 1: "up"}
 # A process that follows another one of the same service on the same node has its own `service_instance_id`.
@@ -111,12 +111,12 @@ def _work() -> list[Panel]:
             alert=watch("DeadlineMissed"),
             empty="No deadline was missed",
         ),
-        graph(
+        watched_graph(
             "DAG files that cannot be imported",
             "short",
-            {"{{bundle}}": watch("DagImportErrors").expr},
+            "{{bundle}}",
+            watch("DagImportErrors"),
             bad="more than none: their DAGs keep the last version, or do not exist.",
-            alert=watch("DagImportErrors"),
         ),
     ]
 
@@ -132,12 +132,12 @@ def _services() -> list[Panel]:
     }
     loop = "airflow_scheduler_scheduler_loop_duration_milliseconds"
     return [
-        graph(
+        watched_graph(
             "Age of the newest heartbeat",
             "s",
-            {"{{service}}": watch("HeartbeatMissing").expr},
+            "{{service}}",
+            watch("HeartbeatMissing"),
             bad="above the limit: no master's service of this kind is alive.",
-            alert=watch("HeartbeatMissing"),
             mentions=["HeartbeatInTheFuture"],
         ),
         graph(
@@ -163,12 +163,12 @@ def _services() -> list[Panel]:
             alerts=["ApiServerDown", "NodeUnhealthy"],
             empty="All checks pass",
         ),
-        graph(
+        watched_graph(
             "Releases of DAGs on the masters",
             "short",
-            {"{{bundle}}": watch("DagReleasesDiffer").expr},
+            "{{bundle}}",
+            watch("DagReleasesDiffer"),
             bad="more than one for long: a master cannot get the current release.",
-            alert=watch("DagReleasesDiffer"),
             empty="No bundle with releases",
             width=12,
         ),
@@ -176,7 +176,6 @@ def _services() -> list[Panel]:
 
 
 def _queues() -> list[Panel]:
-    unserved = watch("QueueWithoutPool")
     return [
         graph(
             "Queued tasks",
@@ -186,12 +185,12 @@ def _queues() -> list[Panel]:
             empty="No task is queued or runs",
             width=6,
         ),
-        graph(
+        watched_graph(
             "Age of the oldest queued task",
             "s",
-            {"{{queue}}": watch("TasksWaitTooLong").expr},
+            "{{queue}}",
+            watch("TasksWaitTooLong"),
             bad="above the limit: people wait for these tasks.",
-            alert=watch("TasksWaitTooLong"),
             empty="No task is queued or runs",
             width=6,
         ),
@@ -204,12 +203,12 @@ def _queues() -> list[Panel]:
             empty="No worker",
             width=6,
         ),
-        graph(
+        watched_graph(
             "Tasks in queues without a worker pool",
             "short",
-            {"{{queue}}": unserved.expr},
+            "{{queue}}",
+            watch("QueueWithoutPool"),
             bad="any: they wait for ever.",
-            alert=unserved,
             empty="Every queue has a worker pool",
             width=6,
         ),
@@ -218,36 +217,36 @@ def _queues() -> list[Panel]:
 
 def _stores() -> list[Panel]:
     return [
-        graph(
+        watched_graph(
             "Connections to the database in use",
             "percentunit",
-            {"in use": watch("DatabaseConnectionsShort").expr},
+            "in use",
+            watch("DatabaseConnectionsShort"),
             bad="near the limit: new tasks and pages fail when all are in use.",
-            alert=watch("DatabaseConnectionsShort"),
             width=6,
         ),
-        graph(
+        watched_graph(
             "Age of the oldest transaction id",
             "short",
-            {"transactions": watch("TransactionIdsRunOut").expr},
+            "transactions",
+            watch("TransactionIdsRunOut"),
             bad="above the limit: vacuum does not keep up, and PostgreSQL will refuse writes.",
-            alert=watch("TransactionIdsRunOut"),
             width=6,
         ),
-        graph(
+        watched_graph(
             "Tasks that the broker lost, queued again within half an hour",
             "short",
-            {"tasks": watch("TasksLost").expr},
+            "tasks",
+            watch("TasksLost"),
             bad="any: the broker was replaced, or its memory was full. The tasks are late, nothing else.",
-            alert=watch("TasksLost"),
             width=6,
         ),
-        graph(
+        watched_graph(
             "Time until certificates expire",
             "s",
-            {"{{server}}": watch("CertificateExpires").expr},
+            "{{server}}",
+            watch("CertificateExpires"),
             bad="below the limit: AWS has not renewed the certificate.",
-            alert=watch("CertificateExpires"),
             width=6,
         ),
     ]

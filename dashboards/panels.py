@@ -67,6 +67,22 @@ def graph(
     return panel
 
 
+def watched_graph(
+    title: str,
+    unit: str,
+    legend: str,
+    alert: Watch,
+    *,
+    bad: str,
+    mentions: Sequence[str] = (),
+    empty: str | None = None,
+    width: int = 8,
+) -> timeseries.Panel:
+    """Lines of what an alert rule compares with its limit."""
+    queries = {legend: alert.expr}
+    return graph(title, unit, queries, bad=bad, alert=alert, mentions=mentions, empty=empty, width=width)
+
+
 def counts(
     title: str,
     queries: Mapping[str, str],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.alert_rules import recent_pass_seconds, watch
-from dashboards.panels import EACH_BAR, Panel, choice, counts, frame, graph, recent, value
+from dashboards.panels import EACH_BAR, Panel, choice, counts, frame, graph, recent, value, watched_graph
 
 
 def dashboard() -> Dashboard:
@@ -91,12 +91,12 @@ def _tasks() -> list[Panel]:
             empty="No worker",
             width=12,
         ),
-        graph(
+        watched_graph(
             "Age of the oldest queued task, by queue",
             "s",
-            {"{{queue}}": watch("TasksWaitTooLong").expr},
+            "{{queue}}",
+            watch("TasksWaitTooLong"),
             bad="above the limit. All queues: the stack file says which pool consumes which.",
-            alert=watch("TasksWaitTooLong"),
             empty="No task is queued or runs",
             width=12,
         ),
