@@ -45,7 +45,7 @@ def _runs() -> list[Panel]:
             },
             columns={"dag_id": "DAG"},
             units={"Mean duration of success": "s"},
-            bad="failed runs. Runs that somebody marked as ended have no duration.",
+            bad="failed runs. Runs that were marked as ended by hand have no duration.",
             alerts=["DagRunFailed"],
         ),
         graph(
@@ -104,7 +104,7 @@ def _tasks() -> list[Panel]:
             "Free slots of Airflow's pools",
             "short",
             {"{{pool_name}}": "max by (pool_name) (airflow_pool_open_slots)"},
-            bad="none for long: tasks of this pool wait, whatever workers there are. Pools are those of the UI, not "
+            bad="none for long: tasks of this pool wait, although workers are free. Pools are those of the UI, not "
             "worker pools.",
         ),
     ]

@@ -160,7 +160,7 @@ def rows(
         if column:
             titles["Value" if len(queries) == 1 else f"Value #{letter}"] = column
     panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-    # Only these, whatever other labels the series have.
+    # Only these: the series have other labels, too.
     shown = models.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(titles)}})
     order = {name: place for place, name in enumerate(titles)}
     panel.with_transformation(shown).with_transformation(

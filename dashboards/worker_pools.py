@@ -42,7 +42,8 @@ def _workers() -> list[Panel]:
             "Workers by the state that they report",
             "short",
             {"{{pool}}: {{state}}": f"max by (pool, state) ({recent(_series('airflow_pool_workers'))}) > 0"},
-            bad="starting for longer than a boot; not-consuming, unavailable or unknown. retired ones are cordoned.",
+            bad="starting for longer than a boot; not-consuming, unavailable or unknown. "
+            "`retired` is the state of a cordoned worker.",
             empty="No worker",
             width=12,
         ),

@@ -102,7 +102,7 @@ def test_a_master_whose_triggerer_ends_over_and_over_does_not_come_into_service(
     [master] = [node for node in cluster.nodes(role="master") if node != hung.master]
     master.exec(BREAK)
     try:
-        cluster.wait(lambda: TRIGGERER in _troubles(master), "somebody to notice")
+        cluster.wait(lambda: TRIGGERER in _troubles(master), "the health service to report it")
         master.exec("systemctl start airflow-in-service.service")
         cluster.wait(lambda: int(master.unit(TRIGGERER)["NRestarts"]) >= 10, "ten more ends")
         assert master.unit("airflow-in-service.service")["ActiveState"] == "active", "it waits"
