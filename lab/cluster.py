@@ -168,14 +168,13 @@ class Cluster:
             time.sleep(interval)
         return found
 
-    def wait_ready(self, *pools: str, timeout: float = LONGEST_WAIT) -> list[Boot]:
+    def wait_ready(self, *pools: str) -> list[Boot]:
         """Wait until every group, or the masters and each pool given, has its size and all its nodes do their work.
 
-        Returns the boots of the nodes that are there. TimeoutError names the nodes that are not ready after `timeout`
-        seconds.
+        Returns the boots of the nodes that are there. TimeoutError names the nodes that are not ready in time.
         """
         try:
-            self.wait(lambda: self._all_ready(pools), f"every node of {pools or 'the cluster'}", timeout=timeout)
+            self.wait(lambda: self._all_ready(pools), f"every node of {pools or 'the cluster'}")
         except TimeoutError as late:
             unready = ", ".join(self._unready(self._groups(pools))) or "none, but nodes are missing"
             raise TimeoutError(f"{late}; not ready: {unready}") from None
